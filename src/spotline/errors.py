@@ -1,0 +1,37 @@
+"""Every error that Spotline raises on purpose.
+
+::
+
+    SpotlineError
+    ├── PlanError        a plan that cannot be read, contradicts itself, or asks for what
+    │                    the beam line cannot deliver
+    ├── BeamLineError    a beam-line description that is incomplete, unknown or inconsistent
+    ├── RecordError      a record or spill file that is truncated, altered or of another version
+    └── OutputError      a place to write that exists already or cannot be written
+
+Each message says what is wrong, where (file, field, layer, attribute, index) and what to do about
+it.  The command line prints the message on one line and ends with status 2.  A beam that leaves
+tolerance is *not* an error: an interlock is data in the record (see `spotline.control.interlocks`).
+"""
+
+from __future__ import annotations
+
+
+class SpotlineError(Exception):
+    """Base of all errors that come from what the user supplied, not from a defect in the code."""
+
+
+class PlanError(SpotlineError):
+    """A plan is broken, or the beam line cannot deliver it."""
+
+
+class BeamLineError(SpotlineError):
+    """A beam-line description is broken."""
+
+
+class RecordError(SpotlineError):
+    """A record is broken."""
+
+
+class OutputError(SpotlineError):
+    """Results cannot be written where the user asked for them."""

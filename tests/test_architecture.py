@@ -1,0 +1,53 @@
+"""The wall around compiled code, which import-linter cannot draw: it follows from who uses `kernel`."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1] / "src"
+
+ALLOWED = {"__future__", "collections", "dataclasses", "enum", "math", "typing", "numpy"}
+"""What a module with kernels, and any module that it imports, may use besides others of its kind."""
+EXCEPTIONS = {("spotline.sim.random", "scipy")}
+"""Tables that are made once, while the module is imported."""
+PLUMBING = {"spotline.jit"}
+"""The decorator itself, which has to know Numba."""
+
+
+def imports_of(path: Path) -> set[str]:
+    """Modules that a module imports when it is imported itself, by their full names."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None
+            # `from spotline.control import interlocks` names a module, or something in one.
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
+            known = {name for name in submodules if name in MODULES}
+            names |= known or {node.module}
+    return names
+
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in ROOT.rglob("*.py")
+}
+
+
+def test_compiled_modules_import_only_numpy_math_and_each_other():
+    imports = {name: imports_of(path) for name, path in MODULES.items()}
+    todo = {name for name, used in imports.items() if "spotline.jit" in used}
+    assert todo
+    checked: set[str] = set()
+    strangers = []
+    while todo:
+        name = todo.pop()
+        checked.add(name)
+        for used in imports[name]:
+            if used in MODULES:
+                todo |= {used} - checked - PLUMBING
+            elif used.split(".")[0] not in ALLOWED and (name, used.split(".")[0]) not in EXCEPTIONS:
+                strangers.append(f"{name} imports {used}")
+    assert not strangers

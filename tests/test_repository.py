@@ -1,0 +1,97 @@
+"""What holds for the files of the repository, whatever is in them."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+LONGEST_FILE = 600
+
+
+def repository_files() -> list[Path]:
+    """All files that are, or would be, under version control."""
+    listing = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listing.returncode == 0:
+        names = sorted(filter(None, listing.stdout.split("\0")))
+        return [path for name in names if (path := ROOT / name).is_file()]
+    # An exported tree without git: nothing in it is ignored but what tools made.
+    made = {".venv", ".git", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"}
+    return sorted(p for p in ROOT.rglob("*") if p.is_file() and not made & set(p.relative_to(ROOT).parts))
+
+
+def text_of(path: Path) -> str | None:
+    """Content of a text file; None for a binary one."""
+    content = path.read_bytes()
+    if b"\0" in content:
+        return None
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("what", "pattern"),
+    [
+        ("path of somebody's machine", r"(?<![\w.>}*$\]-])/(?:work|root|tmp|home|Users|opt)/"),
+        (
+            "name of a package registry's host",
+            r"pypi\.org|pythonhosted\.|npmjs\.|(?:deb|ftp)\.debian\.|anaconda\.org",
+        ),
+        ("mark of an unresolved merge", r"^(?:<{7}|>{7}|={7}$)"),
+    ],
+    ids=lambda value: value if " " in value else "",
+)
+def test_no_text_file_contains(what: str, pattern: str):
+    found = []
+    for path in repository_files():
+        for number, line in enumerate((text_of(path) or "").splitlines(), start=1):
+            if re.search(pattern, line):
+                found.append(f"{path.relative_to(ROOT).as_posix()}:{number}: {line.strip()[:100]}")
+    assert not found, f"{what}:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_module(path: Path):
+    text = path.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text)), "a module says in its docstring what it is for"
+    assert len(text.splitlines()) <= LONGEST_FILE, "split it: nobody reads files that long"
+
+
+def test_lock_has_what_the_project_needs():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = [
+        *project["project"]["dependencies"],
+        *project["build-system"]["requires"],
+        *(entry for group in project["dependency-groups"].values() for entry in group),
+    ]
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    locked = dict(re.findall(r"^([\w.-]+)==([\w.!+]+)", lock, flags=re.MULTILINE))
+    for entry in wanted:
+        requirement = Requirement(entry)
+        version = locked.get(canonicalize_name(requirement.name))
+        assert version is not None, f"{entry} is not in requirements.lock: run scripts/lock"
+        assert requirement.specifier.contains(version), f"{version} does not do for {entry}: run scripts/lock"
+
+
+def test_every_decision_record_has_its_parts():
+    records = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))
+    for record in records:
+        text = record.read_text(encoding="utf-8")
+        for part in ("## Context", "## Decision", "## Consequences"):
+            assert part in text, f"{record.name} has no '{part}'"
