@@ -1,0 +1,396 @@
+"""The facts of one beam line, as a tree of frozen records.
+
+The TOML file of a beam line has one table per class below, with the same keys; unknown keys are
+refused.  What depends on energy lies in CSV tables beside the TOML file.  `spotline.beamline.load`
+reads, checks and hashes both.
+
+Two kinds of numbers live here.  The *nominal* ones (geometry, calibration, tolerances) are what the
+control system believes, and `prepare` uses them.  The tables under ``[simulation]`` are what the
+simulated room has and the control system does not know: noise, drifts, small errors of calibration.
+A real room would not read them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from spotline.physics.ions import IONS, Ion
+
+Plane = Literal["x", "y"]
+
+Positive = Annotated[float, Meta(gt=0.0)]
+NotNegative = Annotated[float, Meta(ge=0.0)]
+Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
+Several = Annotated[int, Meta(ge=1, le=1_000_000)]
+Whole = Annotated[int, Meta(ge=0, le=1_000_000)]
+Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
+
+
+class _Facts(Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the TOML file."""
+
+
+class Geometry(_Facts, frozen=True, kw_only=True):
+    """Where things stand.  Distances are measured from the isocentre, upstream positive.
+
+    A beam deflected at the virtual source of a plane crosses the plane of a chamber at
+    ``x_iso * (source - chamber) / source``.
+    """
+
+    gantry_angles_deg: tuple[float, ...] = ()
+    """IEC 61217 gantry angles of a fixed line; empty if `gantry_range_deg` is given."""
+    gantry_range_deg: tuple[float, float] | None = None
+    """Range of a rotating gantry."""
+    x_source_to_isocentre_mm: Positive
+    """Centre of the magnet that scans x (virtual source of the plane)."""
+    y_source_to_isocentre_mm: Positive
+    """Centre of the magnet that scans y."""
+    field_x_mm: Positive
+    """Full width of the field at the isocentre: spots beyond half of it are refused."""
+    field_y_mm: Positive
+    """The same in y."""
+    int1_to_isocentre_mm: Positive
+    """Middle of the gap of INT1."""
+    strip_x_to_isocentre_mm: Positive
+    """Chamber whose strips run along y and measure x."""
+    strip_y_to_isocentre_mm: Positive
+    """Chamber whose strips run along x and measure y."""
+    int2_to_isocentre_mm: Positive
+    """Middle of the gap of INT2."""
+    pixel_to_isocentre_mm: Positive
+    """Middle of the gap of PIX."""
+
+
+class ScanningAxis(_Facts, frozen=True, kw_only=True):
+    """A scanning magnet and its power supply (one plane)."""
+
+    integral_field_mT_m_per_A: Positive
+    """Integrated field per current."""
+    current_limit_A: Positive
+    """Largest current, either sign."""
+    current_step_A: NotNegative
+    """Quantum of the set-point; 0 for a continuous one."""
+    slew_A_per_s: Positive
+    """Largest rate of change of the current."""
+    settling_time_us: NotNegative
+    """Time constant of the approach to the set-point once the supply no longer slews."""
+
+
+class Scanning(_Facts, frozen=True, kw_only=True):
+    """Both scanning axes."""
+
+    x: ScanningAxis
+    """Magnet that deflects along x."""
+    y: ScanningAxis
+    """Magnet that deflects along y."""
+
+
+class Chambers(_Facts, frozen=True, kw_only=True):
+    """The five ionization chambers of BOX1 (INT1, StripX, StripY) and BOX2 (INT2, PIX)."""
+
+    charge_quantum_fC: Positive
+    """Charge of one count."""
+    gap_mm: Positive
+    """Gas gap of every chamber."""
+    high_voltage_V: Positive
+    """Nominal high voltage."""
+    reference_temperature_C: float
+    """Gas temperature to which the calibration belongs."""
+    reference_pressure_Pa: Positive
+    """Gas pressure to which the calibration belongs."""
+    strips: Several
+    """Strips of each strip chamber."""
+    strip_pitch_mm: Positive
+    """Distance from strip to strip."""
+    pixels: Several
+    """Pixels per side of the square pixel chamber."""
+    pixel_pitch_mm: Positive
+    """Distance from pixel to pixel."""
+
+
+class Calibration(_Facts, frozen=True, kw_only=True):
+    """From particles to counts, beyond the energy dependence that stands in the ion tables."""
+
+    int1_daily_factor: Positive = 1.0
+    """Counts per particle today relative to the table, found by the daily check of the monitors."""
+    int2_daily_factor: Positive = 1.0
+    """The same for INT2."""
+    int1_gain_map: str | None = None
+    """CSV table of relative gain over the field (x_iso_mm, y_iso_mm, gain); None: uniform."""
+    int2_gain_map: str | None = None
+    """The same for INT2."""
+
+
+class Chopper(_Facts, frozen=True, kw_only=True):
+    """The fast magnet that takes the beam away from the line, and brings it back."""
+
+    off_delay_us: NotNegative
+    """From the command to the first loss of intensity."""
+    off_ramp_us: NotNegative
+    """From full intensity to none."""
+    on_delay_us: NotNegative
+    """From the command to the first beam."""
+    on_ramp_us: NotNegative
+    """From none to full intensity."""
+
+
+class Accelerator(_Facts, frozen=True, kw_only=True):
+    """The synchrotron as the dose delivery sees it."""
+
+    cycle_period_s: Positive
+    """From one extraction to the next."""
+    spill_length_s: Positive
+    """Duration of the extraction, rise and fall included."""
+    spill_rise_s: NotNegative
+    """Rise of the extracted intensity at the start of a spill."""
+    spill_fall_s: NotNegative
+    """Fall of the extracted intensity at the end of a spill."""
+    intensity_levels: tuple[Positive, ...]
+    """Selectable intensities, relative to the full one of the ion."""
+
+
+class PassiveElements(_Facts, frozen=True, kw_only=True):
+    """What may be mounted in the nozzle."""
+
+    range_shifters: dict[str, Positive] = {}
+    """Water-equivalent thickness in mm by the name that plans use."""
+    range_modulators: dict[str, Positive] = {}
+    """Ripple filters: mean water-equivalent thickness in mm by name."""
+
+
+class Control(_Facts, frozen=True, kw_only=True):
+    """Rates, thresholds and gains of the fast control."""
+
+    scan_period_us: Several
+    """Period of the magnet set-points and read-backs (25: 40 kHz)."""
+    strip_period_us: Several
+    """Period of the strip frames; a multiple of `scan_period_us`."""
+    pixel_period_us: Several
+    """Period of the pixel frames; a multiple of `strip_period_us`."""
+    beam_off_jump_mm: Positive
+    """The beam is switched off between spots further apart than this at the isocentre."""
+    strip_blanking_us: Whole
+    """After the move to a spot, strip frames are left out this long (magnets and late ions)."""
+    feedback_gain: Fraction
+    """Fraction of a measured deviation that one correction removes; 0 switches the feedback off."""
+    feedback_limit_mm: NotNegative
+    """Largest total correction at the isocentre."""
+    settled_current_A: Positive
+    """After a jump the beam is switched on when both read-backs are this close to the set-points."""
+    anticipate_beam_off: bool
+    """Command the chopper early by the counts expected while it closes."""
+    collection_time_us: Whole
+    """How long counts are still collected after the beam is off (drift of the ions in the gas)."""
+    int2_margin_counts: Annotated[int, Meta(ge=0)]
+    """Counts that INT2, the back-up, is allowed beyond its prescription, so that INT1 leads."""
+    minimum_spot_time_us: NotNegative
+    """The intensity of a slice is chosen so that no spot would be shorter than this."""
+
+
+class FastInterlocks(_Facts, frozen=True, kw_only=True):
+    """Tolerances of the fast control (Table 4 of the dose delivery paper)."""
+
+    int_difference_counts: Several
+    """Largest abs(INT1 - INT2) within a spot."""
+    int_ratio: Positive
+    """Largest abs(INT1 - INT2) / INT1 within a spot ..."""
+    int_ratio_minimum_counts: Whole
+    """... checked once INT1 has this many counts in the spot."""
+    intensity_window_us: Several
+    """Window over which the beam intensity is averaged."""
+    position_mm: Positive
+    """Largest deviation of the beam at the isocentre, from the strips, in x and in y."""
+    pixel_position_mm: Positive
+    """The same from the pixel chamber."""
+    background_counts_per_s: NotNegative
+    """Largest background of an integral chamber before a treatment."""
+
+
+class SlowInterlocks(_Facts, frozen=True, kw_only=True):
+    """Tolerances of the slow control (Table 5), for both boxes."""
+
+    temperature_C: tuple[float, float]
+    """Lowest and highest gas temperature."""
+    pressure_Pa: tuple[float, float]
+    """Lowest and highest gas pressure."""
+    high_voltage_V: tuple[float, float]
+    """Lowest and highest high voltage."""
+    period_s: Positive
+    """Period of the checks."""
+
+
+class Optics(_Facts, frozen=True, kw_only=True):
+    """One setting of the beam optics, with its table of spot sizes.
+
+    The CSV table has ``energy_MeV_u``, ``fwhm_x_mm`` and ``fwhm_y_mm`` (in air at the isocentre) and
+    ``fwhm_box_x_mm`` and ``fwhm_box_y_mm`` (at the chambers).
+    """
+
+    focus: str
+    """Name, as in Scan Spot Tune ID; the first optics of an ion is the default."""
+    range_modulators: Whole = 0
+    """Number of ripple filters that the sizes hold for."""
+    table: str
+    """Path of the CSV table, relative to the TOML file."""
+
+
+class IonBeam(_Facts, frozen=True, kw_only=True):
+    """One ion species on this line.
+
+    The CSV table of `energies` has ``energy_MeV_u``, ``range_mm`` (depth of the Bragg peak in water
+    behind the nozzle), ``particles_per_count`` (particles whose ionization of an integral chamber
+    is one count, at reference temperature and pressure) and, if plans come in monitor units,
+    ``particles_per_MU``.
+    """
+
+    name: str
+    """Name of the ion: proton, helium, carbon or oxygen."""
+    energies: str
+    """Path of the CSV table of energies, relative to the TOML file."""
+    energy_selection: Literal["listed", "continuous"] = "listed"
+    """Whether only the listed energies exist, or all between the first and the last."""
+    energy_tolerance_MeV_u: NotNegative = 0.005
+    """How far the energy of a plan may be from a listed one to be that one."""
+    full_intensity_per_s: Positive
+    """Particles per second at intensity level 1."""
+    largest_intensity_per_s: Positive
+    """Interlock: largest intensity (Table 4)."""
+    minimum_particles_per_spot: NotNegative
+    """Spots of a plan with less are refused."""
+    centroid_counts: Several
+    """Counts of a strip chamber that make its centre of gravity valid."""
+    pixel_centroid_counts: Several
+    """The same for the pixel chamber."""
+    optics: tuple[Optics, ...]
+    """Settings of the beam optics, the default one first."""
+
+    @property
+    def ion(self) -> Ion:
+        """The species."""
+        return IONS[self.name]
+
+
+class SimulatedSpill(_Facts, frozen=True, kw_only=True):
+    """Time structure of the slow extraction."""
+
+    charge_spread: NotNegative
+    """Relative standard deviation of the particles per spill."""
+    ripple_frequencies_Hz: tuple[Positive, ...]
+    """Lines of the intensity ripple, all of the same amplitude."""
+    ripple_rms: NotNegative
+    """Root mean square of the sum of all ripple lines, relative to the mean intensity."""
+    noise_rms: NotNegative
+    """Root mean square of the random intensity modulation (Ornstein-Uhlenbeck process)."""
+    noise_time_us: Positive
+    """Its correlation time."""
+
+
+class SimulatedBeam(_Facts, frozen=True, kw_only=True):
+    """How the true beam differs from where the magnets point."""
+
+    spill_offset_mm: NotNegative
+    """Standard deviation of the position at the isocentre from spill to spill, each plane."""
+    drift_mm_per_s: NotNegative
+    """Standard deviation of the drift within a spill."""
+    jitter_mm: NotNegative
+    """Standard deviation of the fast jitter."""
+    jitter_time_us: Positive
+    """Correlation time of the jitter."""
+    size_error: NotNegative
+    """Relative standard deviation of the true spot size from the table, per spill and plane."""
+
+
+class SimulatedChambers(_Facts, frozen=True, kw_only=True):
+    """What the true chambers do."""
+
+    int1_gain: Positive
+    """True gain of INT1 relative to the calibration."""
+    strip_x_gain: Positive
+    """The same for StripX."""
+    strip_y_gain: Positive
+    """The same for StripY."""
+    int2_gain: Positive
+    """The same for INT2."""
+    pixel_gain: Positive
+    """The same for PIX."""
+    gain_map_residual: NotNegative
+    """Half the peak-to-peak gain that the gain maps of the calibration do not know."""
+    ion_drift_time_us: NotNegative
+    """Time the slowest positive ions need across the gap; 0: charge arrives at once."""
+    ionization_spread_proton: NotNegative
+    """Relative standard deviation of the charge that one proton makes in a gap."""
+    background_fA: NotNegative
+    """Mean background current of a channel."""
+    recombination_V: NotNegative
+    """Collection efficiency 1 / (1 + a / V + b i / V^2): a."""
+    recombination_V2_per_A: NotNegative
+    """... and b, with i the ionization current of the chamber."""
+
+
+class SimulatedGas(_Facts, frozen=True, kw_only=True):
+    """Slow drifts of gas and high voltage around their nominal values, and their sensors."""
+
+    temperature_C: float
+    """True temperature at the start."""
+    temperature_drift_C_per_h: float
+    """Its drift."""
+    pressure_Pa: Positive
+    """True pressure at the start."""
+    pressure_drift_Pa_per_h: float
+    """Its drift."""
+    high_voltage_V: Positive
+    """True high voltage."""
+    temperature_noise_C: NotNegative
+    """Standard deviation of a reading of the sensor."""
+    pressure_noise_Pa: NotNegative
+    """Standard deviation of a reading of the sensor."""
+    high_voltage_noise_V: NotNegative
+    """Standard deviation of a reading of the sensor."""
+
+
+class SimulatedMagnets(_Facts, frozen=True, kw_only=True):
+    """How the true magnets differ from their calibration."""
+
+    readback_noise_A: NotNegative
+    """Standard deviation of a read-back."""
+    field_error: float
+    """Relative error of the integrated field, equal at all currents."""
+
+
+class Simulation(_Facts, frozen=True, kw_only=True):
+    """Everything that the simulated room has and the control system does not know."""
+
+    spill: SimulatedSpill
+    beam: SimulatedBeam
+    chambers: SimulatedChambers
+    gas: SimulatedGas
+    magnets: SimulatedMagnets
+
+
+class BeamLineFile(_Facts, frozen=True, kw_only=True):
+    """The whole TOML file."""
+
+    schema: int
+    """Version of the file format: 1."""
+    name: Word
+    """Short name, as in records and reports: letters, digits, and ``. _ -``."""
+    title: str
+    """One line for people."""
+    version: str
+    """Version of the figures; change it with every commissioning."""
+    sources: dict[str, str]
+    """Where the numbers come from, by the short codes that comments in the file use."""
+    geometry: Geometry
+    scanning: Scanning
+    chambers: Chambers
+    calibration: Calibration
+    chopper: Chopper
+    accelerator: Accelerator
+    passive_elements: PassiveElements
+    control: Control
+    fast_interlocks: FastInterlocks
+    slow_interlocks: SlowInterlocks
+    ions: tuple[IonBeam, ...]
+    simulation: Simulation

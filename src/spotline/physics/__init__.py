@@ -1,0 +1,1 @@
+"""Ions in matter: kinematics, stopping and range, scattering."""

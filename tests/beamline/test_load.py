@@ -1,0 +1,570 @@
+"""Reading beam lines: what is refused, how it is said, and what comes out."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spotline.beamline import BeamLine, load_beamline, model, shipped_beamlines
+from spotline.errors import BeamLineError
+from tests.lines.edit import copy_line, edit
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Path:
+    """The TOML file of a copy of cnao-h that a test may spoil."""
+    return copy_line("cnao-h", tmp_path / "line")
+
+
+def refusal_of(path: Path) -> str:
+    """Message with which a beam line is refused: one line that names a file of it."""
+    with pytest.raises(BeamLineError) as caught:
+        load_beamline(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(str(path.parent))
+    assert "; " in message, "says what to do"
+    return message
+
+
+# --- what can be found ---------------------------------------------------------------------------
+
+
+def test_shipped_lines_load():
+    assert shipped_beamlines() == ("cnao-h", "cnao-v")
+    for name in shipped_beamlines():
+        assert load_beamline(name).name == name
+
+
+def test_by_name_folder_and_file(toml: Path):
+    by_name, by_folder, by_file = (
+        load_beamline("cnao-h"),
+        load_beamline(toml.parent),
+        load_beamline(str(toml)),
+    )
+    assert by_name.sha256 == by_folder.sha256 == by_file.sha256
+    assert by_folder.path == toml
+
+
+def test_name_as_path_object():
+    assert load_beamline(Path("cnao-h")).name == "cnao-h"
+
+
+def test_unknown_name():
+    with pytest.raises(
+        BeamLineError, match=r"^cnao-x: is neither a shipped beam line \(cnao-h, cnao-v\) nor"
+    ):
+        load_beamline("cnao-x")
+
+
+def test_folder_without_toml(tmp_path: Path):
+    with pytest.raises(BeamLineError, match=r"has no beamline\.toml"):
+        load_beamline(tmp_path)
+
+
+# --- the hash ------------------------------------------------------------------------------------
+
+
+def test_hash_sees_every_file(toml: Path):
+    before = load_beamline(toml).sha256
+    seen = {before}
+    for path in sorted(toml.parent.iterdir()):
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write("# another comment\n")
+        seen.add(load_beamline(toml).sha256)
+    assert len(seen) == 1 + len(list(toml.parent.iterdir()))
+
+
+def test_hash_does_not_see_line_ends(toml: Path):
+    before = load_beamline(toml).sha256
+    for path in toml.parent.iterdir():
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert load_beamline(toml).sha256 == before
+
+
+def test_hash_does_not_see_other_files(toml: Path):
+    before = load_beamline(toml).sha256
+    (toml.parent / "notes.txt").write_text("not part of the line", encoding="utf-8")
+    assert load_beamline(toml).sha256 == before
+
+
+# --- the TOML file -------------------------------------------------------------------------------
+
+TOML_FAULTS = [
+    ("schema = 1", "schema = 2", "schema: 2 is not known; this version of Spotline reads schema 1"),
+    ("schema = 1\n", "", "schema: is missing; add the key"),
+    ("schema = 1", "schema = ", "is not valid TOML"),
+    (
+        "field_x_mm = 200.0",
+        "feild_x_mm = 200.0",
+        "geometry.feild_x_mm: is not a known key; did you mean 'field_x_mm'?",
+    ),
+    ("field_x_mm = 200.0", '"a\\nb" = 1.0', "geometry.a\\nb: is not a known key; known are field_x_mm,"),
+    ("field_x_mm = 200.0", f"field_x_mm = {'9' * 400}", "geometry.field_x_mm: number out of range"),
+    ("field_x_mm = 200.0", "field_x_mm = 2026-01-01", "geometry.field_x_mm: expected float, got date"),
+    ("strips = 128", "strips = 9223372036854775807", "chambers.strips: expected int <= 1000000"),
+    ('name = "cnao-h"', 'name = "../x"', "name: expected str matching regex"),
+    (
+        "RIFI1 = 1.0",
+        "RIFI1 = 0.0",
+        "passive_elements.range_modulators (an entry of it): expected float > 0.0",
+    ),
+    ("[chambers]", "[[chambers]]", "chambers: expected table, got array; correct the value"),
+    ("[chopper]", "[choper]", "choper: is not a known key; did you mean 'chopper'?"),
+    ("off_delay_us = 50.0", "", "chopper.off_delay_us: is missing; add the key"),
+    (
+        "field_x_mm = 200.0",
+        'field_x_mm = "200"',
+        "geometry.field_x_mm: expected float, got str; correct the value",
+    ),
+    ("field_x_mm = 200.0", "field_x_mm = nan", "geometry.field_x_mm: nan is not a finite number; give one"),
+    (
+        "field_x_mm = 200.0",
+        "field_x_mm = -1.0",
+        "geometry.field_x_mm: expected float > 0.0; correct the value",
+    ),
+    ("strips = 128", "strips = 128.5", "chambers.strips: expected int, got float; correct the value"),
+    ("strips = 128", "strips = 0", "chambers.strips: expected int >= 1; correct the value"),
+    ("field_x_mm = 200.0", "field_x_mm = inf", "geometry.field_x_mm: inf is not a finite number; give one"),
+    (
+        "intensity_levels = [1.0, 0.5,",
+        "intensity_levels = [1.0, nan,",
+        "accelerator.intensity_levels[1]: nan is not",
+    ),
+    (
+        "intensity_levels = [1.0, 0.5,",
+        "intensity_levels = [0.5, 1.0,",
+        "accelerator.intensity_levels: [0.5, 1.0, 0.2, 0.1]",
+    ),
+    (
+        "intensity_levels = [1.0, 0.5,",
+        "intensity_levels = [1.1, 0.5,",
+        "accelerator.intensity_levels: [1.1, 0.5, 0.2, 0.1]",
+    ),
+    (
+        "intensity_levels = [1.0, 0.5, 0.2, 0.1]",
+        "intensity_levels = []",
+        "accelerator.intensity_levels: [] are no",
+    ),
+    ("intensity_levels = [1.0, 0.5,", "intensity_levels = [1.0, 0.0,", "accelerator.intensity_levels"),
+    (
+        "spill_length_s = 1.5",
+        "spill_length_s = 5.0",
+        "accelerator.spill_length_s: 5 s is longer than the cycle of 4.5 s",
+    ),
+    (
+        "spill_rise_s = 0.05",
+        "spill_rise_s = 1.5",
+        "accelerator.spill_rise_s: rise and fall together are longer",
+    ),
+    ("gantry_angles_deg = [90.0]", "", "geometry: there are neither gantry_angles_deg nor gantry_range_deg"),
+    (
+        "gantry_angles_deg = [90.0]",
+        "gantry_angles_deg = [90.0]\ngantry_range_deg = [0.0, 90.0]",
+        "geometry: there are both gantry_angles_deg and gantry_range_deg",
+    ),
+    (
+        "gantry_angles_deg = [90.0]",
+        "gantry_angles_deg = [360.0]",
+        "geometry.gantry_angles_deg: 360 is not an IEC",
+    ),
+    (
+        "gantry_angles_deg = [90.0]",
+        "gantry_range_deg = [90.0, 0.0]",
+        "geometry.gantry_range_deg: 90 to 0 is no range",
+    ),
+    (
+        "int1_to_isocentre_mm = 830.0",
+        "int1_to_isocentre_mm = 5500.0",
+        "geometry.int1_to_isocentre_mm: 5500 mm is not",
+    ),
+    (
+        "strip_pitch_mm = 1.65",
+        "strip_pitch_mm = 1.35",
+        "chambers: StripX is 172.8 mm wide, but the field in x is 173.7 mm",
+    ),
+    (
+        "pixels = 32",
+        "pixels = 26",
+        "chambers: PIX is 171.6 mm wide, but the field in x is 176.9 mm wide there",
+    ),
+    (
+        "strip_period_us = 50",
+        "strip_period_us = 60",
+        "control.strip_period_us: 60 us is no multiple of scan_period_us 25 us",
+    ),
+    (
+        "pixel_period_us = 100",
+        "pixel_period_us = 75",
+        "control.pixel_period_us: 75 us is no multiple of strip_period_us",
+    ),
+    ("feedback_gain = 0.3", "feedback_gain = 1.5", "control.feedback_gain: expected float <= 1.0"),
+    (
+        "temperature_C = [16.0, 26.0]",
+        "temperature_C = [26.0, 16.0]",
+        "slow_interlocks.temperature_C: 26 to 16 is no range",
+    ),
+    (
+        "temperature_C = [16.0, 26.0]",
+        "temperature_C = [16.0]",
+        "slow_interlocks.temperature_C: expected array of length 2",
+    ),
+    (
+        "\nhigh_voltage_V = [395.0, 405.0]",
+        "\nhigh_voltage_V = [405.0, 410.0]",
+        "slow_interlocks.high_voltage_V: the nominal",
+    ),
+    (
+        "reference_temperature_C = 20.0",
+        "reference_temperature_C = -274.0",
+        "chambers.reference_temperature_C: -274 C",
+    ),
+    ("\npressure_Pa = 100500.0", "\npressure_Pa = -1.0", "simulation.gas.pressure_Pa: expected float > 0.0"),
+    (
+        'name = "carbon"',
+        'name = "carbn"',
+        "ions[1].name: 'carbn' is not an ion that Spotline knows; did you mean 'carbon'?",
+    ),
+    ('name = "carbon"', 'name = "proton"', "ions[1].name: 'proton' stands there twice"),
+    (
+        "full_intensity_per_s = 6.0e7",
+        "full_intensity_per_s = 5.0e8",
+        "ions[1].largest_intensity_per_s: the interlock at",
+    ),
+    (
+        'focus = "large"',
+        'focus = "small"',
+        "ions[1].optics[2]: focus 'small' with 0 range modulators stands there twice",
+    ),
+    (
+        'focus = "large", range',
+        'foccus = "large", range',
+        "ions[1].optics[2].foccus: is not a known key; did you mean 'focus'?",
+    ),
+    (
+        '"carbon_energies.csv"',
+        '"../carbon_energies.csv"',
+        "ions[1].energies: '../carbon_energies.csv' leaves the folder",
+    ),
+    ('"carbon_energies.csv"', '"carbon.csv"', "ions[1].energies: cannot read"),
+    ('"carbon_energies.csv"', '""', "ions[1].energies: '' leaves the folder"),
+    ('"carbon_optics_large_0.csv"', '"large.csv"', "ions[1].optics[2].table: cannot read"),
+    ('"int2_gain.csv"', '"int3_gain.csv"', "calibration.int2_gain_map: cannot read"),
+    ('"int2_gain.csv"', "3", "calibration.int2_gain_map: expected str | nothing, got int; correct the value"),
+    (
+        "field_error = 0.0005",
+        "field_error = true",
+        "simulation.magnets.field_error: expected float, got bool",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), TOML_FAULTS, ids=[fault[2][:60] for fault in TOML_FAULTS])
+def test_fault_in_toml(toml: Path, old: str, new: str, message: str):
+    edit(toml, (old, new))
+    found = refusal_of(toml)
+    assert found.startswith(f"{toml}: ")
+    assert message in found
+
+
+def test_magnets_must_reach_the_field_in_both_planes(toml: Path):
+    text = toml.read_text(encoding="utf-8")
+    for plane, needed in (("x", "152.5"), ("y", "153.6")):
+        head, tail = text.split(f"[scanning.{plane}]")
+        weak = tail.replace("current_limit_A = 200.0", "current_limit_A = 150.0", 1)
+        toml.write_text(f"{head}[scanning.{plane}]{weak}", encoding="utf-8")
+        expected = f"scanning.{plane}.current_limit_A: 150 A do not reach 100 mm with carbon of 398.84 MeV/u"
+        found = refusal_of(toml)
+        assert expected in found
+        assert f"needs {needed} A" in found
+
+
+def test_energies_must_not_be_ambiguous(toml: Path):
+    text = toml.read_text(encoding="utf-8")
+    toml.write_text(
+        text.replace("energy_tolerance_MeV_u = 0.15", "energy_tolerance_MeV_u = 0.95"), encoding="utf-8"
+    )
+    assert (
+        "ions[0].energy_tolerance_MeV_u: 0.95 makes energies of proton_energies.csv ambiguous"
+        in refusal_of(toml)
+    )
+
+
+def test_line_without_ions(toml: Path):
+    text = toml.read_text(encoding="utf-8")
+    head, rest = text.split("[[ions]]", 1)
+    tail = rest[rest.index("# From here on") :]
+    toml.write_text(head.replace("schema = 1", "schema = 1\nions = []") + tail, encoding="utf-8")
+    assert "ions: there are none" in refusal_of(toml)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"name = 'caf\xe9'"])
+def test_toml_that_is_no_text(toml: Path, content: bytes):
+    toml.write_bytes(content)
+    assert "is not UTF-8 text" in refusal_of(toml)
+
+
+def tables_of(raw: object, where: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Places of all tables with fixed keys in a parsed TOML file."""
+    found: list[tuple[str | int, ...]] = []
+    if isinstance(raw, dict) and (where[:1] != ("sources",)) and where[:1] != ("passive_elements",):
+        found.append(where)
+        for key, value in raw.items():
+            found += tables_of(value, (*where, key))
+    elif isinstance(raw, list):
+        for index, item in enumerate(raw):
+            found += tables_of(item, (*where, index))
+    return found
+
+
+SHIPPED_TEXT = load_beamline("cnao-h").path.read_text(encoding="utf-8")
+SHIPPED_TABLES = tables_of(tomllib.loads(SHIPPED_TEXT))
+KNOWN_KEYS = {
+    field.name
+    for table in vars(model).values()
+    if isinstance(table, type) and issubclass(table, msgspec.Struct)
+    for field in msgspec.structs.fields(table)
+}
+BARE_KEY = st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True)
+
+
+def dotted(place: tuple[str | int, ...]) -> str:
+    """A place as messages name it."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    return text.removeprefix(".")
+
+
+@given(
+    place=st.sampled_from(SHIPPED_TABLES),
+    key=BARE_KEY.filter(lambda k: k not in KNOWN_KEYS),
+    value=st.sampled_from([0, 1.5, "x", [], {}]),
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_unknown_key_anywhere_is_named(
+    place: tuple[str | int, ...], key: str, value: object, monkeypatch: pytest.MonkeyPatch
+):
+    raw = tomllib.loads(SHIPPED_TEXT)
+    table = raw
+    for part in place:
+        table = table[part]  # type: ignore[index]
+    table[key] = value
+    with monkeypatch.context() as patch:
+        patch.setattr(tomllib, "loads", lambda _: raw)
+        with pytest.raises(BeamLineError) as caught:
+            load_beamline("cnao-h")
+    assert f"{dotted((*place, key))}: is not a known key; " in str(caught.value)
+
+
+# --- the CSV tables ------------------------------------------------------------------------------
+
+Change = Callable[[str], str]
+
+CSV_FAULTS: list[tuple[str, Change, str]] = [
+    (
+        "carbon_energies.csv",
+        lambda t: t.replace("range_mm,", "depth_mm,"),
+        "column 'depth_mm' is not known; known are",
+    ),
+    ("carbon_energies.csv", lambda t: t.replace("range_mm,", "rang_mm,"), "did you mean 'range_mm'?"),
+    (
+        "carbon_energies.csv",
+        lambda t: t.replace("range_mm,", "energy_MeV_u,"),
+        "column 'energy_MeV_u' stands there twice",
+    ),
+    (
+        "carbon_energies.csv",
+        lambda t: t.replace("150.71,50,", "150.71,fifty,"),
+        "line 19, column range_mm: 'fifty' is not",
+    ),
+    (
+        "carbon_energies.csv",
+        lambda t: t.replace("150.71,50,", "150.71,nan,"),
+        "line 19, column range_mm: 'nan' is not",
+    ),
+    (
+        "carbon_energies.csv",
+        lambda t: t.replace("150.71,50,", "150.71,,"),
+        "line 19, column range_mm: '' is not a finite",
+    ),
+    (
+        "carbon_energies.csv",
+        lambda t: t.replace("150.71,50,", "150.71,"),
+        "line 19: has 2 cells, the header 3",
+    ),
+    (
+        "carbon_energies.csv",
+        lambda t: t.replace("150.71,", "140.00,"),
+        "line 19, column energy_MeV_u: 140 does not lie above",
+    ),
+    (
+        "carbon_energies.csv",
+        lambda t: t.replace("150.71,50,", "150.71,48,"),
+        "line 19, column range_mm: 48 does not lie above",
+    ),
+    (
+        "carbon_energies.csv",
+        lambda t: t.replace("150.71,50,", "150.71,-50,"),
+        "line 19, column range_mm: -50 is not above 0",
+    ),
+    ("carbon_energies.csv", lambda _: "# nothing\n", "has no rows"),
+    ("carbon_energies.csv", lambda _: "energy_MeV_u,range_mm,particles_per_count\n", "has no rows"),
+    (
+        "carbon_energies.csv",
+        lambda _: "energy_MeV_u,range_mm\n1,2\n",
+        "column 'particles_per_count' is missing; the table needs",
+    ),
+    (
+        "carbon_energies.csv",
+        lambda t: t + "420,300,900\n",
+        "covers 115.23..398.84 MeV/u, but the ion has 115.23..420",
+    ),
+    (
+        "carbon_optics_small_0.csv",
+        lambda t: "\n".join(t.splitlines()[:-1]),
+        "carbon_optics_small_0.csv: covers 115.23..",
+    ),
+    (
+        "carbon_optics_small_0.csv",
+        lambda t: t.replace(",fwhm_box_x_mm,", ",fwhm_bax_x_mm,"),
+        "did you mean 'fwhm_box_x_mm'?",
+    ),
+    (
+        "carbon_optics_small_0.csv",
+        lambda t: t.replace("8.000,8.000", "8.000,0.000"),
+        "column fwhm_y_mm: 0 is not above 0",
+    ),
+    (
+        "int1_gain.csv",
+        lambda t: t.replace("\n0,0,1.00000", ""),
+        "not rectangular, x_iso_mm 0 y_iso_mm 0 is missing",
+    ),
+    ("int1_gain.csv", lambda t: t + "0,0,1.0\n", "x_iso_mm: 0 with y_iso_mm 0 stands there twice; keep one"),
+    ("int1_gain.csv", lambda t: t.replace("\n0,0,1.00000", "\n0,0,0.0"), "column gain: 0 is not above 0"),
+    (
+        "int1_gain.csv",
+        lambda _: "x_iso_mm,y_iso_mm,gain\n0,0,1\n0,1,1\n",
+        "the grid has 1 x 2 points; it needs two",
+    ),
+    (
+        "int1_gain.csv",
+        lambda t: t.replace("104,", "99,"),
+        "calibration.int1_gain_map: the map reaches from -99 to 99 mm in x",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"), CSV_FAULTS, ids=[fault[2][:60] for fault in CSV_FAULTS]
+)
+def test_fault_in_table(toml: Path, name: str, change: Change, message: str):
+    path = toml.parent / name
+    before = path.read_text(encoding="utf-8")
+    after = change(before)
+    assert after != before
+    path.write_text(after, encoding="utf-8")
+    assert message in refusal_of(toml)
+
+
+def test_table_that_is_no_text(toml: Path):
+    (toml.parent / "int1_gain.csv").write_bytes(b"x_iso_mm\xff")
+    assert "int1_gain.csv: byte 8 is not UTF-8 text" in refusal_of(toml)
+
+
+def test_table_as_a_spreadsheet_saves_it(toml: Path):
+    """Byte order mark, CRLF, quotes and spaces are no reason to refuse."""
+    path = toml.parent / "carbon_energies.csv"
+    rows = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    quoted = "\r\n".join(", ".join(f'"{cell}"' for cell in row.split(",")).replace(", ", ",") for row in rows)
+    path.write_bytes(b"\xef\xbb\xbf" + quoted.encode() + b"\r\n\r\n")
+    np.testing.assert_array_equal(
+        load_beamline(toml).energies["carbon"].energy_MeV_u,
+        load_beamline("cnao-h").energies["carbon"].energy_MeV_u,
+    )
+
+
+def test_gain_map_in_any_order(toml: Path):
+    path = toml.parent / "int1_gain.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    header = lines.index("x_iso_mm,y_iso_mm,gain")
+    path.write_text("\n".join([*lines[: header + 1], *reversed(lines[header + 1 :])]), encoding="utf-8")
+    read, shipped = load_beamline(toml).int1_gain_map, load_beamline("cnao-h").int1_gain_map
+    assert read is not None
+    assert shipped is not None
+    np.testing.assert_array_equal(read.gain, shipped.gain)
+
+
+def test_facts_and_tables_cannot_change():
+    line = load_beamline("cnao-h")
+    with pytest.raises(AttributeError):
+        line.facts.geometry.field_x_mm = 1.0  # type: ignore[misc]
+    with pytest.raises(ValueError, match="read-only"):
+        line.energies["carbon"].energy_MeV_u[0] = 1.0
+
+
+# --- what prepare asks ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cnao() -> BeamLine:
+    """The shipped horizontal line."""
+    return load_beamline("cnao-h")
+
+
+def test_match_listed_energy(cnao: BeamLine):
+    assert cnao.match_energy("carbon", 150.71) == 150.71
+    assert cnao.match_energy("carbon", 150.86) == 150.71, "a border value is inside"
+    assert cnao.match_energy("carbon", 150.87) is None
+    assert cnao.match_energy("carbon", 398.90) == 398.84
+    assert cnao.match_energy("carbon", float("nan")) is None
+    assert cnao.match_energy("helium", 150.0) is None
+
+
+def test_match_continuous_energy(toml: Path):
+    text = toml.read_text(encoding="utf-8")
+    toml.write_text(
+        text.replace('energy_selection = "listed"', 'energy_selection = "continuous"'), encoding="utf-8"
+    )
+    line = load_beamline(toml)
+    assert line.match_energy("carbon", 200.123) == 200.123
+    assert line.match_energy("carbon", 115.1) == 115.23
+    assert line.match_energy("carbon", 398.95) == 398.84
+    assert line.match_energy("carbon", 115.0) is None
+    assert line.match_energy("carbon", 400.0) is None
+
+
+def test_interpolated_columns_go_through_the_rows(cnao: BeamLine):
+    table = cnao.energies["carbon"]
+    np.testing.assert_allclose(cnao.range_mm("carbon", table.energy_MeV_u), table.range_mm)
+    np.testing.assert_allclose(
+        cnao.particles_per_count("carbon", table.energy_MeV_u), table.particles_per_count
+    )
+    assert np.isnan(cnao.range_mm("carbon", 500.0))
+    assert cnao.particles_per_MU("carbon", 200.0) is None
+
+
+def test_spot_sizes_by_focus(cnao: BeamLine):
+    assert cnao.foci("carbon") == ("small", "large")
+    assert cnao.foci("helium") == ()
+    default, small = cnao.spot_size("carbon", 200.0), cnao.spot_size("carbon", 200.0, "small")
+    assert default == small
+    large = cnao.spot_size("carbon", 200.0, "large")
+    assert default is not None
+    assert large is not None
+    assert large.fwhm_x_mm > default.fwhm_x_mm > default.fwhm_box_x_mm
+    assert cnao.spot_size("carbon", 200.0, "tiny") is None
+    assert cnao.spot_size("carbon", 200.0, range_modulators=1) is None
+    assert cnao.spot_size("helium", 200.0) is None
+
+
+def test_uniform_chamber_without_gain_map(toml: Path):
+    edit(toml, ('int1_gain_map = "int1_gain.csv"', ""))
+    line = load_beamline(toml)
+    assert line.int1_gain_map is None
+    np.testing.assert_array_equal(line.int1_gain([0.0, 50.0], [0.0, 50.0]), 1.0)
