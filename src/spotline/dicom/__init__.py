@@ -1,0 +1,1 @@
+"""DICOM: the only place that imports pydicom and pynetdicom."""

@@ -1,0 +1,92 @@
+"""A small valid plan, which the tests of DICOM write, break and read."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+
+from spotline.dicom.write_plan import ion_plan_bytes
+from spotline.physics.ions import CARBON, PROTON
+from spotline.plan import Field, Layer, PassiveElement, Plan
+
+
+def layer(index: int, energy_MeV_u: float, n_spots: int, **more: object) -> Layer:
+    spots = np.arange(n_spots, dtype=np.float64)
+    return Layer(
+        index=index,
+        energy_MeV_u=energy_MeV_u,
+        x_iso_mm=2.0 * spots - 3.0,
+        y_iso_mm=1.5 - spots,
+        meterset=5e4 + 1000.0 * spots,
+        control_point=2 * index,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture(scope="session")
+def good_plan() -> Plan:
+    """Two fields: carbon with three layers (the second has one spot) and devices; protons with one layer."""
+    first = Field(
+        number=1,
+        name="AP",
+        ion=CARBON,
+        unit="NP",
+        layers=(
+            layer(0, 221.45, 4, fwhm_x_mm=6.0, fwhm_y_mm=6.5, tune_id="small", paintings=2),
+            layer(1, 219.0, 1, fwhm_x_mm=6.1, fwhm_y_mm=6.6, tune_id="small"),
+            layer(2, 216.5, 3, tune_id="large"),
+        ),
+        passive=(
+            PassiveElement("range_shifter", "RS30", "BINARY", 31.44, 400.0),
+            PassiveElement("range_modulator", "RIFI1", "FIXED", None, 680.0),
+            PassiveElement("lateral_spreading_device", "FOIL", "SCATTERER", 0.5, 900.0),
+            PassiveElement("bolus", "B1"),
+        ),
+        gantry_angle_deg=90.0,
+        patient_support_angle_deg=15.0,
+        isocentre_mm=(1.0, -2.5, 3.0),
+        snout_position_mm=420.0,
+        machine="cnao-h",
+    )
+    second = Field(
+        number=2,
+        name="LAT",
+        ion=PROTON,
+        unit="MU",
+        layers=(layer(0, 150.0, 3),),
+        gantry_angle_deg=0.0,
+        patient_support_angle_deg=0.0,
+        delivery_type="CONTINUATION",
+    )
+    return Plan(
+        label="SMALL",
+        fields=(first, second),
+        path=Path("small.dcm"),
+        sha256="",
+        format="DICOM RT Ion Plan",
+        fractions_planned=12,
+        fraction_group=3,
+        identity={
+            "PatientID": "P  01",
+            "PatientName": "Doe^Jane",
+            "StudyInstanceUID": "1.2.3.4",
+            "FrameOfReferenceUID": "1.2.3.5",
+            "PatientPosition": "HFP",
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def good_bytes(good_plan: Plan) -> bytes:
+    """The small plan as a DICOM file."""
+    return ion_plan_bytes(good_plan)
+
+
+@pytest.fixture
+def dataset(good_bytes: bytes) -> Dataset:
+    """The small plan as a dataset of its own, to be broken."""
+    return dcmread(BytesIO(good_bytes))
