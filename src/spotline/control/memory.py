@@ -1,0 +1,279 @@
+"""What the fast control knows: its settings, the slice in its memory boards, and its registers.
+
+Three NamedTuples of numbers and arrays, so that compiled code can walk them.  `LawSettings` and
+`SliceMemory` are read only; `LawState` is what the step functions write.  None of them has a place
+for anything that a chamber, a supply or the timing system could not report.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Frame = NDArray[np.int32]
+"""Counts of a segmented chamber since the frame before."""
+
+# Phases of the fast control within one spill.
+WAITING = 0  # magnets go to the first spot, no beam yet
+DELIVERING = 1  # beam on the current spot, or on its way there
+LEAVING = 2  # beam being switched off before a jump; magnets still hold
+MOVING = 3  # beam off, magnets on their way
+FINISHING = 4  # anticipated end of a spot: beam being switched off while it still counts for it
+COLLECTING = 5  # beam off for good, late charge still counts for the last spot
+DONE = 6
+
+# Why a spill ended.
+END_NONE = 0
+END_SLICE_COMPLETE = 1
+END_OF_EXTRACTION = 2
+END_PAUSE = 3  # an interlock ended the spill
+END_STOP = 4  # an interlock ended the treatment
+
+# Events of the timing system, as the Timing FPGA receives them.
+EVENT_NONE = 0
+EVENT_EXTRACTION_START = 1
+EVENT_EXTRACTION_END = 2
+
+# Entries of the log of commands.
+COMMAND_CHOPPER_OPEN = 1
+COMMAND_CHOPPER_CLOSE = 2
+COMMAND_SPOT_COMPLETE = 3
+
+NEVER = 1 << 60
+"""A target that no count reaches."""
+
+INTERLOCK_ROWS = 16
+"""Interlocks kept per spill; the first one ends the spill, later ones are for the record."""
+
+PART = np.dtype(
+    [
+        ("spot", "i8"),  # index in the memory boards, that is among the spots not yet complete
+        ("start_tick", "i8"),
+        ("end_tick", "i8"),
+        ("complete", "i8"),
+        ("int1_counts", "i8"),
+        ("int2_counts", "i8"),
+        ("x_strip_mm", "f8"),  # at StripX and StripY
+        ("y_strip_mm", "f8"),
+        ("strip_x_counts", "i8"),  # counts behind the position
+        ("strip_y_counts", "i8"),
+        ("position_valid", "i8"),  # 1 centre of gravity, 0 strip with most counts
+        ("x_pixel_mm", "f8"),
+        ("y_pixel_mm", "f8"),
+        ("pixel_counts", "i8"),
+        ("x_current_A", "f8"),  # read back
+        ("y_current_A", "f8"),
+        ("settled_tick", "i8"),  # when the magnets had arrived; -1 never
+        ("from_trigger", "i8"),  # 1 if the spot began with a move from the one before
+    ]
+)
+"""What the fast control measures of a spot during one spill."""
+
+COMMAND = np.dtype([("tick", "i8"), ("command", "i8"), ("spot", "i8")])
+
+INTERLOCK = np.dtype(
+    [("tick", "i8"), ("cause", "i8"), ("spot", "i8"), ("value", "f8"), ("limit", "f8"), ("action", "i8")]
+)
+
+TREND_TICKS = 1000  # ticks of one row of the trend
+
+TREND = np.dtype(
+    [
+        ("tick", "i8"),
+        ("int1_counts", "i8"),
+        ("int2_counts", "i8"),
+        ("x_set_A", "f8"),
+        ("y_set_A", "f8"),
+        ("x_read_A", "f8"),
+        ("y_read_A", "f8"),
+        ("x_strip_mm", "f8"),
+        ("y_strip_mm", "f8"),
+        ("row", "i8"),
+    ]
+)
+"""What the fast control reports of itself every millisecond, for displays and reports."""
+
+SCALARS = np.dtype(
+    [
+        ("tick", "i8"),  # clock of the field, at the sample under way
+        ("phase", "i8"),
+        ("phase_tick", "i8"),  # when the phase began
+        ("end_reason", "i8"),
+        ("chopper_open", "i8"),  # the command, not the state of the chopper
+        ("spot", "i8"),  # current spot (index in the memory boards)
+        ("row", "i8"),  # current row of `parts`
+        ("target1", "i8"),  # counts at which the spot is complete
+        ("target2", "i8"),
+        ("chopper_target1", "i8"),  # INT1 counts at which an anticipated beam-off is commanded
+        ("int1", "i8"),  # counts since the trigger
+        ("int2", "i8"),
+        ("int1_per_int2", "f8"),  # expected ratio of the chambers' counts at the spot
+        ("total1", "i8"),  # counts since the first sample, up to the last scan period
+        ("total2", "i8"),
+        ("bin1", "i8"),  # counts of the scan period under way, for the intensity
+        ("bin2", "i8"),
+        ("window1", "i8"),  # counts in the intensity window
+        ("window2", "i8"),
+        ("bin_index", "i8"),
+        ("settled_tick", "i8"),  # when the magnets reached the current spot; -1 while they move
+        ("strip_row", "i8"),  # row that the strip registers belong to
+        ("pixel_row", "i8"),
+        ("commands", "i8"),  # rows used of the tables below
+        ("interlocks", "i8"),
+    ]
+)
+
+AXIS = np.dtype(
+    [
+        ("set_A", "f8"),
+        ("read_A", "f8"),
+        ("correction_A", "f8"),  # sum of the position feedback
+        ("inside", "i8"),  # strip counts near the prescribed position since the last correction ...
+        ("inside_moment", "i8"),  # ... and their sum of count times strip index
+        ("all", "i8"),  # the same of all strips
+        ("all_moment", "i8"),
+        ("last_mm", "f8"),  # last centre of gravity of a window at the strips; NaN before the first
+    ]
+)
+
+PIXELS = np.dtype(
+    [
+        ("inside", "i8"),  # counts near the prescribed position with the magnets settled ...
+        ("x_moment", "i8"),  # ... and their sums of count times index
+        ("y_moment", "i8"),
+        ("all", "i8"),  # the same of all pixels
+        ("all_x_moment", "i8"),
+        ("all_y_moment", "i8"),
+    ]
+)
+"""Registers of the pixel chamber: one row for the spot, one since the last check."""
+
+
+class IntegralLimits(NamedTuple):
+    """Tolerances of the integral chambers within a spot, on the scale of INT1."""
+
+    difference: float  # counts
+    ratio: float
+    ratio_counts: int  # the ratio is checked from here on
+
+
+class AxisSettings(NamedTuple):
+    """Settings of one scanning axis and its strip chamber."""
+
+    feedback_limit_A: float
+    step_A: float  # quantum of the set-point, 0 if continuous
+    A_per_mm: float  # current per millimetre at the isocentre
+    iso_per_strip: float  # millimetre at the isocentre per millimetre at the strips
+    iso_per_pixel: float
+
+
+class LawSettings(NamedTuple):
+    """Settings of the fast control for one slice: limits, rates, geometry, calibration."""
+
+    integral: IntegralLimits
+    x: AxisSettings
+    y: AxisSettings
+    scan_period: int  # ticks
+    strip_period: int
+    pixel_period: int
+    beam_off_ticks: int  # nominal time the chopper takes to remove the beam
+    collection_ticks: int
+    blanking_ticks: int
+    anticipate: int  # 1: command the chopper early
+    late_counts_ticks: float  # counts in flight at a chopper command, as ticks of the present intensity
+    feedback_gain: float
+    settled_A: float
+    strip_pitch_mm: float
+    pixel_pitch_mm: float
+    strip_reach: int  # strips to each side of the prescribed one that make the centre of gravity
+    pixel_reach: int
+    centroid_counts: int
+    pixel_centroid_counts: int
+    intensity_bins: int  # scan periods in the window over which the intensity is averaged
+    intensity_limit1: int  # counts in the intensity window
+    intensity_limit2: int
+    particles_per_s_per_count1: float  # to report a tripped intensity
+    particles_per_s_per_count2: float
+    position_limit_mm: float
+    pixel_position_limit_mm: float
+
+
+class SliceMemory(NamedTuple):
+    """The spots that are still to be delivered, as the memory boards hold them."""
+
+    cycle_code: int
+    int1_counts: Integers  # what each spot still lacks
+    int2_counts: Integers
+    int1_per_int2: Floats  # expected ratio of the chambers' counts
+    x_strip_mm: Floats
+    y_strip_mm: Floats
+    x_pixel_mm: Floats
+    y_pixel_mm: Floats
+    x_current_A: Floats
+    y_current_A: Floats
+    beam_off: NDArray[np.uint8]  # beam off on the way to this spot
+
+
+class LawState(NamedTuple):
+    """Registers and tables that the fast control writes."""
+
+    scalars: Any  # record array of shape (1,), dtype SCALARS
+    axes: Any  # record array of shape (2,), dtype AXIS: x and y
+    pixels: Any  # record array of shape (2,), dtype PIXELS: of the spot, and since the last check
+    strips: Integers  # shape (2, n_strips): counts of the current spot, x and y, before the magnets settled
+    settled_strips: Integers  # the same from then on
+    bins1: Integers  # ring of counts per scan period, for the intensity window
+    bins2: Integers
+    parts: Any  # record array, dtype PART
+    commands: Any  # record array, dtype COMMAND
+    interlocks: Any  # record array, dtype INTERLOCK
+
+
+def new_state(memory: SliceMemory, settings: LawSettings, n_strips: int, start_tick: int) -> LawState:
+    """Make the registers for one spill.
+
+    Parameters
+    ----------
+    memory : SliceMemory
+        Spots to deliver, at least one.
+    settings : LawSettings
+        Only the length of the intensity window matters.
+    n_strips : int
+        Strips per plane.
+    start_tick : int
+        Clock of the field at the first sample.
+    """
+    n_spots = len(memory.int1_counts)
+    scalars = np.zeros(1, SCALARS).view(np.recarray)
+    state = LawState(
+        scalars=scalars,
+        axes=np.zeros(2, AXIS).view(np.recarray),
+        pixels=np.zeros(2, PIXELS).view(np.recarray),
+        strips=np.zeros((2, n_strips), np.int64),
+        settled_strips=np.zeros((2, n_strips), np.int64),
+        bins1=np.zeros(settings.intensity_bins, np.int64),
+        bins2=np.zeros(settings.intensity_bins, np.int64),
+        parts=np.zeros(n_spots, PART).view(np.recarray),
+        # A spot makes three entries at most: complete, beam off, beam on; and so does the spill.
+        commands=np.zeros(3 * n_spots + 8, COMMAND).view(np.recarray),
+        interlocks=np.zeros(INTERLOCK_ROWS, INTERLOCK).view(np.recarray),
+    )
+    state.parts["settled_tick"] = -1
+    for name in ("x_strip_mm", "y_strip_mm", "x_pixel_mm", "y_pixel_mm"):
+        state.parts[name] = np.nan
+    s = scalars[0]
+    s.tick = start_tick
+    s.phase_tick = start_tick
+    s.settled_tick = -1
+    s.target1 = memory.int1_counts[0]
+    s.target2 = memory.int2_counts[0]
+    s.chopper_target1 = NEVER
+    s.int1_per_int2 = memory.int1_per_int2[0]
+    for axis, current_A in zip(state.axes, (memory.x_current_A, memory.y_current_A), strict=True):
+        axis.set_A = current_A[0]
+        axis.last_mm = np.nan
+    return state

@@ -1,0 +1,118 @@
+"""Pixel FPGA: position of the beam in the back-up box at 10 kHz (section III.B.2.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from spotline.control import interlocks
+from spotline.control.integral import trip
+from spotline.control.memory import Frame, Integers, LawSettings, LawState, SliceMemory
+from spotline.control.strip import centre_of_gravity, is_beam_placed, is_elsewhere, nearest_channel, total_and_moment
+from spotline.jit import kernel
+
+
+@kernel
+def clear(registers: Any) -> None:
+    """Clear one row of registers."""
+    registers.inside = 0
+    registers.x_moment = 0
+    registers.y_moment = 0
+    registers.all = 0
+    registers.all_x_moment = 0
+    registers.all_y_moment = 0
+
+
+@kernel
+def position(registers: Any, settings: LawSettings, n_pixels: int) -> tuple[float, float, int]:
+    """Centre of gravity in x and y at the chamber in mm, and the counts behind it; NaN without counts."""
+    counts, x_moment, y_moment = registers.inside, registers.x_moment, registers.y_moment
+    if is_elsewhere(registers.inside, registers.all):
+        counts, x_moment, y_moment = registers.all, registers.all_x_moment, registers.all_y_moment
+    if counts == 0:
+        return np.nan, np.nan, 0
+    x_mm = centre_of_gravity(x_moment, counts, n_pixels, settings.pixel_pitch_mm)
+    y_mm = centre_of_gravity(y_moment, counts, n_pixels, settings.pixel_pitch_mm)
+    return x_mm, y_mm, counts
+
+
+@kernel
+def close_pixel_spot(law: LawState, settings: LawSettings, n_pixels: int) -> None:
+    """Write the position of the spot that the registers belong to, and clear them."""
+    s = law.scalars[0]
+    part = law.parts[s.pixel_row]
+    x_mm, y_mm, counts = position(law.pixels[0], settings, n_pixels)
+    part.pixel_counts = counts
+    if counts >= settings.pixel_centroid_counts:
+        part.x_pixel_mm = x_mm
+        part.y_pixel_mm = y_mm
+    clear(law.pixels[0])
+    clear(law.pixels[1])
+    s.pixel_row = s.row
+
+
+@kernel
+def add_pixels(
+    registers: Any, frame: Frame, region: Integers, column: int, row: int, reach: int
+) -> None:
+    """Add a frame to both rows of registers; `column` and `row` are the prescribed pixel."""
+    first, past = region[2], max(region[2], region[3])
+    near, beyond = max(first, column - reach), min(past, column + reach + 1)
+    spot, window = registers[0], registers[1]
+    for j in range(region[0], region[1]):
+        total, moment = total_and_moment(frame[j], first, past)
+        if total == 0:
+            continue
+        for sums in (spot, window):
+            sums.all += total
+            sums.all_x_moment += moment
+            sums.all_y_moment += total * j
+        if abs(j - row) <= reach:
+            total, moment = total_and_moment(frame[j], near, beyond)
+            for sums in (spot, window):
+                sums.inside += total
+                sums.x_moment += moment
+                sums.y_moment += total * j
+
+
+@kernel
+def pixel_frame(
+    law: LawState,
+    settings: LawSettings,
+    memory: SliceMemory,
+    frame: Frame,
+    region: Integers,
+) -> None:
+    """Handle one frame of the pixel chamber.
+
+    Parameters
+    ----------
+    law, settings, memory
+        Registers, settings and memory boards.
+    frame : ndarray of int, shape (n_pixels, n_pixels)
+        Counts since the frame before, rows along y and columns along x.
+    region : ndarray of int, shape (4,)
+        First and one past the last row, first and one past the last column that may differ from 0.
+    """
+    s = law.scalars[0]
+    n_pixels = frame.shape[0]
+    if s.pixel_row != s.row:
+        close_pixel_spot(law, settings, n_pixels)
+        return
+    if not is_beam_placed(law, settings, settings.pixel_period):
+        return
+    pitch_mm, limit_mm = settings.pixel_pitch_mm, settings.pixel_position_limit_mm
+    column = nearest_channel(memory.x_pixel_mm[s.spot], n_pixels, pitch_mm)
+    row = nearest_channel(memory.y_pixel_mm[s.spot], n_pixels, pitch_mm)
+    add_pixels(law.pixels, frame, region, column, row, settings.pixel_reach)
+    x_mm, y_mm, counts = position(law.pixels[1], settings, n_pixels)
+    if counts < settings.pixel_centroid_counts:
+        return
+    clear(law.pixels[1])
+    x_deviation_mm = (x_mm - memory.x_pixel_mm[s.spot]) * settings.x.iso_per_pixel
+    y_deviation_mm = (y_mm - memory.y_pixel_mm[s.spot]) * settings.y.iso_per_pixel
+    if abs(x_deviation_mm) >= limit_mm:
+        trip(law, interlocks.PIXEL_POSITION_X, interlocks.PAUSE, x_deviation_mm, limit_mm)
+    if abs(y_deviation_mm) >= limit_mm:
+        trip(law, interlocks.PIXEL_POSITION_Y, interlocks.PAUSE, y_deviation_mm, limit_mm)

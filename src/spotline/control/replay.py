@@ -1,0 +1,96 @@
+"""Run the control law over recorded samples instead of a room.
+
+The order of the calls is that of the fast loop (`spotline.sim.loop`); the samples come from arrays, and
+what the law decides goes nowhere but into its own registers and tables.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spotline.control.integral import integral_decision, integral_period, integral_sample
+from spotline.control.memory import (
+    DONE,
+    EVENT_NONE,
+    Floats,
+    Frame,
+    Integers,
+    LawSettings,
+    LawState,
+    SliceMemory,
+)
+from spotline.control.pixel import close_pixel_spot, pixel_frame
+from spotline.control.scan import scan_period
+from spotline.control.strip import close_strip_spot, strip_frame
+from spotline.control.timing import timing_event
+from spotline.jit import kernel
+
+
+class Recording(NamedTuple):
+    """Samples of one spill, as `spotline.room.RawSamples`."""
+
+    integrals: NDArray[np.uint16]
+    strips: NDArray[np.uint16]
+    pixels: NDArray[np.uint16]
+    read_A: Floats  # (n_periods, 2)
+    events: NDArray[np.uint8]
+    broadcast_code: int
+
+
+class Scratch(NamedTuple):
+    """Room for one frame of each segmented chamber, and for the decisions of the law."""
+
+    strip_x: Frame
+    strip_y: Frame
+    pixels: Frame
+    strip_region: Integers  # (2,): the whole chamber
+    pixel_region: Integers  # (4,)
+    set_A: Floats  # (n_periods, 2): set-points that the law writes
+
+
+@kernel
+def replay_spill(
+    law: LawState, settings: LawSettings, memory: SliceMemory, recording: Recording, scratch: Scratch
+) -> int:
+    """Run the law over a recorded spill; return the scan periods that it took."""
+    control = law.scalars[0]
+    start = control.tick
+    period_ticks = settings.scan_period
+    n_strips = n_pixels = 0
+    for period in range(len(recording.events)):
+        control.tick = start + period * period_ticks
+        event = recording.events[period]
+        if event != EVENT_NONE:
+            timing_event(law, memory, event, recording.broadcast_code)
+        scan_period(law, settings, memory, recording.read_A[period, 0], recording.read_A[period, 1])
+        scratch.set_A[period, 0] = law.axes[0].set_A
+        scratch.set_A[period, 1] = law.axes[1].set_A
+        for i in range(period_ticks):
+            sample = period * period_ticks + i
+            int1, int2 = np.int64(recording.integrals[sample, 0]), np.int64(recording.integrals[sample, 1])
+            if integral_sample(control, settings.integral, int1, int2):
+                control.tick = start + sample
+                integral_decision(law, settings, memory)
+        control.tick = start + (period + 1) * period_ticks
+        integral_period(law, settings, memory)
+        if control.tick % settings.strip_period == 0:
+            for i in range(len(scratch.strip_x)):
+                scratch.strip_x[i] = recording.strips[n_strips, 0, i]
+                scratch.strip_y[i] = recording.strips[n_strips, 1, i]
+            region = scratch.strip_region
+            strip_frame(law, settings, memory, scratch.strip_x, region, scratch.strip_y, region)
+            n_strips += 1
+        if control.tick % settings.pixel_period == 0:
+            for j in range(scratch.pixels.shape[0]):
+                for i in range(scratch.pixels.shape[1]):
+                    scratch.pixels[j, i] = recording.pixels[n_pixels, j, i]
+            pixel_frame(law, settings, memory, scratch.pixels, scratch.pixel_region)
+            n_pixels += 1
+        if control.phase == DONE:
+            close_strip_spot(law, settings, memory)
+            close_pixel_spot(law, settings, scratch.pixels.shape[0])
+            return period + 1
+    return len(recording.events)

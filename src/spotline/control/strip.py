@@ -1,0 +1,234 @@
+"""Strip FPGA: position of the beam at 20 kHz (section III.B.2.1).
+
+As soon as enough counts are in, the centre of gravity is compared with the prescribed position;
+the difference goes to the Scan FPGA as feedback, or pauses the beam when it passes the threshold.
+With too few counts there is no feedback, and the strip with most counts stands for the position.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from spotline.control import interlocks
+from spotline.control.integral import trip
+from spotline.control.memory import DELIVERING, AxisSettings, Frame, Integers, LawSettings, LawState, SliceMemory
+from spotline.jit import kernel
+
+
+@kernel
+def centre_of_gravity(moment: float, counts: float, n_channels: int, pitch_mm: float) -> float:
+    """Position from the sum of count times channel index; the middle of the chamber is 0."""
+    return (moment / counts - 0.5 * (n_channels - 1)) * pitch_mm
+
+
+@kernel
+def strongest(counts: Integers) -> int:
+    """Index of the channel with most counts (the first of equals)."""
+    best = 0
+    for i in range(len(counts)):
+        if counts[i] > counts[best]:
+            best = i
+    return best
+
+
+@kernel
+def nearest_channel(position_mm: float, n_channels: int, pitch_mm: float) -> int:
+    """Index of the channel at a position."""
+    return math.floor(position_mm / pitch_mm + 0.5 * n_channels)
+
+
+@kernel
+def total_and_moment(counts: Integers | Frame, first: int, past: int) -> tuple[int, int]:
+    """Sum of counts, and of counts times channel index, of some channels."""
+    first = max(first, 0)
+    part = counts[first : max(first, min(past, len(counts)))]
+    total = 0
+    moment = 0
+    for i in range(len(part)):
+        total += part[i]
+        moment += part[i] * i
+    return total, moment + total * first
+
+
+@kernel
+def add(sums: Integers, frame: Frame, region: Integers) -> None:
+    """Add the part of a frame that may differ from zero."""
+    part, new = sums[region[0] : region[1]], frame[region[0] : region[1]]
+    for i in range(len(new)):
+        part[i] += new[i]
+
+
+@kernel
+def is_elsewhere(inside: int, everywhere: int) -> bool:
+    """Whether most counts lie far from the prescribed position.
+
+    A single background count at the edge of the chamber would move the centre of gravity of a weak spot
+    by millimetres, so only channels near the prescribed position count, unless the beam is not there.
+    """
+    return 2 * inside < everywhere
+
+
+@kernel
+def position_of(
+    counts: Integers, middle: int, reach: int, minimum: int, pitch_mm: float
+) -> tuple[float, int, int]:
+    """Position in one plane: value in mm, counts behind it, 1 if it is a centre of gravity, else 0.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (n_strips,)
+    middle, reach : int
+        Strip of the prescribed position, and how many to each side of it count.
+    minimum : int
+        Counts that a centre of gravity needs; with fewer it is the strip with most counts, and NaN
+        without any.
+    pitch_mm : float
+    """
+    n_strips = len(counts)
+    everywhere, moment_everywhere = total_and_moment(counts, 0, n_strips)
+    total, moment = total_and_moment(counts, middle - reach, middle + reach + 1)
+    if is_elsewhere(total, everywhere):
+        total, moment = everywhere, moment_everywhere
+    if total >= minimum:
+        return centre_of_gravity(moment, total, n_strips, pitch_mm), total, 1
+    if everywhere > 0:
+        return (strongest(counts) - 0.5 * (n_strips - 1)) * pitch_mm, total, 0
+    return math.nan, 0, 0
+
+
+@kernel
+def spot_position(
+    law: LawState, settings: LawSettings, plane: int, prescribed_mm: float
+) -> tuple[float, int, int]:
+    """Position of a finished spot in one plane, as `position_of` gives it.
+
+    Counts taken with the magnets settled come first.  A spot too short for enough of them falls back
+    on all its counts, which late charge of the spot before pulls a little.
+    """
+    pitch_mm, minimum = settings.strip_pitch_mm, settings.centroid_counts
+    middle = nearest_channel(prescribed_mm, law.strips.shape[1], pitch_mm)
+    settled = position_of(law.settled_strips[plane], middle, settings.strip_reach, minimum, pitch_mm)
+    if settled[2] == 1:
+        return settled
+    counts = law.strips[plane]
+    for i in range(len(counts)):
+        counts[i] += law.settled_strips[plane, i]
+    return position_of(counts, middle, settings.strip_reach, minimum, pitch_mm)
+
+
+@kernel
+def close_strip_spot(law: LawState, settings: LawSettings, memory: SliceMemory) -> None:
+    """Write the position of the spot that the registers belong to, and clear them."""
+    s = law.scalars[0]
+    part = law.parts[s.strip_row]
+    # Rows of `parts` and spots in the memory boards have the same numbers.
+    x_mm, x_counts, x_valid = spot_position(law, settings, 0, memory.x_strip_mm[s.strip_row])
+    y_mm, y_counts, y_valid = spot_position(law, settings, 1, memory.y_strip_mm[s.strip_row])
+    part.x_strip_mm = x_mm
+    part.y_strip_mm = y_mm
+    part.strip_x_counts = x_counts
+    part.strip_y_counts = y_counts
+    part.position_valid = x_valid * y_valid
+    law.strips[:] = 0
+    law.settled_strips[:] = 0
+    for axis in law.axes:
+        clear_window(axis)
+    s.strip_row = s.row
+
+
+@kernel
+def clear_window(axis: Any) -> None:
+    """Begin to collect counts for the next correction."""
+    axis.inside = 0
+    axis.inside_moment = 0
+    axis.all = 0
+    axis.all_moment = 0
+
+
+@kernel
+def check_axis(
+    law: LawState,
+    settings: LawSettings,
+    plane: int,
+    axis_settings: AxisSettings,
+    frame: Frame,
+    region: Integers,
+    prescribed_mm: float,
+    cause: int,
+) -> None:
+    """Add a frame with the magnets settled; with enough counts, correct the position or pause the beam."""
+    axis = law.axes[plane]
+    pitch_mm, n_strips = settings.strip_pitch_mm, len(frame)
+    middle = nearest_channel(prescribed_mm, n_strips, pitch_mm)
+    first, past = middle - settings.strip_reach, middle + settings.strip_reach + 1
+    total, moment = total_and_moment(frame, region[0], region[1])
+    axis.all += total
+    axis.all_moment += moment
+    if region[0] < first or region[1] > past:
+        total, moment = total_and_moment(frame, max(first, region[0]), min(past, region[1]))
+    axis.inside += total
+    axis.inside_moment += moment
+    if is_elsewhere(axis.inside, axis.all):
+        counts, moment = axis.all, axis.all_moment
+    else:
+        counts, moment = axis.inside, axis.inside_moment
+    if counts < settings.centroid_counts:
+        return
+    position_mm = centre_of_gravity(moment, counts, n_strips, pitch_mm)
+    axis.last_mm = position_mm
+    clear_window(axis)
+    deviation_mm = (position_mm - prescribed_mm) * axis_settings.iso_per_strip
+    if abs(deviation_mm) >= settings.position_limit_mm:
+        trip(law, cause, interlocks.PAUSE, deviation_mm, settings.position_limit_mm)
+    corrected_A = axis.correction_A - settings.feedback_gain * deviation_mm * axis_settings.A_per_mm
+    limit_A = axis_settings.feedback_limit_A
+    axis.correction_A = max(-limit_A, min(limit_A, corrected_A))
+
+
+@kernel
+def is_beam_placed(law: LawState, settings: LawSettings, period: int) -> bool:
+    """Whether a frame of `period` ticks that ends now was taken with the magnets long enough at rest.
+
+    Charge of the spot before arrives for as long as the slowest ions drift, hence the blanking.
+    """
+    s = law.scalars[0]
+    if s.phase != DELIVERING or s.settled_tick < 0:
+        return False
+    return s.tick - period >= s.settled_tick + settings.blanking_ticks
+
+
+@kernel
+def strip_frame(
+    law: LawState,
+    settings: LawSettings,
+    memory: SliceMemory,
+    frame_x: Frame,
+    region_x: Integers,
+    frame_y: Frame,
+    region_y: Integers,
+) -> None:
+    """Handle one frame of both strip chambers.
+
+    Parameters
+    ----------
+    law, settings, memory
+        Registers, settings and memory boards.
+    frame_x, frame_y : ndarray of int, shape (n_strips,)
+        Counts since the frame before.
+    region_x, region_y : ndarray of int, shape (2,)
+        First and one past the last strip that may differ from 0.
+    """
+    s = law.scalars[0]
+    if s.strip_row != s.row:
+        close_strip_spot(law, settings, memory)  # the frame of the trigger belongs to neither spot
+        return
+    if not is_beam_placed(law, settings, settings.strip_period):
+        add(law.strips[0], frame_x, region_x)
+        add(law.strips[1], frame_y, region_y)
+        return
+    add(law.settled_strips[0], frame_x, region_x)
+    add(law.settled_strips[1], frame_y, region_y)
+    x_mm, y_mm = memory.x_strip_mm[s.spot], memory.y_strip_mm[s.spot]
+    check_axis(law, settings, 0, settings.x, frame_x, region_x, x_mm, interlocks.POSITION_X)
+    check_axis(law, settings, 1, settings.y, frame_y, region_y, y_mm, interlocks.POSITION_Y)

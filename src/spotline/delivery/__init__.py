@@ -1,0 +1,8 @@
+"""Deliver a treatment in a room, and replay what was recorded."""
+
+from __future__ import annotations
+
+from spotline.delivery.replay import replay
+from spotline.delivery.run import deliver
+
+__all__ = ["deliver", "replay"]

@@ -1,0 +1,111 @@
+"""Load the fast control: from a beam line and a prepared slice to its settings and memory boards."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from spotline.beamline.geometry import current_A
+from spotline.beamline.model import BeamLineFile, IonBeam, ScanningAxis
+from spotline.control.memory import AxisSettings, IntegralLimits, LawSettings, SliceMemory
+from spotline.physics.ions import Ion
+from spotline.preparation.treatment import Integers, Slice
+
+def _axis(
+    facts: BeamLineFile, axis: ScanningAxis, source_mm: float, strip_mm: float, ion: Ion, energy_MeV_u: float
+) -> AxisSettings:
+    per_mm = float(current_A(1.0, source_mm, ion.rigidity_T_m(energy_MeV_u), axis.integral_field_mT_m_per_A))
+    return AxisSettings(
+        feedback_limit_A=facts.control.feedback_limit_mm * per_mm,
+        step_A=axis.current_step_A,
+        A_per_mm=per_mm,
+        iso_per_strip=source_mm / (source_mm - strip_mm),
+        iso_per_pixel=source_mm / (source_mm - facts.geometry.pixel_to_isocentre_mm),
+    )
+
+
+def law_settings(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> LawSettings:
+    """Settings of the fast control for one slice.
+
+    Parameters
+    ----------
+    facts : BeamLineFile
+        The beam line; its ``simulation`` table is not looked at.
+    beam : IonBeam
+        The ion species.
+    slice_ : Slice
+        The prepared slice.
+    """
+    control, limits, geometry = facts.control, facts.fast_interlocks, facts.geometry
+    chopper = facts.chopper
+    ion, energy = beam.ion, slice_.energy_MeV_u
+    bins = max(1, round(limits.intensity_window_us / control.scan_period_us))
+    window_s = bins * control.scan_period_us * 1e-6
+    # Three standard deviations of the beam, and as far again as it may stray before it is paused.
+    reach_mm = 1.3 * max(slice_.fwhm_x_mm, slice_.fwhm_y_mm) + 2.0 * limits.position_mm
+    per_count1 = float(np.mean(slice_.particles_per_count1))
+    per_count2 = float(np.mean(slice_.particles_per_count2))
+    return LawSettings(
+        integral=IntegralLimits(
+            float(limits.int_difference_counts), limits.int_ratio, limits.int_ratio_minimum_counts
+        ),
+        x=_axis(
+            facts, facts.scanning.x, geometry.x_source_to_isocentre_mm, geometry.strip_x_to_isocentre_mm, ion, energy
+        ),
+        y=_axis(
+            facts, facts.scanning.y, geometry.y_source_to_isocentre_mm, geometry.strip_y_to_isocentre_mm, ion, energy
+        ),
+        scan_period=control.scan_period_us,
+        strip_period=control.strip_period_us,
+        pixel_period=control.pixel_period_us,
+        beam_off_ticks=round(chopper.off_delay_us + chopper.off_ramp_us),
+        collection_ticks=control.collection_time_us,
+        blanking_ticks=control.strip_blanking_us,
+        anticipate=int(control.anticipate_beam_off),
+        # Until the chopper acts, half of its ramp, and the charge that lags behind the beam: half of
+        # it (the ions) by a third of the collection time (a linearly falling current) on average.
+        late_counts_ticks=chopper.off_delay_us + chopper.off_ramp_us / 2 + control.collection_time_us / 6,
+        feedback_gain=control.feedback_gain,
+        settled_A=control.settled_current_A,
+        strip_pitch_mm=facts.chambers.strip_pitch_mm,
+        pixel_pitch_mm=facts.chambers.pixel_pitch_mm,
+        strip_reach=math.ceil(reach_mm / facts.chambers.strip_pitch_mm),
+        pixel_reach=math.ceil(reach_mm / facts.chambers.pixel_pitch_mm),
+        centroid_counts=beam.centroid_counts,
+        pixel_centroid_counts=beam.pixel_centroid_counts,
+        intensity_bins=bins,
+        intensity_limit1=int(beam.largest_intensity_per_s * window_s / per_count1),
+        intensity_limit2=int(beam.largest_intensity_per_s * window_s / per_count2),
+        particles_per_s_per_count1=per_count1 / window_s,
+        particles_per_s_per_count2=per_count2 / window_s,
+        position_limit_mm=limits.position_mm,
+        pixel_position_limit_mm=limits.pixel_position_mm,
+    )
+
+
+def slice_memory(slice_: Slice, spots: Integers, int1_left: Integers, int2_left: Integers) -> SliceMemory:
+    """Fill the memory boards with the spots of a slice that are not yet complete.
+
+    Parameters
+    ----------
+    slice_ : Slice
+        The prepared slice.
+    spots : ndarray of int, shape (n,)
+        Indices of the spots, in delivery order.
+    int1_left, int2_left : ndarray of int, shape (n,)
+        Counts that each still lacks, at least 1.
+    """
+    return SliceMemory(
+        cycle_code=slice_.cycle_code,
+        int1_counts=int1_left,
+        int2_counts=int2_left,
+        int1_per_int2=slice_.particles_per_count2[spots] / slice_.particles_per_count1[spots],
+        x_strip_mm=slice_.x_strip_mm[spots],
+        y_strip_mm=slice_.y_strip_mm[spots],
+        x_pixel_mm=slice_.x_pixel_mm[spots],
+        y_pixel_mm=slice_.y_pixel_mm[spots],
+        x_current_A=slice_.x_current_A[spots],
+        y_current_A=slice_.y_current_A[spots],
+        beam_off=slice_.beam_off[spots].astype(np.uint8),
+    )

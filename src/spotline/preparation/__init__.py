@@ -1,0 +1,8 @@
+"""Preparation: from a plan and a beam line to a treatment in machine units."""
+
+from __future__ import annotations
+
+from spotline.preparation.slices import prepare
+from spotline.preparation.treatment import FieldTreatment, Slice, Treatment
+
+__all__ = ["FieldTreatment", "Slice", "Treatment", "prepare"]

@@ -1,0 +1,71 @@
+"""Cycle-codes: what the synchrotron is asked for, in one number.
+
+The dose delivery paper (III.A) names the contents: energy, beam size, flux and particle type.  The
+layout is ours, from the lowest bit:
+
+==========  =====  ===========================================
+bits        width  contents
+==========  =====  ===========================================
+0 to 19     20     energy in units of 0.01 MeV/u
+20 to 23    4      focus, as index in the ion's list of optics
+24 to 27    4      intensity, as index in the list of levels
+28 to 33    6      atomic number of the ion
+==========  =====  ===========================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ENERGY_STEP_MEV_U = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """What a cycle-code asks for.
+
+    Attributes
+    ----------
+    charge_number : int
+        Atomic number of the ion.
+    energy_MeV_u : float
+        Energy, in steps of 0.01 MeV/u.
+    focus : int
+        Index of the focus.
+    intensity : int
+        Index of the intensity level.
+    """
+
+    charge_number: int
+    energy_MeV_u: float
+    focus: int
+    intensity: int
+
+
+def encode(cycle: Cycle) -> int:
+    """Pack a cycle into its code.
+
+    Raises
+    ------
+    ValueError
+        If a part does not fit into its bits.
+    """
+    energy = round(cycle.energy_MeV_u / ENERGY_STEP_MEV_U)
+    parts = ((energy, 20), (cycle.focus, 4), (cycle.intensity, 4), (cycle.charge_number, 6))
+    code = shift = 0
+    for value, bits in parts:
+        if not 0 <= value < 1 << bits:
+            raise ValueError(f"{cycle} does not fit into a cycle-code: {value} needs more than {bits} bits")
+        code |= value << shift
+        shift += bits
+    return code
+
+
+def decode(code: int) -> Cycle:
+    """Unpack a cycle-code."""
+    return Cycle(
+        charge_number=code >> 28 & 0x3F,
+        energy_MeV_u=(code & 0xFFFFF) * ENERGY_STEP_MEV_U,
+        focus=code >> 20 & 0xF,
+        intensity=code >> 24 & 0xF,
+    )

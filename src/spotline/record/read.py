@@ -1,0 +1,255 @@
+"""Open a record: from the files of a delivery to the tables of `spotline.record.model`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spotline.errors import RecordError
+from spotline.preparation.treatment import Slice
+from spotline.record.model import (
+    INTERLOCK,
+    SLICE,
+    SLOW_CONTROL,
+    SPILL,
+    SPOT,
+    TREND,
+    TRUTH,
+    FieldRecord,
+    Record,
+    Table,
+)
+from spotline.record.spill_file import Spill, read_spill
+from spotline.record.treatment_file import TreatmentFile, read_treatment_file
+
+SUMMARY = "summary.json"
+FIELD_HEADER = "field.json"
+
+
+def open_record(path: str | Path) -> Record:
+    """Open the record of a delivery.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder that a delivery wrote.
+
+    Returns
+    -------
+    Record
+
+    Raises
+    ------
+    RecordError
+        If a file is missing, truncated or altered.
+    """
+    folder = Path(path)
+    summary = read_json(folder / SUMMARY)
+    return Record(folder, summary, tuple(open_field(folder / f["folder"]) for f in summary["fields"]))
+
+
+def open_field(folder: Path) -> FieldRecord:
+    """Open the record of one field."""
+    treatment = read_treatment_file(folder)
+    header = {**treatment.header, **read_json(folder / FIELD_HEADER)}
+    spills = [read_spill(path) for path in sorted((folder / "spills").glob("spill-*.h5"))]
+    if len(spills) != header["spills"]:
+        raise RecordError(
+            f"{folder}: {len(spills)} spill files, but {FIELD_HEADER} tells of {header['spills']}; restore the rest"
+        )
+    spots, truth = merge_parts(treatment, spills)
+    return FieldRecord(
+        path=folder,
+        number=header["number"],
+        name=header["name"],
+        header=header,
+        spots=spots,
+        slices=_slices(treatment, spots, spills),
+        spills=_spills(spills),
+        trend=_trend(treatment, spills),
+        interlocks=_interlocks(header, spills),
+        slow_control=np.concatenate(
+            [_slow_rows(header["slow_control"]), *(spill.slow_control for spill in spills)]
+        ).astype(SLOW_CONTROL),
+        truth=truth,
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file of a record."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordError(f"{path}: no such file; a delivery that was completed or stopped writes it") from None
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: cannot be read ({error}); restore it from a copy") from error
+    return content
+
+
+def merge_parts(treatment: TreatmentFile, spills: list[Spill]) -> tuple[Table, Table | None]:
+    """Join what several spills delivered of a spot.
+
+    Counts add up.  Positions are averaged with the counts behind them.
+
+    Returns
+    -------
+    spots : Table
+        Columns `SPOT`, in order of slice and spot.
+    truth : Table or None
+        Columns `TRUTH`, for the same spots.
+    """
+    with_parts = [spill for spill in spills if len(spill.parts)]
+    if not with_parts:
+        return np.zeros(0, SPOT), np.zeros(0, TRUTH) if any(s.truth is not None for s in spills) else None
+    parts = np.concatenate([spill.parts for spill in with_parts])
+    slice_index = np.concatenate([np.full(len(s.parts), s.header["slice"]) for s in with_parts])
+    spill_number = np.concatenate([np.full(len(s.parts), s.header["spill"]) for s in with_parts])
+    spot_index = np.concatenate([s.spots[s.parts["spot"]] for s in with_parts])
+    has_truth = all(s.truth is not None for s in with_parts)
+    sums = np.concatenate([s.truth for s in with_parts if s.truth is not None]) if has_truth else None
+
+    # A part without a count is no delivery: the spot was current when the beam was already off.
+    used = (parts["int1_counts"] + parts["int2_counts"] > 0) | (parts["complete"] == 1)
+    if sums is not None:
+        used |= sums[:, 0] > 0
+    parts, slice_index, spill_number, spot_index = (a[used] for a in (parts, slice_index, spill_number, spot_index))
+    order = np.lexsort((spill_number, spot_index, slice_index))
+    parts, slice_index, spill_number, spot_index = (a[order] for a in (parts, slice_index, spill_number, spot_index))
+    first = np.flatnonzero(np.diff(slice_index, prepend=-1) | np.diff(spot_index, prepend=-1))
+    last = np.append(first[1:], len(parts)) - 1
+
+    spots = np.zeros(len(first), SPOT)
+    spots["slice"], spots["spot"] = slice_index[first], spot_index[first]
+    spots["spill"] = spill_number[last]
+    spots["start_us"], spots["end_us"] = parts["start_tick"][last], parts["end_tick"][last]
+    spots["complete"] = np.maximum.reduceat(parts["complete"], first) == 1
+    counts1 = np.add.reduceat(parts["int1_counts"], first)
+    counts2 = np.add.reduceat(parts["int2_counts"], first)
+    _measured_positions(spots, parts, first, treatment)
+    moved = parts["settled_tick"][last] >= 0
+    moved &= parts["from_trigger"][last] == 1
+    transit = parts["settled_tick"][last] - parts["start_tick"][last]
+    spots["transit_us"] = np.where(moved, transit, np.nan)
+    for slice_ in treatment.slices:
+        here = np.flatnonzero(spots["slice"] == slice_.index)
+        _planned(spots, here, slice_, counts1, counts2)
+    return spots, _truth(spots, sums[used][order], first) if sums is not None else None
+
+
+def _planned(spots: Table, rows: np.ndarray, slice_: Slice, counts1: np.ndarray, counts2: np.ndarray) -> None:
+    """Fill in what is known of the spots of one slice from the treatment."""
+    index = spots["spot"][rows]
+    spots["planned_layer"][rows] = slice_.planned_layer[index]
+    spots["planned_spot"][rows] = slice_.planned_spot[index]
+    spots["particles_planned"][rows] = slice_.particles[index]
+    spots["particles"][rows] = counts1[rows] * slice_.particles_per_count1[index]
+    spots["particles_int2"][rows] = counts2[rows] * slice_.particles_per_count2[index]
+    spots["x_planned_mm"][rows] = slice_.x_iso_mm[index]
+    spots["y_planned_mm"][rows] = slice_.y_iso_mm[index]
+
+
+def _measured_positions(spots: Table, parts: Table, first: np.ndarray, treatment: TreatmentFile) -> None:
+    """Average the positions of the parts, projected to the isocentre."""
+    scale = treatment.header["iso_per_chamber"]
+    columns = (
+        ("x_mm", "x_strip_mm", "strip_x_counts", scale["strip_x"]),
+        ("y_mm", "y_strip_mm", "strip_y_counts", scale["strip_y"]),
+        ("x_pixel_mm", "x_pixel_mm", "pixel_counts", scale["pixel_x"]),
+        ("y_pixel_mm", "y_pixel_mm", "pixel_counts", scale["pixel_y"]),
+    )
+    valid = parts["position_valid"] == 1
+    # A centre of gravity outranks the strip with most counts.
+    any_valid = np.maximum.reduceat(valid, first)
+    spots["position_valid"] = any_valid
+    group = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(parts))))
+    for name, source, counts, factor in columns:
+        weight = parts[counts].astype(float)
+        weight[np.isnan(parts[source])] = 0.0
+        if "strip" in source:
+            weight[~valid & any_valid[group]] = 0.0
+        total = np.add.reduceat(weight, first)
+        moment = np.add.reduceat(weight * np.nan_to_num(parts[source]), first)
+        with np.errstate(invalid="ignore"):
+            spots[name] = moment / total * factor
+    last = np.append(first[1:], len(parts)) - 1
+    spots["x_current_A"], spots["y_current_A"] = parts["x_current_A"][last], parts["y_current_A"][last]
+
+
+def _truth(spots: Table, sums: np.ndarray, first: np.ndarray) -> Table:
+    """True particles and positions of the spots, from sums over their parts."""
+    total = np.add.reduceat(sums, first, axis=0)
+    truth = np.zeros(len(first), TRUTH)
+    truth["slice"], truth["spot"], truth["particles"] = spots["slice"], spots["spot"], total[:, 0]
+    with np.errstate(invalid="ignore"):
+        for plane, column in (("x", 1), ("y", 3)):
+            mean = total[:, column] / total[:, 0]
+            truth[f"{plane}_mm"] = mean
+            truth[f"{plane}_sd_mm"] = np.sqrt(np.maximum(0.0, total[:, column + 1] / total[:, 0] - mean**2))
+    return truth
+
+
+def _slices(treatment: TreatmentFile, spots: Table, spills: list[Spill]) -> Table:
+    table = np.zeros(len(treatment.slices), SLICE)
+    spills_of = np.bincount([s.header["slice"] for s in spills], minlength=len(table))
+    for row, slice_ in zip(table, treatment.slices, strict=True):
+        here = spots["slice"] == slice_.index
+        row["slice"], row["cycle_code"] = slice_.index, slice_.cycle_code
+        row["energy_MeV_u"], row["intensity_level"] = slice_.energy_MeV_u, slice_.intensity_level
+        row["spots_planned"], row["spots_delivered"] = slice_.n_spots, np.count_nonzero(spots["complete"][here])
+        row["particles_planned"], row["particles"] = slice_.particles.sum(), spots["particles"][here].sum()
+        row["fwhm_x_mm"], row["fwhm_y_mm"] = slice_.fwhm_x_mm, slice_.fwhm_y_mm
+        row["spills"] = spills_of[slice_.index]
+    return table
+
+
+def _spills(spills: list[Spill]) -> Table:
+    table = np.zeros(len(spills), SPILL)
+    for row, spill in zip(table, spills, strict=True):
+        for name in SPILL.names or ():
+            key = "extraction_start_us" if name == "start_us" else name
+            row[name] = np.count_nonzero(spill.parts["complete"]) if name == "spots_completed" else spill.header[key]
+    return table
+
+
+def _trend(treatment: TreatmentFile, spills: list[Spill]) -> Table:
+    scale = treatment.header["iso_per_chamber"]
+    tables = []
+    for spill in spills:
+        source = spill.trend
+        table = np.zeros(len(source), TREND)
+        table["time_us"] = source["tick"]
+        for name in ("int1_counts", "int2_counts", "x_set_A", "y_set_A", "x_read_A", "y_read_A"):
+            table[name] = source[name]
+        table["x_mm"] = source["x_strip_mm"] * scale["strip_x"]
+        table["y_mm"] = source["y_strip_mm"] * scale["strip_y"]
+        table["slice"] = spill.header["slice"]
+        table["spot"] = spill.spots[np.minimum(source["row"], len(spill.spots) - 1)]
+        tables.append(table)
+    return np.concatenate(tables) if tables else np.zeros(0, TREND)
+
+
+def _interlocks(header: dict[str, Any], spills: list[Spill]) -> Table:
+    rows = [tuple(row[name] for name in INTERLOCK.names or ()) for row in header["interlocks_without_beam"]]
+    for spill in spills:
+        for row in spill.interlocks:
+            rows.append(
+                (
+                    row["cause"],
+                    row["tick"],
+                    spill.header["spill"],
+                    spill.header["slice"],
+                    spill.spots[row["spot"]],
+                    row["value"],
+                    row["limit"],
+                    row["action"],
+                )
+            )
+    return np.array(rows, INTERLOCK) if rows else np.zeros(0, INTERLOCK)
+
+
+def _slow_rows(readings: list[dict[str, float]]) -> Table:
+    rows = [tuple(reading[name] for name in SLOW_CONTROL.names or ()) for reading in readings]
+    return np.array(rows, SLOW_CONTROL) if rows else np.zeros(0, SLOW_CONTROL)

@@ -1,0 +1,203 @@
+"""Spill files: what the fast control measured in one spill (the paper's ``ddd`` files).
+
+==================  =========================================================================
+group               contents
+==================  =========================================================================
+``measured``        ``parts``, ``trend``, ``commands``, ``interlocks``, ``slow_control``
+``control``         settings and memory boards of the fast control, so that it can be replayed
+``raw``             every frame of every chamber (only if asked for)
+``truth``           what only the simulation knows; nothing else reads it
+==================  =========================================================================
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+
+from spotline.control.memory import TREND, AxisSettings, IntegralLimits, LawSettings, SliceMemory
+from spotline.record.hdf5 import open_file, publish, put
+from spotline.record.model import SLOW_CONTROL, Table
+from spotline.room import Block, RawSamples, SpillResult
+
+FORMAT = "spotline-spill"
+VERSION = 1
+
+RAW_CHUNK_BYTES = 1 << 20
+
+
+def spill_path(folder: Path, spill: int) -> Path:
+    """Path of a spill file in the folder of its field."""
+    return folder / "spills" / f"spill-{spill:04d}.h5"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spill:
+    """Content of a spill file.
+
+    Attributes
+    ----------
+    header : dict
+        ``field``, ``spill``, ``slice``, ``cycle_code``, ``extraction_start_us``, ``beam_on_us``,
+        ``start_us``, ``end_us``, ``end_reason``, ``request``, ``int1_counts``, ``int2_counts``, hashes.
+    spots : ndarray of int
+        Indices in the slice of the spots that were in the memory boards.
+    parts, trend, commands, interlocks, slow_control : Table
+    truth : ndarray or None
+        `spotline.room.SpillResult.truth`.
+    """
+
+    header: dict[str, Any]
+    spots: np.ndarray
+    parts: Table
+    trend: Table
+    commands: Table
+    interlocks: Table
+    slow_control: Table
+    truth: np.ndarray | None
+
+
+class SpillWriter:
+    """Collects a spill block by block and leaves a whole file, or none.
+
+    Parameters
+    ----------
+    path : Path
+        Final path.
+    settings, memory
+        What the fast control was loaded with.
+    spots : ndarray of int
+        Indices in the slice of the spots in the memory boards.
+    """
+
+    def __init__(self, path: Path, settings: LawSettings, memory: SliceMemory, spots: np.ndarray) -> None:
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = h5py.File(self._part, "w", libver="latest")
+        self._file.attrs.update(format=FORMAT, version=VERSION)
+        self._trend: list[Table] = []
+        control = self._file.create_group("control")
+        control.attrs["settings"] = json.dumps(_as_lists(settings))
+        put(control, "spots", spots)
+        for name, value in memory._asdict().items():
+            put(control, name, value)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file:
+            self._file.close()
+        if kind is not None:
+            self._part.unlink(missing_ok=True)
+
+    def add(self, block: Block) -> None:
+        """Take the trend and the raw samples of a block."""
+        self._trend.append(block.trend)
+        if block.raw is not None:
+            for name, values in _raw_arrays(block.raw):
+                _append(self._file.require_group("raw"), name, values)
+
+    def finish(self, header: dict[str, Any], result: SpillResult, slow_control: Table) -> None:
+        """Write the results and publish the file."""
+        measured = self._file.create_group("measured")
+        put(measured, "parts", result.parts)
+        put(measured, "trend", np.concatenate(self._trend) if self._trend else np.zeros(0, TREND))
+        put(measured, "commands", result.commands)
+        put(measured, "interlocks", result.interlocks)
+        put(measured, "slow_control", slow_control)
+        if result.truth is not None:
+            put(self._file.create_group("truth"), "parts", result.truth)
+        self._file.attrs["header"] = json.dumps(header, sort_keys=True)
+        self._file.close()
+        publish(self._part, self._path)
+
+
+def read_spill(path: Path) -> Spill:
+    """Read a spill file without its raw samples.
+
+    Raises
+    ------
+    spotline.errors.RecordError
+        If it is missing or broken.
+    """
+    with open_file(path, FORMAT, VERSION) as file:
+        measured = file["measured"]
+        slow = measured["slow_control"][()]
+        return Spill(
+            header=json.loads(file.attrs["header"]),
+            spots=file["control/spots"][()],
+            parts=measured["parts"][()],
+            trend=measured["trend"][()],
+            commands=measured["commands"][()],
+            interlocks=measured["interlocks"][()],
+            slow_control=slow if slow.size else np.zeros(0, SLOW_CONTROL),
+            truth=file["truth/parts"][()] if "truth" in file else None,
+        )
+
+
+def read_control(path: Path) -> tuple[LawSettings, SliceMemory]:
+    """Read what the fast control was loaded with."""
+    with open_file(path, FORMAT, VERSION) as file:
+        control = file["control"]
+        values = json.loads(control.attrs["settings"])
+        settings = LawSettings(
+            **{
+                **values,
+                "integral": IntegralLimits(**values["integral"]),
+                "x": AxisSettings(**values["x"]),
+                "y": AxisSettings(**values["y"]),
+            }
+        )
+        memory = {name: control[name][()] for name in SliceMemory._fields}
+        memory["cycle_code"] = int(memory["cycle_code"])
+        return settings, SliceMemory(**memory)
+
+
+def read_raw(path: Path) -> RawSamples | None:
+    """Read the raw samples of a spill; None if it was recorded without."""
+    with open_file(path, FORMAT, VERSION) as file:
+        if "raw" not in file:
+            return None
+        raw = file["raw"]
+        return RawSamples(**{name: raw[name][()] for name in RawSamples.__slots__})
+
+
+def _as_lists(settings: LawSettings) -> dict[str, Any]:
+    return {
+        name: value._asdict() if hasattr(value, "_asdict") else value for name, value in settings._asdict().items()
+    }
+
+
+def _raw_arrays(raw: RawSamples) -> list[tuple[str, np.ndarray]]:
+    return [(name, getattr(raw, name)) for name in RawSamples.__slots__]
+
+
+def _append(group: h5py.Group, name: str, values: np.ndarray) -> None:
+    """Append rows to a growing dataset."""
+    if name not in group:
+        row_bytes = max(1, values.dtype.itemsize * int(np.prod(values.shape[1:])))
+        group.create_dataset(
+            name,
+            shape=(0, *values.shape[1:]),
+            maxshape=(None, *values.shape[1:]),
+            dtype=values.dtype,
+            chunks=(max(1, RAW_CHUNK_BYTES // row_bytes), *values.shape[1:]),
+            compression="gzip",
+            compression_opts=1,
+            shuffle=True,
+            fletcher32=True,
+        )
+    dataset = group[name]
+    n = len(dataset)
+    dataset.resize(n + len(values), axis=0)
+    dataset[n:] = values

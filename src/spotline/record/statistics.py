@@ -1,0 +1,87 @@
+"""Numbers that sum up a delivered field."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from spotline.control.interlocks import CAUSES, STOP
+from spotline.record.model import FieldRecord
+
+PARTICLE_TOLERANCE = 0.01
+"""A spot is good if its particles are this close (relative) to the prescription, as in section V of the paper."""
+
+
+def particle_deviations(record: FieldRecord) -> np.ndarray:
+    """Relative deviation of the measured particles of every complete spot."""
+    spots = record.spots[record.spots["complete"]]
+    return np.asarray(spots["particles"] / spots["particles_planned"] - 1.0)
+
+
+def position_rms_mm(record: FieldRecord) -> float | None:
+    """Root mean square distance of valid measured positions from the planned ones; None without any."""
+    spots = record.spots[record.spots["position_valid"]]
+    if not len(spots):
+        return None
+    squares = (spots["x_mm"] - spots["x_planned_mm"]) ** 2 + (spots["y_mm"] - spots["y_planned_mm"]) ** 2
+    return float(math.sqrt(np.mean(squares)))
+
+
+def field_statistics(record: FieldRecord) -> dict[str, Any]:
+    """Statistics of a field for ``summary.json``."""
+    deviations = particle_deviations(record)
+    within = np.abs(deviations) <= PARTICLE_TOLERANCE
+    return {
+        "spots_planned": int(record.slices["spots_planned"].sum()),
+        "spots_delivered": int(np.count_nonzero(record.spots["complete"])),
+        "particles_planned": float(record.slices["particles_planned"].sum()),
+        "particles_delivered": float(record.spots["particles"].sum()),
+        "fraction_spots_within_1_percent": float(np.mean(within)) if len(within) else None,
+        "position_rms_mm": position_rms_mm(record),
+        "spills": len(record.spills),
+        "beam_on_s": float(record.spills["beam_on_us"].sum()) * 1e-6,
+        "treatment_s": float(record.spills["end_us"].max()) * 1e-6 if len(record.spills) else 0.0,
+        "interlocks": [describe_interlock(row) for row in record.interlocks],
+    }
+
+
+def describe_interlock(row: np.void) -> dict[str, Any]:
+    """An interlock in words."""
+    cause = CAUSES[int(row["cause"])]
+    return {
+        "cause": cause.name,
+        "time_s": float(row["time_us"]) * 1e-6,
+        "spill": int(row["spill"]),
+        "slice": int(row["slice"]),
+        "spot": int(row["spot"]),
+        "value": float(row["value"]) if math.isfinite(row["value"]) else None,
+        "limit": float(row["limit"]),
+        "unit": cause.unit,
+        "action": "stop" if row["action"] == STOP else "pause",
+    }
+
+
+def total_statistics(fields: list[dict[str, Any]]) -> dict[str, Any]:
+    """The same over several fields; fractions and distances weighted with the spots delivered."""
+    summed = ("spots_planned", "spots_delivered", "particles_planned", "particles_delivered", "spills", "beam_on_s",
+              "treatment_s")  # fmt: skip
+    total: dict[str, Any] = {name: sum(field[name] for field in fields) for name in summed}
+    total["interlocks"] = [interlock for field in fields for interlock in field["interlocks"]]
+    measured = [f for f in fields if f["fraction_spots_within_1_percent"] is not None]
+    weights = [f["spots_delivered"] for f in measured]
+    total["fraction_spots_within_1_percent"] = (
+        float(np.average([f["fraction_spots_within_1_percent"] for f in measured], weights=weights))
+        if sum(weights)
+        else None
+    )
+    placed = [f for f in fields if f["position_rms_mm"] is not None and f["spots_delivered"]]
+    total["position_rms_mm"] = (
+        math.sqrt(
+            np.average([f["position_rms_mm"] ** 2 for f in placed], weights=[f["spots_delivered"] for f in placed])
+        )
+        if placed
+        else None
+    )
+    return total

@@ -1,0 +1,142 @@
+"""The seam between the dose delivery and the room it works in.
+
+A room is an accelerator, a fast loop and slow sensors.  `spotline.sim.room` simulates one; hardware
+would put its FPGAs behind the same few calls.  The fast loop is the room's, because it must run where
+the samples are; it runs the control law of `spotline.control` and returns blocks of samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spotline.control.memory import LawSettings, SliceMemory
+from spotline.control.slow import SlowReading
+
+Table = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """What the timing system announces before a spill.
+
+    Attributes
+    ----------
+    code : int
+        Cycle-code of the cycle under way.
+    extraction_start_us, extraction_end_us : int
+        On the clock of the field.
+    """
+
+    code: int
+    extraction_start_us: int
+    extraction_end_us: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawSamples:
+    """Every frame of every chamber in a block.
+
+    Attributes
+    ----------
+    integrals : ndarray of uint16, shape (n_samples, 2)
+        Counts of INT1 and INT2 per microsecond.
+    strips : ndarray of uint16, shape (n_frames, 2, n_strips)
+        Counts of StripX and StripY.
+    pixels : ndarray of uint16, shape (n_frames, n_pixels, n_pixels)
+        Counts of the pixel chamber, rows along y.
+    currents_A : ndarray of float, shape (n_periods, 4)
+        x and y read back, x and y set.
+    events : ndarray of uint8, shape (n_periods,)
+        Events of the timing system.
+    """
+
+    integrals: NDArray[np.uint16]
+    strips: NDArray[np.uint16]
+    pixels: NDArray[np.uint16]
+    currents_A: NDArray[np.float64]
+    events: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """What a stretch of samples left behind.
+
+    Attributes
+    ----------
+    n_samples : int
+        Microseconds that were run.
+    finished : bool
+        Whether the spill is over.
+    trend : Table
+        One row per millisecond, columns `spotline.control.memory.TREND`.
+    spot : int
+        Index of the current spot in the memory boards, to show progress.
+    raw : RawSamples or None
+    """
+
+    n_samples: int
+    finished: bool
+    trend: Table
+    spot: int
+    raw: RawSamples | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpillResult:
+    """What the fast control has in its memories at the end of a spill.
+
+    Attributes
+    ----------
+    parts, commands, interlocks : Table
+        Columns `PART`, `COMMAND` and `INTERLOCK` of `spotline.control.memory`.
+    end_reason : int
+        Why it ended, a code of `spotline.control.memory`.
+    start_us, end_us : int
+        First and last sample, on the clock of the field.
+    int1_counts, int2_counts : int
+        Counts of the whole spill.
+    truth : ndarray of float, shape (n_parts, 5), or None
+        Ions, and sums of x, x^2, y, y^2 in mm at the isocentre, for each part; None in a real room.
+    """
+
+    parts: Table
+    commands: Table
+    interlocks: Table
+    end_reason: int
+    start_us: int
+    end_us: int
+    int1_counts: int
+    int2_counts: int
+    truth: NDArray[np.float64] | None
+
+
+class Room(Protocol):
+    """A place where a field can be delivered."""
+
+    def request_cycle(self, code: int) -> Broadcast:
+        """Ask the accelerator for a spill; return what the timing system then announces."""
+
+    def beam_off(self) -> None:
+        """Tell the accelerator that no further spill is wanted."""
+
+    def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> None:
+        """Load the memory boards of the fast control for the announced spill."""
+
+    def run(self, max_samples: int) -> Block:
+        """Run the fast loop for at most so many samples (a multiple of 1000), or to the end of the spill."""
+
+    def abort(self, cause: int, value: float, limit: float) -> None:
+        """Stop the beam for a cause that the fast control does not see itself."""
+
+    def result(self) -> SpillResult:
+        """Return what the spill left behind, once it is over."""
+
+    def read_slow_control(self, time_us: int) -> SlowReading:
+        """Read gas, high voltage and passive elements."""
+
+    def measure_background(self, duration_s: float) -> tuple[float, float]:
+        """Return the counts per second of INT1 and INT2 without beam."""

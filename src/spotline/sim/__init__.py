@@ -1,0 +1,6 @@
+"""The simulated room: a synchrotron, scanning magnets and five chambers behind the seam.
+
+The compiled part (`random`, `spill`, `magnets`, `chambers`, `plant`, `loop`) advances the physics
+sample by sample, together with the control law; `settings` translates a beam line into its numbers;
+`room` offers it to `spotline.delivery` as any room would.
+"""

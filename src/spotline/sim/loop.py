@@ -1,0 +1,334 @@
+"""The compiled loop: the plant and the control law, sample by sample.
+
+This is the only place where both meet.  The plant hands over read-backs, events and counts; the law
+hands back set-points and the command of the chopper.  Beside them the loop keeps, for each spot, what
+truly happened; the law has no access to it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spotline.control.integral import integral_decision, integral_period, integral_sample
+from spotline.control.memory import (
+    DONE,
+    EVENT_EXTRACTION_END,
+    EVENT_EXTRACTION_START,
+    EVENT_NONE,
+    TREND_TICKS,
+    LawSettings,
+    LawState,
+    SliceMemory,
+)
+from spotline.control.pixel import close_pixel_spot, pixel_frame
+from spotline.control.scan import scan_period
+from spotline.control.strip import close_strip_spot, strip_frame
+from spotline.control.timing import timing_event
+from spotline.jit import kernel
+from spotline.sim.chambers import map_gain, next_ion_current, pixel_readout, strip_readout
+from spotline.sim.magnets import advance_magnets, read_back
+from spotline.sim.plant import Floats, PlantSettings, PlantState, SpillTruth
+from spotline.sim.random import MANY, hash64, normal, poisson_of_few, poisson_of_many
+from spotline.sim.spill import advance_spill, command_chopper, move_chopper
+
+TRUTH_PARTICLES, TRUTH_X, TRUTH_XX, TRUTH_Y, TRUTH_YY = range(5)
+"""Columns of the truth table: ions, and sums of position and its square at the isocentre."""
+
+
+class Samples(NamedTuple):
+    """Room for what a block of samples leaves behind."""
+
+    trend: Any  # record array, dtype TREND
+    truth: Floats  # (n_spots, 5)
+    raw: int  # 1: keep every frame of every chamber in the arrays below
+    integrals: NDArray[np.uint16]  # (n_ticks, 2)
+    strips: NDArray[np.uint16]  # (n_frames, 2, n_strips)
+    pixels: NDArray[np.uint16]  # (n_frames, n, n)
+    currents: Floats  # (n_periods, 4): x and y read back, x and y set
+    events: NDArray[np.uint8]  # (n_periods,)
+
+
+@kernel
+def event_at(spill: SpillTruth, tick: int) -> int:
+    """What the timing system broadcasts at a scan period."""
+    if tick == spill.start:
+        return EVENT_EXTRACTION_START
+    if tick == spill.end:
+        return EVENT_EXTRACTION_END
+    return EVENT_NONE
+
+
+@kernel
+def add_truth(sums: Floats, particles: int, x_mm: float, y_mm: float) -> None:
+    """Book ions at the true position to a spot."""
+    sums[TRUTH_PARTICLES] += particles
+    sums[TRUTH_X] += particles * x_mm
+    sums[TRUTH_XX] += particles * x_mm * x_mm
+    sums[TRUTH_Y] += particles * y_mm
+    sums[TRUTH_YY] += particles * y_mm * y_mm
+
+
+@kernel
+def sample_integrals(
+    law: LawState,
+    settings: LawSettings,
+    memory: SliceMemory,
+    plant: PlantState,
+    truths: PlantSettings,
+    samples: Samples,
+    start: int,
+    sample: int,
+    rate: float,
+) -> float:
+    """Run one scan period of 1 MHz samples; return the collection efficiency of the chambers in it.
+
+    Parameters
+    ----------
+    law, settings, memory
+        The control law.
+    plant, truths
+        The plant and its settings.
+    samples : Samples
+        Results.
+    start, sample : int
+        Tick at which the period begins, and its index in the raw data of the block.
+    rate : float
+        Ions per tick that the synchrotron gives.
+    """
+    beam, charge, control = plant.beam[0], plant.charge[0], law.scalars[0]
+    truth, arrivals, limits = truths.integrals, plant.arrivals, settings.integral
+    x_mm, y_mm = beam.x_iso_mm, beam.y_iso_mm
+    mean = rate * beam.transmission
+    root = math.sqrt(mean)
+    efficiency = 1.0 / (1.0 + truth.recombination_a + truth.recombination_b_per_rate * mean)
+    gain1 = 0.5 * truth.int1_counts_per_particle * efficiency * map_gain(truth.int1_map, x_mm, y_mm)
+    gain2 = 0.5 * truth.int2_counts_per_particle * efficiency * map_gain(truth.int2_map, x_mm, y_mm)
+    background = truth.background_per_tick
+    # The spread of the ionization is drawn once a period; a microsecond of it is far below one count.
+    bits = hash64(truth.ionization_key, start)
+    spread = 2.0 * truth.ionization_spread * math.sqrt(mean * truths.period)
+    charge1 = charge.int1_charge + spread * normal(bits, 0) * gain1
+    charge2 = charge.int2_charge + spread * normal(bits, 1) * gain2
+    counted1, counted2 = charge.int1_counted, charge.int2_counted
+    duration = truth.drift_ticks
+    drifting, ion_current, index = charge.arrivals_sum, charge.ion_current, charge.arrivals_index
+    per_current = 1.0 / (duration * duration)
+    total = 0
+    booked = 0
+    for i in range(truths.period):
+        tick = start + i
+        if control.chopper_open != beam.chopper_command:
+            command_chopper(beam, truths.chopper, control.chopper_open, tick)
+        if beam.chopper_moving == 1:
+            move_chopper(beam, truths.chopper, tick)
+            mean = rate * beam.transmission
+            root = math.sqrt(mean)
+        arrived = 0
+        if mean > MANY:
+            arrived = poisson_of_many(mean, root, normal(hash64(truth.arrival_key, tick), 0))
+        elif mean > 0.0:
+            arrived = poisson_of_few(mean, hash64(truth.arrival_key, tick))
+        total += arrived
+        # Half of the charge is induced at once by the electrons, half by the ions while they drift.
+        oldest = arrivals[index]
+        arrivals[index] = arrived
+        ion_current = next_ion_current(ion_current, duration, arrived, drifting, oldest)
+        drifting += arrived - oldest
+        index = index + 1 if index + 1 < duration else 0
+        induced = arrived + per_current * ion_current
+        charge1 += induced * gain1 + background
+        charge2 += induced * gain2 + background
+        # A fluctuation can take back a little charge, but no count that was read out.
+        int1 = max(0, int(charge1) - counted1)
+        int2 = max(0, int(charge2) - counted2)
+        counted1 += int1
+        counted2 += int2
+        if integral_sample(control, limits, int1, int2):
+            row = control.row
+            control.tick = tick
+            integral_decision(law, settings, memory)
+            if control.row != row:
+                add_truth(samples.truth[row], total - booked, x_mm, y_mm)
+                booked = total
+        if samples.raw == 1:
+            samples.integrals[sample + i, 0] = int1
+            samples.integrals[sample + i, 1] = int2
+    charge.int1_charge, charge.int2_charge = charge1, charge2
+    charge.int1_counted, charge.int2_counted = counted1, counted2
+    charge.arrivals_sum, charge.ion_current, charge.arrivals_index = drifting, ion_current, index
+    add_truth(samples.truth[control.row], total - booked, x_mm, y_mm)
+    for frame in range(2):
+        arrived_in = plant.arrived[frame]
+        arrived_in.particles += total
+        arrived_in.x_moment_mm += total * x_mm
+        arrived_in.y_moment_mm += total * y_mm
+    return efficiency
+
+
+@kernel
+def take_arrived(arrived: Any) -> tuple[int, float, float]:
+    """Return the ions of a frame and their mean position at the isocentre, and begin the next frame."""
+    particles = arrived.particles
+    x_mm = arrived.x_moment_mm / particles if particles > 0 else 0.0
+    y_mm = arrived.y_moment_mm / particles if particles > 0 else 0.0
+    arrived.particles = 0
+    arrived.x_moment_mm = 0.0
+    arrived.y_moment_mm = 0.0
+    return particles, x_mm, y_mm
+
+
+@kernel
+def strip_period(
+    law: LawState,
+    settings: LawSettings,
+    memory: SliceMemory,
+    plant: PlantState,
+    truths: PlantSettings,
+    samples: Samples,
+    frame: int,
+    efficiency: float,
+) -> None:
+    """Read out one frame of both strip chambers and hand it to the law."""
+    tick = law.scalars[0].tick
+    particles, x_mm, y_mm = take_arrived(plant.arrived[0])
+    x, y = plant.strip_x, plant.strip_y
+    strip_readout(x, truths.strip_x, particles, x_mm * truths.strip_x.per_iso, efficiency, tick)
+    strip_readout(y, truths.strip_y, particles, y_mm * truths.strip_y.per_iso, efficiency, tick)
+    strip_frame(law, settings, memory, x.counts, x.region, y.counts, y.region)
+    if samples.raw == 1:
+        for i in range(x.region[0], x.region[1]):
+            samples.strips[frame, 0, i] = x.counts[i]
+        for i in range(y.region[0], y.region[1]):
+            samples.strips[frame, 1, i] = y.counts[i]
+
+
+@kernel
+def pixel_period(
+    law: LawState,
+    settings: LawSettings,
+    memory: SliceMemory,
+    plant: PlantState,
+    truths: PlantSettings,
+    samples: Samples,
+    frame: int,
+    efficiency: float,
+) -> None:
+    """Read out one frame of the pixel chamber and hand it to the law."""
+    tick = law.scalars[0].tick
+    particles, x_mm, y_mm = take_arrived(plant.arrived[1])
+    x, y, pixel = truths.pixel_x, truths.pixel_y, plant.pixel
+    pixel_readout(pixel, x, y, particles, x_mm * x.per_iso, y_mm * y.per_iso, efficiency, tick)
+    pixel_frame(law, settings, memory, pixel.counts, pixel.region)
+    if samples.raw == 1:
+        for j in range(pixel.region[0], pixel.region[1]):
+            for i in range(pixel.region[2], pixel.region[3]):
+                samples.pixels[frame, j, i] = pixel.counts[j, i]
+
+
+@kernel
+def write_trend(law: LawState, row: Any, int1: int, int2: int) -> None:
+    """Write one row of the trend."""
+    s = law.scalars[0]
+    x, y = law.axes[0], law.axes[1]
+    row.tick = s.tick
+    row.int1_counts = int1
+    row.int2_counts = int2
+    row.x_set_A = x.set_A
+    row.y_set_A = y.set_A
+    row.x_read_A = x.read_A
+    row.y_read_A = y.read_A
+    row.x_strip_mm = x.last_mm
+    row.y_strip_mm = y.last_mm
+    row.row = s.row
+
+
+@kernel
+def begin_period(
+    law: LawState,
+    settings: LawSettings,
+    memory: SliceMemory,
+    plant: PlantState,
+    truths: PlantSettings,
+    samples: Samples,
+    period: int,
+) -> float:
+    """Read-backs and events to the law, set-points to the magnets; return the ions per tick."""
+    tick = law.scalars[0].tick
+    beam = plant.beam[0]
+    x_read_A, y_read_A = read_back(beam, truths.beam, tick)
+    event = event_at(truths.spill, tick)
+    if event != EVENT_NONE:
+        timing_event(law, memory, event, truths.broadcast_code)
+    scan_period(law, settings, memory, x_read_A, y_read_A)
+    x_set_A, y_set_A = law.axes[0].set_A, law.axes[1].set_A
+    if samples.raw == 1:
+        samples.currents[period, 0] = x_read_A
+        samples.currents[period, 1] = y_read_A
+        samples.currents[period, 2] = x_set_A
+        samples.currents[period, 3] = y_set_A
+        samples.events[period] = event
+    advance_magnets(beam, truths.beam, tick, x_set_A, y_set_A)
+    return advance_spill(beam, plant.ripple, truths.spill, tick)
+
+
+@kernel
+def run_block(
+    law: LawState,
+    settings: LawSettings,
+    memory: SliceMemory,
+    plant: PlantState,
+    truths: PlantSettings,
+    samples: Samples,
+    n_periods: int,
+) -> int:
+    """Run the law and the plant for up to `n_periods` scan periods, or until the spill is done.
+
+    Parameters
+    ----------
+    law, settings, memory
+        Registers, settings and memory boards of the control law.
+    plant, truths
+        State of the plant and its settings.
+    samples : Samples
+        Results; the raw arrays and the trend must have room for the block.
+    n_periods : int
+        Scan periods to run at most; a whole number of milliseconds.
+
+    Returns
+    -------
+    int
+        Scan periods that were run.
+    """
+    control = law.scalars[0]
+    start = control.tick
+    n_trend = n_strips = n_pixels = 0
+    int1_counts, int2_counts = control.total1, control.total2
+    for period in range(n_periods):
+        tick = start + period * truths.period
+        control.tick = tick
+        rate = begin_period(law, settings, memory, plant, truths, samples, period)
+        efficiency = sample_integrals(
+            law, settings, memory, plant, truths, samples, tick, period * truths.period, rate
+        )
+        tick += truths.period
+        control.tick = tick
+        integral_period(law, settings, memory)
+        if tick % truths.strip_x.period == 0:
+            strip_period(law, settings, memory, plant, truths, samples, n_strips, efficiency)
+            n_strips += 1
+        if tick % truths.pixel_x.period == 0:
+            pixel_period(law, settings, memory, plant, truths, samples, n_pixels, efficiency)
+            n_pixels += 1
+        if tick % TREND_TICKS == 0:
+            write_trend(law, samples.trend[n_trend], control.total1 - int1_counts, control.total2 - int2_counts)
+            int1_counts, int2_counts = control.total1, control.total2
+            n_trend += 1
+        if control.phase == DONE:
+            close_strip_spot(law, settings, memory)
+            close_pixel_spot(law, settings, plant.pixel.counts.shape[0])
+            return period + 1
+    return n_periods

@@ -1,0 +1,269 @@
+"""From a beam line to the truth of one simulated spill."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from spotline.beamline import BeamLine
+from spotline.beamline.geometry import current_A
+from spotline.beamline.model import Scanning, ScanningAxis, SimulatedGas
+from spotline.control.memory import LawSettings
+from spotline.physics.ions import IONS, Ion
+from spotline.preparation.cycle_code import Cycle, decode
+from spotline.preparation.counts import gas_factor
+from spotline.room import Broadcast
+from spotline.sim.chambers import channel_shares, frame_weights
+from spotline.sim.plant import (
+    AxisTruth,
+    BeamTruth,
+    ChamberMap,
+    ChopperTruth,
+    Floats,
+    IntegralTruth,
+    PlantSettings,
+    SegmentedTruth,
+    SpillTruth,
+)
+from spotline.sim.random import stream_key
+from spotline.sim.spill import ripple_amplitudes
+
+FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+
+# What a random stream is for; part of its key.
+(
+    CAUSE_ONCE_A_SPILL,
+    CAUSE_SPILL,
+    CAUSE_ARRIVAL,
+    CAUSE_IONIZATION,
+    CAUSE_JITTER,
+    CAUSE_READBACK,
+    CAUSE_STRIP_X,
+    CAUSE_STRIP_Y,
+    CAUSE_PIXEL,
+    CAUSE_REMAINDER,
+    CAUSE_SLOW_CONTROL,
+) = range(11)
+
+
+@dataclass(frozen=True, slots=True)
+class GasState:
+    """True gas and high voltage at some time."""
+
+    temperature_C: float
+    pressure_Pa: float
+    high_voltage_V: float
+
+
+def gas_state(gas: SimulatedGas, time_us: int) -> GasState:
+    """True gas and high voltage: linear drifts from the start of the field."""
+    hours = time_us / 3.6e9
+    return GasState(
+        gas.temperature_C + gas.temperature_drift_C_per_h * hours,
+        gas.pressure_Pa + gas.pressure_drift_Pa_per_h * hours,
+        gas.high_voltage_V,
+    )
+
+
+def ion_of(cycle: Cycle) -> Ion:
+    """The ion that a cycle-code names by its atomic number."""
+    return next(ion for ion in IONS.values() if ion.charge_number == cycle.charge_number)
+
+
+def plant_settings(
+    beamline: BeamLine,
+    law: LawSettings,
+    broadcast: Broadcast,
+    range_modulators: int,
+    seed: int,
+    field_number: int,
+    spill: int,
+) -> tuple[PlantSettings, float, Floats]:
+    """Settings of the plant for one spill.
+
+    Parameters
+    ----------
+    beamline : BeamLine
+        With the ``simulation`` table.
+    law : LawSettings
+        Only the periods of the readouts are taken from it: the front-end runs at the rates of the law.
+    broadcast : Broadcast
+        The spill.
+    range_modulators : int
+        Ripple filters in the beam.
+    seed, field_number, spill : int
+        Which random numbers to take.
+
+    Returns
+    -------
+    settings : PlantSettings
+    ring_particles : float
+        Ions in the synchrotron.
+    ripple_phases : ndarray
+        Phases of the lines of the intensity.
+    """
+    facts, truth = beamline.facts, beamline.facts.simulation
+    geometry, accelerator, chopper = facts.geometry, facts.accelerator, facts.chopper
+    cycle = decode(broadcast.code)
+    ion = ion_of(cycle)
+    beam = beamline.beam(ion.name)
+    assert beam is not None, "the cycle-code was made for this line"
+    focus = beamline.foci(ion.name)[cycle.focus]
+    size = beamline.spot_size(ion.name, cycle.energy_MeV_u, focus, range_modulators)
+    assert size is not None, "the plan was prepared for optics of this line"
+    generator = np.random.Generator(
+        np.random.PCG64(stream_key(seed, field_number, spill, CAUSE_ONCE_A_SPILL))
+    )
+    once = generator.standard_normal(7)
+    ripple_phases = generator.uniform(0.0, 2.0 * math.pi, len(truth.spill.ripple_frequencies_Hz))
+
+    def key(cause: int) -> int:
+        return stream_key(seed, field_number, spill, cause)
+
+    period = facts.control.scan_period_us
+    per_us = beam.full_intensity_per_s * accelerator.intensity_levels[cycle.intensity] * 1e-6
+    length_us = broadcast.extraction_end_us - broadcast.extraction_start_us
+    rise_us, fall_us = accelerator.spill_rise_s * 1e6, accelerator.spill_fall_s * 1e6
+    ring = per_us * (length_us - (rise_us + fall_us) / 2) * (1.0 + truth.spill.charge_spread * once[0])
+    turn = 2.0 * math.pi * np.array(truth.spill.ripple_frequencies_Hz) * period * 1e-6
+    noise_decay = math.exp(-period / truth.spill.noise_time_us)
+    jitter_decay = math.exp(-period / truth.beam.jitter_time_us)
+
+    gas = gas_state(truth.gas, broadcast.extraction_start_us)
+    reference = float(beamline.particles_per_count(ion.name, cycle.energy_MeV_u))
+    counts_per_particle = gas_factor(gas.temperature_C, gas.pressure_Pa, beamline) / reference
+    calibration = facts.calibration
+    ionization_A_per_us = counts_per_particle * facts.chambers.charge_quantum_fC * 1e-15 * 1e6
+    voltage = gas.high_voltage_V
+    x_source, y_source = geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm
+    x_mm_per_A, y_mm_per_A = _mm_per_A(facts.scanning, x_source, y_source, ion, cycle.energy_MeV_u)
+    sigma_x_mm = size.fwhm_box_x_mm / FWHM_PER_SIGMA * (1.0 + truth.beam.size_error * once[5])
+    sigma_y_mm = size.fwhm_box_y_mm / FWHM_PER_SIGMA * (1.0 + truth.beam.size_error * once[6])
+    strip_pitch, pixel_pitch = facts.chambers.strip_pitch_mm, facts.chambers.pixel_pitch_mm
+
+    # The fluctuation of the energy loss scales with the charge of the ion, its mean with the square.
+    ionization_spread = truth.chambers.ionization_spread_proton / ion.charge_number
+    background_per_us = background_counts_per_s(beamline) * 1e-6
+
+    def axis(scanning: ScanningAxis, mm_per_A: float, offset: float, drift: float) -> AxisTruth:
+        return AxisTruth(
+            slew_A_per_us=scanning.slew_A_per_s * 1e-6,
+            settling_us=scanning.settling_time_us,
+            mm_per_A=mm_per_A * (1.0 + truth.magnets.field_error),
+            offset_mm=truth.beam.spill_offset_mm * offset,
+            drift_mm_per_us=truth.beam.drift_mm_per_s * 1e-6 * drift,
+        )
+
+    def segmented(
+        period_us: int, pitch_mm: float, chamber_mm: float, source_mm: float, gain: float, sigma_mm: float, key: int
+    ) -> SegmentedTruth:
+        return SegmentedTruth(
+            period=period_us,
+            pitch_mm=pitch_mm,
+            per_iso=1.0 - chamber_mm / source_mm,
+            counts_per_particle=counts_per_particle * gain,
+            spread=ionization_spread,
+            background=background_per_us * period_us,
+            weights=frame_weights(truth.chambers.ion_drift_time_us, period_us),
+            shares=channel_shares(sigma_mm, pitch_mm),
+            key=key,
+        )
+
+    gains = truth.chambers
+    pixel_mm = geometry.pixel_to_isocentre_mm
+    settings = PlantSettings(
+        period=period,
+        broadcast_code=broadcast.code,
+        spill=SpillTruth(
+            start=broadcast.extraction_start_us,
+            end=broadcast.extraction_end_us,
+            period=period,
+            particles_per_us=per_us,
+            rise_us=rise_us,
+            fall_us=fall_us,
+            noise_decay=noise_decay,
+            noise_kick=truth.spill.noise_rms * math.sqrt(1.0 - noise_decay**2),
+            ripple_turn=np.stack([np.cos(turn), np.sin(turn)]),
+            key=key(CAUSE_SPILL),
+        ),
+        chopper=ChopperTruth(
+            off_delay=round(chopper.off_delay_us),
+            off_step=1.0 / max(1.0, chopper.off_ramp_us),
+            on_delay=round(chopper.on_delay_us),
+            on_step=1.0 / max(1.0, chopper.on_ramp_us),
+        ),
+        beam=BeamTruth(
+            start=broadcast.extraction_start_us,
+            period=period,
+            x=axis(facts.scanning.x, x_mm_per_A, once[1], once[3]),
+            y=axis(facts.scanning.y, y_mm_per_A, once[2], once[4]),
+            jitter_decay=jitter_decay,
+            jitter_kick_mm=truth.beam.jitter_mm * math.sqrt(1.0 - jitter_decay**2),
+            readback_noise_A=truth.magnets.readback_noise_A,
+            jitter_key=key(CAUSE_JITTER),
+            readback_key=key(CAUSE_READBACK),
+        ),
+        integrals=IntegralTruth(
+            int1_counts_per_particle=counts_per_particle * calibration.int1_daily_factor * gains.int1_gain,
+            int2_counts_per_particle=counts_per_particle * calibration.int2_daily_factor * gains.int2_gain,
+            int1_map=_true_map(beamline, 1),
+            int2_map=_true_map(beamline, 2),
+            ionization_spread=ionization_spread,
+            drift_ticks=max(1, round(gains.ion_drift_time_us)),
+            background_per_tick=background_per_us,
+            recombination_a=gains.recombination_V / voltage,
+            recombination_b_per_rate=gains.recombination_V2_per_A * ionization_A_per_us / voltage**2,
+            arrival_key=key(CAUSE_ARRIVAL),
+            ionization_key=key(CAUSE_IONIZATION),
+        ),
+        strip_x=segmented(
+            law.strip_period, strip_pitch, geometry.strip_x_to_isocentre_mm, x_source, gains.strip_x_gain,
+            sigma_x_mm, key(CAUSE_STRIP_X),
+        ),
+        strip_y=segmented(
+            law.strip_period, strip_pitch, geometry.strip_y_to_isocentre_mm, y_source, gains.strip_y_gain,
+            sigma_y_mm, key(CAUSE_STRIP_Y),
+        ),
+        pixel_x=segmented(
+            law.pixel_period, pixel_pitch, pixel_mm, x_source, gains.pixel_gain, sigma_x_mm, key(CAUSE_PIXEL)
+        ),
+        pixel_y=segmented(
+            law.pixel_period, pixel_pitch, pixel_mm, y_source, gains.pixel_gain, sigma_y_mm, key(CAUSE_PIXEL)
+        ),
+    )  # fmt: skip
+    return settings, ring, ripple_phases
+
+
+def ripple_amplitude(beamline: BeamLine) -> float:
+    """Amplitude of each line of the intensity."""
+    spill = beamline.facts.simulation.spill
+    return ripple_amplitudes(len(spill.ripple_frequencies_Hz), spill.ripple_rms)
+
+
+def _mm_per_A(
+    scanning: Scanning, x_source: float, y_source: float, ion: Ion, energy_MeV_u: float
+) -> tuple[float, float]:
+    rigidity = ion.rigidity_T_m(energy_MeV_u)
+    x = float(current_A(1.0, x_source, rigidity, scanning.x.integral_field_mT_m_per_A))
+    y = float(current_A(1.0, y_source, rigidity, scanning.y.integral_field_mT_m_per_A))
+    return 1.0 / x, 1.0 / y
+
+
+def _true_map(beamline: BeamLine, which: int, n: int = 41) -> ChamberMap:
+    """The gain map of the calibration, and a gentle residual that the calibration does not know."""
+    geometry = beamline.facts.geometry
+    half_mm = max(geometry.field_x_mm, geometry.field_y_mm) / 2
+    grid = np.linspace(-half_mm, half_mm, n)
+    x, y = np.meshgrid(grid, grid)
+    known = beamline.int1_gain(x, y) if which == 1 else beamline.int2_gain(x, y)
+    waves = np.cos(math.pi * x / half_mm + which) * np.cos(math.pi * y / half_mm - which)
+    residual = beamline.facts.simulation.chambers.gain_map_residual
+    return ChamberMap(-half_mm, grid[1] - grid[0], np.ascontiguousarray(known * (1.0 + residual * waves)))
+
+
+def background_counts_per_s(beamline: BeamLine) -> float:
+    """True background of an integral chamber."""
+    chambers = beamline.facts.simulation.chambers
+    return chambers.background_fA / beamline.facts.chambers.charge_quantum_fC

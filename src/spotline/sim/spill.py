@@ -1,0 +1,69 @@
+"""Slow extraction: how many ions per microsecond come out of the synchrotron.
+
+Intensity = envelope x (1 + ripple of the power supplies + random modulation), cut at zero, until the
+charge in the ring is used up (facts and amplitudes: see the ``[simulation.spill]`` table of the beam
+line; the structure follows Singh, Forck and Sorge, arXiv:1904.09195).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from spotline.jit import kernel
+from spotline.sim.plant import ChopperTruth, Floats, SpillTruth
+from spotline.sim.random import hash64, normal
+
+
+@kernel
+def envelope(time_us: float, rise_us: float, length_us: float, fall_us: float) -> float:
+    """Trapezoid of unit height, zero outside of 0 to `length_us`."""
+    if time_us <= 0.0 or time_us >= length_us:
+        return 0.0
+    return min(1.0, time_us / rise_us, (length_us - time_us) / fall_us)
+
+
+@kernel
+def advance_spill(beam: Any, ripple: Floats, truth: SpillTruth, tick: int) -> float:
+    """Advance the extraction by one step and return the ions per tick."""
+    bits = hash64(truth.key, tick)
+    beam.spill_noise = beam.spill_noise * truth.noise_decay + truth.noise_kick * normal(bits, 0)
+    modulation = 1.0 + beam.spill_noise
+    for i in range(ripple.shape[1]):
+        re, im = ripple[0, i], ripple[1, i]
+        cosine, sine = truth.ripple_turn[0, i], truth.ripple_turn[1, i]
+        ripple[0, i] = re * cosine - im * sine
+        ripple[1, i] = re * sine + im * cosine
+        modulation += ripple[0, i]
+    if beam.ring_particles <= 0.0:
+        return 0.0
+    height = envelope(float(tick - truth.start), truth.rise_us, float(truth.end - truth.start), truth.fall_us)
+    rate = truth.particles_per_us * height * max(0.0, modulation)
+    beam.ring_particles -= rate * truth.period
+    return rate
+
+
+@kernel
+def command_chopper(beam: Any, truth: ChopperTruth, is_open: int, tick: int) -> None:
+    """Take a command; it takes effect after its delay."""
+    beam.chopper_command = is_open
+    beam.chopper_tick = tick + (truth.on_delay if is_open == 1 else truth.off_delay)
+    beam.chopper_moving = 1
+
+
+@kernel
+def move_chopper(beam: Any, truth: ChopperTruth, tick: int) -> None:
+    """Advance a moving chopper by one tick: the fraction of the beam that passes changes linearly."""
+    if tick < beam.chopper_tick:
+        return
+    if beam.chopper_command == 1:
+        beam.transmission = min(1.0, beam.transmission + truth.on_step)
+        beam.chopper_moving = 1 if beam.transmission < 1.0 else 0
+    else:
+        beam.transmission = max(0.0, beam.transmission - truth.off_step)
+        beam.chopper_moving = 1 if beam.transmission > 0.0 else 0
+
+
+def ripple_amplitudes(n_lines: int, rms: float) -> float:
+    """Amplitude of each of `n_lines` equal cosine lines that together have this rms."""
+    return rms * math.sqrt(2.0 / n_lines) if n_lines else 0.0
