@@ -46,6 +46,12 @@ COMMAND_SPOT_COMPLETE = 3
 NEVER = 1 << 60
 """A target that no count reaches."""
 
+WINDOW_TICKS = 10_000
+"""Counts for a check of the position are collected for so long at most.
+
+Without beam nothing but background comes in; all channels together need a few hundred milliseconds to
+make as many counts of it as a centre of gravity takes."""
+
 INTERLOCK_ROWS = 16
 """Interlocks kept per spill; the first one ends the spill, later ones are for the record."""
 
@@ -136,6 +142,7 @@ AXIS = np.dtype(
         ("inside_moment", "i8"),  # ... and their sum of count times strip index
         ("all", "i8"),  # the same of all strips
         ("all_moment", "i8"),
+        ("since_tick", "i8"),  # when this collection began
         ("last_mm", "f8"),  # last centre of gravity of a window at the strips; NaN before the first
     ]
 )
@@ -148,6 +155,7 @@ PIXELS = np.dtype(
         ("all", "i8"),  # the same of all pixels
         ("all_x_moment", "i8"),
         ("all_y_moment", "i8"),
+        ("since_tick", "i8"),  # when this collection began
     ]
 )
 """Registers of the pixel chamber: one row for the spot, one since the last check."""

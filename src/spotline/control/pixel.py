@@ -8,14 +8,15 @@ import numpy as np
 
 from spotline.control import interlocks
 from spotline.control.integral import trip
-from spotline.control.memory import Frame, Integers, LawSettings, LawState, SliceMemory
+from spotline.control.memory import WINDOW_TICKS, Frame, Integers, LawSettings, LawState, SliceMemory
 from spotline.control.strip import centre_of_gravity, is_beam_placed, is_elsewhere, nearest_channel, total_and_moment
 from spotline.jit import kernel
 
 
 @kernel
-def clear(registers: Any) -> None:
+def clear(registers: Any, tick: int) -> None:
     """Clear one row of registers."""
+    registers.since_tick = tick
     registers.inside = 0
     registers.x_moment = 0
     registers.y_moment = 0
@@ -47,8 +48,8 @@ def close_pixel_spot(law: LawState, settings: LawSettings, n_pixels: int) -> Non
     if counts >= settings.pixel_centroid_counts:
         part.x_pixel_mm = x_mm
         part.y_pixel_mm = y_mm
-    clear(law.pixels[0])
-    clear(law.pixels[1])
+    clear(law.pixels[0], s.tick)
+    clear(law.pixels[1], s.tick)
     s.pixel_row = s.row
 
 
@@ -102,6 +103,8 @@ def pixel_frame(
         return
     if not is_beam_placed(law, settings, settings.pixel_period):
         return
+    if s.tick - law.pixels[1].since_tick > WINDOW_TICKS:
+        clear(law.pixels[1], s.tick)
     pitch_mm, limit_mm = settings.pixel_pitch_mm, settings.pixel_position_limit_mm
     column = nearest_channel(memory.x_pixel_mm[s.spot], n_pixels, pitch_mm)
     row = nearest_channel(memory.y_pixel_mm[s.spot], n_pixels, pitch_mm)
@@ -109,7 +112,7 @@ def pixel_frame(
     x_mm, y_mm, counts = position(law.pixels[1], settings, n_pixels)
     if counts < settings.pixel_centroid_counts:
         return
-    clear(law.pixels[1])
+    clear(law.pixels[1], s.tick)
     x_deviation_mm = (x_mm - memory.x_pixel_mm[s.spot]) * settings.x.iso_per_pixel
     y_deviation_mm = (y_mm - memory.y_pixel_mm[s.spot]) * settings.y.iso_per_pixel
     if abs(x_deviation_mm) >= limit_mm:

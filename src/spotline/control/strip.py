@@ -12,7 +12,7 @@ from typing import Any
 
 from spotline.control import interlocks
 from spotline.control.integral import trip
-from spotline.control.memory import DELIVERING, AxisSettings, Frame, Integers, LawSettings, LawState, SliceMemory
+from spotline.control.memory import DELIVERING, WINDOW_TICKS, AxisSettings, Frame, Integers, LawSettings, LawState, SliceMemory
 from spotline.jit import kernel
 
 
@@ -133,13 +133,14 @@ def close_strip_spot(law: LawState, settings: LawSettings, memory: SliceMemory) 
     law.strips[:] = 0
     law.settled_strips[:] = 0
     for axis in law.axes:
-        clear_window(axis)
+        clear_window(axis, s.tick)
     s.strip_row = s.row
 
 
 @kernel
-def clear_window(axis: Any) -> None:
+def clear_window(axis: Any, tick: int) -> None:
     """Begin to collect counts for the next correction."""
+    axis.since_tick = tick
     axis.inside = 0
     axis.inside_moment = 0
     axis.all = 0
@@ -158,7 +159,9 @@ def check_axis(
     cause: int,
 ) -> None:
     """Add a frame with the magnets settled; with enough counts, correct the position or pause the beam."""
-    axis = law.axes[plane]
+    axis, tick = law.axes[plane], law.scalars[0].tick
+    if tick - axis.since_tick > WINDOW_TICKS:
+        clear_window(axis, tick)
     pitch_mm, n_strips = settings.strip_pitch_mm, len(frame)
     middle = nearest_channel(prescribed_mm, n_strips, pitch_mm)
     first, past = middle - settings.strip_reach, middle + settings.strip_reach + 1
@@ -177,7 +180,7 @@ def check_axis(
         return
     position_mm = centre_of_gravity(moment, counts, n_strips, pitch_mm)
     axis.last_mm = position_mm
-    clear_window(axis)
+    clear_window(axis, tick)
     deviation_mm = (position_mm - prescribed_mm) * axis_settings.iso_per_strip
     if abs(deviation_mm) >= settings.position_limit_mm:
         trip(law, cause, interlocks.PAUSE, deviation_mm, settings.position_limit_mm)

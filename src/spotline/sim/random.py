@@ -23,8 +23,8 @@ NORMAL_BITS = 12
 _MASK = np.uint64((1 << NORMAL_BITS) - 1)
 NORMALS_PER_HASH = 5
 
-MANY = 20.0
-"""Poisson numbers of a larger mean come from a normal deviate."""
+MANY = 8.0
+"""Poisson numbers of a larger mean come from a normal deviate; none can be negative from here on."""
 
 
 def _normal_table() -> np.ndarray:
