@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -21,6 +21,7 @@ STATUS_INTERLOCK = 3
 app = App(
     name="spotline",
     help="An open dose delivery system for scanned ion beams. Research software, not a medical device.",
+    help_format="plaintext",  # Markdown would take longer to import than everything else
     version_flags=["--version"],
     result_action="return_value",
 )
@@ -76,8 +77,9 @@ def deliver(
 ) -> int:
     """Deliver a treatment plan in a simulated room.
 
-    Writes spill files, log, DICOM treatment record, summary and report. Exit status: 0 delivered whole,
-    2 bad input (nothing is written), 3 stopped by an interlock (what was delivered is in the record).
+    Writes spill files, log, DICOM treatment record, summary and report.
+
+    Exit status: 0 delivered whole, 2 bad input (nothing written), 3 stopped by an interlock.
 
     Parameters
     ----------
@@ -103,7 +105,7 @@ def deliver(
         for prepared in treatment.fields:
             for warning in prepared.warnings:
                 print(f"spotline: field {prepared.field.number}: {warning}", file=sys.stderr)
-    with _progress(quiet) as show:
+    with _Bar(quiet) as show:
         record = spotline.deliver(treatment, out, seed=seed, raw=raw, progress=show)
     if not quiet:
         print(_in_words(record.summary, out))
@@ -142,7 +144,7 @@ def beamlines() -> None:
         print(f"{name}: {line.facts.title} ({', '.join(line.ion_names)})")
 
 
-class _progress:
+class _Bar:
     """A progress bar on a terminal; nothing when quiet, or when the output goes elsewhere."""
 
     def __init__(self, quiet: bool) -> None:
@@ -153,9 +155,9 @@ class _progress:
             return None
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
+        from rich.progress import Progress as RichBar
 
-        self._bar = Bar(
+        self._bar = RichBar(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -188,26 +190,26 @@ class _progress:
             self._bar.stop()
 
 
-def _in_words(summary: dict[str, object], out: Path) -> str:
+def _in_words(summary: dict[str, Any], out: Path) -> str:
     """The summary in a few lines."""
-    within, rms = summary["fraction_spots_within_1_percent"], summary["position_rms_mm"]
+    verdict = "delivered whole" if summary["status"] == "complete" else "STOPPED BY AN INTERLOCK"
     lines = [
-        f"{'delivered whole' if summary['status'] == 'complete' else 'STOPPED BY AN INTERLOCK'}: "
-        f"{summary['spots_delivered']} of {summary['spots_planned']} spots, "
-        f"{summary['particles_delivered']:.6g} of {summary['particles_planned']:.6g} particles",
-        f"  {summary['spills']} spills, {summary['beam_on_s']:.2f} s beam on, "
-        f"{summary['treatment_s']:.1f} s treatment; computed in {summary['wall_s']:.1f} s",
+        "{}: {spots_delivered} of {spots_planned} spots",
+        "  {particles_delivered:.6g} of {particles_planned:.6g} particles",
+        "  {spills} spills, {beam_on_s:.2f} s beam on, {treatment_s:.1f} s treatment; took {wall_s:.1f} s",
     ]
-    if isinstance(within, float):
-        lines.append(f"  particles within 1 % of the prescription: {within:.1%} of the spots")
-    if isinstance(rms, float):
-        lines.append(f"  position: {rms:.2f} mm rms")
-    interlocks = summary["interlocks"]
-    assert isinstance(interlocks, list)
-    for i in interlocks:
-        lines.append(
-            f"  interlock: {i['cause']} at {i['time_s']:.6f} s, value {i['value']:.6g}, limit {i['limit']:.6g} "
-            f"{i['unit']} ({i['action']})"
-        )
-    lines.append(f"  report: {out / 'report.html'}")
-    return "\n".join(lines)
+    if summary["fraction_spots_within_1_percent"] is not None:
+        lines.append("  particles within 1 %: {fraction_spots_within_1_percent:.1%} of the spots")
+    if summary["position_rms_mm"] is not None:
+        lines.append("  position: {position_rms_mm:.2f} mm rms")
+    said = [line.format(verdict, **summary) for line in lines]
+    said += [f"  interlock: {_interlock_in_words(interlock)}" for interlock in summary["interlocks"]]
+    return "\n".join([*said, f"  report: {out / 'report.html'}"])
+
+
+def _interlock_in_words(interlock: dict[str, Any]) -> str:
+    value = "not a number" if interlock["value"] is None else f"{interlock['value']:.6g}"
+    return (
+        f"{interlock['cause']} at {interlock['time_s']:.6f} s: {value}, limit {interlock['limit']:.6g} "
+        f"{interlock['unit']} ({interlock['action']})"
+    )

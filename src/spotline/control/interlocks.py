@@ -70,6 +70,7 @@ class Cause:
 
 
 _FAST, _SLOW, _PAPER = "fast control", "slow control", "Giordanengo 2015"
+_PIXEL = f"{_PAPER}, III.C (interlock of the Pixel FPGA)"
 
 CAUSES = {
     cause.code: cause
@@ -96,15 +97,15 @@ CAUSES = {
         ),
         Cause(
             PIXEL_POSITION_X, "pixel position x", _FAST, "deviation in x from PIX below the limit", "mm",
-            "fast_interlocks.pixel_position_mm", PAUSE, "10 kHz", f"{_PAPER}, III.C (interlock of the Pixel FPGA)",
+            "fast_interlocks.pixel_position_mm", PAUSE, "10 kHz", _PIXEL,
         ),
         Cause(
             PIXEL_POSITION_Y, "pixel position y", _FAST, "deviation in y from PIX below the limit", "mm",
-            "fast_interlocks.pixel_position_mm", PAUSE, "10 kHz", f"{_PAPER}, III.C (interlock of the Pixel FPGA)",
+            "fast_interlocks.pixel_position_mm", PAUSE, "10 kHz", _PIXEL,
         ),
         Cause(
-            SYNCHRONIZATION, "synchronization", _FAST, "cycle-code broadcast equals the one requested", "code",
-            "", STOP, "every event", f"{_PAPER}, III.C.1",
+            SYNCHRONIZATION, "synchronization", _FAST, "cycle-code broadcast equals the one requested",
+            "code", "", STOP, "every event", f"{_PAPER}, III.C.1",
         ),
         Cause(
             TEMPERATURE, "gas temperature", _SLOW, "within the interval", "C",

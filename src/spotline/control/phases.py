@@ -57,7 +57,9 @@ TRANSITIONS: dict[tuple[Phase, Event], Transition] = {
     (Phase.DELIVERY, Event.SPILL_OVER): Transition(
         "store the spill, reload what is left, ask for the next cycle", Phase.DELIVERY, "III.C, 3"
     ),
-    (Phase.DELIVERY, Event.FIELD_COMPLETE): Transition("store the spill, release the beam", Phase.POST, "III.C, 3"),
+    (Phase.DELIVERY, Event.FIELD_COMPLETE): Transition(
+        "store the spill, release the beam", Phase.POST, "III.C, 3"
+    ),
     (Phase.DELIVERY, Event.BEAM_STOPPED): Transition(
         "store the spill, release the beam", Phase.POST, "III.C.1"
     ),

@@ -9,7 +9,13 @@ import numpy as np
 from spotline.control import interlocks
 from spotline.control.integral import trip
 from spotline.control.memory import WINDOW_TICKS, Frame, Integers, LawSettings, LawState, SliceMemory
-from spotline.control.strip import centre_of_gravity, is_beam_placed, is_elsewhere, nearest_channel, total_and_moment
+from spotline.control.strip import (
+    centre_of_gravity,
+    is_beam_placed,
+    is_elsewhere,
+    nearest_channel,
+    total_and_moment,
+)
 from spotline.jit import kernel
 
 
@@ -54,9 +60,7 @@ def close_pixel_spot(law: LawState, settings: LawSettings, n_pixels: int) -> Non
 
 
 @kernel
-def add_pixels(
-    registers: Any, frame: Frame, region: Integers, column: int, row: int, reach: int
-) -> None:
+def add_pixels(registers: Any, frame: Frame, region: Integers, column: int, row: int, reach: int) -> None:
     """Add a frame to both rows of registers; `column` and `row` are the prescribed pixel."""
     first, past = region[2], max(region[2], region[3])
     near, beyond = max(first, column - reach), min(past, column + reach + 1)

@@ -70,7 +70,7 @@ def replay_spill(
         scratch.set_A[period, 1] = law.axes[1].set_A
         for i in range(period_ticks):
             sample = period * period_ticks + i
-            int1, int2 = np.int64(recording.integrals[sample, 0]), np.int64(recording.integrals[sample, 1])
+            int1, int2 = int(recording.integrals[sample, 0]), int(recording.integrals[sample, 1])
             if integral_sample(control, settings.integral, int1, int2):
                 control.tick = start + sample
                 integral_decision(law, settings, memory)

@@ -42,7 +42,9 @@ class SlowTrip:
     limit: float
 
 
-def check_reading(reading: SlowReading, limits: SlowInterlocks, expected: tuple[str, ...]) -> Iterator[SlowTrip]:
+def check_reading(
+    reading: SlowReading, limits: SlowInterlocks, expected: tuple[str, ...]
+) -> Iterator[SlowTrip]:
     """Yield an interlock for each quantity outside its tolerance (Table 5); a border value is outside.
 
     Parameters

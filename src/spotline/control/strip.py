@@ -12,7 +12,16 @@ from typing import Any
 
 from spotline.control import interlocks
 from spotline.control.integral import trip
-from spotline.control.memory import DELIVERING, WINDOW_TICKS, AxisSettings, Frame, Integers, LawSettings, LawState, SliceMemory
+from spotline.control.memory import (
+    DELIVERING,
+    WINDOW_TICKS,
+    AxisSettings,
+    Frame,
+    Integers,
+    LawSettings,
+    LawState,
+    SliceMemory,
+)
 from spotline.jit import kernel
 
 

@@ -150,8 +150,12 @@ class FieldDelivery:
             self._spots_done += int(complete.sum())
             open_spot = result.parts["spot"][~complete]
             # What a part still lacks is at least one count: the counts that are in did not complete it.
-            left1[spots[open_spot]] = np.maximum(1, left1[spots[open_spot]] - result.parts["int1_counts"][~complete])
-            left2[spots[open_spot]] = np.maximum(1, left2[spots[open_spot]] - result.parts["int2_counts"][~complete])
+            left1[spots[open_spot]] = np.maximum(
+                1, left1[spots[open_spot]] - result.parts["int1_counts"][~complete]
+            )
+            left2[spots[open_spot]] = np.maximum(
+                1, left2[spots[open_spot]] - result.parts["int2_counts"][~complete]
+            )
             spots = np.delete(spots, result.parts["spot"][complete])
             if result.end_reason == END_STOP:
                 return False
@@ -201,7 +205,9 @@ class FieldDelivery:
                 writer.add(block)
                 self._tell(slice_, self._spots_done + block.spot, now_us)
             result = self._room.result()
-            writer.finish(self._spill_header(slice_, broadcast, result, len(spots)), result, _slow_table(readings))
+            writer.finish(
+                self._spill_header(slice_, broadcast, result, len(spots)), result, _slow_table(readings)
+            )
         return result
 
     def _spill_header(

@@ -12,6 +12,7 @@ from spotline.control.memory import AxisSettings, IntegralLimits, LawSettings, S
 from spotline.physics.ions import Ion
 from spotline.preparation.treatment import Integers, Slice
 
+
 def _axis(
     facts: BeamLineFile, axis: ScanningAxis, source_mm: float, strip_mm: float, ion: Ion, energy_MeV_u: float
 ) -> AxisSettings:
@@ -51,10 +52,20 @@ def law_settings(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> LawSettin
             float(limits.int_difference_counts), limits.int_ratio, limits.int_ratio_minimum_counts
         ),
         x=_axis(
-            facts, facts.scanning.x, geometry.x_source_to_isocentre_mm, geometry.strip_x_to_isocentre_mm, ion, energy
+            facts,
+            facts.scanning.x,
+            geometry.x_source_to_isocentre_mm,
+            geometry.strip_x_to_isocentre_mm,
+            ion,
+            energy,
         ),
         y=_axis(
-            facts, facts.scanning.y, geometry.y_source_to_isocentre_mm, geometry.strip_y_to_isocentre_mm, ion, energy
+            facts,
+            facts.scanning.y,
+            geometry.y_source_to_isocentre_mm,
+            geometry.strip_y_to_isocentre_mm,
+            ion,
+            energy,
         ),
         scan_period=control.scan_period_us,
         strip_period=control.strip_period_us,

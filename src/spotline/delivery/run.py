@@ -98,7 +98,7 @@ def deliver(
         write_json(folder / SUMMARY, summary)
     except OSError as error:
         raise OutputError(
-            f"{error.filename or folder}: cannot be written ({error.strerror or error}); what was delivered so far "
+            f"{error.filename or folder}: cannot be written ({error.strerror or error}); what was delivered "
             f"is in the spill files of {folder}"
         ) from error
     record = open_record(folder)
@@ -154,7 +154,9 @@ def _header(treatment: Treatment, field: FieldTreatment, seed: int) -> dict[str,
         "spots_planned": field.n_spots,
         "particles_planned": field.particles,
         "particles_per_s_full": field.beam.full_intensity_per_s,
-        "meterset_per_particle": [_meterset_per_particle(field, beamline, s.energy_MeV_u) for s in field.slices],
+        "meterset_per_particle": [
+            _meterset_per_particle(field, beamline, s.energy_MeV_u) for s in field.slices
+        ],
         "particles_per_count": [float(np.mean(s.particles_per_count1)) for s in field.slices],
         "warnings": list(field.warnings),
         "iso_per_chamber": {

@@ -20,7 +20,9 @@ def put(group: h5py.Group, name: str, data: Any) -> None:
     if array.ndim == 0 or array.size == 0:
         group.create_dataset(name, data=array)
     else:
-        group.create_dataset(name, data=array, compression="gzip", compression_opts=1, shuffle=True, fletcher32=True)
+        group.create_dataset(
+            name, data=array, compression="gzip", compression_opts=1, shuffle=True, fletcher32=True
+        )
 
 
 @contextmanager
@@ -54,7 +56,9 @@ def open_file(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             found, found_version = file.attrs.get("format"), file.attrs.get("version")
             if found != kind:
-                raise RecordError(f"{path}: format is {found!r}, not {kind!r}; it was not written by Spotline")
+                raise RecordError(
+                    f"{path}: format is {found!r}, not {kind!r}; it was not written by Spotline"
+                )
             if found_version != version:
                 raise RecordError(
                     f"{path}: version {found_version} of the format; this Spotline reads version {version}"

@@ -17,119 +17,125 @@ from numpy.typing import NDArray
 Table = NDArray[np.void]
 """A structured array."""
 
-SPOT = np.dtype(
-    [
-        ("slice", "i4"),  # index of the slice in the field
-        ("spot", "i4"),  # index of the spot in the slice, in delivery order
-        ("planned_layer", "i4"),  # index of the layer in the plan's field
-        ("planned_spot", "i4"),  # index of the spot in that layer of the plan
-        ("spill", "i4"),  # number of the spill that delivered it (the last part), from 1
-        ("start_us", "i8"),  # on the clock of the field: first and last tick of (the last part of) it
-        ("end_us", "i8"),
-        ("complete", "?"),  # whether the prescribed counts were reached
-        ("position_valid", "?"),  # centre of gravity (True) or only the strip with most counts
-        ("particles_planned", "f8"),
-        ("particles", "f8"),  # measured with INT1
-        ("particles_int2", "f8"),  # measured with INT2
-        ("x_planned_mm", "f8"),  # at the isocentre
-        ("y_planned_mm", "f8"),
-        ("x_mm", "f8"),  # measured with the strips, projected to the isocentre; NaN if never measured
-        ("y_mm", "f8"),
-        ("x_pixel_mm", "f8"),  # measured with the pixel chamber, projected; NaN if too few counts
-        ("y_pixel_mm", "f8"),
-        ("x_current_A", "f8"),  # read back at the end of the spot
-        ("y_current_A", "f8"),
-        ("transit_us", "f8"),  # from the trigger until the read-back settled; NaN after a spill start
-    ]
+Columns = tuple[tuple[str, str, str], ...]
+"""Name, type code of NumPy, and meaning of each column of a table."""
+
+
+def dtype_of(columns: Columns) -> np.dtype[np.void]:
+    """Data type of a table with these columns."""
+    return np.dtype([(name, code) for name, code, _ in columns])
+
+
+SPOT_COLUMNS: Columns = (
+    ("slice", "i4", "index of the slice in the field, from 0"),
+    ("spot", "i4", "index of the spot in the slice, from 0, in delivery order"),
+    ("planned_layer", "i4", "index of the layer in the plan's field, from 0"),
+    ("planned_spot", "i4", "index of the spot in that layer of the plan, from 0"),
+    ("spill", "i4", "number of the spill that delivered it (its last part), from 1"),
+    ("start_us", "i8", "trigger that made it the current spot (its last part), on the clock of the field"),
+    ("end_us", "i8", "trigger that ended it, or end of the spill"),
+    ("complete", "?", "whether the prescribed counts were reached"),
+    ("position_valid", "?", "position is a centre of gravity; else it is the strip with most counts"),
+    ("particles_planned", "f8", "prescribed particles"),
+    ("particles", "f8", "particles measured with INT1"),
+    ("particles_int2", "f8", "particles measured with INT2"),
+    ("x_planned_mm", "f8", "prescribed position at the isocentre"),
+    ("y_planned_mm", "f8", "likewise"),
+    ("x_mm", "f8", "position measured with StripX, projected to the isocentre; NaN if never measured"),
+    ("y_mm", "f8", "the same with StripY"),
+    ("x_pixel_mm", "f8", "position measured with the pixel chamber, projected; NaN with too few counts"),
+    ("y_pixel_mm", "f8", "likewise"),
+    ("x_current_A", "f8", "current read back at the end of the spot"),
+    ("y_current_A", "f8", "likewise"),
+    (
+        "transit_us",
+        "f8",
+        "from the trigger until the read-backs had settled; NaN for a spot that began otherwise",
+    ),
 )
+SPOT = dtype_of(SPOT_COLUMNS)
 """Columns of `FieldRecord.spots`: every spot of which anything was delivered."""
 
-SLICE = np.dtype(
-    [
-        ("slice", "i4"),
-        ("cycle_code", "i8"),
-        ("energy_MeV_u", "f8"),
-        ("intensity_level", "f8"),
-        ("spots_planned", "i4"),
-        ("spots_delivered", "i4"),  # complete ones
-        ("particles_planned", "f8"),
-        ("particles", "f8"),
-        ("fwhm_x_mm", "f8"),  # as the planning system assumed
-        ("fwhm_y_mm", "f8"),
-        ("spills", "i4"),
-    ]
+SLICE_COLUMNS: Columns = (
+    ("slice", "i4", "index of the slice in the field, from 0"),
+    ("cycle_code", "i8", "what the accelerator was asked for"),
+    ("energy_MeV_u", "f8", "kinetic energy per nucleon"),
+    ("intensity_level", "f8", "fraction of the full intensity of the ion"),
+    ("spots_planned", "i4", "spots of the slice"),
+    ("spots_delivered", "i4", "complete ones"),
+    ("particles_planned", "f8", "prescribed particles"),
+    ("particles", "f8", "particles measured with INT1"),
+    ("fwhm_x_mm", "f8", "spot size in air at the isocentre that the planning system assumed"),
+    ("fwhm_y_mm", "f8", "likewise"),
+    ("spills", "i4", "spills used"),
 )
+SLICE = dtype_of(SLICE_COLUMNS)
 """Columns of `FieldRecord.slices`: every slice of the treatment, delivered or not."""
 
-SPILL = np.dtype(
-    [
-        ("spill", "i4"),  # from 1
-        ("slice", "i4"),
-        ("cycle_code", "i8"),
-        ("start_us", "i8"),  # start of extraction, on the clock of the field
-        ("beam_on_us", "i8"),  # time with the beam granted to the room
-        ("end_us", "i8"),
-        ("int1_counts", "i8"),
-        ("int2_counts", "i8"),
-        ("spots_completed", "i4"),
-        ("request", "i4"),  # 0 none (end or interlock), 1 Repeat_cycle, 2 Next_cycle
-    ]
+SPILL_COLUMNS: Columns = (
+    ("spill", "i4", "number of the spill, from 1"),
+    ("slice", "i4", "index of its slice, from 0"),
+    ("cycle_code", "i8", "what the accelerator was asked for"),
+    ("start_us", "i8", "start of extraction, on the clock of the field"),
+    ("beam_on_us", "i8", "time with the chopper commanded open"),
+    ("end_us", "i8", "last sample"),
+    ("int1_counts", "i8", "counts of the whole spill"),
+    ("int2_counts", "i8", "likewise"),
+    ("spots_completed", "i4", "spots that reached their counts in it"),
+    ("request", "i4", "0 nothing, 1 Repeat_cycle, 2 Next_cycle"),
 )
-"""Columns of `FieldRecord.spills`."""
+SPILL = dtype_of(SPILL_COLUMNS)
+"""Columns of `FieldRecord.spills`: every spill that was taken."""
 
-TREND = np.dtype(
-    [
-        ("time_us", "i8"),  # on the clock of the field, end of the millisecond
-        ("int1_counts", "f4"),  # in the millisecond
-        ("int2_counts", "f4"),
-        ("x_set_A", "f4"),  # last value of the millisecond
-        ("y_set_A", "f4"),
-        ("x_read_A", "f4"),
-        ("y_read_A", "f4"),
-        ("x_mm", "f4"),  # strips, projected to the isocentre; NaN if no valid centre of gravity
-        ("y_mm", "f4"),
-        ("slice", "i4"),
-        ("spot", "i4"),
-    ]
+TREND_COLUMNS: Columns = (
+    ("time_us", "i8", "end of the millisecond, on the clock of the field"),
+    ("int1_counts", "f4", "counts in the millisecond"),
+    ("int2_counts", "f4", "likewise"),
+    ("x_set_A", "f4", "set-point, last of the millisecond"),
+    ("y_set_A", "f4", "likewise"),
+    ("x_read_A", "f4", "current read back, last of the millisecond"),
+    ("y_read_A", "f4", "likewise"),
+    ("x_mm", "f4", "last centre of gravity, projected to the isocentre; NaN before the first of the spill"),
+    ("y_mm", "f4", "likewise"),
+    ("slice", "i4", "index of the slice, from 0"),
+    ("spot", "i4", "index of the current spot in the slice, from 0"),
 )
+TREND = dtype_of(TREND_COLUMNS)
 """Columns of `FieldRecord.trend`: one row per millisecond of every spill."""
 
-INTERLOCK = np.dtype(
-    [
-        ("cause", "i4"),  # code of `spotline.control.interlocks.CAUSES`
-        ("time_us", "i8"),  # sample in which it tripped, on the clock of the field
-        ("spill", "i4"),
-        ("slice", "i4"),
-        ("spot", "i4"),
-        ("value", "f8"),  # in the unit of the cause
-        ("limit", "f8"),
-        ("action", "i4"),  # 1 pause of the spill, 2 stop of the treatment
-    ]
+INTERLOCK_COLUMNS: Columns = (
+    ("cause", "i4", "code of the cause (see the table of interlocks)"),
+    ("time_us", "i8", "sample in which it tripped, on the clock of the field"),
+    ("spill", "i4", "number of the spill, 0 before the first"),
+    ("slice", "i4", "index of the slice, from 0"),
+    ("spot", "i4", "index of the spot in the slice, from 0"),
+    ("value", "f8", "what was measured, in the unit of the cause"),
+    ("limit", "f8", "its limit"),
+    ("action", "i4", "1 pause of the spill, 2 stop of the treatment"),
 )
+INTERLOCK = dtype_of(INTERLOCK_COLUMNS)
 """Columns of `FieldRecord.interlocks`."""
 
-SLOW_CONTROL = np.dtype(
-    [
-        ("time_us", "i8"),
-        ("temperature_C", "f8"),
-        ("pressure_Pa", "f8"),
-        ("high_voltage1_V", "f8"),
-        ("high_voltage2_V", "f8"),
-    ]
+SLOW_CONTROL_COLUMNS: Columns = (
+    ("time_us", "i8", "on the clock of the field"),
+    ("temperature_C", "f8", "of the gas in the chambers"),
+    ("pressure_Pa", "f8", "likewise"),
+    ("high_voltage1_V", "f8", "of BOX1"),
+    ("high_voltage2_V", "f8", "of BOX2"),
 )
+SLOW_CONTROL = dtype_of(SLOW_CONTROL_COLUMNS)
 """Columns of `FieldRecord.slow_control`: one row per reading."""
 
-TRUTH = np.dtype(
-    [
-        ("slice", "i4"),
-        ("spot", "i4"),
-        ("particles", "f8"),  # ions that reached the isocentre while the spot was current
-        ("x_mm", "f8"),  # their mean position at the isocentre
-        ("y_mm", "f8"),
-        ("x_sd_mm", "f8"),  # standard deviation of the beam centre while they arrived
-        ("y_sd_mm", "f8"),
-    ]
+TRUTH_COLUMNS: Columns = (
+    ("slice", "i4", "index of the slice, from 0"),
+    ("spot", "i4", "index of the spot in the slice, from 0"),
+    ("particles", "f8", "ions that passed while the spot was the current one"),
+    ("x_mm", "f8", "their mean position at the isocentre; NaN without any"),
+    ("y_mm", "f8", "likewise"),
+    ("x_sd_mm", "f8", "standard deviation of the centre of the beam while they passed"),
+    ("y_sd_mm", "f8", "likewise"),
 )
+TRUTH = dtype_of(TRUTH_COLUMNS)
 """Columns of `FieldRecord.truth`: known to the simulation only."""
 
 

@@ -58,7 +58,8 @@ def open_field(folder: Path) -> FieldRecord:
     spills = [read_spill(path) for path in sorted((folder / "spills").glob("spill-*.h5"))]
     if len(spills) != header["spills"]:
         raise RecordError(
-            f"{folder}: {len(spills)} spill files, but {FIELD_HEADER} tells of {header['spills']}; restore the rest"
+            f"{folder}: {len(spills)} spill files, but {FIELD_HEADER} tells of {header['spills']}; "
+            "restore the rest"
         )
     spots, truth = merge_parts(treatment, spills)
     return FieldRecord(
@@ -83,7 +84,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RecordError(f"{path}: no such file; a delivery that was completed or stopped writes it") from None
+        raise RecordError(
+            f"{path}: no such file; a delivery that was completed or stopped writes it"
+        ) from None
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: cannot be read ({error}); restore it from a copy") from error
     return content
@@ -115,9 +118,13 @@ def merge_parts(treatment: TreatmentFile, spills: list[Spill]) -> tuple[Table, T
     used = (parts["int1_counts"] + parts["int2_counts"] > 0) | (parts["complete"] == 1)
     if sums is not None:
         used |= sums[:, 0] > 0
-    parts, slice_index, spill_number, spot_index = (a[used] for a in (parts, slice_index, spill_number, spot_index))
+    parts, slice_index, spill_number, spot_index = (
+        a[used] for a in (parts, slice_index, spill_number, spot_index)
+    )
     order = np.lexsort((spill_number, spot_index, slice_index))
-    parts, slice_index, spill_number, spot_index = (a[order] for a in (parts, slice_index, spill_number, spot_index))
+    parts, slice_index, spill_number, spot_index = (
+        a[order] for a in (parts, slice_index, spill_number, spot_index)
+    )
     first = np.flatnonzero(np.diff(slice_index, prepend=-1) | np.diff(spot_index, prepend=-1))
     last = np.append(first[1:], len(parts)) - 1
 
@@ -198,7 +205,10 @@ def _slices(treatment: TreatmentFile, spots: Table, spills: list[Spill]) -> Tabl
         here = spots["slice"] == slice_.index
         row["slice"], row["cycle_code"] = slice_.index, slice_.cycle_code
         row["energy_MeV_u"], row["intensity_level"] = slice_.energy_MeV_u, slice_.intensity_level
-        row["spots_planned"], row["spots_delivered"] = slice_.n_spots, np.count_nonzero(spots["complete"][here])
+        row["spots_planned"], row["spots_delivered"] = (
+            slice_.n_spots,
+            np.count_nonzero(spots["complete"][here]),
+        )
         row["particles_planned"], row["particles"] = slice_.particles.sum(), spots["particles"][here].sum()
         row["fwhm_x_mm"], row["fwhm_y_mm"] = slice_.fwhm_x_mm, slice_.fwhm_y_mm
         row["spills"] = spills_of[slice_.index]
@@ -210,7 +220,9 @@ def _spills(spills: list[Spill]) -> Table:
     for row, spill in zip(table, spills, strict=True):
         for name in SPILL.names or ():
             key = "extraction_start_us" if name == "start_us" else name
-            row[name] = np.count_nonzero(spill.parts["complete"]) if name == "spots_completed" else spill.header[key]
+            row[name] = (
+                np.count_nonzero(spill.parts["complete"]) if name == "spots_completed" else spill.header[key]
+            )
     return table
 
 

@@ -174,7 +174,8 @@ def read_raw(path: Path) -> RawSamples | None:
 
 def _as_lists(settings: LawSettings) -> dict[str, Any]:
     return {
-        name: value._asdict() if hasattr(value, "_asdict") else value for name, value in settings._asdict().items()
+        name: value._asdict() if hasattr(value, "_asdict") else value
+        for name, value in settings._asdict().items()
     }
 
 

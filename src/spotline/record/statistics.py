@@ -11,7 +11,7 @@ from spotline.control.interlocks import CAUSES, STOP
 from spotline.record.model import FieldRecord
 
 PARTICLE_TOLERANCE = 0.01
-"""A spot is good if its particles are this close (relative) to the prescription, as in section V of the paper."""
+"""A spot is good if its particles are this close (relative) to the prescription (section V of the paper)."""
 
 
 def particle_deviations(record: FieldRecord) -> np.ndarray:
@@ -65,8 +65,15 @@ def describe_interlock(row: np.void) -> dict[str, Any]:
 
 def total_statistics(fields: list[dict[str, Any]]) -> dict[str, Any]:
     """The same over several fields; fractions and distances weighted with the spots delivered."""
-    summed = ("spots_planned", "spots_delivered", "particles_planned", "particles_delivered", "spills", "beam_on_s",
-              "treatment_s")  # fmt: skip
+    summed = (
+        "spots_planned",
+        "spots_delivered",
+        "particles_planned",
+        "particles_delivered",
+        "spills",
+        "beam_on_s",
+        "treatment_s",
+    )
     total: dict[str, Any] = {name: sum(field[name] for field in fields) for name in summed}
     total["interlocks"] = [interlock for field in fields for interlock in field["interlocks"]]
     measured = [f for f in fields if f["fraction_spots_within_1_percent"] is not None]
@@ -79,7 +86,9 @@ def total_statistics(fields: list[dict[str, Any]]) -> dict[str, Any]:
     placed = [f for f in fields if f["position_rms_mm"] is not None and f["spots_delivered"]]
     total["position_rms_mm"] = (
         math.sqrt(
-            np.average([f["position_rms_mm"] ** 2 for f in placed], weights=[f["spots_delivered"] for f in placed])
+            np.average(
+                [f["position_rms_mm"] ** 2 for f in placed], weights=[f["spots_delivered"] for f in placed]
+            )
         )
         if placed
         else None

@@ -9,7 +9,6 @@ and keeps the remainder.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -342,11 +341,11 @@ def channel_shares(sigma_mm: float, pitch_mm: float, n_offsets: int = 128) -> np
     Returns
     -------
     ndarray of shape (2, n_offsets, 2 k + 1)
-        Shares, each row adding up to 1, and their square roots; k channels to each side, at least 4 sigma.
+        Shares, each row adding up to 1, and their square roots; k channels to each side, at least 3.5 sigma.
     """
     from scipy.special import ndtr
 
-    half = max(1, math.ceil(4.0 * sigma_mm / pitch_mm))
+    half = max(1, math.ceil(3.5 * sigma_mm / pitch_mm))
     centre = ((np.arange(n_offsets) + 0.5) / n_offsets - 0.5)[:, None]
     edges = np.arange(-half, half + 2)[None, :] - 0.5
     shares = np.diff(ndtr((edges - centre) * pitch_mm / sigma_mm), axis=1)

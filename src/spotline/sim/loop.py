@@ -104,6 +104,9 @@ def sample_integrals(
     x_mm, y_mm = beam.x_iso_mm, beam.y_iso_mm
     mean = rate * beam.transmission
     root = math.sqrt(mean)
+    # What the law decided between two periods; what it decides on a sample follows below.
+    if control.chopper_open != beam.chopper_command:
+        command_chopper(beam, truths.chopper, control.chopper_open, start)
     efficiency = 1.0 / (1.0 + truth.recombination_a + truth.recombination_b_per_rate * mean)
     gain1 = 0.5 * truth.int1_counts_per_particle * efficiency * map_gain(truth.int1_map, x_mm, y_mm)
     gain2 = 0.5 * truth.int2_counts_per_particle * efficiency * map_gain(truth.int2_map, x_mm, y_mm)
@@ -121,8 +124,6 @@ def sample_integrals(
     booked = 0
     for i in range(truths.period):
         tick = start + i
-        if control.chopper_open != beam.chopper_command:
-            command_chopper(beam, truths.chopper, control.chopper_open, tick)
         if beam.chopper_moving == 1:
             move_chopper(beam, truths.chopper, tick)
             mean = rate * beam.transmission
@@ -151,6 +152,8 @@ def sample_integrals(
             row = control.row
             control.tick = tick
             integral_decision(law, settings, memory)
+            if control.chopper_open != beam.chopper_command:
+                command_chopper(beam, truths.chopper, control.chopper_open, tick)
             if control.row != row:
                 add_truth(samples.truth[row], total - booked, x_mm, y_mm)
                 booked = total
@@ -324,7 +327,9 @@ def run_block(
             pixel_period(law, settings, memory, plant, truths, samples, n_pixels, efficiency)
             n_pixels += 1
         if tick % TREND_TICKS == 0:
-            write_trend(law, samples.trend[n_trend], control.total1 - int1_counts, control.total2 - int2_counts)
+            write_trend(
+                law, samples.trend[n_trend], control.total1 - int1_counts, control.total2 - int2_counts
+            )
             int1_counts, int2_counts = control.total1, control.total2
             n_trend += 1
         if control.phase == DONE:

@@ -31,9 +31,7 @@ def follow(current_A: float, set_A: float, slew_A_per_us: float, settling_us: fl
 
 
 @kernel
-def position(
-    before_A: float, after_A: float, axis: AxisTruth, since_us: float, jitter_mm: float
-) -> float:
+def position(before_A: float, after_A: float, axis: AxisTruth, since_us: float, jitter_mm: float) -> float:
     """Mean position at the isocentre while the current changed from one value to another."""
     drift_mm = axis.drift_mm_per_us * since_us
     return 0.5 * (before_A + after_A) * axis.mm_per_A + axis.offset_mm + drift_mm + jitter_mm

@@ -38,7 +38,7 @@ NORMAL = _normal_table()
 
 
 @kernel
-def hash64(key: int, counter: int) -> int:
+def hash64(key: int, counter: int) -> np.uint64:
     """64 random bits of the stream `key` at `counter`."""
     z = np.uint64(key) + np.uint64(counter) * _INCREMENT
     z = (z ^ (z >> _30)) * _FACTOR1
@@ -47,15 +47,15 @@ def hash64(key: int, counter: int) -> int:
 
 
 @kernel
-def normal(bits: int, which: int) -> float:
+def normal(bits: np.uint64, which: int) -> float:
     """One of the five normal deviates in 64 random bits (`which` from 0 to 4)."""
-    return NORMAL[(np.uint64(bits) >> np.uint64(NORMAL_BITS * which)) & _MASK]
+    return NORMAL[(bits >> np.uint64(NORMAL_BITS * which)) & _MASK]
 
 
 @kernel
-def uniform(bits: int) -> float:
+def uniform(bits: np.uint64) -> float:
     """A uniform deviate in [0, 1) from 64 random bits."""
-    return float(np.uint64(bits) >> _11) * (1.0 / 9007199254740992.0)
+    return float(bits >> _11) * (1.0 / 9007199254740992.0)
 
 
 @kernel
@@ -75,7 +75,7 @@ def poisson_of_many(mean: float, root: float, deviate: float) -> int:
 
 
 @kernel
-def poisson_of_few(mean: float, bits: int) -> int:
+def poisson_of_few(mean: float, bits: np.uint64) -> int:
     """A Poisson number of mean up to `MANY`, by inversion.
 
     Parameters

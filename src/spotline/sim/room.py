@@ -39,7 +39,13 @@ class SimulatedRoom:
     """
 
     def __init__(
-        self, beamline: BeamLine, field_number: int, seed: int, mounted: Sequence[str] = (), *, raw: bool = False
+        self,
+        beamline: BeamLine,
+        field_number: int,
+        seed: int,
+        mounted: Sequence[str] = (),
+        *,
+        raw: bool = False,
     ) -> None:
         self._beamline = beamline
         self._field_number = field_number
@@ -49,7 +55,9 @@ class SimulatedRoom:
         self._spill = 0
         period_us = beamline.facts.accelerator.cycle_period_s * 1e6
         self._cycle_us = round(period_us / TREND_TICKS) * TREND_TICKS
-        self._extraction_us = round(beamline.facts.accelerator.spill_length_s * 1e6 / TREND_TICKS) * TREND_TICKS
+        self._extraction_us = (
+            round(beamline.facts.accelerator.spill_length_s * 1e6 / TREND_TICKS) * TREND_TICKS
+        )
         modulators = beamline.facts.passive_elements.range_modulators
         self._range_modulators = sum(name in modulators for name in self._mounted)
         self._front_end = _FrontEnd(beamline, stream_key(seed, field_number, 0, truths.CAUSE_REMAINDER))

@@ -12,8 +12,8 @@ from spotline.beamline.geometry import current_A
 from spotline.beamline.model import Scanning, ScanningAxis, SimulatedGas
 from spotline.control.memory import LawSettings
 from spotline.physics.ions import IONS, Ion
-from spotline.preparation.cycle_code import Cycle, decode
 from spotline.preparation.counts import gas_factor
+from spotline.preparation.cycle_code import Cycle, decode
 from spotline.room import Broadcast
 from spotline.sim.chambers import channel_shares, frame_weights
 from spotline.sim.plant import (
@@ -157,7 +157,13 @@ def plant_settings(
         )
 
     def segmented(
-        period_us: int, pitch_mm: float, chamber_mm: float, source_mm: float, gain: float, sigma_mm: float, key: int
+        period_us: int,
+        pitch_mm: float,
+        chamber_mm: float,
+        source_mm: float,
+        gain: float,
+        sigma_mm: float,
+        key: int,
     ) -> SegmentedTruth:
         return SegmentedTruth(
             period=period_us,

@@ -1,0 +1,166 @@
+"""Write the reference pages of interlocks and of the files of a record from the tables in the code.
+
+    python tools/make_record_reference.py      # into docs/reference/interlocks.md and record-files.md
+
+A test fails when a page is out of date.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spotline.control.interlocks import CAUSES, STOP
+from spotline.control.phases import TRANSITIONS
+from spotline.preparation.treatment import Slice
+from spotline.record import model
+
+REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
+NOTE = "<!-- Written by tools/make_record_reference.py from the tables in the code; do not edit. -->"
+
+TABLES = (
+    ("spots", model.SPOT_COLUMNS, "Every spot of which anything was delivered, in order of slice and spot."),
+    ("slices", model.SLICE_COLUMNS, "Every slice of the treatment, delivered or not."),
+    ("spills", model.SPILL_COLUMNS, "Every spill that was taken."),
+    ("trend", model.TREND_COLUMNS, "One row per millisecond of every spill."),
+    ("interlocks", model.INTERLOCK_COLUMNS, "Every interlock, those between spills first."),
+    ("slow_control", model.SLOW_CONTROL_COLUMNS, "Every reading of the slow control."),
+    ("truth", model.TRUTH_COLUMNS, "What only the simulation knows, one row per row of `spots`."),
+)
+
+INTERLOCKS = f"""\
+# Interlocks
+
+{NOTE}
+
+An interlock is a row in the record, not an exception: cause, sample, value, limit, action. Where the limit of
+a cause stands is a key of the [beam-line file](beam-line-file.md).
+
+* *pause*: the chopper takes the beam away for the rest of the spill; the slice goes on with the next one.
+  Three paused spills in a row without a complete spot end the treatment.
+* *stop*: the treatment ends; what was delivered so far is in the record, and `spotline deliver` ends with
+  status 3.
+
+The first interlock of a spill takes the beam away; later ones of the same spill are recorded too, each cause
+once, and a stop outranks a pause. Slow-control causes are checked before the treatment as well: then nothing
+is delivered.
+
+| code | cause | source | must hold | unit | limit | checked | action | reference |
+| ---: | --- | --- | --- | --- | --- | --- | --- | --- |
+{{rows}}
+
+## Phases of a treatment
+
+| phase | event | action | next phase | section of the paper |
+| --- | --- | --- | --- | --- |
+{{phases}}
+"""
+
+FILES = f"""\
+# Files of a record
+
+{NOTE}
+
+`spotline deliver` fills the output folder:
+
+| file | contents |
+| --- | --- |
+| `summary.json` | status, totals, one entry per field, versions, hashes of plan and beam line |
+| `report.html` | the [report](report.md), self-contained |
+| `field-NN/treatment.h5` | the prepared field in machine units: one group per slice |
+| `field-NN/spills/spill-NNNN.h5` | one file per spill, published when the spill is over |
+| `field-NN/field.json` | status, start, readings and interlocks between spills |
+| `field-NN/log.json` | the log: exactly the quantities of Table 3 of the dose delivery paper |
+| `field-NN/record.dcm` | the [DICOM treatment record](treatment-record.md) |
+
+A file appears under its name when it is complete. Times are microseconds on the clock of the field, which
+starts with its pre-treatment checks; nothing in `treatment.h5` and the spill files depends on the date, so
+that the same plan, beam line and seed leave the same bytes.
+
+## Tables of a field
+
+`spotline.open_record(folder).fields[0]` has these tables as NumPy structured arrays, merged over the spills
+(how to use them: [Read a record in Python](../how-to/read-a-record.md)).
+
+{{tables}}
+
+## The treatment file
+
+Format `spotline-treatment`, version 1. The attribute `header` is JSON with the facts of the field; each group
+`slices/NNNN` holds the attributes of `spotline.Slice`:
+
+{{slice}}
+
+## The spill file
+
+Format `spotline-spill`, version 1; datasets are compressed and carry a checksum. The attribute `header` is
+JSON with field, spill, slice, cycle-code, times, counts, how the spill ended and what was asked of the
+accelerator then.
+
+| dataset | rows | contents |
+| --- | --- | --- |
+| `measured/parts` | spots touched | what the fast control measured of each |
+| `measured/trend` | milliseconds | counts, set-points, read-backs, positions |
+| `measured/commands` | commands | 1 chopper open, 2 chopper closed, 3 spot complete |
+| `measured/interlocks` | interlocks | cause, tick, value, limit, action |
+| `measured/slow_control` | readings | gas and high voltage during the spill |
+| `control/*` | spots loaded | settings and memory boards of the fast control, for replay |
+| `raw/integrals` | 1 µs | counts of INT1 and INT2 (with `--raw`, as all below) |
+| `raw/strips` | 50 µs | counts of StripX and StripY |
+| `raw/pixels` | 100 µs | counts of the pixel chamber, rows along y |
+| `raw/currents_A` | 25 µs | x and y read back, x and y set |
+| `raw/events` | 25 µs | events of the timing system: 1 extraction starts, 2 extraction ends |
+| `truth/parts` | spots touched | ions, and sums of x, x², y, y² in mm at the isocentre; a simulation only |
+
+`parts`, `trend`, `commands` and `interlocks` are documented column by column in
+[`spotline.control.memory`](../../src/spotline/control/memory.py).
+"""
+
+
+def interlocks_page() -> str:
+    """The page of interlocks and phases."""
+    rows = [
+        f"| {c.code} | {c.name} | {c.source} | {c.condition} | {c.unit} "
+        f"| {f'`{c.limit}`' if c.limit else ''} | {c.rate} "
+        f"| {'stop' if c.action == STOP else 'pause'} | {c.reference} |"
+        for c in CAUSES.values()
+    ]
+    phases = [
+        f"| {phase.value} | {event.value} | {t.action} | {t.next.value} | {t.reference} |"
+        for (phase, event), t in TRANSITIONS.items()
+    ]
+    return INTERLOCKS.format(rows="\n".join(rows), phases="\n".join(phases))
+
+
+def files_page() -> str:
+    """The page of the files of a record."""
+    tables = []
+    for name, columns, about in TABLES:
+        rows = "\n".join(f"| `{column}` | {code} | {meaning} |" for column, code, meaning in columns)
+        tables.append(f"### {name}\n\n{about}\n\n| column | type | meaning |\n| --- | --- | --- |\n{rows}")
+    return FILES.format(tables="\n\n".join(tables), slice=slice_attributes())
+
+
+def slice_attributes() -> str:
+    """The attributes of a slice, from its docstring."""
+    text = (Slice.__doc__ or "").partition("----------\n")[2]
+    rows = []
+    for line in text.splitlines():
+        if not line.startswith("        "):
+            if line.strip():
+                names, _, kind = line.strip().partition(" : ")
+                rows.append([", ".join(f"`{name}`" for name in names.split(", ")), kind, ""])
+        elif rows:
+            rows[-1][2] = f"{rows[-1][2]} {line.strip()}".strip()
+    return "\n".join(
+        ["| attribute | type | meaning |", "| --- | --- | --- |", *(f"| {' | '.join(r)} |" for r in rows)]
+    )
+
+
+def main() -> None:
+    """Write both pages."""
+    (REFERENCE / "interlocks.md").write_text(interlocks_page(), encoding="utf-8")
+    (REFERENCE / "record-files.md").write_text(files_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
