@@ -219,6 +219,7 @@ def _element(device: Device, item: Dataset, setting: Dataset | None, where: str)
         type=type_,
         wet_mm=wet_mm,
         isocentre_distance_mm=_distance_mm(device, item, setting, where),
+        number=integer(item, device.number, where) if device.number else None,
     )
 
 

@@ -1,38 +1,37 @@
 """Write a plan as a DICOM RT Ion Plan.
 
 The same plan always makes the same bytes: no clock is read, and the unique identifiers come from a hash
-of the content.  The encoding is Implicit VR Little Endian, because a layer of more than 8191 spots does
-not fit into the 64 kB that explicit VR allows an array of floats.
+of the content.  The encoding is that of `spotline.dicom.encoding`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 import warnings
 from datetime import datetime
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.filewriter import dcmwrite
-from pydicom.uid import UID, ImplicitVRLittleEndian, RTIonPlanStorage
-from pydicom.valuerep import format_number_as_ds
+from pydicom.uid import RTIonPlanStorage
 
+from spotline.dicom.encoding import (
+    LONG_STRING,
+    SHORT_STRING,
+    content_digest,
+    decimal,
+    file_bytes,
+    set_ion,
+    uid,
+    write_new_file,
+)
 from spotline.dicom.ion_plan_devices import DEVICES, Device
 from spotline.dicom.ion_plan_layers import NO_TUNE
-from spotline.errors import OutputError, PlanError
-from spotline.physics.ions import PROTON
+from spotline.errors import PlanError
 from spotline.plan.model import Field, Layer, PassiveElement, Plan
 
 SOURCE_AXIS_DISTANCES_MM = (6200.0, 5500.0)
 """Default of the distances from the scanning magnets to the isocentre: the horizontal lines of CNAO."""
 
-_UID_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "rt-ion-plan.spotline")
-_SHORT_STRING = 16
-_LONG_STRING = 64
 # Kinds of devices that need no shape, and the type of those that have none in the plan.
 _DEVICE_TYPES = {
     "range_shifter": "BINARY",
@@ -78,16 +77,7 @@ def write_ion_plan(
         If the file exists already or cannot be written.
     """
     content = ion_plan_bytes(plan, creation=creation, source_axis_distances_mm=source_axis_distances_mm)
-    path = Path(path)
-    try:
-        with path.open("xb") as file:
-            file.write(content)
-    except FileExistsError:
-        raise OutputError(f"{path}: exists already; choose another name or remove it first") from None
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another place"
-        ) from None
+    write_new_file(Path(path), content)
 
 
 def ion_plan_bytes(
@@ -99,32 +89,16 @@ def ion_plan_bytes(
     """Encode a plan as a DICOM file; see `write_ion_plan`."""
     dataset = _dataset(plan, creation, source_axis_distances_mm)
     _identify(dataset, plan)
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = RTIonPlanStorage
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    meta.ImplementationClassUID = UID(_uid("implementation"))
-    meta.ImplementationVersionName = "SPOTLINE"
-    dataset.file_meta = meta
-    dataset.preamble = b"\0" * 128
-    buffer = BytesIO()
-    dcmwrite(buffer, dataset, enforce_file_format=True)
-    return buffer.getvalue()
-
-
-def _uid(*parts: str) -> str:
-    return f"2.25.{uuid.uuid5(_UID_NAMESPACE, '|'.join(parts)).int}"
+    return file_bytes(dataset)
 
 
 def _identify(dataset: Dataset, plan: Plan) -> None:
     """Give the dataset its unique identifiers, once all else is in it."""
-    buffer = BytesIO()
-    dcmwrite(buffer, dataset, implicit_vr=True, little_endian=True)
-    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
-    dataset.SOPInstanceUID = _uid("instance", digest)
-    dataset.SeriesInstanceUID = _uid("series", digest)
+    digest = content_digest(dataset)
+    dataset.SOPInstanceUID = uid("instance", digest)
+    dataset.SeriesInstanceUID = uid("series", digest)
     for keyword in ("StudyInstanceUID", "FrameOfReferenceUID"):
-        _set_identity(dataset, keyword, plan, _uid(keyword, digest))
+        _set_identity(dataset, keyword, plan, uid(keyword, digest))
 
 
 def _dataset(plan: Plan, creation: datetime | None, source_axis_distances_mm: tuple[float, float]) -> Dataset:
@@ -192,7 +166,7 @@ def _fraction_group(plan: Plan) -> Dataset:
     group.ReferencedBeamSequence = []
     for field in plan.fields:
         reference = Dataset()
-        reference.BeamMeterset = _decimal(_weights(field)[1][-1])
+        reference.BeamMeterset = decimal(_weights(field)[1][-1])
         reference.ReferencedBeamNumber = field.number
         group.ReferencedBeamSequence.append(reference)
     return group
@@ -210,12 +184,12 @@ def _beam(field: Field, where: str, source_axis_distances_mm: tuple[float, float
         raise PlanError(f"{where}: has no layers; a beam needs at least one")
     beam = Dataset()
     beam.BeamNumber = field.number
-    beam.BeamName = _fitting(field.name, _LONG_STRING, "BeamName", where)
+    beam.BeamName = _fitting(field.name, LONG_STRING, "BeamName", where)
     beam.BeamType = "STATIC"
     beam.TreatmentMachineName = _short(field.machine, "TreatmentMachineName", where)
     beam.PrimaryDosimeterUnit = field.unit
     beam.TreatmentDeliveryType = field.delivery_type
-    _set_ion(beam, field)
+    set_ion(beam, field.ion)
     beam.ScanMode = "MODULATED"
     beam.VirtualSourceAxisDistances = list(source_axis_distances_mm)
     beam.PatientSupportType = "TABLE"
@@ -225,7 +199,7 @@ def _beam(field: Field, where: str, source_axis_distances_mm: tuple[float, float
     beam.NumberOfBlocks = 0
     weights, cumulative = _weights(field)
     sized = any(layer.fwhm_x_mm is not None and layer.fwhm_y_mm is not None for layer in field.layers)
-    beam.FinalCumulativeMetersetWeight = _decimal(cumulative[-1])
+    beam.FinalCumulativeMetersetWeight = decimal(cumulative[-1])
     beam.NumberOfControlPoints = 2 * len(field.layers)
     beam.IonControlPointSequence = [
         _control_point(layer, point_weights, point_cumulative, sized, f"{where}, layer {layer.index}")
@@ -242,16 +216,6 @@ def _beam(field: Field, where: str, source_axis_distances_mm: tuple[float, float
     return beam
 
 
-def _set_ion(beam: Dataset, field: Field) -> None:
-    if field.ion == PROTON:
-        beam.RadiationType = "PROTON"
-        return
-    beam.RadiationType = "ION"
-    beam.RadiationMassNumber = field.ion.mass_number
-    beam.RadiationAtomicNumber = field.ion.charge_number
-    beam.RadiationChargeState = field.ion.charge_number
-
-
 def _weights(field: Field) -> tuple[list[list[float]], list[float]]:
     """Weights as 32-bit floats, and the cumulative weight before each layer and after the last.
 
@@ -264,8 +228,8 @@ def _weights(field: Field) -> tuple[list[list[float]], list[float]]:
 
 def _control_point(layer: Layer, weights: list[float], cumulative: float, sized: bool, where: str) -> Dataset:
     point = Dataset()
-    point.CumulativeMetersetWeight = _decimal(cumulative)
-    point.NominalBeamEnergy = _decimal(layer.energy_MeV_u)
+    point.CumulativeMetersetWeight = decimal(cumulative)
+    point.NominalBeamEnergy = decimal(layer.energy_MeV_u)
     point.ScanSpotTuneID = _short(layer.tune_id, "ScanSpotTuneID", where) or NO_TUNE
     point.NumberOfScanSpotPositions = layer.n_spots
     point.ScanSpotPositionMap = np.column_stack([layer.x_iso_mm, layer.y_iso_mm]).ravel().tolist()
@@ -284,13 +248,13 @@ def _set_geometry(first: Dataset, field: Field, where: str) -> None:
     ):
         if angle_deg is None:
             raise PlanError(f"{where}: has no {name}, which DICOM requires; set it in the field")
-    first.GantryAngle = _decimal(field.gantry_angle_deg or 0.0)
+    first.GantryAngle = decimal(field.gantry_angle_deg or 0.0)
     first.GantryRotationDirection = "NONE"
     first.GantryPitchAngle = 0.0
     first.GantryPitchRotationDirection = "NONE"
     first.BeamLimitingDeviceAngle = "0"
     first.BeamLimitingDeviceRotationDirection = "NONE"
-    first.PatientSupportAngle = _decimal(field.patient_support_angle_deg or 0.0)
+    first.PatientSupportAngle = decimal(field.patient_support_angle_deg or 0.0)
     first.PatientSupportRotationDirection = "NONE"
     first.TableTopVerticalPosition = None
     first.TableTopLongitudinalPosition = None
@@ -300,7 +264,7 @@ def _set_geometry(first: Dataset, field: Field, where: str) -> None:
     first.TableTopRollAngle = 0.0
     first.TableTopRollRotationDirection = "NONE"
     first.IsocenterPosition = (
-        None if field.isocentre_mm is None else [_decimal(coordinate) for coordinate in field.isocentre_mm]
+        None if field.isocentre_mm is None else [decimal(coordinate) for coordinate in field.isocentre_mm]
     )
     first.SnoutPosition = field.snout_position_mm
 
@@ -345,7 +309,7 @@ def _setting_item(device: Device, number: int, element: PassiveElement) -> Datas
 
 
 def _short(text: str, keyword: str, where: str) -> str:
-    return _fitting(text, _SHORT_STRING, keyword, where)
+    return _fitting(text, SHORT_STRING, keyword, where)
 
 
 def _fitting(text: str, length: int, keyword: str, where: str) -> str:
@@ -354,7 +318,3 @@ def _fitting(text: str, length: int, keyword: str, where: str) -> str:
             f"{where}: {keyword} {text!r} must have at most {length} characters and no backslash; shorten it"
         )
     return text
-
-
-def _decimal(number: float) -> str:
-    return format_number_as_ds(float(number))

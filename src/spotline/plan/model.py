@@ -87,6 +87,8 @@ class PassiveElement:
         Water-equivalent thickness.
     isocentre_distance_mm : float or None
         Distance from the isocentre.
+    number : int or None
+        What the plan numbers the device with; the treatment record refers to it.
     """
 
     kind: str
@@ -94,6 +96,7 @@ class PassiveElement:
     type: str = ""
     wet_mm: float | None = None
     isocentre_distance_mm: float | None = None
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,92 @@
+"""What every DICOM file that Spotline writes has in common.
+
+The encoding is Implicit VR Little Endian, because a layer of more than 8191 spots does not fit into the
+64 kB that explicit VR allows an array of floats.  Unique identifiers are made from content, so that the
+same input makes the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from io import BytesIO
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import UID, ImplicitVRLittleEndian
+from pydicom.valuerep import format_number_as_ds
+
+from spotline.errors import OutputError
+from spotline.physics.ions import PROTON, Ion
+
+LONG_STRING = 64
+"""Characters in a value of VR LO."""
+
+SHORT_STRING = 16
+"""Characters in a value of VR SH."""
+
+_UID_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "rt-ion-plan.spotline")
+
+
+def uid(*parts: str) -> str:
+    """Unique identifier that is made from texts: the same texts make the same identifier."""
+    return f"2.25.{uuid.uuid5(_UID_NAMESPACE, '|'.join(parts)).int}"
+
+
+def decimal(number: float) -> str:
+    """Write a number as a decimal string of at most 16 characters."""
+    return format_number_as_ds(float(number))
+
+
+def content_digest(dataset: Dataset) -> str:
+    """Hash of all elements of a dataset, hexadecimal."""
+    buffer = BytesIO()
+    dcmwrite(buffer, dataset, implicit_vr=True, little_endian=True)
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+def file_bytes(dataset: Dataset) -> bytes:
+    """Encode a dataset that has its SOP class and instance UID as a DICOM file."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    meta.ImplementationClassUID = UID(uid("implementation"))
+    meta.ImplementationVersionName = "SPOTLINE"
+    dataset.file_meta = meta
+    dataset.preamble = b"\0" * 128
+    buffer = BytesIO()
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def write_new_file(path: Path, content: bytes) -> None:
+    """Write a file that must not exist yet.
+
+    Raises
+    ------
+    OutputError
+        If the file exists already or cannot be written.
+    """
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise OutputError(f"{path}: exists already; choose another name or remove it first") from None
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}); choose another place"
+        ) from None
+
+
+def set_ion(beam: Dataset, ion: Ion) -> None:
+    """Set the radiation type, and which ion it is unless it is a proton."""
+    if ion == PROTON:
+        beam.RadiationType = "PROTON"
+        return
+    beam.RadiationType = "ION"
+    beam.RadiationMassNumber = ion.mass_number
+    beam.RadiationAtomicNumber = ion.charge_number
+    beam.RadiationChargeState = ion.charge_number

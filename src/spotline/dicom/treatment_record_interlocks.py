@@ -1,0 +1,103 @@
+"""Interlocks as items of the Interlock Sequence of a treatment record.
+
+DICOM has codes for some causes (PS3.16, CID 9568) and for what came of an interlock (CID 9563).  Where
+one fits it is the code of the item, and the row of `spotline.control.interlocks.CAUSES` is given as an
+equivalent code; where none fits, that row is the code itself.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import numpy as np
+from pydicom import Dataset
+
+from spotline.control import interlocks
+from spotline.control.interlocks import CAUSES, PAUSE
+from spotline.record.model import Table
+
+CODING_SCHEME = "99SPOTLINE"
+"""Coding scheme of the causes: the code value is the code of the interlock table."""
+
+_DICOM_CODES = {
+    interlocks.INT_DIFFERENCE: ("130827", "Scan Spot Meterset Interlock"),
+    interlocks.INT_RATIO: ("130827", "Scan Spot Meterset Interlock"),
+    interlocks.INTENSITY: ("130830", "Meterset Rate Interlock"),
+    interlocks.POSITION_X: ("130825", "Scan Spot Position Interlock"),
+    interlocks.POSITION_Y: ("130825", "Scan Spot Position Interlock"),
+    interlocks.PIXEL_POSITION_X: ("130825", "Scan Spot Position Interlock"),
+    interlocks.PIXEL_POSITION_Y: ("130825", "Scan Spot Position Interlock"),
+    interlocks.HIGH_VOLTAGE_1: ("130475", "Primary Fluence Monitoring System Interlock"),
+    interlocks.HIGH_VOLTAGE_2: ("130476", "Secondary Fluence Monitoring System Interlock"),
+}
+_RESOLVED = ("130744", "Interlock Resolved")
+_TERMINATED = ("130453", "Treatment Terminated")
+
+
+def interlock_items(rows: Table, started: datetime, complete: bool) -> list[Dataset]:
+    """Make the items of the Interlock Sequence.
+
+    Parameters
+    ----------
+    rows : Table
+        Columns `spotline.record.model.INTERLOCK`, in the order of time.
+    started : datetime
+        Tick 0 of the clock of the field.
+    complete : bool
+        Whether the field was completed; if not, and nothing stopped it, the last pause ended it: several
+        pauses without a spot in between do.
+    """
+    ending = -1 if complete else ending_interlock(rows)
+    return [
+        _item(row, started, ended=row["action"] != PAUSE or index == ending) for index, row in enumerate(rows)
+    ]
+
+
+def ending_interlock(rows: Table) -> int:
+    """Index of the interlock that ended an interrupted field: the first stop, or else the last pause."""
+    stops = np.flatnonzero(rows["action"] != PAUSE)
+    return int(stops[0]) if len(stops) else len(rows) - 1
+
+
+def describe_interlock(row: np.void) -> str:
+    """Say in words what tripped, where, and what was done."""
+    cause = CAUSES.get(int(row["cause"]))
+    name, unit = (cause.name, f" {cause.unit}") if cause else (f"unknown cause {row['cause']}", "")
+    unit = "" if unit == " 1" else unit
+    action = "pause of the spill" if row["action"] == PAUSE else "stop of the treatment"
+    return (
+        f"{name}: value {row['value']:g}{unit}, limit {row['limit']:g}{unit}; "
+        f"spill {row['spill']}, slice {row['slice']}, spot {row['spot']}; {action}"
+    )
+
+
+def _item(row: np.void, started: datetime, ended: bool) -> Dataset:
+    cause = CAUSES.get(int(row["cause"]))
+    item = Dataset()
+    moment = started.replace(tzinfo=None) + timedelta(microseconds=int(row["time_us"]))
+    item.InterlockDateTime = moment.strftime("%Y%m%d%H%M%S.%f")
+    item.InterlockDescription = describe_interlock(row)
+    item.InterlockOriginDescription = cause.source if cause else "unknown"
+    item.InterlockCodeSequence = [_cause_code(int(row["cause"]))]
+    resolution = _TERMINATED if ended else _RESOLVED
+    item.InterlockResolutionCodeSequence = [_code(*resolution, "DCM")]
+    item.InterlockResolutionUserSequence = []
+    return item
+
+
+def _cause_code(number: int) -> Dataset:
+    cause = CAUSES.get(number)
+    own = _code(str(number), cause.name if cause else f"unknown cause {number}", CODING_SCHEME)
+    if number not in _DICOM_CODES:
+        return own
+    code = _code(*_DICOM_CODES[number], "DCM")
+    code.EquivalentCodeSequence = [own]
+    return code
+
+
+def _code(value: str, meaning: str, scheme: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue = value
+    code.CodingSchemeDesignator = scheme
+    code.CodeMeaning = meaning
+    return code
