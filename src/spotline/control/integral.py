@@ -26,6 +26,7 @@ from spotline.control.memory import (
     LEAVING,
     MOVING,
     NEVER,
+    WAITING,
     IntegralLimits,
     LawSettings,
     LawState,
@@ -67,6 +68,11 @@ def end_spill(law: LawState, reason: int) -> None:
     """Take the beam away for the rest of the spill; the first reason stays."""
     s = law.scalars[0]
     if s.end_reason == END_NONE:
+        if s.phase == WAITING:
+            s.int1 = 0  # background while waiting is nobody's, and completes nothing
+            s.int2 = 0
+            s.target1 = NEVER
+            s.target2 = NEVER
         s.end_reason = reason
         set_chopper(law, 0)
         enter(law, COLLECTING)

@@ -140,8 +140,8 @@ AXIS = np.dtype(
         ("correction_A", "f8"),  # sum of the position feedback
         ("inside", "i8"),  # strip counts near the prescribed position since the last correction ...
         ("inside_moment", "i8"),  # ... and their sum of count times strip index
-        ("all", "i8"),  # the same of all strips
-        ("all_moment", "i8"),
+        ("everywhere", "i8"),  # the same of all strips
+        ("everywhere_moment", "i8"),
         ("since_tick", "i8"),  # when this collection began
         ("last_mm", "f8"),  # last centre of gravity of a window at the strips; NaN before the first
     ]
@@ -152,9 +152,9 @@ PIXELS = np.dtype(
         ("inside", "i8"),  # counts near the prescribed position with the magnets settled ...
         ("x_moment", "i8"),  # ... and their sums of count times index
         ("y_moment", "i8"),
-        ("all", "i8"),  # the same of all pixels
-        ("all_x_moment", "i8"),
-        ("all_y_moment", "i8"),
+        ("everywhere", "i8"),  # the same of all pixels
+        ("everywhere_x_moment", "i8"),
+        ("everywhere_y_moment", "i8"),
         ("since_tick", "i8"),  # when this collection began
     ]
 )

@@ -26,17 +26,21 @@ def clear(registers: Any, tick: int) -> None:
     registers.inside = 0
     registers.x_moment = 0
     registers.y_moment = 0
-    registers.all = 0
-    registers.all_x_moment = 0
-    registers.all_y_moment = 0
+    registers.everywhere = 0
+    registers.everywhere_x_moment = 0
+    registers.everywhere_y_moment = 0
 
 
 @kernel
 def position(registers: Any, settings: LawSettings, n_pixels: int) -> tuple[float, float, int]:
     """Centre of gravity in x and y at the chamber in mm, and the counts behind it; NaN without counts."""
     counts, x_moment, y_moment = registers.inside, registers.x_moment, registers.y_moment
-    if is_elsewhere(registers.inside, registers.all):
-        counts, x_moment, y_moment = registers.all, registers.all_x_moment, registers.all_y_moment
+    if is_elsewhere(registers.inside, registers.everywhere):
+        counts, x_moment, y_moment = (
+            registers.everywhere,
+            registers.everywhere_x_moment,
+            registers.everywhere_y_moment,
+        )
     if counts == 0:
         return np.nan, np.nan, 0
     x_mm = centre_of_gravity(x_moment, counts, n_pixels, settings.pixel_pitch_mm)
@@ -70,9 +74,9 @@ def add_pixels(registers: Any, frame: Frame, region: Integers, column: int, row:
         if total == 0:
             continue
         for sums in (spot, window):
-            sums.all += total
-            sums.all_x_moment += moment
-            sums.all_y_moment += total * j
+            sums.everywhere += total
+            sums.everywhere_x_moment += moment
+            sums.everywhere_y_moment += total * j
         if abs(j - row) <= reach:
             total, moment = total_and_moment(frame[j], near, beyond)
             for sums in (spot, window):

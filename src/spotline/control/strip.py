@@ -152,8 +152,8 @@ def clear_window(axis: Any, tick: int) -> None:
     axis.since_tick = tick
     axis.inside = 0
     axis.inside_moment = 0
-    axis.all = 0
-    axis.all_moment = 0
+    axis.everywhere = 0
+    axis.everywhere_moment = 0
 
 
 @kernel
@@ -175,14 +175,14 @@ def check_axis(
     middle = nearest_channel(prescribed_mm, n_strips, pitch_mm)
     first, past = middle - settings.strip_reach, middle + settings.strip_reach + 1
     total, moment = total_and_moment(frame, region[0], region[1])
-    axis.all += total
-    axis.all_moment += moment
+    axis.everywhere += total
+    axis.everywhere_moment += moment
     if region[0] < first or region[1] > past:
         total, moment = total_and_moment(frame, max(first, region[0]), min(past, region[1]))
     axis.inside += total
     axis.inside_moment += moment
-    if is_elsewhere(axis.inside, axis.all):
-        counts, moment = axis.all, axis.all_moment
+    if is_elsewhere(axis.inside, axis.everywhere):
+        counts, moment = axis.everywhere, axis.everywhere_moment
     else:
         counts, moment = axis.inside, axis.inside_moment
     if counts < settings.centroid_counts:

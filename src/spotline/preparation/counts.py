@@ -62,7 +62,7 @@ def convert_counts(
 def round_running(counts: Floats) -> Integers:
     """Round counts to whole numbers of at least 1, so that every running sum is off by half a count at most.
 
-    (By more only where spots below half a count are raised to one.)
+    (By more only where spots below one count are raised to one.)
     """
     rounded = np.diff(np.floor(np.cumsum(counts) + 0.5), prepend=0.0).astype(np.int64)
     return np.maximum(rounded, 1)

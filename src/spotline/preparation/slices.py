@@ -12,10 +12,10 @@ from spotline.beamline import BeamLine
 from spotline.beamline.geometry import current_A, project_to_chamber_mm
 from spotline.errors import PlanError
 from spotline.plan.model import Field, Layer, Plan
-from spotline.preparation.cycle_code import Cycle, encode
 from spotline.preparation.counts import convert_counts
-from spotline.preparation.demands import layer_particles, obstacles
-from spotline.preparation.treatment import FieldTreatment, Floats, Integers, Slice, Treatment
+from spotline.preparation.cycle_code import Cycle, encode
+from spotline.preparation.demands import focus_of, layer_particles, obstacles
+from spotline.preparation.treatment import FieldTreatment, Floats, Slice, Treatment
 
 _SHOWN = 4  # obstacles of a field that a message spells out
 
@@ -60,10 +60,10 @@ def _prepare_field(plan: Plan, field: Field, beamline: BeamLine) -> FieldTreatme
     beam = beamline.beam(field.ion.name)
     assert beam is not None, "obstacles() refuses ions that the line does not have"
     warnings: list[str] = []
-    groups = _layers_by_energy(field, beamline)
+    groups = _layers_by_spill(field, beamline)
     slices = tuple(
-        _prepare_slice(index, field, energy, layers, beamline, warnings)
-        for index, (energy, layers) in enumerate(groups)
+        _prepare_slice(index, field, energy, focus, layers, beamline, warnings)
+        for index, (energy, focus, layers) in enumerate(groups)
     )
     treatment = FieldTreatment(
         field=field,
@@ -74,23 +74,31 @@ def _prepare_field(plan: Plan, field: Field, beamline: BeamLine) -> FieldTreatme
         warnings=tuple(dict.fromkeys(warnings)),
     )
     chambers = beamline.facts.chambers
-    return convert_counts(treatment, chambers.reference_temperature_C, chambers.reference_pressure_Pa, beamline)
+    return convert_counts(
+        treatment, chambers.reference_temperature_C, chambers.reference_pressure_Pa, beamline
+    )
 
 
-def _layers_by_energy(field: Field, beamline: BeamLine) -> Iterator[tuple[float, list[Layer]]]:
-    """Join neighbouring layers of one energy: a slice is what one kind of spill delivers."""
+def _layers_by_spill(field: Field, beamline: BeamLine) -> Iterator[tuple[float, str, list[Layer]]]:
+    """Join neighbouring layers of one energy and focus: a slice is what one kind of spill delivers."""
 
-    def delivered(layer: Layer) -> float:
+    def delivered(layer: Layer) -> tuple[float, str]:
         energy = beamline.match_energy(field.ion.name, layer.energy_MeV_u)
         assert energy is not None, "obstacles() refuses energies that the line does not have"
-        return energy
+        return energy, focus_of(layer, field, beamline)
 
-    for energy, layers in groupby(field.layers, key=delivered):
-        yield energy, list(layers)
+    for (energy, focus), layers in groupby(field.layers, key=delivered):
+        yield energy, focus, list(layers)
 
 
 def _prepare_slice(
-    index: int, field: Field, energy: float, layers: list[Layer], beamline: BeamLine, warnings: list[str]
+    index: int,
+    field: Field,
+    energy: float,
+    focus: str,
+    layers: list[Layer],
+    beamline: BeamLine,
+    warnings: list[str],
 ) -> Slice:
     facts, geometry = beamline.facts, beamline.facts.geometry
     beam = beamline.beam(field.ion.name)
@@ -101,7 +109,13 @@ def _prepare_slice(
     rigidity_T_m = field.ion.rigidity_T_m(energy)
     x_source, y_source = geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm
 
-    focus = _focus(layers[0], field, beamline, warnings)
+    foci = beamline.foci(field.ion.name)
+    warnings.extend(
+        f"ScanSpotTuneID {layer.tune_id!r} is not a focus of {beamline.name} ({', '.join(foci)}): "
+        f"using {focus!r}"
+        for layer in layers
+        if layer.tune_id and layer.tune_id not in foci
+    )
     modulators = sum(element.kind == "range_modulator" for element in field.passive)
     size = beamline.spot_size(field.ion.name, energy, focus, modulators)
     assert size is not None, "obstacles() refuses optics that the line does not have"
@@ -110,7 +124,7 @@ def _prepare_slice(
     shortest_us = float(particles.min()) / (beam.full_intensity_per_s * level) * 1e6
     if shortest_us < facts.control.minimum_spot_time_us:
         warnings.append(
-            f"slice {index + 1}: the smallest spot lasts {shortest_us:.0f} us at the lowest intensity, less than "
+            f"slice {index}: the smallest spot lasts {shortest_us:.0f} us at the lowest intensity, less than "
             f"the {facts.control.minimum_spot_time_us:g} us of minimum_spot_time_us"
         )
     jump_mm = np.hypot(np.diff(x_mm, prepend=x_mm[0]), np.diff(y_mm, prepend=y_mm[0]))
@@ -118,9 +132,7 @@ def _prepare_slice(
     return Slice(
         index=index,
         energy_MeV_u=energy,
-        cycle_code=encode(
-            Cycle(field.ion.charge_number, energy, beamline.foci(field.ion.name).index(focus), level_index)
-        ),
+        cycle_code=encode(Cycle(field.ion.charge_number, energy, foci.index(focus), level_index)),
         focus=focus,
         intensity_level=level,
         particles_per_s=beam.full_intensity_per_s * level,
@@ -144,18 +156,6 @@ def _prepare_slice(
         fwhm_y_mm=layers[0].fwhm_y_mm or size.fwhm_y_mm,
         spills=_spills(float(particles.sum()), beam.full_intensity_per_s * level, beamline),
     )
-
-
-def _focus(layer: Layer, field: Field, beamline: BeamLine, warnings: list[str]) -> str:
-    """Optics of a slice: the tune of the plan if the line has one of that name, else its default."""
-    foci = beamline.foci(field.ion.name)
-    if layer.tune_id in foci:
-        return layer.tune_id
-    if layer.tune_id:
-        warnings.append(
-            f"ScanSpotTuneID {layer.tune_id!r} is not a focus of {beamline.name} ({', '.join(foci)}): using {foci[0]!r}"
-        )
-    return foci[0]
 
 
 def _intensity(particles: Floats, beamline: BeamLine, full_per_s: float) -> int:

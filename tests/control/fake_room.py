@@ -1,0 +1,136 @@
+"""A room that is a bench: the control law with samples made up by a test, and no simulation behind it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from spotline.beamline import load_beamline
+from spotline.control.integral import trip
+from spotline.control.interlocks import STOP
+from spotline.control.memory import (
+    DONE,
+    EVENT_EXTRACTION_END,
+    EVENT_EXTRACTION_START,
+    TREND,
+    LawSettings,
+    SliceMemory,
+)
+from spotline.control.slow import SlowReading
+from spotline.delivery.field import FieldDelivery
+from spotline.physics.ions import CARBON
+from spotline.plan.model import Field, Layer, Plan
+from spotline.preparation import prepare
+from spotline.preparation.treatment import Treatment
+from spotline.room import Block, Broadcast, SpillResult
+from tests.control.bench import Bench
+
+GOOD_READING = SlowReading(0, 20.0, 101325.0, 400.0, 400.0, ())
+
+PRE_ROLL_US = 1000
+EXTRACTION_US = 20_000
+
+
+class FakeRoom:
+    """A room in which the beam gives one count every four microseconds while the chopper is commanded open.
+
+    Parameters
+    ----------
+    reading : SlowReading or callable
+        What the slow sensors say, perhaps depending on the time.
+    background : tuple of float
+        Background of both integral chambers, per second.
+    broadcast : callable
+        Code that the timing system announces when it is asked for one.
+    starts_us : tuple of int
+        When the spills begin.
+    """
+
+    def __init__(
+        self,
+        reading: SlowReading | Callable[[int], SlowReading] = GOOD_READING,
+        background: tuple[float, float] = (0.0, 0.0),
+        broadcast: Callable[[int], int] = lambda code: code,
+        starts_us: tuple[int, ...] = (1_000_000,),
+    ) -> None:
+        self._reading = reading
+        self._background = background
+        self._broadcast = broadcast
+        self._starts_us = starts_us
+        self.spills = 0
+        self.is_off = False
+        self.bench: Bench | None = None
+
+    def request_cycle(self, code: int) -> Broadcast:
+        start_us = self._starts_us[self.spills]
+        self.spills += 1
+        return Broadcast(self._broadcast(code), start_us, start_us + EXTRACTION_US)
+
+    def beam_off(self) -> None:
+        self.is_off = True
+
+    def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> None:
+        bench = Bench(memory, settings, broadcast.extraction_start_us - PRE_ROLL_US)
+        bench.broadcast_code = broadcast.code
+        bench.events = {
+            broadcast.extraction_start_us: EVENT_EXTRACTION_START,
+            broadcast.extraction_end_us: EVENT_EXTRACTION_END,
+        }
+        bench.counts = lambda tick: (1, 1) if bench.s.chopper_open and tick % 4 == 0 else (0, 0)
+        self.bench = bench
+
+    def run(self, max_samples: int) -> Block:
+        assert self.bench is not None
+        start = int(self.bench.s.tick)
+        self.bench.run_to(start + max_samples)
+        s = self.bench.s
+        return Block(int(s.tick) - start, s.phase == DONE, np.zeros(0, TREND), int(s.spot), None)
+
+    def abort(self, cause: int, value: float, limit: float) -> None:
+        assert self.bench is not None
+        trip(self.bench.law, cause, STOP, value, limit)
+
+    def result(self) -> SpillResult:
+        assert self.bench is not None
+        law, s = self.bench.law, self.bench.s
+        return SpillResult(
+            parts=law.parts[: s.row + 1],
+            commands=law.commands[: s.commands],
+            interlocks=law.interlocks[: s.interlocks],
+            end_reason=int(s.end_reason),
+            start_us=self.bench.start_tick,
+            end_us=int(s.tick),
+            int1_counts=int(s.total1),
+            int2_counts=int(s.total2),
+            truth=None,
+        )
+
+    def read_slow_control(self, time_us: int) -> SlowReading:
+        reading = self._reading(time_us) if callable(self._reading) else self._reading
+        return replace(reading, time_us=time_us)
+
+    def measure_background(self, duration_s: float) -> tuple[float, float]:
+        return self._background
+
+
+def one_spot_treatment() -> Treatment:
+    """A single spot of 1e5 carbon ions on the axis of cnao-h."""
+    layer = Layer(0, 221.45, np.zeros(1), np.zeros(1), np.array([1e5]))
+    field = Field(1, "one spot", CARBON, "NP", (layer,), gantry_angle_deg=90.0)
+    return prepare(Plan("ONE", (field,), Path("one.dcm"), "0" * 64, "made up"), load_beamline("cnao-h"))
+
+
+@contextmanager
+def field_delivery(room: FakeRoom) -> Iterator[FieldDelivery]:
+    """The delivery of one spot in a room, with a folder for what it writes."""
+    treatment = one_spot_treatment()
+    header = {"beamline_sha256": "", "plan_sha256": "", "seed": 0}
+    with tempfile.TemporaryDirectory() as folder:
+        yield FieldDelivery(
+            treatment.fields[0], treatment.beamline, room, Path(folder), header, lambda progress: None, (1, 1)
+        )

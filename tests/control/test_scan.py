@@ -1,0 +1,97 @@
+"""The Scan FPGA: set-points, read-backs, and when the magnets count as settled."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spotline.control.scan import to_step
+from tests.control.bench import SETTINGS, Bench, listed, spots
+
+pytestmark = pytest.mark.kernel
+
+CURRENTS = st.floats(-200.0, 200.0, allow_nan=False)
+
+
+@given(CURRENTS, st.sampled_from([0.055, 0.25, 1.0 / 3.0]))
+def test_set_point_is_the_nearest_multiple_of_the_step(current_A: float, step_A: float):
+    rounded = to_step(current_A, step_A)
+    steps = round(rounded / step_A)
+    assert rounded == steps * step_A
+    error = abs(Fraction(rounded) - Fraction(current_A))
+    assert error <= Fraction(step_A) / 2 * (1 + Fraction(1, 10**9))
+
+
+@pytest.mark.parametrize("step_A", [0.0, -1.0])
+def test_without_a_step_the_set_point_is_continuous(step_A: float):
+    assert to_step(1.2345678, step_A) == 1.2345678
+
+
+def test_halves_are_rounded_up_on_both_sides_of_zero():
+    assert [to_step(x, 0.5) for x in (-0.75, -0.25, 0.25, 0.75)] == [-0.5, 0.0, 0.5, 1.0]
+
+
+def test_both_supplies_get_multiples_of_their_own_step_with_the_correction_added():
+    settings = SETTINGS._replace(x=SETTINGS.x._replace(step_A=0.5), y=SETTINGS.y._replace(step_A=0.25))
+    bench = Bench(spots([5], x_A=[10.1]), settings)
+    bench.memory.y_current_A[0] = -3.3
+    bench.period()
+    assert bench.set_A == (10.0, -3.25)
+    bench.law.axes[0].correction_A = 0.2
+    bench.law.axes[1].correction_A = -0.15
+    bench.period()
+    assert bench.set_A == (10.5, -3.5)
+
+
+def test_first_set_point_is_there_before_the_first_period():
+    bench = Bench(spots([5, 5], x_A=[7.0, 9.0]))
+    assert bench.set_A == (7.0, 0.0)
+
+
+def test_trigger_sets_the_currents_of_the_next_spot_in_the_next_period():
+    bench = Bench(spots([5, 5], x_A=[7.0, 9.0]))
+    bench.counts = listed({60: (5, 5)})
+    bench.begin().run_to(75)
+    assert (bench.s.spot, bench.set_A) == (1, (7.0, 0.0))
+    bench.run_to(100)
+    assert bench.set_A == (9.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("read_A", "settled"),
+    [
+        ((10.0, 0.0), True),
+        ((math.nextafter(10.25, 0.0), 0.0), True),
+        ((10.25, 0.0), False),
+        ((9.75, 0.0), False),
+        ((10.0, 0.25), False),
+        ((10.0, math.nextafter(-0.25, 0.0)), True),
+    ],
+)
+def test_settled_when_both_read_backs_are_closer_than_the_limit(read_A: tuple[float, float], settled: bool):
+    bench = Bench(spots([5], x_A=[10.0]))
+    bench.read_A = lambda tick: read_A
+    bench.period()
+    assert bench.s.settled_tick == (0 if settled else -1)
+
+
+def test_settled_tick_is_the_first_one_and_later_noise_does_not_change_it():
+    bench = Bench(spots([5], x_A=[10.0]))
+    bench.read_A = lambda tick: (10.0 if tick in (50, 100) else 11.0, 0.0)
+    bench.run_to(200)
+    assert bench.s.settled_tick == 50
+    assert bench.law.axes[0].read_A == 11.0
+
+
+def test_currents_of_a_part_are_those_read_back_last():
+    bench = Bench(spots([5, 5], x_A=[10.0, 12.0]))
+    bench.read_A = lambda tick: (10.0 + tick / 1024, -0.125)
+    bench.counts = listed({60: (5, 5)})
+    bench.begin().run_to(100)
+    assert bench.law.parts[0].x_current_A == 10.0 + 50 / 1024
+    assert bench.law.parts[0].y_current_A == -0.125
+    assert bench.law.parts[0].settled_tick == 0
