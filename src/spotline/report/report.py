@@ -1,0 +1,91 @@
+"""The report of a delivery as one HTML file.
+
+The file holds everything: style sheet, tables and pictures (inline SVG).  It loads nothing, runs no
+script, and says nothing that is not in the record, so a record gives the same report every time.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spotline.errors import OutputError
+from spotline.record.model import FieldRecord, Record
+from spotline.report import tables
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TEMPLATE = "report.html.j2"
+
+
+def write_report(record: Record, path: Path) -> None:
+    """Write the report of a delivery.
+
+    Parameters
+    ----------
+    record : Record
+        What was delivered.
+    path : Path
+        HTML file to write; one that exists is replaced.
+
+    Raises
+    ------
+    spotline.errors.OutputError
+        If the file cannot be written.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    source = resources.files("spotline.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    html = environment.from_string(source).render(
+        title=tables.label_of(record),
+        status=tables.status_of_record(record),
+        facts=tables.provenance(record),
+        overview=tables.overview(record),
+        fields=[_field_view(field) for field in record.fields],
+        summary=json.dumps(record.summary, indent=2, default=str, ensure_ascii=False),
+    )
+    try:
+        path.write_text(html, encoding="utf-8", newline="\n")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"{path}: the report cannot be written ({reason}); choose another place") from error
+
+
+def figure_overview(record: Record) -> Figure:
+    """Return one picture of a delivery: energy and intensity, one spot map, histograms.
+
+    It shows the first field in which spots were delivered, and is meant to be saved with 100 dots per
+    inch (1200 x 700 pixels).
+    """
+    from spotline.report import figures
+
+    return figures.figure_overview(record)
+
+
+def _field_view(field: FieldRecord) -> dict[str, Any]:
+    """Return what the template shows of one field."""
+    from spotline.report import pictures
+
+    return {
+        "id": f"field-{field.number}",
+        "number": field.number,
+        "name": field.name,
+        "status": tables.status_of(field),
+        "facts": tables.facts(field),
+        "warnings": [str(warning) for warning in field.header.get("warnings", ())],
+        "figures_of_merit": tables.figures_of_merit(field),
+        "interlocks": tables.interlock_table(field),
+        "slices": tables.slice_table(field),
+        "time": pictures.of_time(field),
+        "spots": pictures.of_spots(field),
+        "maps": pictures.of_slices(field),
+        "other_maps": pictures.of_other_slices(field),
+        "machine": pictures.of_machine(field),
+        "truth": pictures.of_truth(field),
+    }
