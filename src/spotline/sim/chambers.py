@@ -80,6 +80,8 @@ def free_charge(
 ) -> None:
     """Draw the charge that a frame sets free in each of a row of channels.
 
+    Where few ions go, the normal fluctuation can make it negative; left as it is, the mean is right.
+
     Parameters
     ----------
     deposit : ndarray, shape (n,)
@@ -98,10 +100,10 @@ def free_charge(
         counter += 1
         for k in range(NORMALS_PER_HASH):
             i = group + k
-            deposit[i] = max(0.0, mean * shares[i] + spread * roots[i] * normal(bits, k))
+            deposit[i] = mean * shares[i] + spread * roots[i] * normal(bits, k)
     bits = hash64(key, counter)
     for i in range(whole, n):
-        deposit[i] = max(0.0, mean * shares[i] + spread * roots[i] * normal(bits, i - whole))
+        deposit[i] = mean * shares[i] + spread * roots[i] * normal(bits, i - whole)
 
 
 @kernel
@@ -115,7 +117,7 @@ def add_scaled(sums: Floats, values: Floats, factor: float) -> None:
 def take_counts(remainder: Floats, counts: NDArray[np.int32]) -> None:
     """Convert charge to whole counts and keep the rest."""
     for i in range(len(counts)):
-        whole = np.int32(remainder[i])
+        whole = np.int32(max(0.0, remainder[i]))
         counts[i] = whole
         remainder[i] -= whole
 

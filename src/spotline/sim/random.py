@@ -105,5 +105,6 @@ def stream_key(seed: int, *path: int) -> int:
     *path : int
         Any integers that tell the stream apart (field, spill, cause).
     """
-    state = np.random.SeedSequence([seed, *path]).generate_state(1, np.uint64)
+    # As spawn key, unlike as entropy, a path and the same path with a zero at its end are two things.
+    state = np.random.SeedSequence(seed, spawn_key=path).generate_state(1, np.uint64)
     return int(state[0] >> _1)  # compiled code takes keys as signed integers
