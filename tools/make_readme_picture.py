@@ -1,6 +1,6 @@
 """Deliver the shipped carbon example and draw the picture of the README.
 
-    python tools/make_readme_picture.py      # into docs/images/first-delivery.png
+python tools/make_readme_picture.py      # into docs/images/first-delivery.png
 """
 
 from __future__ import annotations

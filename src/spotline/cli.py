@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
 
 if TYPE_CHECKING:
     from spotline.delivery.progress import Report
@@ -50,7 +51,7 @@ def run(arguments: list[str]) -> int:
     try:
         status = app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        return _fail(str(error).splitlines()[0] + "; see spotline --help")
+        return _fail(str(error).splitlines()[0].rstrip(".") + "; see spotline --help")
     except SpotlineError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
@@ -60,7 +61,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(message: str) -> int:
-    print(f"spotline: {message}", file=sys.stderr)
+    print(f"spotline: {' '.join(message.split())}", file=sys.stderr)
     return STATUS_BAD_INPUT
 
 
@@ -71,7 +72,7 @@ def deliver(
     beamline: str,
     out: Path,
     field: int | None = None,
-    seed: int = 0,
+    seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     raw: Annotated[bool, Parameter(negative=())] = False,
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:

@@ -392,16 +392,17 @@ def test_more_interlocks_than_there_are_rows_do_no_harm():
 
 @pytest.mark.kernel
 def test_the_back_up_chamber_is_compared_on_the_scale_of_the_first():
-    memory = spots([10_000])
+    """Two counts of INT2 for one of INT1 are as they should be here, and one for one is not."""
+    memory = spots([10_000], margin2=20_000)
     memory.int1_per_int2[0] = 0.5
-    bench = Bench(memory)
-    bench.counts = lambda tick: (1, 2) if tick % 4 == 0 else (0, 0)
-    bench.begin().run_to(2000)
-    assert bench.interlocks == []
-    bench.counts = lambda tick: (1, 1) if tick % 4 == 0 else (0, 0)
-    bench.run_to(4000)
-    assert {cause for cause, *_ in bench.interlocks} <= {interlocks.INT_RATIO, interlocks.INT_DIFFERENCE}
-    assert bench.interlocks
+    right, wrong = Bench(memory), Bench(memory)
+    right.counts = lambda tick: (1, 2) if tick % 4 == 0 else (0, 0)
+    wrong.counts = lambda tick: (1, 1) if tick % 4 == 0 else (0, 0)
+    right.begin().run_to(2000)
+    wrong.begin().run_to(1000)
+    assert right.interlocks == []
+    # The hundredth count; the first one comes at 28.
+    assert wrong.interlocks == [(interlocks.INT_RATIO, 28 + 99 * 4, 0.5, 0.25, STOP)]
 
 
 @pytest.mark.kernel

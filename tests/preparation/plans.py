@@ -50,7 +50,15 @@ def square(side: int, spacing_mm: float, meterset: float, **more: Any) -> Layer:
 
 def field(*layers: Layer, number: int = 1, ion: Ion = CARBON, **more: Any) -> Field:
     """A field for the horizontal line; by default one layer of one carbon spot, in particles."""
-    facts = {"name": f"Field {number}", "unit": "NP", "gantry_angle_deg": 90.0, **more}
+    facts: dict[str, Any] = {
+        "name": f"Field {number}",
+        "unit": "NP",
+        "gantry_angle_deg": 90.0,
+        "patient_support_angle_deg": 0.0,
+        "isocentre_mm": (0.0, 0.0, 0.0),
+        "machine": "cnao-h",
+        **more,
+    }
     return Field(number=number, ion=ion, layers=layers or (layer(),), **facts)
 
 

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spotline.beamline import load_beamline
+from spotline.physics.ions import IONS
 from spotline.preparation.cycle_code import Cycle, decode, encode
 
 cycles = st.builds(
     Cycle,
     charge_number=st.integers(0, 63),
-    energy_MeV_u=st.integers(0, (1 << 20) - 1).map(lambda steps: steps * 0.01),
+    energy_MeV_u=st.integers(0, (1 << 20) - 1).map(lambda steps: steps / 100),
     focus=st.integers(0, 15),
     intensity=st.integers(0, 15),
 )
@@ -57,3 +59,13 @@ def test_what_does_not_fit_is_refused(cycle: Cycle, value: str):
 @given(st.integers(0, (1 << 34) - 1))
 def test_every_code_of_34_bits_is_a_cycle(code: int):
     assert encode(decode(code)) == code
+
+
+@pytest.mark.parametrize("name", ["cnao-h", "cnao-v"])
+def test_every_listed_energy_comes_back_as_it_is(name: str):
+    """The highest energy of a table must not come back a rounding error above it."""
+    line = load_beamline(name)
+    for ion, table in line.energies.items():
+        for energy in table.energy_MeV_u.tolist():
+            cycle = Cycle(IONS[ion].charge_number, energy, 0, 0)
+            assert decode(encode(cycle)) == cycle

@@ -27,7 +27,8 @@ from spotline.room import Broadcast, Room, SpillResult
 BLOCK_US = 100_000
 BACKGROUND_S = 1.0
 FRUITLESS_PAUSES = 3
-"""So many paused spills in a row without one complete spot end the treatment: the fault persists."""
+"""So many spills in a row end the treatment that were paused before one spot was complete, or in which no
+beam came: the fault persists."""
 
 
 @dataclass(slots=True)
@@ -159,10 +160,17 @@ class FieldDelivery:
             spots = np.delete(spots, result.parts["spot"][complete])
             if result.end_reason == END_STOP:
                 return False
-            fruitless = fruitless + 1 if result.end_reason == END_PAUSE and not complete.any() else 0
+            in_vain = not complete.any() and (result.end_reason == END_PAUSE or not self._was_beam(result))
+            fruitless = fruitless + 1 if in_vain else 0
             if len(spots) and fruitless == FRUITLESS_PAUSES:
                 return False
         return True
+
+    def _was_beam(self, result: SpillResult) -> bool:
+        """Whether more was counted in a spill than the background may be."""
+        background_per_s = self._beamline.facts.fast_interlocks.background_counts_per_s
+        seconds = (result.end_us - result.start_us) * 1e-6
+        return max(result.int1_counts, result.int2_counts) > background_per_s * seconds
 
     def _is_granted(self, slice_: Slice, broadcast: Broadcast) -> bool:
         """Check slow control until the spill, and the cycle-code that is broadcast."""

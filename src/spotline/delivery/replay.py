@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from spotline.control.memory import LawState, new_state
+from spotline.control.memory import LawSettings, LawState, new_state
 from spotline.control.replay import Recording, Scratch, replay_spill
 from spotline.errors import RecordError
-from spotline.record.read import SUMMARY, read_json
-from spotline.record.spill_file import read_control, read_raw, read_spill
+from spotline.record.hdf5 import as_written
+from spotline.record.read import SUMMARY, field_folders, read_json
+from spotline.record.spill_file import Spill, read_control, read_raw, read_spill
 from spotline.room import RawSamples
 
 
@@ -56,8 +56,8 @@ def replay(path: str | Path) -> list[SpillReplay]:
     folder = Path(path)
     spills = [
         spill
-        for field in read_json(folder / SUMMARY)["fields"]
-        for spill in sorted((folder / field["folder"] / "spills").glob("spill-*.h5"))
+        for field in field_folders(folder, read_json(folder / SUMMARY))
+        for spill in sorted((field / "spills").glob("spill-*.h5"))
     ]
     if not spills:
         raise RecordError(f"{folder}: no spill files; nothing was delivered")
@@ -70,6 +70,8 @@ def _replay_one(path: Path) -> SpillReplay:
         raise RecordError(f"{path}: holds no raw samples; deliver with --raw to replay")
     recorded = read_spill(path)
     settings, memory = read_control(path)
+    with as_written(path):
+        _check_lengths(raw, settings, recorded)
     law = new_state(memory, settings, raw.strips.shape[2], recorded.header["start_us"])
     n_pixels = raw.pixels.shape[1]
     scratch = Scratch(
@@ -89,10 +91,31 @@ def _replay_one(path: Path) -> SpillReplay:
         broadcast_code=recorded.header["broadcast_code"],
     )
     replay_spill(law, settings, memory, recording, scratch)
-    return SpillReplay(path, len(raw.integrals), tuple(_differences(recorded, raw, law, scratch.set_A)))
+    with as_written(path):
+        differences = tuple(_differences(recorded, raw, law, scratch.set_A))
+    return SpillReplay(path, len(raw.integrals), differences)
 
 
-def _differences(recorded: Any, raw: RawSamples, law: LawState, set_A: np.ndarray) -> list[str]:
+def _check_lengths(raw: RawSamples, settings: LawSettings, recorded: Spill) -> None:
+    """Check that there are as many samples of each kind as the others want: compiled code does not."""
+    n_samples = len(raw.events) * settings.scan_period
+    (
+        int(recorded.header["start_us"]),
+        int(recorded.header["end_reason"]),
+        int(recorded.header["broadcast_code"]),
+    )
+    for name, expected in (
+        ("integrals", n_samples),
+        ("strips", n_samples // settings.strip_period),
+        ("pixels", n_samples // settings.pixel_period),
+        ("currents_A", len(raw.events)),
+    ):
+        found = len(getattr(raw, name))
+        if found != expected:
+            raise ValueError(f"{found} raw {name}, but {expected} belong to {len(raw.events)} events")
+
+
+def _differences(recorded: Spill, raw: RawSamples, law: LawState, set_A: np.ndarray) -> list[str]:
     """Name every decision that is not the recorded one."""
     control = law.scalars[0]
     found = []
@@ -107,7 +130,7 @@ def _differences(recorded: Any, raw: RawSamples, law: LawState, set_A: np.ndarra
         if len(now) != len(then):
             found.append(f"{len(now)} {name}s, recorded {len(then)}")
             continue
-        for column in then.dtype.names:
+        for column in now.dtype.names or ():
             same = np.asarray(now[column] == then[column]) | (_isnan(now[column]) & _isnan(then[column]))
             if not same.all():
                 row = int(np.argmin(same))

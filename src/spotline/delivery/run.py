@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from spotline.beamline import BeamLine
+from spotline.control.memory import TREND_TICKS
 from spotline.delivery.field import BLOCK_US, FieldDelivery, Outcome
 from spotline.delivery.progress import Progress, Report
 from spotline.errors import OutputError
@@ -44,7 +45,7 @@ def deliver(
     Parameters
     ----------
     treatment : Treatment
-        From `spotline.preparation`.
+        From `spotline.prepare`.
     out : str or Path
         Folder to write to; it must not exist yet, or be empty.
     seed : int
@@ -69,13 +70,19 @@ def deliver(
     ------
     OutputError
         If `out` is not free or cannot be written.
+    ValueError
+        If `seed` is negative, or `block_us` no multiple of 1000.
     """
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must not be negative")
+    if block_us < TREND_TICKS or block_us % TREND_TICKS:
+        raise ValueError(f"block_us is {block_us}; it must be a multiple of {TREND_TICKS}")
     folder = Path(out)
     wall = time.perf_counter()
     began = started if started is not None else datetime.now().astimezone()
     _claim(folder)
     try:
-        fields = []
+        fields: list[dict[str, Any]] = []
         for number, field in enumerate(treatment.fields, start=1):
             room = make_room(field) if make_room else _simulated_room(treatment.beamline, field, seed, raw)
             header = _header(treatment, field, seed)
@@ -91,15 +98,18 @@ def deliver(
                 (number, len(treatment.fields)),
                 block_us,
             )
-            fields.append(_finish(sub, delivery.run(), began, treatment))
+            outcome = delivery.run()
+            before_s = sum(done["treatment_s"] for done in fields)  # fields follow without a pause
+            fields.append(_finish(sub, outcome, began + timedelta(seconds=before_s), treatment))
             if fields[-1]["status"] != "complete":
                 break  # the next field waits until somebody has looked at the interlock
         summary = _summary(treatment, fields, seed, time.perf_counter() - wall, raw)
         write_json(folder / SUMMARY, summary)
     except OSError as error:
+        reason = " ".join((error.strerror or str(error)).split())
         raise OutputError(
-            f"{error.filename or folder}: cannot be written ({error.strerror or error}); what was delivered "
-            f"is in the spill files of {folder}"
+            f"{error.filename or folder}: cannot be written ({reason}); make room or choose another folder; "
+            f"what was delivered is in the spill files of {folder}"
         ) from error
     record = open_record(folder)
     _write_report(record)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ENERGY_STEP_MEV_U = 0.01
+ENERGY_STEPS_PER_MEV_U = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def encode(cycle: Cycle) -> int:
     ValueError
         If a part does not fit into its bits.
     """
-    energy = round(cycle.energy_MeV_u / ENERGY_STEP_MEV_U)
+    energy = round(cycle.energy_MeV_u * ENERGY_STEPS_PER_MEV_U)
     parts = ((energy, 20), (cycle.focus, 4), (cycle.intensity, 4), (cycle.charge_number, 6))
     code = shift = 0
     for value, bits in parts:
@@ -65,7 +65,7 @@ def decode(code: int) -> Cycle:
     """Unpack a cycle-code."""
     return Cycle(
         charge_number=code >> 28 & 0x3F,
-        energy_MeV_u=(code & 0xFFFFF) * ENERGY_STEP_MEV_U,
+        energy_MeV_u=(code & 0xFFFFF) / ENERGY_STEPS_PER_MEV_U,
         focus=code >> 20 & 0xF,
         intensity=code >> 24 & 0xF,
     )

@@ -1,4 +1,4 @@
-"""HDF5 files that are whole or not there, and say clearly when they are neither."""
+"""Files that are whole or not there, and say clearly when they are neither."""
 
 from __future__ import annotations
 
@@ -13,6 +13,18 @@ import numpy as np
 
 from spotline.errors import RecordError
 
+# What a file that lacks something, or has something else in its place, makes of the code that reads it.
+_NOT_AS_WRITTEN = (
+    OSError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+)
+
 
 def put(group: h5py.Group, name: str, data: Any) -> None:
     """Store an array, compressed and with a checksum where that is possible."""
@@ -25,20 +37,45 @@ def put(group: h5py.Group, name: str, data: Any) -> None:
         )
 
 
-@contextmanager
-def new_file(path: Path) -> Iterator[h5py.File]:
+def text(value: str) -> np.bytes_:
+    """A string as an attribute of fixed length: HDF5 keeps no checksum of strings of variable length."""
+    return np.bytes_(value.encode())
+
+
+def plain(value: Any) -> Any:
+    """An attribute as Python has it."""
+    if isinstance(value, bytes):
+        return value.decode()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def new_file(path: Path) -> h5py.File:
+    """Make a file in memory, to be written with `publish_file`: HDF5 does not survive a full disk itself."""
+    return h5py.File(path, "w", driver="core", backing_store=False, libver="latest")
+
+
+def publish_file(file: h5py.File, path: Path) -> None:
+    """Close a file that was made in memory, and write it as a whole or not at all."""
+    file.flush()
+    image = file.id.get_file_image()
+    file.close()
+    publish(image, path)
+
+
+def publish(content: bytes, path: Path) -> None:
     """Write a file under another name, and give it its own when it is complete and on the disk."""
     part = path.with_name(path.name + ".part")
-    with h5py.File(part, "w", libver="latest") as file:
-        yield file
-    publish(part, path)
-
-
-def publish(part: Path, path: Path) -> None:
-    """Give a complete file its final name, so that it survives a loss of power as a whole."""
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)
+        raise
 
 
 @contextmanager
@@ -51,19 +88,32 @@ def open_file(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
         If it is missing, truncated, altered, of another kind or of another version.
     """
     if not path.is_file():
-        raise RecordError(f"{path}: no such file; the record is incomplete")
+        raise RecordError(f"{path}: no such file; the record is incomplete, restore it from a copy")
+    with as_written(path), h5py.File(path, "r") as file:
+        found, found_version = plain(file.attrs.get("format")), plain(file.attrs.get("version"))
+        if found != kind:
+            raise RecordError(f"{path}: format is {found!r}, not {kind!r}; give a file that Spotline wrote")
+        if found_version != version:
+            raise RecordError(
+                f"{path}: has version {found_version} of the format, but this Spotline reads version "
+                f"{version}; use the Spotline that wrote it"
+            )
+        yield file
+
+
+@contextmanager
+def as_written(path: Path) -> Iterator[None]:
+    """Read a file in the belief that it holds what was written; if not, say so.
+
+    Raises
+    ------
+    RecordError
+        If anything that should be there is not, or is not what it should be.
+    """
     try:
-        with h5py.File(path, "r") as file:
-            found, found_version = file.attrs.get("format"), file.attrs.get("version")
-            if found != kind:
-                raise RecordError(
-                    f"{path}: format is {found!r}, not {kind!r}; it was not written by Spotline"
-                )
-            if found_version != version:
-                raise RecordError(
-                    f"{path}: version {found_version} of the format; this Spotline reads version {version}"
-                )
-            yield file
-    except (OSError, KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise RecordError(f"{path}: truncated or altered ({reason}); restore it from a copy") from error
+        yield
+    except _NOT_AS_WRITTEN as error:
+        reason = f"no {error}" if type(error) is KeyError else str(error)
+        raise RecordError(
+            f"{path}: truncated or altered ({' '.join(reason.split())}); restore it from a copy"
+        ) from error

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from spotline.record.hdf5 import publish
 from spotline.record.model import FieldRecord
 
 NAME = "log.json"
@@ -65,9 +66,7 @@ def write_log(record: FieldRecord, folder: Path) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file as a whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    publish((json.dumps(content, indent=1, allow_nan=False) + "\n").encode(), path)
 
 
 def _column(values: np.ndarray, digits: int) -> list[float | None]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from spotline.errors import RecordError
 from spotline.preparation.treatment import Slice
+from spotline.record.hdf5 import as_written
 from spotline.record.model import (
     INTERLOCK,
     SLICE,
@@ -22,8 +23,8 @@ from spotline.record.model import (
     Record,
     Table,
 )
-from spotline.record.spill_file import Spill, read_spill
-from spotline.record.treatment_file import TreatmentFile, read_treatment_file
+from spotline.record.spill_file import Spill, read_spill, spill_path
+from spotline.record.treatment_file import NAME, TreatmentFile, read_treatment_file
 
 SUMMARY = "summary.json"
 FIELD_HEADER = "field.json"
@@ -48,35 +49,68 @@ def open_record(path: str | Path) -> Record:
     """
     folder = Path(path)
     summary = read_json(folder / SUMMARY)
-    return Record(folder, summary, tuple(open_field(folder / f["folder"]) for f in summary["fields"]))
+    return Record(folder, summary, tuple(open_field(field) for field in field_folders(folder, summary)))
+
+
+def field_folders(folder: Path, summary: dict[str, Any]) -> list[Path]:
+    """Folders of the fields of a record, in the order of delivery."""
+    with as_written(folder / SUMMARY):
+        return [folder / field["folder"] for field in summary["fields"]]
 
 
 def open_field(folder: Path) -> FieldRecord:
     """Open the record of one field."""
     treatment = read_treatment_file(folder)
     header = {**treatment.header, **read_json(folder / FIELD_HEADER)}
-    spills = [read_spill(path) for path in sorted((folder / "spills").glob("spill-*.h5"))]
-    if len(spills) != header["spills"]:
+    with as_written(folder / FIELD_HEADER):
+        n_spills, status = int(header["spills"]), header["status"]
+        slow_control = _rows(header["slow_control"], SLOW_CONTROL)
+        interlocks = _rows(header["interlocks_without_beam"], INTERLOCK)
+        if status not in ("complete", "interlock"):
+            raise ValueError(f"status is {status!r}")
+    found = len(list((folder / "spills").glob("spill-*.h5")))
+    if found != n_spills:
         raise RecordError(
-            f"{folder}: {len(spills)} spill files, but {FIELD_HEADER} tells of {header['spills']}; "
-            "restore the rest"
+            f"{folder}: {found} spill files, but {FIELD_HEADER} tells of {n_spills}; restore them from a copy"
         )
-    spots, truth = merge_parts(treatment, spills)
-    return FieldRecord(
-        path=folder,
-        number=header["number"],
-        name=header["name"],
-        header=header,
-        spots=spots,
-        slices=_slices(treatment, spots, spills),
-        spills=_spills(spills),
-        trend=_trend(treatment, spills),
-        interlocks=_interlocks(header, spills),
-        slow_control=np.concatenate(
-            [_slow_rows(header["slow_control"]), *(spill.slow_control for spill in spills)]
-        ).astype(SLOW_CONTROL),
-        truth=truth,
-    )
+    spills = [_read_own_spill(folder, number, treatment) for number in range(1, n_spills + 1)]
+    with as_written(folder / NAME):
+        spots, truth = merge_parts(treatment, spills)
+        return FieldRecord(
+            path=folder,
+            number=header["number"],
+            name=header["name"],
+            header=header,
+            spots=spots,
+            slices=_slices(treatment, spots, spills),
+            spills=_spills(spills),
+            trend=_trend(treatment, spills),
+            interlocks=_interlocks(interlocks, spills),
+            slow_control=_in_time([slow_control, *(spill.slow_control for spill in spills)]),
+            truth=truth,
+        )
+
+
+def _read_own_spill(folder: Path, number: int, treatment: TreatmentFile) -> Spill:
+    """Read a spill file and check that it belongs to the treatment."""
+    path = spill_path(folder, number)
+    spill = read_spill(path)
+    with as_written(path):
+        for key in ("plan_sha256", "beamline_sha256", "seed"):
+            if spill.header[key] != treatment.header[key]:
+                raise RecordError(
+                    f"{path}: {key} is not that of {folder / NAME}; restore the spill of this delivery"
+                )
+        if spill.header["spill"] != number:
+            raise ValueError(f"it is spill {spill.header['spill']}")
+        n_spots = treatment.slices[spill.header["slice"]].n_spots
+        if not 0 <= spill.spots.min() <= spill.spots.max() < n_spots:
+            raise ValueError(f"its slice has {n_spots} spots")
+        for name in SPILL.names or ():
+            if name not in ("start_us", "spots_completed"):
+                int(spill.header[name])
+        int(spill.header["extraction_start_us"])
+    return spill
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -87,8 +121,10 @@ def read_json(path: Path) -> dict[str, Any]:
         raise RecordError(
             f"{path}: no such file; a delivery that was completed or stopped writes it"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path}: cannot be read ({error}); restore it from a copy") from error
+    if not isinstance(content, dict):
+        raise RecordError(f"{path}: truncated or altered (no table of keys); restore it from a copy")
     return content
 
 
@@ -104,28 +140,27 @@ def merge_parts(treatment: TreatmentFile, spills: list[Spill]) -> tuple[Table, T
     truth : Table or None
         Columns `TRUTH`, for the same spots.
     """
-    with_parts = [spill for spill in spills if len(spill.parts)]
-    if not with_parts:
-        return np.zeros(0, SPOT), np.zeros(0, TRUTH) if any(s.truth is not None for s in spills) else None
-    parts = np.concatenate([spill.parts for spill in with_parts])
-    slice_index = np.concatenate([np.full(len(s.parts), s.header["slice"]) for s in with_parts])
-    spill_number = np.concatenate([np.full(len(s.parts), s.header["spill"]) for s in with_parts])
-    spot_index = np.concatenate([s.spots[s.parts["spot"]] for s in with_parts])
-    has_truth = all(s.truth is not None for s in with_parts)
-    sums = np.concatenate([s.truth for s in with_parts if s.truth is not None]) if has_truth else None
+    has_truth = bool(spills) and all(spill.truth is not None for spill in spills)
+    if not any(_is_used(spill.parts).any() for spill in spills):
+        return np.zeros(0, SPOT), np.zeros(0, TRUTH) if has_truth else None
+    parts = np.concatenate([spill.parts for spill in spills])
+    slice_index = np.concatenate([np.full(len(s.parts), s.header["slice"]) for s in spills])
+    spill_number = np.concatenate([np.full(len(s.parts), s.header["spill"]) for s in spills])
+    spot_index = np.concatenate([s.spots[s.parts["spot"]] for s in spills])
+    sums = np.concatenate([s.truth for s in spills if s.truth is not None]) if has_truth else None
 
-    # A part without a count is no delivery: the spot was current when the beam was already off.
-    used = (parts["int1_counts"] + parts["int2_counts"] > 0) | (parts["complete"] == 1)
+    used = _is_used(parts)
     if sums is not None:
-        used |= sums[:, 0] > 0
-    parts, slice_index, spill_number, spot_index = (
-        a[used] for a in (parts, slice_index, spill_number, spot_index)
-    )
-    order = np.lexsort((spill_number, spot_index, slice_index))
+        # Ions that passed while a spot was current and made no count belong to it all the same.
+        keys, spot_of = np.unique(slice_index * (spot_index.max() + 1) + spot_index, return_inverse=True)
+        total = np.zeros((len(keys), sums.shape[1]))
+        np.add.at(total, spot_of, sums)
+        sums = total[np.unique(spot_of[used])]
+    order = np.flatnonzero(used)[np.lexsort((spill_number[used], spot_index[used], slice_index[used]))]
     parts, slice_index, spill_number, spot_index = (
         a[order] for a in (parts, slice_index, spill_number, spot_index)
     )
-    first = np.flatnonzero(np.diff(slice_index, prepend=-1) | np.diff(spot_index, prepend=-1))
+    first = np.flatnonzero((np.diff(slice_index, prepend=-1) != 0) | (np.diff(spot_index, prepend=-1) != 0))
     last = np.append(first[1:], len(parts)) - 1
 
     spots = np.zeros(len(first), SPOT)
@@ -143,7 +178,12 @@ def merge_parts(treatment: TreatmentFile, spills: list[Spill]) -> tuple[Table, T
     for slice_ in treatment.slices:
         here = np.flatnonzero(spots["slice"] == slice_.index)
         _planned(spots, here, slice_, counts1, counts2)
-    return spots, _truth(spots, sums[used][order], first) if sums is not None else None
+    return spots, _truth(spots, sums) if sums is not None else None
+
+
+def _is_used(parts: Table) -> np.ndarray:
+    """Whether anything was delivered; a spot that was current when the beam was already off has no count."""
+    return np.asarray((parts["int1_counts"] + parts["int2_counts"] > 0) | (parts["complete"] == 1))
 
 
 def _planned(spots: Table, rows: np.ndarray, slice_: Slice, counts1: np.ndarray, counts2: np.ndarray) -> None:
@@ -185,10 +225,9 @@ def _measured_positions(spots: Table, parts: Table, first: np.ndarray, treatment
     spots["x_current_A"], spots["y_current_A"] = parts["x_current_A"][last], parts["y_current_A"][last]
 
 
-def _truth(spots: Table, sums: np.ndarray, first: np.ndarray) -> Table:
+def _truth(spots: Table, total: np.ndarray) -> Table:
     """True particles and positions of the spots, from sums over their parts."""
-    total = np.add.reduceat(sums, first, axis=0)
-    truth = np.zeros(len(first), TRUTH)
+    truth = np.zeros(len(spots), TRUTH)
     truth["slice"], truth["spot"], truth["particles"] = spots["slice"], spots["spot"], total[:, 0]
     with np.errstate(invalid="ignore"):
         for plane, column in (("x", 1), ("y", 3)):
@@ -243,25 +282,26 @@ def _trend(treatment: TreatmentFile, spills: list[Spill]) -> Table:
     return np.concatenate(tables) if tables else np.zeros(0, TREND)
 
 
-def _interlocks(header: dict[str, Any], spills: list[Spill]) -> Table:
-    rows = [tuple(row[name] for name in INTERLOCK.names or ()) for row in header["interlocks_without_beam"]]
+def _interlocks(between_spills: Table, spills: list[Spill]) -> Table:
+    tables = [between_spills]
     for spill in spills:
-        for row in spill.interlocks:
-            rows.append(
-                (
-                    row["cause"],
-                    row["tick"],
-                    spill.header["spill"],
-                    spill.header["slice"],
-                    spill.spots[row["spot"]],
-                    row["value"],
-                    row["limit"],
-                    row["action"],
-                )
-            )
-    return np.array(rows, INTERLOCK) if rows else np.zeros(0, INTERLOCK)
+        source = spill.interlocks
+        table = np.zeros(len(source), INTERLOCK)
+        table["time_us"] = source["tick"]
+        for name in ("cause", "value", "limit", "action"):
+            table[name] = source[name]
+        table["spill"], table["slice"] = spill.header["spill"], spill.header["slice"]
+        table["spot"] = spill.spots[source["spot"]]
+        tables.append(table)
+    return np.concatenate(tables)
 
 
-def _slow_rows(readings: list[dict[str, float]]) -> Table:
-    rows = [tuple(reading[name] for name in SLOW_CONTROL.names or ()) for reading in readings]
-    return np.array(rows, SLOW_CONTROL) if rows else np.zeros(0, SLOW_CONTROL)
+def _in_time(tables: list[Table]) -> Table:
+    """Readings during spills and between them, in the order in which they were taken."""
+    readings = np.concatenate(tables).astype(SLOW_CONTROL)
+    return readings[np.argsort(readings["time_us"], kind="stable")]
+
+
+def _rows(rows: list[dict[str, Any]], kind: np.dtype[np.void]) -> Table:
+    """Make a table of what a JSON file holds as objects."""
+    return np.array([tuple(row[name] for name in kind.names or ()) for row in rows], kind)

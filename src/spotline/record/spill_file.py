@@ -22,14 +22,15 @@ import h5py
 import numpy as np
 
 from spotline.control.memory import TREND, AxisSettings, IntegralLimits, LawSettings, SliceMemory
-from spotline.record.hdf5 import open_file, publish, put
+from spotline.record.hdf5 import new_file, open_file, publish_file, put, text
 from spotline.record.model import SLOW_CONTROL, Table
 from spotline.room import Block, RawSamples, SpillResult
 
 FORMAT = "spotline-spill"
 VERSION = 1
 
-RAW_CHUNK_BYTES = 1 << 20
+RAW_CHUNK_US = 100_000
+"""Raw samples are written in stretches of this length, whatever the size of the blocks: the same bytes."""
 
 
 def spill_path(folder: Path, spill: int) -> Path:
@@ -78,13 +79,21 @@ class SpillWriter:
 
     def __init__(self, path: Path, settings: LawSettings, memory: SliceMemory, spots: np.ndarray) -> None:
         self._path = path
-        self._part = path.with_name(path.name + ".part")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = h5py.File(self._part, "w", libver="latest")
-        self._file.attrs.update(format=FORMAT, version=VERSION)
         self._trend: list[Table] = []
+        # Samples that wait to be written, and how many make a chunk.
+        self._raw: dict[str, list[np.ndarray]] = {name: [] for name in RawSamples.__slots__}
+        self._chunk_rows = {
+            "integrals": RAW_CHUNK_US,
+            "strips": RAW_CHUNK_US // settings.strip_period,
+            "pixels": RAW_CHUNK_US // settings.pixel_period,
+            "currents_A": RAW_CHUNK_US // settings.scan_period,
+            "events": RAW_CHUNK_US // settings.scan_period,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = new_file(path)
+        self._file.attrs.update(format=text(FORMAT), version=VERSION)
         control = self._file.create_group("control")
-        control.attrs["settings"] = json.dumps(_as_lists(settings))
+        control.attrs["settings"] = text(json.dumps(_as_lists(settings)))
         put(control, "spots", spots)
         for name, value in memory._asdict().items():
             put(control, name, value)
@@ -95,20 +104,30 @@ class SpillWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file:
-            self._file.close()
-        if kind is not None:
-            self._part.unlink(missing_ok=True)
+        self._file.close()
 
     def add(self, block: Block) -> None:
         """Take the trend and the raw samples of a block."""
         self._trend.append(block.trend)
         if block.raw is not None:
-            for name, values in _raw_arrays(block.raw):
-                _append(self._file.require_group("raw"), name, values)
+            for name, waiting in self._raw.items():
+                waiting.append(getattr(block.raw, name))
+            while all(sum(map(len, w)) >= self._chunk_rows[name] for name, w in self._raw.items()):
+                self._write_raw()
+
+    def _write_raw(self) -> None:
+        """Write one chunk of every kind of raw samples, or what is left."""
+        group = self._file.require_group("raw")
+        for name, waiting in self._raw.items():
+            rows = self._chunk_rows[name]
+            values = np.concatenate(waiting)
+            self._raw[name] = [values[rows:].copy()]
+            _append(group, name, values[:rows], rows)
 
     def finish(self, header: dict[str, Any], result: SpillResult, slow_control: Table) -> None:
         """Write the results and publish the file."""
+        while any(sum(map(len, waiting)) for waiting in self._raw.values()):
+            self._write_raw()
         measured = self._file.create_group("measured")
         put(measured, "parts", result.parts)
         put(measured, "trend", np.concatenate(self._trend) if self._trend else np.zeros(0, TREND))
@@ -117,9 +136,8 @@ class SpillWriter:
         put(measured, "slow_control", slow_control)
         if result.truth is not None:
             put(self._file.create_group("truth"), "parts", result.truth)
-        self._file.attrs["header"] = json.dumps(header, sort_keys=True)
-        self._file.close()
-        publish(self._part, self._path)
+        self._file.attrs["header"] = text(json.dumps(header, sort_keys=True))
+        publish_file(self._file, self._path)
 
 
 def read_spill(path: Path) -> Spill:
@@ -179,20 +197,15 @@ def _as_lists(settings: LawSettings) -> dict[str, Any]:
     }
 
 
-def _raw_arrays(raw: RawSamples) -> list[tuple[str, np.ndarray]]:
-    return [(name, getattr(raw, name)) for name in RawSamples.__slots__]
-
-
-def _append(group: h5py.Group, name: str, values: np.ndarray) -> None:
+def _append(group: h5py.Group, name: str, values: np.ndarray, chunk_rows: int) -> None:
     """Append rows to a growing dataset."""
     if name not in group:
-        row_bytes = max(1, values.dtype.itemsize * int(np.prod(values.shape[1:])))
         group.create_dataset(
             name,
             shape=(0, *values.shape[1:]),
             maxshape=(None, *values.shape[1:]),
             dtype=values.dtype,
-            chunks=(max(1, RAW_CHUNK_BYTES // row_bytes), *values.shape[1:]),
+            chunks=(chunk_rows, *values.shape[1:]),
             compression="gzip",
             compression_opts=1,
             shuffle=True,

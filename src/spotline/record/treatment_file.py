@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spotline.preparation.treatment import Slice
-from spotline.record.hdf5 import new_file, open_file, put
+from spotline.record.hdf5 import new_file, open_file, plain, publish_file, put, text
 
 FORMAT = "spotline-treatment"
 VERSION = 1
@@ -28,7 +28,8 @@ class TreatmentFile:
 def write_treatment_file(folder: Path, header: dict[str, Any], slices: tuple[Slice, ...]) -> None:
     """Write ``treatment.h5``: one group per slice, one dataset or attribute per attribute of `Slice`."""
     with new_file(folder / NAME) as file:
-        file.attrs.update(format=FORMAT, version=VERSION, header=json.dumps(header, sort_keys=True))
+        file.attrs.update(format=text(FORMAT), version=VERSION)
+        file.attrs["header"] = text(json.dumps(header, sort_keys=True))
         for slice_ in slices:
             group = file.create_group(f"slices/{slice_.index:04d}")
             for attribute in fields(Slice):
@@ -36,7 +37,8 @@ def write_treatment_file(folder: Path, header: dict[str, Any], slices: tuple[Sli
                 if isinstance(value, np.ndarray):
                     put(group, attribute.name, value)
                 else:
-                    group.attrs[attribute.name] = value
+                    group.attrs[attribute.name] = text(value) if isinstance(value, str) else value
+        publish_file(file, folder / NAME)
 
 
 def read_treatment_file(folder: Path) -> TreatmentFile:
@@ -49,14 +51,12 @@ def read_treatment_file(folder: Path) -> TreatmentFile:
     """
     with open_file(folder / NAME, FORMAT, VERSION) as file:
         header = json.loads(file.attrs["header"])
+        if not isinstance(header, dict):
+            raise ValueError("the header is no table of keys")
         slices = []
         for name in sorted(file["slices"]):
             group = file["slices"][name]
-            values = {key: _plain(value) for key, value in group.attrs.items()}
+            values = {key: plain(value) for key, value in group.attrs.items()}
             values.update({key: dataset[()] for key, dataset in group.items()})
             slices.append(Slice(**values))
     return TreatmentFile(header, tuple(slices))
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value

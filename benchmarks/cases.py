@@ -1,0 +1,174 @@
+"""What is measured: beams, fields, and a room ready to run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from examples.make_plans import single_field_plan, square_layer
+from spotline.beamline import BeamLine, load_beamline
+from spotline.control.memory import LawSettings, SliceMemory
+from spotline.delivery.loading import law_settings, slice_memory
+from spotline.physics.ions import CARBON, IONS
+from spotline.plan import Plan, read_plan
+from spotline.preparation import Treatment, prepare
+from spotline.preparation.counts import convert_counts
+from spotline.room import Broadcast
+from spotline.sim.room import PRE_ROLL_US, SimulatedRoom
+from tests.lines.dcpt import write_dcpt_line
+from tests.lines.facts import with_facts
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+SHARED = ROOT.parent / "shared"
+
+FLAT_TOP_US = 100_000
+"""After the start of extraction the intensity no longer rises."""
+TIMED_US = 100_000
+"""Samples of beam that a round of the benchmark of the loop runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beam:
+    """A beam, as it is on its flat top.
+
+    Attributes
+    ----------
+    ion : str
+        Name of the ion.
+    energy_MeV_u : float
+        Listed energy.
+    level : float
+        Intensity, relative to the full one.
+    particles : float
+        Per spot.
+    """
+
+    ion: str
+    energy_MeV_u: float
+    level: float
+    particles: float
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        return f"{self.ion} {self.energy_MeV_u:g} MeV/u, {self.level:.0%}".replace("%", " %")
+
+
+BEAMS = tuple(
+    Beam(ion, energy, level, particles)
+    for ion, energy, particles in (
+        ("carbon", 221.45, 5e4),
+        ("proton", 62.73, 1e7),
+        ("proton", 148.27, 1e7),
+        ("proton", 228.57, 1e7),
+    )
+    for level in (1.0, 0.1)
+)
+
+
+def square_plan(beam: Beam) -> Plan:
+    """30 x 30 equal spots, 2 mm apart."""
+    layer = square_layer(0, beam.energy_MeV_u, 30, 2.0, beam.particles, "")
+    return single_field_plan("SQUARE", "Square", IONS[beam.ion], (layer,))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A field whose first spill is ready to be loaded into a room."""
+
+    line: BeamLine
+    settings: LawSettings
+    memory: SliceMemory
+    cycle_code: int
+
+    def room(self, *, raw: bool, seed: int = 0) -> tuple[SimulatedRoom, Broadcast]:
+        """A room with the spill in its memory boards."""
+        room = SimulatedRoom(self.line, 1, seed, raw=raw)
+        broadcast = room.request_cycle(self.cycle_code)
+        room.load(self.settings, self.memory, broadcast)
+        return room, broadcast
+
+    def room_with_beam(self, *, raw: bool) -> SimulatedRoom:
+        """A room in the middle of the spill, its code compiled."""
+        room, _ = self.room(raw=raw)
+        room.run(PRE_ROLL_US + FLAT_TOP_US)
+        return room
+
+
+def loaded(beam: Beam) -> Loaded:
+    """Prepare a square of a beam."""
+    line = with_facts(load_beamline("cnao-h"), {"accelerator.intensity_levels": (beam.level,)})
+    field = prepare(square_plan(beam), line).fields[0]
+    chambers = line.facts.chambers
+    field = convert_counts(field, chambers.reference_temperature_C, chambers.reference_pressure_Pa, line)
+    slice_ = field.slices[0]
+    memory = slice_memory(slice_, np.arange(slice_.n_spots), slice_.int1_counts, slice_.int2_counts)
+    return Loaded(line, law_settings(line.facts, field.beam, slice_), memory, slice_.cycle_code)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldCase:
+    """A field to deliver.
+
+    Attributes
+    ----------
+    name : str
+        In tables.
+    plan : Path
+        Its file; need not exist.
+    line : str
+        Name of the beam line, ``"dcpt"`` for that of the tests.
+    raw_layers : int
+        With raw samples only so many layers are delivered, 0 for all: raw samples of minutes of beam fill
+        the disk.
+    rounds : int
+        How often it is delivered.
+    """
+
+    name: str
+    plan: Path
+    line: str
+    raw_layers: int
+    rounds: int
+
+    def treatment(self, folder: Path, *, raw: bool) -> Treatment:
+        """Prepare it."""
+        line = str(write_dcpt_line(folder / "dcpt", SHARED)) if self.line == "dcpt" else self.line
+        plan = read_plan(self.plan)
+        if raw and self.raw_layers:
+            fields = tuple(replace(field, layers=field.layers[: self.raw_layers]) for field in plan.fields)
+            plan = replace(plan, fields=fields)
+        return prepare(plan, load_beamline(line))
+
+
+FIELDS = (
+    FieldCase("uniform_carbon_60mm", EXAMPLES / "uniform_carbon_60mm.dcm", "cnao-h", 0, 5),
+    FieldCase("three_layers_proton", EXAMPLES / "three_layers_proton.dcm", "cnao-h", 0, 5),
+    FieldCase(
+        "carbon cube (not in the repository)",
+        SHARED / "plans" / "cubes" / "carbon_cube_15cm_plan.dcm",
+        "cnao-v",
+        1,
+        1,
+    ),
+    FieldCase(
+        "proton SOBP (not in the repository)",
+        SHARED / "plans" / "dcpt" / "eclipse_sobp_plan.dcm",
+        "dcpt",
+        4,
+        2,
+    ),
+)
+
+
+def large_plan() -> Plan:
+    """100 layers of carbon with 23 x 23 spots each, 52 900 altogether."""
+    energies_MeV_u = load_beamline("cnao-h").energies["carbon"].energy_MeV_u[:100]
+    layers = tuple(
+        square_layer(index, float(energy), 23, 2.0, 5e4, "small")
+        for index, energy in enumerate(energies_MeV_u[::-1])
+    )
+    return single_field_plan("LARGE", "Large", CARBON, layers)

@@ -1,0 +1,31 @@
+"""The fast loop alone: plant and control law, per sample of 1 microsecond with beam."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from benchmarks.cases import BEAMS, TIMED_US, Beam, Loaded, loaded
+from spotline.sim.room import SimulatedRoom
+
+ROUNDS = 15
+
+
+@functools.cache
+def _loaded(beam: Beam) -> Loaded:
+    return loaded(beam)
+
+
+@pytest.mark.parametrize("raw", [False, True], ids=["", "raw"])
+@pytest.mark.parametrize("beam", BEAMS, ids=lambda beam: beam.name)
+def test_loop(benchmark: BenchmarkFixture, beam: Beam, raw: bool) -> None:
+    _loaded(beam).room_with_beam(raw=False)  # compiles
+
+    def fresh() -> tuple[tuple[SimulatedRoom, int], dict[str, object]]:
+        return (_loaded(beam).room_with_beam(raw=raw), TIMED_US), {}
+
+    benchmark.extra_info.update(kind="loop", name=beam.name, raw=raw, ticks=TIMED_US)
+    block = benchmark.pedantic(SimulatedRoom.run, setup=fresh, rounds=ROUNDS)  # type: ignore[no-untyped-call]
+    assert block.n_samples == TIMED_US

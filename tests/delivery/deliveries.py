@@ -1,0 +1,91 @@
+"""Deliveries without a report, which would take longer than everything else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import spotline
+from spotline.beamline import BeamLine
+from spotline.delivery import run
+from spotline.plan import Plan
+from spotline.preparation import FieldTreatment
+from spotline.record.model import FieldRecord, Record
+from spotline.room import Broadcast, Room
+from spotline.sim.room import SimulatedRoom
+from tests.lines.facts import with_facts
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+CARBON, PROTON = EXAMPLES / "uniform_carbon_60mm.dcm", EXAMPLES / "three_layers_proton.dcm"
+
+
+def deliver(
+    plan: Plan | Path, line: BeamLine, out: Path, *, field: int | None = None, **options: Any
+) -> Record:
+    """Prepare and deliver a plan; options as of `spotline.deliver`."""
+    if isinstance(plan, Path):
+        plan = spotline.read_plan(plan)
+    treatment = spotline.prepare(plan, line, field=field)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "_write_report", lambda record: None)
+        return spotline.deliver(treatment, out, **options)
+
+
+def deliver_field(plan: Plan | Path, line: BeamLine, out: Path, **options: Any) -> FieldRecord:
+    """The same for a plan of one field."""
+    (field,) = deliver(plan, line, out, **options).fields
+    return field
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Hash of every treatment and spill file of a record, by its path in the folder."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*.h5"))
+    }
+
+
+def causes(record: Record) -> list[tuple[str, str]]:
+    """Name and action of every interlock."""
+    return [(interlock["cause"], interlock["action"]) for interlock in record.summary["interlocks"]]
+
+
+class SwitchingRoom:
+    """A room that is another one in some spills: two rooms that run side by side.
+
+    Parameters
+    ----------
+    usual, other : Room
+    spills : collection of int
+        Spills, from 1, in which the other room is there.
+    """
+
+    def __init__(self, usual: Room, other: Room, spills: Collection[int]) -> None:
+        self._rooms, self._spills = (usual, other), spills
+        self._now, self._spill = usual, 0
+
+    def request_cycle(self, code: int) -> Broadcast:
+        self._spill += 1
+        broadcast, _ = (room.request_cycle(code) for room in self._rooms)
+        self._now = self._rooms[self._spill in self._spills]
+        return broadcast
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._now, name)
+
+
+def astray_in(
+    line: BeamLine, spills: Collection[int], offset_mm: float = 30.0
+) -> Callable[[FieldTreatment], Room]:
+    """A room in which the beam misses the spots by centimetres in some spills."""
+    astray = with_facts(line, {"simulation.beam.spill_offset_mm": offset_mm})
+
+    def make(field: FieldTreatment) -> Room:
+        number = field.field.number
+        return SwitchingRoom(SimulatedRoom(line, number, 1), SimulatedRoom(astray, number, 1), spills)
+
+    return make

@@ -1,0 +1,173 @@
+"""Plans of other planning systems: delivered whole with their own figures, or refused for the true reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spotline import BeamLine, PlanError, load_beamline, prepare, read_plan
+from tests.delivery.deliveries import deliver
+from tests.lines.dcpt import read_beam_model, write_dcpt_line
+from tests.lines.trip import write_trip_line
+
+
+@pytest.fixture(scope="session")
+def lines(shared_plans: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, BeamLine]:
+    folder = tmp_path_factory.mktemp("lines")
+    paths = {
+        "dcpt": write_dcpt_line(folder / "dcpt", shared_plans.parent),
+        "trip": write_trip_line(folder / "trip"),
+    }
+    return {name: load_beamline(paths.get(name, name)) for name in ("cnao-h", "cnao-v", "dcpt", "trip")}
+
+
+def path_of(folder: Path, pattern: str) -> Path:
+    (path,) = folder.glob(pattern)
+    return path
+
+
+SOBP, MONO, RAMP = (
+    f"dcpt/{name}_plan.dcm" for name in ("eclipse_sobp", "eclipse_mono160", "raystation_ramp_full")
+)
+HEAD = "headphantom/RN.*.dcm"
+TRIP_CARBON, TRIP_PROTON = "trip98/tst003012.rst", "trip98/tst003001.rst"
+CARBON_CUBE, PROTON_CUBE = (f"cubes/{ion}_cube_15cm_plan.dcm" for ion in ("carbon", "proton"))
+TOPAS = "topas_demo_plan.dcm"
+
+# Plan, beam line, and for each field the number of slices and of spots.
+DELIVERED = [
+    (SOBP, "dcpt", [(21, 6069)]),
+    (MONO, "dcpt", [(1, 323)]),
+    (RAMP, "dcpt", [(22, 9218), (22, 9218)]),
+    (HEAD, "dcpt", [(24, 659), (19, 624), (19, 624)]),
+    (TRIP_CARBON, "trip", [(17, 13243)]),
+    (TRIP_PROTON, "trip", [(17, 5491)]),
+    (TRIP_PROTON, "dcpt", [(17, 5491)]),
+    (PROTON_CUBE, "trip", [(21, 8543)]),
+    (CARBON_CUBE, "cnao-v", [(30, 19173)]),
+]
+
+NO_MU = "PrimaryDosimeterUnit is MU but {} has no particles_per_MU for proton"
+NO_ENERGY = "has no such NominalBeamEnergy for"
+FIXED_AT_90 = "GantryAngle is 0 deg but cnao-h is fixed at 90 deg: choose the beam line of that direction"
+REFUSED = [
+    (SOBP, "cnao-h", [FIXED_AT_90, NO_MU.format("cnao-h")]),
+    (SOBP, "cnao-v", [NO_MU.format("cnao-v")]),
+    (MONO, "cnao-h", [FIXED_AT_90, NO_MU.format("cnao-h")]),
+    (MONO, "trip", [NO_MU.format("trip")]),
+    (RAMP, "cnao-h", ["field 1 (b1)", NO_MU.format("cnao-h")]),
+    (RAMP, "cnao-v", ["GantryAngle is 90 deg but cnao-v is fixed at 0 deg", NO_MU.format("cnao-v")]),
+    (HEAD, "cnao-v", ["range shifter 'RS_5CM' is not among those of cnao-v (RW3-10mm, RW3-20mm, RW3-30mm)"]),
+    (TRIP_CARBON, "dcpt", ["dcpt has no carbon beam (it has proton)"]),
+    (
+        TRIP_CARBON,
+        "cnao-h",
+        [
+            "range modulator '3 mm RIFI' is not among those of cnao-h (RIFI1, RIFI2)",
+            "1 range modulators",
+            f"layer 0 (229.76 MeV/u): cnao-h {NO_ENERGY} carbon (nearest 228.94 MeV/u)",
+        ],
+    ),
+    (TRIP_PROTON, "cnao-h", [f"layer 0 (120.2 MeV/u): cnao-h {NO_ENERGY} proton (nearest 119.66 MeV/u)"]),
+    (CARBON_CUBE, "cnao-h", [FIXED_AT_90]),
+    (PROTON_CUBE, "cnao-v", [f"layer 0 (164.453 MeV/u): cnao-v {NO_ENERGY} proton (nearest 164.25 MeV/u)"]),
+    (PROTON_CUBE, "dcpt", ["layer 0 (164.453 MeV/u): ScanSpotMetersetWeights has 21 spots with fewer than"]),
+    (
+        TOPAS,
+        "cnao-h",
+        [
+            "range shifter '40mm' is not among those of cnao-h",
+            "block 'apt': cnao-h has no holder for it: plan without it",
+            f"layer 0 (155.03 MeV/u): cnao-h {NO_ENERGY} proton",
+        ],
+    ),
+    (TOPAS, "dcpt", ["range shifter '40mm' is not among those of dcpt (RS_5CM)", "block 'apt'"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fields"), DELIVERED, ids=[f"{p} on {n}" for p, n, _ in DELIVERED]
+)
+def test_delivered(
+    pattern: str,
+    name: str,
+    fields: list[tuple[int, int]],
+    lines: dict[str, BeamLine],
+    shared_plans: Path,
+    tmp_path: Path,
+):
+    plan = read_plan(path_of(shared_plans, pattern))
+    record = deliver(plan, lines[name], tmp_path, seed=1)
+    summary = record.summary
+    assert summary["status"] == "complete"
+    assert summary["interlocks"] == []
+    assert [(len(f.slices), len(f.spots)) for f in record.fields] == fields
+    assert summary["particles_delivered"] == pytest.approx(summary["particles_planned"], rel=0.005)
+    for planned, field in zip(plan.fields, record.fields, strict=True):
+        assert field.spots["complete"].all()
+        # Every spot is where, and in the order in which, the plan has it.
+        layers = [planned.layers[i] for i in field.spots["planned_layer"]]
+        at = field.spots["planned_spot"]
+        assert field.spots["x_planned_mm"].tolist() == [
+            la.x_iso_mm[i] for la, i in zip(layers, at, strict=True)
+        ]
+        assert len({*zip(field.spots["planned_layer"].tolist(), at.tolist(), strict=True)}) == planned.n_spots
+        # Energies are those of the plan, to the tolerance of the line.
+        energies = field.slices["energy_MeV_u"][field.spots["slice"]]
+        np.testing.assert_allclose(energies, [la.energy_MeV_u for la in layers], atol=0.15)
+        # Spots of the carbon cube have ten counts and more, and each is off by up to one of them.
+        assert np.median(np.abs(field.spots["particles"] / field.spots["particles_planned"] - 1.0)) < 0.01
+        valid = field.spots["position_valid"]
+        distance_mm = np.hypot(
+            field.spots["x_mm"] - field.spots["x_planned_mm"],
+            field.spots["y_mm"] - field.spots["y_planned_mm"],
+        )
+        assert valid.mean() > 0.5
+        assert np.median(distance_mm[valid]) < 1.0
+
+
+@pytest.mark.parametrize("pattern", [SOBP, MONO, RAMP, HEAD])
+def test_monitor_units_become_particles_by_the_published_table(
+    pattern: str, lines: dict[str, BeamLine], shared_plans: Path
+):
+    """MU of every spot times protons per MU at the energy of its layer, from the beam model."""
+    plan = read_plan(path_of(shared_plans, pattern))
+    model = read_beam_model(shared_plans.parent)
+    for field in prepare(plan, lines["dcpt"]).fields:
+        expected = [
+            layer.meterset * np.interp(layer.energy_MeV_u, model[:, 0], model[:, 3])
+            for layer in field.field.layers
+        ]
+        found = np.concatenate([s.particles for s in field.slices])
+        np.testing.assert_allclose(found, np.concatenate(expected), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("pattern", "name", "reasons"), REFUSED, ids=[f"{p} on {n}" for p, n, _ in REFUSED])
+def test_refused(
+    pattern: str,
+    name: str,
+    reasons: list[str],
+    lines: dict[str, BeamLine],
+    shared_plans: Path,
+    tmp_path: Path,
+):
+    path = path_of(shared_plans, pattern)
+    with pytest.raises(PlanError) as caught:
+        deliver(path, lines[name], tmp_path / "out")
+    text = str(caught.value)
+    assert text.startswith(f"{path}: field 1 (")
+    assert "\n" not in text
+    for reason in reasons:
+        assert reason in text
+    assert not (tmp_path / "out").exists()
+
+
+def test_passive_elements_of_the_plan_are_mounted(
+    lines: dict[str, BeamLine], shared_plans: Path, tmp_path: Path
+):
+    record = deliver(path_of(shared_plans, HEAD), lines["dcpt"], tmp_path / "head", field=1)
+    assert record.fields[0].header["passive_elements"] == ["RS_5CM"]
+    treatment = prepare(read_plan(path_of(shared_plans, TRIP_CARBON)), lines["trip"])
+    assert treatment.fields[0].passive_elements == ("3 mm RIFI",)

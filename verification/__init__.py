@@ -1,0 +1,1 @@
+"""Slow checks of the simulation against published figures, run on demand."""
