@@ -262,6 +262,7 @@ def check_centroid(trials: int, workers: Workers, images: Path | None) -> Sectio
         rows,
         f"{trials} trials per cell",
     )
+    checked = next(beam for beam in line.facts.ions if beam.name == "proton").centroid_counts
     section.text(
         f"""The figures agree: quantization is all that matters at these counts. Fluctuations of the
         ionization ({carbon:.0f} carbon ions or {proton:.0f} protons a count), the drift of the ions, and
@@ -269,8 +270,8 @@ def check_centroid(trials: int, workers: Workers, images: Path | None) -> Sectio
         few percent. 0.1 mm takes 50 counts for a spot of 4 mm, 100 for 6 mm, some 200 for 10 mm, and 500
         for 20 mm: the published precision of 0.1 mm [SL] holds for carbon, and for protons of low energy
         only once a spot has several hundred counts. The correction and the check of the position that the
-        law makes after every 100 counts (`centroid_counts`) are right to about {errors[2, 3, 2]:.1f} mm
-        for them."""
+        law makes after every {checked} counts of protons (`centroid_counts`) are right to about
+        {errors[2, 3, 2] * 100 / checked:.1f} mm for them."""
     )
     if images is not None:
         pictures.draw_centroid(

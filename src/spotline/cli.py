@@ -6,10 +6,11 @@ Heavy imports stay inside the verbs, so that ``spotline --help`` answers at once
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, Token
 from cyclopts.validators import Number
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ app = App(
     help_format="plaintext",  # Markdown would take longer to import than everything else
     version_flags=["--version"],
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 
 
@@ -65,14 +67,22 @@ def _fail(message: str) -> int:
     return STATUS_BAD_INPUT
 
 
+def _whole_number(_: object, tokens: Sequence[Token]) -> int:
+    """Take whole numbers only: cyclopts would round 1.5 without a word."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"{tokens[0].value!r} is not a whole number") from None
+
+
 @app.command
 def deliver(
     plan: Path,
     *,
     beamline: str,
     out: Path,
-    field: int | None = None,
-    seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
+    field: Annotated[int | None, Parameter(converter=_whole_number)] = None,
+    seed: Annotated[int, Parameter(converter=_whole_number, validator=Number(gte=0))] = 0,
     raw: Annotated[bool, Parameter(negative=())] = False,
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:

@@ -399,7 +399,7 @@ def test_the_back_up_chamber_is_compared_on_the_scale_of_the_first():
     right.counts = lambda tick: (1, 2) if tick % 4 == 0 else (0, 0)
     wrong.counts = lambda tick: (1, 1) if tick % 4 == 0 else (0, 0)
     right.begin().run_to(2000)
-    wrong.begin().run_to(1000)
+    wrong.begin().run_to(500)
     assert right.interlocks == []
     # The hundredth count; the first one comes at 28.
     assert wrong.interlocks == [(interlocks.INT_RATIO, 28 + 99 * 4, 0.5, 0.25, STOP)]

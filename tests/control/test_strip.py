@@ -165,6 +165,13 @@ def test_below_the_minimum_there_is_no_feedback_and_the_strongest_strip_is_retur
     assert part.position_valid == 0, "both planes must have a centre of gravity"
 
 
+@pytest.mark.parametrize(("x", "y", "valid"), [(64, 64, 1), (63, 64, 0), (64, 63, 0), (63, 63, 0)])
+def test_a_position_is_valid_if_it_is_in_both_planes(x: int, y: int, valid: int):
+    bench = watch({FIRST: {64: x}}, {FIRST: {60: y}})
+    bench.run_to(FIRST + 50)
+    assert bench.finish_with(200).law.parts[0].position_valid == valid
+
+
 def test_one_more_count_makes_it_valid():
     bench = watch({FIRST: {64: 20, 65: 43}, FIRST + 50: {64: 1}}, {FIRST: {60: 64}})
     bench.run_to(FIRST + 50)
@@ -265,7 +272,7 @@ def test_a_window_does_not_reach_into_the_next_spot():
 
 def test_counts_with_the_magnets_settled_come_first():
     """Late charge of the spot before lies in the frames before."""
-    bench = watch({50: {40: 30}, 100: {40: 30}, FIRST: {64: 64}}, {FIRST: {60: 64}})
+    bench = watch({50: {61: 30}, 100: {61: 30}, FIRST: {64: 64}}, {FIRST: {60: 64}})
     bench.run_to(FIRST + 50)
     bench.finish_with(200)
     part = bench.law.parts[0]

@@ -388,6 +388,46 @@ def test_pixels_see_the_beam_where_it_is_in_both_planes():
     assert total.sum() == pytest.approx(0.01 * 6000 * 600, rel=0.01)
 
 
+@pytest.mark.parametrize("position_mm", [-105.0, -104.0, -95.0, 0.3, 101.0, 104.9])
+def test_each_strip_gets_its_share_also_at_the_edges_of_the_chamber(position_mm: float):
+    truth = segmented(channel_shares(4.0, PITCH), np.ones(1), counts_per_particle=1.0)
+    charge = freed(1_000_000, position_mm, truth, 40).mean(axis=0)
+    edges_mm = (np.arange(N + 1) - N / 2) * PITCH
+    expected = np.diff(norm.cdf(edges_mm, position_mm, 4.0)) * 1e6
+    # Tails beyond 3.5 standard deviations are cut, and the table knows the place to 1/128 of a strip.
+    np.testing.assert_allclose(charge, expected, atol=1000.0)
+
+
+@pytest.mark.parametrize(("x_mm", "y_mm"), [(-104.0, 103.0), (104.0, -100.0), (3.0, -1.0)])
+def test_each_pixel_gets_its_share_also_at_the_edges_of_the_chamber(x_mm: float, y_mm: float):
+    x = segmented(channel_shares(5.0, 6.6), np.ones(1), period=100, pitch_mm=6.6, counts_per_particle=1.0)
+    y = x._replace(shares=channel_shares(8.0, 6.6))
+    state = frames((32, 32), 1)
+    charge = np.zeros((32, 32))
+    for k in range(40):
+        pixel_readout(state, x, y, 1_000_000, x_mm, y_mm, 1.0, 100 * (k + 1))
+        charge += fresh_deposit(state) / 40
+    edges_mm = (np.arange(33) - 16) * 6.6
+    in_x, in_y = np.diff(norm.cdf(edges_mm, x_mm, 5.0)), np.diff(norm.cdf(edges_mm, y_mm, 8.0))
+    np.testing.assert_allclose(charge, 1e6 * np.outer(in_y, in_x), atol=1500.0)
+
+
+def test_every_pixel_fluctuates_on_its_own_and_by_the_root_of_its_share():
+    x = segmented(channel_shares(5.0, 6.6), np.ones(1), period=100, pitch_mm=6.6, counts_per_particle=1.0)
+    y = x._replace(shares=channel_shares(8.0, 6.6))
+    state = frames((32, 32), 1)
+    n = 1500
+    charge = np.zeros((n, 32, 32))
+    for k in range(n):
+        pixel_readout(state, x, y, 10_000, 0.0, 0.0, 1.0, 100 * (k + 1))
+        charge[k] = fresh_deposit(state)
+    middle = charge[:, 14:18, 14:18].reshape(n, -1)
+    # The variance of a Poisson number is its mean.
+    np.testing.assert_allclose(middle.var(axis=0), middle.mean(axis=0), rtol=5 * math.sqrt(2 / n))
+    correlation = np.corrcoef(middle, rowvar=False) - np.eye(16)
+    assert np.abs(correlation).max() < 5 / math.sqrt(n)
+
+
 def test_pixels_with_next_to_nothing_of_the_beam_get_nothing():
     x = segmented(channel_shares(1.0, 6.6), np.ones(1), period=100, pitch_mm=6.6, counts_per_particle=1.0)
     state = frames((32, 32), 1)

@@ -30,7 +30,7 @@ from spotline.control.memory import (
 from spotline.control.replay import Recording, Scratch, replay_spill
 from spotline.room import Block, RawSamples, SpillResult
 from spotline.sim.loop import TRUTH_PARTICLES, TRUTH_X, TRUTH_XX, TRUTH_Y, event_at, take_arrived
-from spotline.sim.plant import ARRIVED
+from spotline.sim.plant import ARRIVED, ChamberMap
 from spotline.sim.room import PRE_ROLL_US, SimulatedRoom
 from tests.sim.plants import spill_truth
 from tests.sim.small import control_of, raw_of, run_spill, short_line, small_field, two_spills
@@ -285,6 +285,28 @@ def test_anticipated_ends_of_spots(tmp_path: Path):
     assert abs(parts["int1_counts"][4] - prescribed[4]) < 20
     assert abs(parts["int1_counts"][9] - prescribed[9]) < 20
     check_replay(spill)
+
+
+def test_chambers_have_their_gain_where_the_beam_is(tmp_path: Path):
+    """Four times as many counts per ion at y = 15 mm as at y = -15 mm, and the same at all x."""
+    line = short_line(tmp_path / "line", LONG_ENOUGH)
+    settings, memory = control_of(line, small_field(line))
+    room = SimulatedRoom(line, field_number=1, seed=42)
+    room.load(settings, memory, room.request_cycle(memory.cycle_code))
+    gain = np.ones((41, 41)) * np.linspace(-3.0, 5.0, 41)[:, None]
+    steep = ChamberMap(-100.0, 5.0, gain)
+    integrals = room._truth.integrals._replace(int1_map=steep, int2_map=steep)
+    room._truth = room._truth._replace(integrals=integrals)
+    while not room.run(1000).finished:
+        pass
+    result = room.result()
+    assert result.truth is not None
+    per_ion = []
+    for row in (slice(0, 5), slice(5, 10)):
+        ions = result.truth[row, TRUTH_PARTICLES].sum()
+        y_mm = result.truth[row, TRUTH_Y].sum() / ions
+        per_ion.append(result.parts["int1_counts"][row].sum() / ions / (1.0 + 0.04 * y_mm))
+    assert per_ion[1] / per_ion[0] == pytest.approx(1.0, abs=0.15)
 
 
 # Faults of the plant reach the law through the samples only, and stop the beam

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode()
     return value.item() if isinstance(value, np.generic) else value
+
+
+def header_of(file: h5py.File) -> dict[str, Any]:
+    """The JSON header of a file."""
+    header = json.loads(plain(file.attrs["header"]))
+    if not isinstance(header, dict):
+        raise ValueError("header is no table of keys")
+    return header
 
 
 def new_file(path: Path) -> h5py.File:

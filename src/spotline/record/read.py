@@ -61,6 +61,10 @@ def field_folders(folder: Path, summary: dict[str, Any]) -> list[Path]:
 def open_field(folder: Path) -> FieldRecord:
     """Open the record of one field."""
     treatment = read_treatment_file(folder)
+    with as_written(folder / NAME):
+        identity = {key: treatment.header[key] for key in ("plan_sha256", "beamline_sha256", "seed")}
+        if not np.isfinite([float(scale) for scale in treatment.header["iso_per_chamber"].values()]).all():
+            raise ValueError("iso_per_chamber is not finite")
     header = {**treatment.header, **read_json(folder / FIELD_HEADER)}
     with as_written(folder / FIELD_HEADER):
         n_spills, status = int(header["spills"]), header["status"]
@@ -73,7 +77,9 @@ def open_field(folder: Path) -> FieldRecord:
         raise RecordError(
             f"{folder}: {found} spill files, but {FIELD_HEADER} tells of {n_spills}; restore them from a copy"
         )
-    spills = [_read_own_spill(folder, number, treatment) for number in range(1, n_spills + 1)]
+    spills = [
+        _read_own_spill(folder, number, identity, treatment.slices) for number in range(1, n_spills + 1)
+    ]
     with as_written(folder / NAME):
         spots, truth = merge_parts(treatment, spills)
         return FieldRecord(
@@ -91,19 +97,19 @@ def open_field(folder: Path) -> FieldRecord:
         )
 
 
-def _read_own_spill(folder: Path, number: int, treatment: TreatmentFile) -> Spill:
+def _read_own_spill(folder: Path, number: int, identity: dict[str, Any], slices: tuple[Slice, ...]) -> Spill:
     """Read a spill file and check that it belongs to the treatment."""
     path = spill_path(folder, number)
     spill = read_spill(path)
     with as_written(path):
-        for key in ("plan_sha256", "beamline_sha256", "seed"):
-            if spill.header[key] != treatment.header[key]:
+        for key, value in identity.items():
+            if spill.header[key] != value:
                 raise RecordError(
                     f"{path}: {key} is not that of {folder / NAME}; restore the spill of this delivery"
                 )
         if spill.header["spill"] != number:
             raise ValueError(f"it is spill {spill.header['spill']}")
-        n_spots = treatment.slices[spill.header["slice"]].n_spots
+        n_spots = slices[spill.header["slice"]].n_spots
         if not 0 <= spill.spots.min() <= spill.spots.max() < n_spots:
             raise ValueError(f"its slice has {n_spots} spots")
         for name in SPILL.names or ():

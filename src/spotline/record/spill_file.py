@@ -22,7 +22,7 @@ import h5py
 import numpy as np
 
 from spotline.control.memory import TREND, AxisSettings, IntegralLimits, LawSettings, SliceMemory
-from spotline.record.hdf5 import new_file, open_file, publish_file, put, text
+from spotline.record.hdf5 import header_of, new_file, open_file, publish_file, put, text
 from spotline.record.model import SLOW_CONTROL, Table
 from spotline.room import Block, RawSamples, SpillResult
 
@@ -152,7 +152,7 @@ def read_spill(path: Path) -> Spill:
         measured = file["measured"]
         slow = measured["slow_control"][()]
         return Spill(
-            header=json.loads(file.attrs["header"]),
+            header=header_of(file),
             spots=file["control/spots"][()],
             parts=measured["parts"][()],
             trend=measured["trend"][()],

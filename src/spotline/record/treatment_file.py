@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spotline.preparation.treatment import Slice
-from spotline.record.hdf5 import new_file, open_file, plain, publish_file, put, text
+from spotline.record.hdf5 import header_of, new_file, open_file, plain, publish_file, put, text
 
 FORMAT = "spotline-treatment"
 VERSION = 1
@@ -50,7 +50,7 @@ def read_treatment_file(folder: Path) -> TreatmentFile:
         If it is missing or broken.
     """
     with open_file(folder / NAME, FORMAT, VERSION) as file:
-        header = json.loads(file.attrs["header"])
+        header = header_of(file)
         if not isinstance(header, dict):
             raise ValueError("the header is no table of keys")
         slices = []

@@ -215,9 +215,9 @@ class _FrontEnd:
         beam.x_jitter_mm, beam.y_jitter_mm = self._jitter_mm * x_jitter, self._jitter_mm * y_jitter
         beam.ring_particles = ring
         beam.x_current_A, beam.y_current_A = self._currents_A
-        charge.int1_charge = (self.int1_remainder + background) % 1.0
-        charge.int2_charge = (self.int2_remainder + background) % 1.0
-        strips = (self._strips + background) % 1.0
+        charge.int1_charge = float(_below_a_count(self.int1_remainder + background))
+        charge.int2_charge = float(_below_a_count(self.int2_remainder + background))
+        strips = _below_a_count(self._strips + background)
         return PlantState(
             beam=beam,
             charge=charge,
@@ -226,7 +226,7 @@ class _FrontEnd:
             arrivals=np.zeros(settings.integrals.drift_ticks, np.int64),
             strip_x=_frames(settings.strip_x, strips[0].copy()),
             strip_y=_frames(settings.strip_y, strips[1].copy()),
-            pixel=_frames(settings.pixel_x, (self._pixels + background) % 1.0),
+            pixel=_frames(settings.pixel_x, _below_a_count(self._pixels + background)),
         )
 
     def keep(self, plant: PlantState, end_us: int) -> None:
@@ -250,3 +250,8 @@ def _frames(truth: SegmentedTruth, remainder: np.ndarray) -> FrameState:
         counts=np.zeros(remainder.shape, np.int32),
         region=np.zeros(2 * remainder.ndim, np.int64),
     )
+
+
+def _below_a_count(charge: float | np.ndarray) -> np.ndarray:
+    """What stays of charge when whole counts are read out; a fluctuation may have left less than nothing."""
+    return np.asarray(charge - np.maximum(0.0, np.floor(charge)))
