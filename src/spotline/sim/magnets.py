@@ -26,6 +26,8 @@ def follow(current_A: float, set_A: float, slew_A_per_us: float, settling_us: fl
     slewing_us = max(0.0, (distance_A - knee_A) / slew_A_per_us)
     if slewing_us >= step_us:
         return current_A + direction * slew_A_per_us * step_us
+    if settling_us <= 0.0:
+        return set_A
     remaining_A = min(distance_A, knee_A) * math.exp(-(step_us - slewing_us) / settling_us)
     return set_A - direction * remaining_A if remaining_A > 1e-6 else set_A
 

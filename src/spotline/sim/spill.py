@@ -20,7 +20,9 @@ def envelope(time_us: float, rise_us: float, length_us: float, fall_us: float) -
     """Trapezoid of unit height, zero outside of 0 to `length_us`."""
     if time_us <= 0.0 or time_us >= length_us:
         return 0.0
-    return min(1.0, time_us / rise_us, (length_us - time_us) / fall_us)
+    rising = time_us / rise_us if rise_us > 0.0 else 1.0
+    falling = (length_us - time_us) / fall_us if fall_us > 0.0 else 1.0
+    return min(1.0, rising, falling)
 
 
 @kernel
