@@ -84,12 +84,11 @@ def test_warnings_go_to_the_error_stream(tmp_path: Path, no_report: None, capfd:
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-def test_progress_is_shown_on_a_terminal(tmp_path: Path):
+def on_a_terminal(*arguments: str | Path) -> tuple[str, str]:
+    """Run the program with a terminal for its error stream; return its output, and what the terminal showed."""
     import pty
 
     main_end, terminal = pty.openpty()
-    arguments = ["deliver", PROTON, "--beamline", "cnao-h", "--out", tmp_path / "out"]
     program = f"import spotline.delivery.run as run; run._write_report = lambda record: None; {CALL}"
     with subprocess.Popen(
         [sys.executable, "-c", program, *map(str, arguments)],
@@ -104,12 +103,20 @@ def test_progress_is_shown_on_a_terminal(tmp_path: Path):
                 shown += some
         os.close(main_end)
         assert process.stdout is not None
-        assert process.stdout.read().startswith(b"delivered whole")
+        output = process.stdout.read().decode()
     assert process.returncode == 0
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
-    assert "preparing the fast loop" in plain
-    assert "field 1/1, layer 3/3" in plain
-    assert "spots, spill 3" in plain
+    return output, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_progress_is_shown_on_a_terminal(tmp_path: Path):
+    arguments = ["deliver", PROTON, "--beamline", "cnao-h", "--out"]
+    output, shown = on_a_terminal(*arguments, tmp_path / "out")
+    assert output.startswith("delivered whole")
+    assert "preparing the fast loop" in shown
+    assert "field 1/1, layer 3/3" in shown
+    assert "spots, spill 3" in shown
+    assert on_a_terminal(*arguments, tmp_path / "quiet", "--quiet") == ("", "")
 
 
 def test_one_field_and_seed(tmp_path: Path, no_report: None, capsys: pytest.CaptureFixture):

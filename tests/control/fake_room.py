@@ -87,6 +87,7 @@ class FakeRoom:
     def run(self, max_samples: int) -> Block:
         assert self.bench is not None
         start = int(self.bench.s.tick)
+        assert start < self.bench.start_tick + 10 * EXTRACTION_US, "the spill does not come to an end"
         self.bench.run_to(start + max_samples)
         s = self.bench.s
         return Block(int(s.tick) - start, s.phase == DONE, np.zeros(0, TREND), int(s.spot), None)

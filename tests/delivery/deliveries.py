@@ -78,11 +78,21 @@ class SwitchingRoom:
         return getattr(self._now, name)
 
 
-def astray_in(
-    line: BeamLine, spills: Collection[int], offset_mm: float = 30.0
-) -> Callable[[FieldTreatment], Room]:
-    """A room in which the beam misses the spots by centimetres in some spills."""
-    astray = with_facts(line, {"simulation.beam.spill_offset_mm": offset_mm})
+def astray_in(line: BeamLine, spills: Collection[int], **truth_mm: float) -> Callable[[FieldTreatment], Room]:
+    """A room in which the beam misses the spots in some spills, by centimetres unless other figures are given.
+
+    Parameters
+    ----------
+    line : BeamLine
+    spills : collection of int
+        Spills, from 1, in which it does.
+    **truth_mm : float
+        Keys of ``[simulation.beam]``.
+    """
+    changes = {
+        f"simulation.beam.{key}": value for key, value in (truth_mm or {"spill_offset_mm": 30.0}).items()
+    }
+    astray = with_facts(line, changes)
 
     def make(field: FieldTreatment) -> Room:
         number = field.field.number

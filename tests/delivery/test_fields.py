@@ -68,7 +68,7 @@ def test_after_an_interlock_the_next_field_waits(line: BeamLine, tmp_path: Path)
 
     def make_room(treatment):
         spills = range(1, 100) if treatment.field.number == 11 else ()
-        return astray_in(line, spills, offset_mm=60.0)(treatment)
+        return astray_in(line, spills, spill_offset_mm=60.0)(treatment)
 
     record = deliver(THREE, line, tmp_path, make_room=make_room)
     assert record.summary["status"] == "interlock"

@@ -194,6 +194,24 @@ def test_pause_of_one_spill(line: BeamLine, tmp_path: Path):
     np.testing.assert_allclose(paused.spots["particles"], 1e6, rtol=0.04)  # in flight after the last spot
 
 
+def test_pause_in_the_middle_of_a_slice(line: BeamLine, tmp_path: Path):
+    """The beam drifts away during the first spill; the spots that it left complete are not delivered again."""
+    plan = plan_of(field(square(5, 4.0, 1e6)))
+    record = deliver(plan, line, tmp_path, make_room=astray_in(line, {1}, drift_mm_per_s=80.0))
+    (paused,) = record.fields
+    assert record.summary["status"] == "complete"
+    assert {action for _, action in causes(record)} == {"pause"}
+    first, second = spills_of(paused)
+    done = int(first.parts["complete"].sum())
+    assert 2 <= done <= 22
+    assert first.header["end_reason"] == END_PAUSE
+    assert second.spots.tolist() == list(range(done, 25))
+    assert paused.spills["spots_completed"].tolist() == [done, 25 - done]
+    assert paused.spots["spill"].tolist() == [1] * done + [2] * (25 - done)
+    # The spot that was interrupted gets what it lacks, and what was in flight before.
+    np.testing.assert_allclose(paused.spots["particles"], 1e6, rtol=0.04)
+
+
 def test_beam_leaves_within_a_quarter_of_a_millisecond_after_a_pause(line: BeamLine, tmp_path: Path):
     plan = plan_of(field(square(3, 5.0, 1e6)))
     record = deliver(plan, line, tmp_path, make_room=astray_in(line, {1}))

@@ -46,7 +46,7 @@ COMMAND_SPOT_COMPLETE = 3
 NEVER = 1 << 60
 """A target that no count reaches."""
 
-WINDOW_TICKS = 10_000
+WINDOW_TICKS = 50_000
 """Counts for a check of the position are collected for so long at most.
 
 Without beam nothing but background comes in; all channels together need a few hundred milliseconds to

@@ -28,7 +28,7 @@ def convert_counts(
     the daily factor and the gain map at the spot.  Counts are whole numbers; their running sum along
     the slice is what is rounded, so that rounding never adds up.  INT2, the back-up, gets
     ``int2_margin_counts`` more: otherwise the first of two equally good but differently rounded chambers
-    would always win, and a spot of 100 counts would fall short by 0.4 counts on average.
+    would always win, and a spot of 100 counts would fall short by half a count on average.
 
     Parameters
     ----------
