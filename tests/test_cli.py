@@ -85,7 +85,7 @@ def test_warnings_go_to_the_error_stream(tmp_path: Path, no_report: None, capfd:
 
 
 def on_a_terminal(*arguments: str | Path) -> tuple[str, str]:
-    """Run the program with a terminal for its error stream; return its output, and what the terminal showed."""
+    """Run the program with a terminal for its error stream; return its output and what was shown."""
     import pty
 
     main_end, terminal = pty.openpty()

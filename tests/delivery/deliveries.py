@@ -79,7 +79,7 @@ class SwitchingRoom:
 
 
 def astray_in(line: BeamLine, spills: Collection[int], **truth_mm: float) -> Callable[[FieldTreatment], Room]:
-    """A room in which the beam misses the spots in some spills, by centimetres unless other figures are given.
+    """A room in which the beam misses the spots in some spills, by centimetres unless told otherwise.
 
     Parameters
     ----------
