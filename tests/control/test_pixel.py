@@ -117,7 +117,7 @@ def test_beam_elsewhere_is_noticed_although_it_is_out_of_reach():
 
 
 @pytest.mark.parametrize(("tick", "is_checked"), [(WINDOW_TICKS, True), (WINDOW_TICKS + 100, False)])
-def test_counts_of_more_than_10_ms_are_not_put_together(tick: int, is_checked: bool):
+def test_counts_of_more_than_a_window_are_not_put_together(tick: int, is_checked: bool):
     bench = watch({FIRST: {(15, 18): 63}, tick: {(15, 18): 1}})
     bench.run_to(tick)
     assert len(bench.interlocks) == is_checked

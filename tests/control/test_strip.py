@@ -212,7 +212,7 @@ def test_beam_elsewhere_is_noticed_although_it_is_out_of_reach():
 
 
 @pytest.mark.parametrize(("tick", "is_checked"), [(WINDOW_TICKS, True), (WINDOW_TICKS + 50, False)])
-def test_counts_of_more_than_10_ms_are_not_put_together(tick: int, is_checked: bool):
+def test_counts_of_more_than_a_window_are_not_put_together(tick: int, is_checked: bool):
     bench = watch({FIRST: {65: 63}, tick: {65: 1}})
     bench.run_to(tick)
     assert bench.law.axes[0].since_tick == (tick if tick > WINDOW_TICKS or is_checked else 0)
@@ -220,7 +220,7 @@ def test_counts_of_more_than_10_ms_are_not_put_together(tick: int, is_checked: b
     assert (corrections(bench)[0] != 0.0) == is_checked
 
 
-def test_a_new_window_begins_after_10_ms():
+def test_a_new_window_begins_after_the_old_one():
     bench = watch({FIRST: {65: 63}, WINDOW_TICKS + 50: {64: 40}, WINDOW_TICKS + 100: {64: 24}})
     bench.run_to(WINDOW_TICKS + 100)
     assert bench.law.axes[0].last_mm == strip_mm(64)
