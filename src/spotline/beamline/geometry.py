@@ -6,8 +6,6 @@ within 2e-4; everything here is linear in the angle.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
@@ -69,24 +67,6 @@ def position_iso_mm(
     angle_mrad = np.asarray(current_A, dtype=float) * integral_field_mT_m_per_A / rigidity_T_m
     position: Floats = angle_mrad * source_mm * 1e-3
     return position
-
-
-def transit_time_us(
-    step_A: float, slew_A_per_s: float, settling_time_us: float, settled_current_A: float
-) -> float:
-    """Time until the current is within `settled_current_A` of a new set-point.
-
-    The supply slews at its largest rate until the remaining step is so small that an exponential
-    approach with its time constant is slower, ``slew * settling_time``; then follows the exponential.
-    """
-    remaining_A = abs(step_A)
-    linear_A = slew_A_per_s * settling_time_us * 1e-6
-    slewed_A = max(remaining_A - max(linear_A, settled_current_A), 0.0)
-    remaining_A -= slewed_A
-    slewing_us = slewed_A / slew_A_per_s * 1e6
-    if remaining_A <= settled_current_A:
-        return slewing_us
-    return slewing_us + settling_time_us * math.log(remaining_A / settled_current_A)
 
 
 def interpolate(energy_MeV_u: ArrayLike, table_MeV_u: Floats, values: Floats) -> Floats:

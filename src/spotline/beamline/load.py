@@ -10,15 +10,15 @@ import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spotline.beamline import check
-from spotline.beamline.geometry import gain_at, interpolate
-from spotline.beamline.model import BeamLineFile, IonBeam
+from spotline.beamline.geometry import current_A, gain_at, interpolate
+from spotline.beamline.model import BeamLineFile, IonBeam, ScanningAxis
 from spotline.beamline.tables import (
     EnergyTable,
     GainMap,
@@ -29,6 +29,9 @@ from spotline.beamline.tables import (
     read_optics_table,
 )
 from spotline.errors import BeamLineError
+
+if TYPE_CHECKING:
+    from spotline.beamline.moves import Moves
 
 __all__ = [
     "BeamLine",
@@ -169,6 +172,37 @@ class BeamLine:
             return None
         columns = (table.fwhm_x_mm, table.fwhm_y_mm, table.fwhm_box_x_mm, table.fwhm_box_y_mm)
         return SpotSize(*(float(interpolate(energy_MeV_u, table.energy_MeV_u, column)) for column in columns))
+
+    def moves(self, ion_name: str, energy_MeV_u: float) -> Moves:
+        """How the scanning magnets move a beam of this ion and energy across the isocentre.
+
+        Raises
+        ------
+        KeyError
+            If the line has no such ion.
+        """
+        from spotline.beamline.moves import (
+            AxisMoves,
+            Moves,
+        )  # brings Numba along, which takes a while to import
+
+        beam = self.beam(ion_name)
+        if beam is None:
+            raise KeyError(ion_name)
+        facts, rigidity_T_m = self.facts, beam.ion.rigidity_T_m(energy_MeV_u)
+
+        def axis(magnet: ScanningAxis, source_mm: float) -> AxisMoves:
+            return AxisMoves(
+                float(current_A(1.0, source_mm, rigidity_T_m, magnet.integral_field_mT_m_per_A)),
+                magnet.slew_A_per_s * 1e-6,
+                magnet.settling_time_us,
+                facts.control.settled_current_A,
+            )
+
+        return Moves(
+            axis(facts.scanning.x, facts.geometry.x_source_to_isocentre_mm),
+            axis(facts.scanning.y, facts.geometry.y_source_to_isocentre_mm),
+        )
 
     def int1_gain(self, x_iso_mm: ArrayLike, y_iso_mm: ArrayLike) -> Floats:
         """Relative gain of INT1 at positions at the isocentre, bilinear in its map."""

@@ -149,6 +149,10 @@ class Accelerator(_Facts, frozen=True, kw_only=True):
     """Fall of the extracted intensity at the end of a spill."""
     intensity_levels: tuple[Positive, ...]
     """Selectable intensities, relative to the full one of the ion."""
+    line: Annotated[int, Meta(ge=0, le=15)]
+    """Number of this beam line in the cycle-codes."""
+    largest_spills_per_field: Several
+    """Fields that would need more spills are refused."""
 
 
 class PassiveElements(_Facts, frozen=True, kw_only=True):
@@ -171,6 +175,9 @@ class Control(_Facts, frozen=True, kw_only=True):
     """Period of the pixel frames; a multiple of `strip_period_us`."""
     beam_off_jump_mm: Positive
     """The beam is switched off between spots further apart than this at the isocentre."""
+    beam_off_transit_share: Positive
+    """It is also switched off where more than this part of the arriving spot would be delivered on the way
+    to it, if the chopper is faster than the magnets."""
     strip_blanking_us: Whole
     """After the move to a spot, strip frames are left out this long (magnets and late ions)."""
     feedback_gain: Fraction
@@ -187,6 +194,8 @@ class Control(_Facts, frozen=True, kw_only=True):
     """Counts that INT2, the back-up, is allowed beyond its prescription, so that INT1 leads."""
     minimum_spot_time_us: NotNegative
     """The intensity of a slice is chosen so that no spot would be shorter than this."""
+    minimum_spot_counts: Several
+    """Spots that would make fewer counts in the integral chambers are refused, and not repainted with less."""
 
 
 class FastInterlocks(_Facts, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.physics.ions import Ion
+from spotline.plan.instructions import Instruction, PreparedFor
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -129,6 +130,8 @@ class Field:
         Treatment Machine Name.
     delivery_type : str
         ``"TREATMENT"`` or ``"CONTINUATION"``, as in DICOM.
+    instructions : tuple of Instruction
+        How to deliver it, in delivery order; empty unless the plan was prepared.
     """
 
     number: int
@@ -143,6 +146,7 @@ class Field:
     snout_position_mm: float | None = None
     machine: str = ""
     delivery_type: str = "TREATMENT"
+    instructions: tuple[Instruction, ...] = ()
 
     @property
     def n_spots(self) -> int:
@@ -179,6 +183,8 @@ class Plan:
         Who the plan is for and where it belongs, by DICOM keyword (PatientID, PatientName,
         StudyInstanceUID, FrameOfReferenceUID, SOPInstanceUID, ...), as far as the file says.  What
         TRiP98 writes beyond that has keys that begin with ``TRiP98``.
+    prepared_for : PreparedFor or None
+        What the instructions of the fields were made for; None if the plan was not prepared.
     """
 
     label: str
@@ -189,6 +195,7 @@ class Plan:
     fractions_planned: int = 1
     fraction_group: int = 1
     identity: dict[str, str] = field(default_factory=dict)
+    prepared_for: PreparedFor | None = None
 
     def field_by_number(self, number: int) -> Field:
         """Return the field with this beam number.

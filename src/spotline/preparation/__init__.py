@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from spotline.preparation.slices import prepare
+from spotline.preparation.options import Options
+from spotline.preparation.preparing import prepare
 from spotline.preparation.treatment import FieldTreatment, Slice, Treatment
 
-__all__ = ["FieldTreatment", "Slice", "Treatment", "prepare"]
+__all__ = ["FieldTreatment", "Options", "Slice", "Treatment", "prepare"]

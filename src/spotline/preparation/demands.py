@@ -9,24 +9,10 @@ import numpy as np
 from spotline.beamline import BeamLine
 from spotline.beamline.model import IonBeam
 from spotline.plan.model import Field, Layer
+from spotline.preparation.conversions import focus_of, particles_per_meterset
 
 PARTICLE_TOLERANCE = 1e-3
 """A plan stores spot weights as 32-bit numbers and may be this far (relative) below a minimum."""
-
-
-def layer_particles(layer: Layer, field: Field, beamline: BeamLine, energy_MeV_u: float) -> np.ndarray:
-    """Particles per spot of a layer, from particles or from monitor units."""
-    if field.unit == "NP":
-        return layer.meterset
-    per_MU = beamline.particles_per_MU(field.ion.name, energy_MeV_u)
-    assert per_MU is not None, "obstacles() refuses monitor units that the line does not know"
-    return layer.meterset * float(per_MU)
-
-
-def focus_of(layer: Layer, field: Field, beamline: BeamLine) -> str:
-    """Optics of a layer: the tune of the plan if the line has one of that name, else its default."""
-    foci = beamline.foci(field.ion.name)
-    return layer.tune_id if layer.tune_id in foci else foci[0]
 
 
 def obstacles(field: Field, beamline: BeamLine) -> Iterator[str]:
@@ -56,8 +42,6 @@ def obstacles(field: Field, beamline: BeamLine) -> Iterator[str]:
                 f"{nearest:g} MeV/u): plan with the energies of the beam line"
             )
             continue
-        if layer.paintings != 1:
-            yield f"{where}: NumberOfPaintings is {layer.paintings}; repainting is not supported: plan with 1"
         focus = focus_of(layer, field, beamline)
         with_sizes = _modulators(beam, focus)
         # A number that no focus goes with is told once for the field.
@@ -67,7 +51,7 @@ def obstacles(field: Field, beamline: BeamLine) -> Iterator[str]:
                 f"{_listed(with_sizes)} range modulators only, not for {modulators}: plan with another focus"
             )
         yield from _spot_obstacles(
-            where, layer, layer_particles(layer, field, beamline, energy), beam, beamline
+            where, layer, layer.meterset * particles_per_meterset(field, beamline, energy), beam, beamline
         )
 
 

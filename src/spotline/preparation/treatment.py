@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spotline.beamline.load import BeamLine
 from spotline.beamline.model import IonBeam
+from spotline.plan.instructions import Instruction, PreparedFor
 from spotline.plan.model import Field, Plan
 
 Floats = NDArray[np.float64]
@@ -22,7 +23,8 @@ Integers = NDArray[np.int64]
 class Slice:
     """Spots of one energy in machine units (the paper's ``sld`` file).
 
-    All arrays have shape (n_spots,) and are in delivery order.
+    All arrays have shape (n_spots,) and are in delivery order.  With repainting a spot here is one visit
+    to a planned spot, and the same planned spot comes several times.
 
     Attributes
     ----------
@@ -42,6 +44,8 @@ class Slice:
         Prescribed particles.
     planned_layer, planned_spot : ndarray of int
         Index of the layer in the plan's field, and of the spot in that layer (as kept in the plan).
+    painting : ndarray of int
+        Which painting of the planned layer the spot belongs to, from 0.
     x_iso_mm, y_iso_mm : ndarray
         Prescribed position at the isocentre.
     int1_counts, int2_counts : ndarray of int
@@ -58,8 +62,6 @@ class Slice:
         Particles per count of INT1 and INT2 at the spot, with gas and gain corrections.
     fwhm_x_mm, fwhm_y_mm : float
         Spot size in air at the isocentre (of the plan; of the beam line if the plan has none).
-    spills : int
-        Spills that the slice is expected to need.
     """
 
     index: int
@@ -71,6 +73,7 @@ class Slice:
     particles: Floats
     planned_layer: Integers
     planned_spot: Integers
+    painting: Integers
     x_iso_mm: Floats
     y_iso_mm: Floats
     int1_counts: Integers
@@ -86,7 +89,6 @@ class Slice:
     particles_per_count2: Floats
     fwhm_x_mm: float
     fwhm_y_mm: float
-    spills: int
 
     @property
     def n_spots(self) -> int:
@@ -106,6 +108,8 @@ class FieldTreatment:
         The ion species of the beam line that delivers it.
     passive_elements : tuple of str
         Names of what must be mounted in the nozzle.
+    instructions : tuple of Instruction
+        What the slices were made from, one per slice, in terms of the plan.
     slices : tuple of Slice
         In delivery order.
     gas_factor : float
@@ -117,6 +121,7 @@ class FieldTreatment:
     field: Field
     beam: IonBeam
     passive_elements: tuple[str, ...]
+    instructions: tuple[Instruction, ...]
     slices: tuple[Slice, ...]
     gas_factor: float
     warnings: tuple[str, ...] = ()
@@ -131,11 +136,6 @@ class FieldTreatment:
         """Prescribed particles in all slices."""
         return float(sum(s.particles.sum() for s in self.slices))
 
-    @property
-    def spills(self) -> int:
-        """Spills that the field is expected to need."""
-        return sum(s.spills for s in self.slices)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Treatment:
@@ -144,3 +144,21 @@ class Treatment:
     plan: Plan
     beamline: BeamLine
     fields: tuple[FieldTreatment, ...]
+
+    @property
+    def extended_plan(self) -> Plan:
+        """The plan with the instructions of the prepared fields in it.
+
+        Preparing that for the same beam line gives the same treatment.
+        """
+        before = self.plan.prepared_for
+        made_for = PreparedFor(
+            beamline=self.beamline.name,
+            beamline_version=self.beamline.facts.version,
+            beamline_sha256=self.beamline.sha256,
+            plan_uid=before.plan_uid if before else self.plan.identity.get("SOPInstanceUID", ""),
+            plan_sha256=before.plan_sha256 if before else self.plan.sha256,
+        )
+        instructions = {f.field.number: f.instructions for f in self.fields}
+        fields = tuple(replace(f, instructions=instructions.get(f.number, ())) for f in self.plan.fields)
+        return replace(self.plan, fields=fields, prepared_for=made_for)

@@ -1,90 +1,26 @@
-"""The command ``spotline``: thin verbs over the Python interface.
-
-Heavy imports stay inside the verbs, so that ``spotline --help`` answers at once.
-"""
+"""The verbs ``deliver`` and ``replay``."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import App, CycloptsError, Parameter, Token
-from cyclopts.validators import Number
+from spotline.cli.common import STATUS_DIFFERENT, STATUS_DONE, STATUS_INTERLOCK, Seed, Switch, WholeNumber
 
 if TYPE_CHECKING:
     from spotline.delivery.progress import Report
 
-STATUS_DELIVERED = 0
-STATUS_BAD_INPUT = 2
-STATUS_INTERLOCK = 3
 
-app = App(
-    name="spotline",
-    help="An open dose delivery system for scanned ion beams. Research software, not a medical device.",
-    help_format="plaintext",  # Markdown would take longer to import than everything else
-    version_flags=["--version"],
-    result_action="return_value",
-    suppress_keyboard_interrupt=False,
-)
-
-
-def main() -> None:
-    """Run the command line and leave with its status."""
-    sys.exit(run(sys.argv[1:]))
-
-
-def run(arguments: list[str]) -> int:
-    """Run the command line.
-
-    Parameters
-    ----------
-    arguments : list of str
-        Without the name of the program.
-
-    Returns
-    -------
-    int
-        Exit status: 0 done, 2 bad input, 3 stopped by an interlock.
-    """
-    from spotline.errors import SpotlineError
-
-    try:
-        status = app(arguments, exit_on_error=False, print_error=False)
-    except CycloptsError as error:
-        return _fail(str(error).splitlines()[0].rstrip(".") + "; see spotline --help")
-    except SpotlineError as error:
-        return _fail(str(error))
-    except KeyboardInterrupt:
-        print("spotline: interrupted", file=sys.stderr)
-        return 130
-    return status if isinstance(status, int) else 0
-
-
-def _fail(message: str) -> int:
-    print(f"spotline: {' '.join(message.split())}", file=sys.stderr)
-    return STATUS_BAD_INPUT
-
-
-def _whole_number(_: object, tokens: Sequence[Token]) -> int:
-    """Take whole numbers only: cyclopts would round 1.5 without a word."""
-    try:
-        return int(tokens[0].value)
-    except ValueError:
-        raise ValueError(f"{tokens[0].value!r} is not a whole number") from None
-
-
-@app.command
 def deliver(
     plan: Path,
     *,
     beamline: str,
     out: Path,
-    field: Annotated[int | None, Parameter(converter=_whole_number)] = None,
-    seed: Annotated[int, Parameter(converter=_whole_number, validator=Number(gte=0))] = 0,
-    raw: Annotated[bool, Parameter(negative=())] = False,
-    quiet: Annotated[bool, Parameter(negative=())] = False,
+    field: WholeNumber | None = None,
+    seed: Seed = 0,
+    raw: Switch = False,
+    quiet: Switch = False,
 ) -> int:
     """Deliver a treatment plan in a simulated room.
 
@@ -120,11 +56,10 @@ def deliver(
         record = spotline.deliver(treatment, out, seed=seed, raw=raw, progress=show)
     if not quiet:
         print(_in_words(record.summary, out))
-    return STATUS_DELIVERED if record.summary["status"] == "complete" else STATUS_INTERLOCK
+    return STATUS_DONE if record.summary["status"] == "complete" else STATUS_INTERLOCK
 
 
-@app.command
-def replay(record: Path, *, raw: Annotated[bool, Parameter(negative=())] = False) -> int:
+def replay(record: Path, *, raw: Switch = False) -> int:
     """Run the control law again over the raw samples of a record, and compare every decision.
 
     Exit status: 0 all decisions are the same, 1 some are not, 2 bad input.
@@ -142,17 +77,7 @@ def replay(record: Path, *, raw: Annotated[bool, Parameter(negative=())] = False
     for result in results:
         verdict = "; ".join(result.differences) or "same decisions"
         print(f"{result.path.relative_to(record)}: {result.samples} samples, {verdict}")
-    return 1 if any(result.differences for result in results) else 0
-
-
-@app.command
-def beamlines() -> None:
-    """List the shipped beam lines."""
-    import spotline
-
-    for name in spotline.shipped_beamlines():
-        line = spotline.load_beamline(name)
-        print(f"{name}: {line.facts.title} ({', '.join(line.ion_names)})")
+    return STATUS_DIFFERENT if any(result.differences for result in results) else STATUS_DONE
 
 
 class _Bar:

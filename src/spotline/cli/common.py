@@ -1,0 +1,27 @@
+"""What several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from cyclopts import Parameter, Token
+from cyclopts.validators import Number
+
+STATUS_DONE = 0
+STATUS_DIFFERENT = 1
+STATUS_BAD_INPUT = 2
+STATUS_INTERLOCK = 3
+
+
+def whole_number(_: object, tokens: Sequence[Token]) -> int:
+    """Take whole numbers only: cyclopts would round 1.5 without a word."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"{tokens[0].value!r} is not a whole number") from None
+
+
+WholeNumber = Annotated[int, Parameter(converter=whole_number)]
+Seed = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=0))]
+Switch = Annotated[bool, Parameter(negative=())]
