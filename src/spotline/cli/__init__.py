@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError
 from spotline.cli.common import STATUS_BAD_INPUT
 from spotline.cli.deliver import deliver, replay
 from spotline.cli.plan import plan
+from spotline.cli.prepare import prepare
 
 app = App(
     name="spotline",
@@ -21,6 +22,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
+app.command(prepare)
 app.command(deliver)
 app.command(replay)
 app.command(plan)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from spotline.cli.bars import delivery_bar, preparation_bar
 from spotline.cli.common import STATUS_DIFFERENT, STATUS_DONE, STATUS_INTERLOCK, Seed, Switch, WholeNumber
-
-if TYPE_CHECKING:
-    from spotline.delivery.progress import Report
 
 
 def deliver(
     plan: Path,
     *,
-    beamline: str,
     out: Path,
+    beamline: str | None = None,
     field: WholeNumber | None = None,
     seed: Seed = 0,
     raw: Switch = False,
@@ -31,11 +29,12 @@ def deliver(
     Parameters
     ----------
     plan
-        DICOM RT Ion Plan, or TRiP98 raster-scan file (.rst).
-    beamline
-        Name of a shipped beam line (cnao-h, cnao-v), or path of the folder or TOML file of another.
+        DICOM RT Ion Plan, or TRiP98 raster-scan file (.rst); or a folder that `spotline prepare` wrote.
     out
         Folder for the record; must not exist yet, or be empty.
+    beamline
+        Name of a shipped beam line (cnao-h, cnao-v), or path of the folder or TOML file of another.  A
+        prepared treatment knows the name of its own.
     field
         Beam number of the only field to deliver.
     seed
@@ -46,13 +45,23 @@ def deliver(
         Say nothing but errors.
     """
     import spotline
+    from spotline.console.open import prepared_for
+    from spotline.errors import OptionError
 
-    treatment = spotline.prepare(spotline.read_plan(plan), spotline.load_beamline(beamline), field=field)
+    if plan.is_dir():
+        line = spotline.load_beamline(beamline or prepared_for(plan))
+        treatment = spotline.open_preparation(plan, line, field=field)
+    else:
+        if beamline is None:
+            raise OptionError("--beamline is missing: name the beam line to deliver the plan on")
+        read, line = spotline.read_plan(plan), spotline.load_beamline(beamline)
+        with preparation_bar(quiet) as told:
+            treatment = spotline.prepare(read, line, field=field, progress=told)
     if not quiet:
         for prepared in treatment.fields:
             for warning in prepared.warnings:
                 print(f"spotline: field {prepared.field.number}: {warning}", file=sys.stderr)
-    with _Bar(quiet) as show:
+    with delivery_bar(quiet) as show:
         record = spotline.deliver(treatment, out, seed=seed, raw=raw, progress=show)
     if not quiet:
         print(_in_words(record.summary, out))
@@ -78,52 +87,6 @@ def replay(record: Path, *, raw: Switch = False) -> int:
         verdict = "; ".join(result.differences) or "same decisions"
         print(f"{result.path.relative_to(record)}: {result.samples} samples, {verdict}")
     return STATUS_DIFFERENT if any(result.differences for result in results) else STATUS_DONE
-
-
-class _Bar:
-    """A progress bar on a terminal; nothing when quiet, or when the output goes elsewhere."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._shown = not quiet and sys.stderr.isatty()
-
-    def __enter__(self) -> Report | None:
-        if not self._shown:
-            return None
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichBar
-
-        self._bar = RichBar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("spots, spill {task.fields[spill]}, left"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
-        self._bar.start()
-        task = self._bar.add_task("preparing the fast loop (compiled on first use)", total=None, spill=0)
-
-        def show(progress: object) -> None:
-            from spotline.delivery.progress import Progress
-
-            assert isinstance(progress, Progress)
-            self._bar.update(
-                task,
-                description=(
-                    f"field {progress.field}/{progress.n_fields}, layer {progress.slice}/{progress.n_slices} "
-                    f"({progress.energy_MeV_u:g} MeV/u)"
-                ),
-                total=progress.n_spots,
-                completed=progress.spots,
-                spill=progress.spill,
-            )
-
-        return show
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            self._bar.stop()
 
 
 def _in_words(summary: dict[str, Any], out: Path) -> str:

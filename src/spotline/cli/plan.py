@@ -2,6 +2,265 @@
 
 from __future__ import annotations
 
-from cyclopts import App
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from spotline.cli.bars import preparation_bar
+from spotline.cli.common import STATUS_DONE, WholeNumber
+
+if TYPE_CHECKING:
+    from spotline.beamline import BeamLine
+    from spotline.plan import Plan
+    from spotline.plan.qa_fields import Setup
 
 plan = App(name="plan", help="Look at a plan, or write one for quality assurance.")
+
+Ion = Literal["proton", "helium", "carbon", "oxygen"]
+Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=True, negative=())]
+Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Beam:
+    """With what beam a field is delivered, and how it is named.
+
+    Parameters
+    ----------
+    beamline
+        Beam line by name or path: energies, machine name and angle come from it, and a field that it
+        cannot deliver is refused.
+    focus
+        Optics, as Scan Spot Tune ID; by default the first of the beam line.
+    range_modulators
+        Names of the ripple filters in the beam.
+    gantry_angle
+        IEC 61217 gantry angle in degrees; by default that of the beam line, or 0.
+    label
+        RT Plan Label; by default it says what the field is.
+    """
+
+    beamline: str | None = None
+    focus: str | None = None
+    range_modulators: Words = ()
+    gantry_angle: float | None = None
+    label: str | None = None
+
+    def setup(self, ion: str) -> Setup:
+        """Load the beam line."""
+        import spotline
+        from spotline.plan.qa_fields import Setup
+
+        return Setup(
+            ion=ion,
+            beamline=None if self.beamline is None else spotline.load_beamline(self.beamline),
+            focus=self.focus,
+            range_modulators=self.range_modulators,
+            gantry_angle_deg=self.gantry_angle,
+            label=self.label,
+        )
+
+
+DEFAULT_BEAM = Beam()
+
+
+@plan.command
+def show(
+    plan: Path,
+    *,
+    beamline: str | None = None,
+    field: WholeNumber | None = None,
+    html: Path | None = None,
+) -> int:
+    """Show what is in a plan: fields, layers, spots, particles, and with a beam line time and problems.
+
+    Exit status: 0 shown (with or without problems), 2 bad input.
+
+    Parameters
+    ----------
+    plan
+        DICOM RT Ion Plan, prepared or not, or TRiP98 raster-scan file (.rst).
+    beamline
+        Beam line by name or path: adds ranges, what speaks against the delivery, and else how the field
+        will be delivered and how long that takes.
+    field
+        Beam number of the only field to show.
+    html
+        Write a page with spot maps to this new file too.
+    """
+    import spotline
+    from spotline.cli.plan_text import print_overview
+    from spotline.plan.overview import look_at
+
+    if html is not None:
+        from spotline.report.plan_page import check_new, write_plan_page
+
+        check_new(html)
+    read = spotline.read_plan(plan)
+    line = None if beamline is None else spotline.load_beamline(beamline)
+    with preparation_bar(quiet=line is None) as told:
+        view = look_at(read, line, field=field, progress=told)
+    if html is not None:
+        with _drawing():
+            write_plan_page(view, html)
+    print_overview(view)
+    return STATUS_DONE
+
+
+@contextmanager
+def _drawing() -> Iterator[None]:
+    """Say on a terminal that pictures are drawn."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("drawing the spots"):
+        yield
+
+
+@plan.command
+def uniform(
+    *,
+    ion: Ion,
+    energy: Numbers,
+    out: Path,
+    size: str = "60",
+    spacing: float | None = None,
+    particles: float | None = None,
+    beam: Beam = DEFAULT_BEAM,
+) -> int:
+    """Write a uniform field: a square or rectangle of equal spots.
+
+    Exit status: 0 written, 2 bad input (nothing written).
+
+    Parameters
+    ----------
+    ion
+        What is delivered.
+    energy
+        Kinetic energy in MeV/u; several make a layer each.
+    out
+        New DICOM file.
+    size
+        Side in mm, or both sides as in 60x40.
+    spacing
+        Distance between spots in mm; by default 3 for protons, 2 for carbon.
+    particles
+        Ions per spot; by default 1e8 protons, 2e6 carbon ions.
+    """
+    from spotline.plan.qa_fields import uniform_plan
+
+    setup = beam.setup(ion)
+    made = uniform_plan(setup, energy, size_mm=_sides_mm(size), spacing_mm=spacing, particles=particles)
+    return _write(made, out, setup.beamline)
+
+
+@plan.command
+def pattern(
+    *,
+    ion: Ion,
+    energy: Numbers,
+    out: Path,
+    distance: float = 80.0,
+    particles: float | None = None,
+    beam: Beam = DEFAULT_BEAM,
+) -> int:
+    """Write the pattern of nine spots that checks the deflection across the field.
+
+    Exit status: 0 written, 2 bad input (nothing written).
+
+    Parameters
+    ----------
+    ion
+        What is delivered.
+    energy
+        Kinetic energy in MeV/u; several make a layer each.
+    out
+        New DICOM file.
+    distance
+        Distance of the outer spots from the axis in x and y, in mm.
+    particles
+        Ions per spot; by default 1e8 protons, 2e6 carbon ions.
+    """
+    from spotline.plan.qa_fields import pattern_plan
+
+    setup = beam.setup(ion)
+    made = pattern_plan(setup, energy, distance_mm=distance, particles=particles)
+    return _write(made, out, setup.beamline)
+
+
+@plan.command
+def line(
+    *,
+    ion: Ion,
+    out: Path,
+    energy: Numbers = (),
+    every: WholeNumber = 1,
+    particles: float | None = None,
+    beam: Beam = DEFAULT_BEAM,
+) -> int:
+    """Write spots on the axis, one for each energy.
+
+    Exit status: 0 written, 2 bad input (nothing written).
+
+    Parameters
+    ----------
+    ion
+        What is delivered.
+    out
+        New DICOM file.
+    energy
+        Kinetic energies in MeV/u; by default all of the beam line.
+    every
+        Take only every n-th energy of the beam line.
+    particles
+        Ions per spot; by default 1e8 protons, 2e6 carbon ions.
+    """
+    from spotline.plan.qa_fields import line_plan
+
+    setup = beam.setup(ion)
+    made = line_plan(setup, energy or None, every=every, particles=particles)
+    return _write(made, out, setup.beamline)
+
+
+def _sides_mm(size: str) -> tuple[float, float]:
+    """Read ``60`` or ``60x40``."""
+    from spotline.errors import OptionError
+
+    try:
+        sides = [float(side) for side in size.lower().split("x")]
+    except ValueError:
+        sides = []
+    if len(sides) not in (1, 2):
+        raise OptionError(f"--size: {size!r} is no size: give a side in mm, or both as in 60x40")
+    return sides[0], sides[-1]
+
+
+def _write(made: Plan, out: Path, line: BeamLine | None) -> int:
+    """Write a plan and say what is in it."""
+    from spotline.dicom.write_plan import SOURCE_AXIS_DISTANCES_MM, write_ion_plan
+    from spotline.preparation.wording import several
+
+    geometry = None if line is None else line.facts.geometry
+    write_ion_plan(
+        replace(made, path=out),
+        out,
+        source_axis_distances_mm=SOURCE_AXIS_DISTANCES_MM
+        if geometry is None
+        else (geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm),
+    )
+    (field,) = made.fields
+    first = field.layers[0]
+    print(
+        f"{out}: {several(len(field.layers), 'layer')} of {several(first.n_spots, 'spot')}, "
+        f"{first.meterset[0]:g} particles ({field.ion.name}) each"
+    )
+    return STATUS_DONE

@@ -1,0 +1,71 @@
+"""Progress bars: on a terminal only, and none when quiet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichBar
+
+    from spotline.delivery.progress import Progress, Report
+
+
+def _shows(quiet: bool) -> bool:
+    return not quiet and sys.stderr.isatty()
+
+
+def _bar(after: str) -> RichBar:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichBar
+
+    return RichBar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(after),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+@contextmanager
+def delivery_bar(quiet: bool) -> Iterator[Report | None]:
+    """Show how far a delivery is: field, layer, spots, spill."""
+    if not _shows(quiet):
+        yield None
+        return
+    with _bar("spots, spill {task.fields[spill]}, left") as bar:
+        task = bar.add_task("preparing the fast loop (compiled on first use)", total=None, spill=0)
+
+        def show(progress: Progress) -> None:
+            bar.update(
+                task,
+                description=(
+                    f"field {progress.field}/{progress.n_fields}, layer {progress.slice}/{progress.n_slices} "
+                    f"({progress.energy_MeV_u:g} MeV/u)"
+                ),
+                total=progress.n_spots,
+                completed=progress.spots,
+                spill=progress.spill,
+            )
+
+        yield show
+
+
+@contextmanager
+def preparation_bar(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show how many slices of a field are prepared."""
+    if not _shows(quiet):
+        yield None
+        return
+    with _bar("slices, left") as bar:
+        task = bar.add_task("finding delivery paths", total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, total=total, completed=done)
+
+        yield show

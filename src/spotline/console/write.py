@@ -1,0 +1,150 @@
+"""Write a preparation: a folder that is there as a whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from spotline.beamline import BeamLine
+from spotline.console.summary import folder_of, summarize
+from spotline.dicom.extended_plan import write_extended_plan
+from spotline.errors import OutputError
+from spotline.preparation.cycle_code import in_words
+from spotline.preparation.options import Options
+from spotline.preparation.retarget import Retargeted
+from spotline.preparation.treatment import FieldTreatment, Treatment
+from spotline.record.hdf5 import publish
+from spotline.record.log import write_json
+from spotline.record.treatment_file import slice_path, write_slice_file, write_treatment_file
+
+SUMMARY = "preparation.json"
+PLAN = "plan.dcm"
+CYCLES = "cycle-codes.csv"
+SLICES = "sld"
+
+
+def write_preparation(
+    treatment: Treatment,
+    out: str | Path,
+    *,
+    options: Options | None = None,
+    retargeted: Retargeted | None = None,
+) -> dict[str, Any]:
+    """Write everything that the delivery of a treatment starts from.
+
+    The folder gets the extended plan, a summary and, for each field, the treatment file, the slice
+    files and the list of cycle-codes.  It appears when all of it is written.
+
+    Parameters
+    ----------
+    treatment : Treatment
+        From `spotline.prepare`.
+    out : str or Path
+        Folder to write to; it must not exist yet, or be empty.
+    options, retargeted : optional
+        For the summary, see `spotline.console.summary.summarize`.
+
+    Returns
+    -------
+    dict
+        Content of ``preparation.json``.
+
+    Raises
+    ------
+    OutputError
+        If `out` is not free or cannot be written.
+    PlanError
+        If the plan cannot be written as DICOM.
+    """
+    out = Path(out)
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise OutputError(f"{out}: exists and is not an empty folder; choose another for the preparation")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part = out.with_name(f".{out.name}.{os.getpid()}.part")
+        part.mkdir()
+    except OSError as error:
+        raise OutputError(
+            f"{out}: cannot be made ({error.strerror or error}); choose another folder"
+        ) from error
+    try:
+        summary = _fill(part, treatment, options, retargeted)
+        if out.exists():
+            out.rmdir()
+        part.rename(out)
+    except OSError as error:
+        raise OutputError(
+            f"{out}: cannot be written ({error.strerror or error}); make room or choose another folder; "
+            "nothing was left there"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return summary
+
+
+def _fill(
+    folder: Path, treatment: Treatment, options: Options | None, retargeted: Retargeted | None
+) -> dict[str, Any]:
+    write_extended_plan(treatment, folder / PLAN)
+    summary = summarize(treatment, options, retargeted)
+    for field, said in zip(treatment.fields, summary["fields"], strict=True):
+        sub = folder / folder_of(field)
+        (sub / SLICES).mkdir(parents=True)
+        header = header_of(treatment, field)
+        write_treatment_file(sub, header, field.slices)
+        for slice_ in field.slices:
+            write_slice_file(slice_path(sub / SLICES, slice_.index), header, slice_)
+        cycles = _cycle_codes(field, said, treatment.beamline)
+        publish(cycles.encode(), sub / CYCLES)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    summary["files"] = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
+    write_json(folder / SUMMARY, summary)
+    return summary
+
+
+def header_of(treatment: Treatment, field: FieldTreatment) -> dict[str, Any]:
+    """Facts of a field that its treatment file and its slice files carry."""
+    plan, line = treatment.plan, treatment.beamline
+    chambers = line.facts.chambers
+    return {
+        "number": field.field.number,
+        "name": field.field.name,
+        "ion": field.beam.name,
+        "beamline": line.name,
+        "beamline_version": line.facts.version,
+        "beamline_sha256": line.sha256,
+        "plan_label": plan.label,
+        "plan_sha256": plan.prepared_for.plan_sha256 if plan.prepared_for else plan.sha256,
+        "passive_elements": list(field.passive_elements),
+        "spots": field.n_spots,
+        "particles": field.particles,
+        "slices": len(field.slices),
+        "gas_factor": field.gas_factor,
+        "temperature_C": chambers.reference_temperature_C,
+        "pressure_Pa": chambers.reference_pressure_Pa,
+    }
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file, hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _cycle_codes(field: FieldTreatment, said: dict[str, Any], line: BeamLine) -> str:
+    """The list for the synchrotron: one row per expected spill; Repeat_cycle asks for more if needed."""
+    stream = io.StringIO()
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(("spill", "slice", "cycle_code", "in_words"))
+    spill = 0
+    for slice_, predicted in zip(field.slices, said["slices"], strict=True):
+        for _ in range(max(1, math.ceil(predicted["predicted_spills"] - 0.5))):
+            spill += 1
+            code = slice_.cycle_code
+            table.writerow((spill, slice_.index, f"{code:010x}", in_words(code, line)))
+    return stream.getvalue()
