@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tools import make_private_tags_reference as private_tags
 from tools import make_record_reference as generator
 
 
@@ -14,3 +15,8 @@ from tools import make_record_reference as generator
 def test_page_is_up_to_date(name, page):
     remedy = "run tools/make_record_reference.py"
     assert (generator.REFERENCE / name).read_text(encoding="utf-8") == page(), remedy
+
+
+def test_page_of_private_tags_is_up_to_date():
+    remedy = "run tools/make_private_tags_reference.py"
+    assert private_tags.PAGE.read_text(encoding="utf-8") == private_tags.page(), remedy

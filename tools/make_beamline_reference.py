@@ -85,6 +85,8 @@ covers the field, in any order:
 * Exactly one of `gantry_angles_deg` and `gantry_range_deg` is given.
 * Twice `energy_tolerance_MeV_u` is less than the smallest distance of listed energies.
 * The nominal high voltage is within its tolerance; each tolerance has its lower limit first.
+* The first and the last energy are multiples of 0.01 MeV/u, and listed ones differ by more than rounding to
+  that; an ion has at most 16 foci, the accelerator 16 `intensity_levels`: a cycle-code holds no more.
 * Spot sizes cover the energies, gain maps cover the field; no ion and no optics stands there twice.
 * A spill, rise and fall included, fits into the cycle.
 

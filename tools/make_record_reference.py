@@ -13,18 +13,29 @@ from spotline.control.interlocks import CAUSES, STOP
 from spotline.control.phases import TRANSITIONS
 from spotline.preparation.treatment import Slice
 from spotline.record import model
+from spotline.record.prescribed import PRESCRIBED_COLUMNS
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
 NOTE = "<!-- Written by tools/make_record_reference.py from the tables in the code; do not edit. -->"
 
 TABLES = (
     ("spots", model.SPOT_COLUMNS, "Every spot of which anything was delivered, in order of slice and spot."),
+    (
+        "visits",
+        model.VISIT_COLUMNS,
+        "Every spot of the treatment, delivered or not; with repainting a row is one visit.",
+    ),
     ("slices", model.SLICE_COLUMNS, "Every slice of the treatment, delivered or not."),
     ("spills", model.SPILL_COLUMNS, "Every spill that was taken."),
     ("trend", model.TREND_COLUMNS, "One row per millisecond of every spill."),
     ("interlocks", model.INTERLOCK_COLUMNS, "Every interlock, those between spills first."),
     ("slow_control", model.SLOW_CONTROL_COLUMNS, "Every reading of the slow control."),
     ("truth", model.TRUTH_COLUMNS, "What only the simulation knows, one row per row of `spots`."),
+    (
+        "prescribed_spots",
+        PRESCRIBED_COLUMNS,
+        "Made by `spotline.record.prescribed_spots(field)`: every spot of the plan, its visits joined.",
+    ),
 )
 
 INTERLOCKS = f"""\
@@ -66,14 +77,14 @@ FILES = f"""\
 | --- | --- |
 | `summary.json` | status, totals, one entry per field, versions, hashes of plan and beam line |
 | `report.html` | the [report](report.md), self-contained |
-| `field-NN/treatment.h5` | the prepared field in machine units: one group per slice |
+| `field-NN/DDS_treatment.h5` | the prepared field in machine units: one group per slice |
 | `field-NN/spills/spill-NNNN.h5` | one file per spill, published when the spill is over |
 | `field-NN/field.json` | status, start, readings and interlocks between spills |
 | `field-NN/log.json` | the log: exactly the quantities of Table 3 of the dose delivery paper |
 | `field-NN/record.dcm` | the [DICOM treatment record](treatment-record.md) |
 
 A file appears under its name when it is complete. Times are microseconds on the clock of the field, which
-starts with its pre-treatment checks; nothing in `treatment.h5` and the spill files depends on the date, so
+starts with its pre-treatment checks; nothing in `DDS_treatment.h5` and the spill files depends on the date, so
 that the same plan, beam line and seed leave the same bytes.
 
 ## Tables of a field
@@ -85,7 +96,8 @@ that the same plan, beam line and seed leave the same bytes.
 
 ## The treatment file
 
-Format `spotline-treatment`, version 1. The attribute `header` is JSON with the facts of the field; each group
+Format `spotline-treatment`, version 2. The attribute `header` is JSON with the facts of the field, `sha256` is a hash
+of all content ([how](preparation-files.md#treatment-and-slice-files)); each group
 `slices/NNNN` holds the attributes of `spotline.Slice`:
 
 {{slice}}

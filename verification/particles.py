@@ -75,7 +75,8 @@ def deliverable(ion: str) -> list[bool]:
     """Whether the simulated optics know each listed energy as the cycle-code carries it."""
     line, number = line_of("cnao-h"), IONS[ion].charge_number
     carried = [
-        decode(encode(Cycle(number, energy, 0, 0))).energy_MeV_u for energy in line.energies[ion].energy_MeV_u
+        decode(encode(Cycle(number, energy, 0, 0, 0))).energy_MeV_u
+        for energy in line.energies[ion].energy_MeV_u
     ]
     sizes = [line.spot_size(ion, energy) for energy in carried]
     return [size is not None and math.isfinite(size.fwhm_x_mm) for size in sizes]

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axis import Axis
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
@@ -89,3 +90,30 @@ def save(figure: Figure, path: Path) -> None:
     # Matplotlib leaves blanks at the ends of lines.
     text = "\n".join(line.rstrip() for line in path.read_text(encoding="utf-8").splitlines())
     path.write_text(text + "\n", encoding="utf-8")
+
+
+def draw_paths(path: Path, panels: Mapping[str, tuple[Floats, Floats]], jump_mm: float) -> None:
+    """Draw the same spots in several orders; positions in delivery order by title."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 7.9), layout="constrained")
+        grid = figure.subplots(2, 2, sharex=True, sharey=True)
+        for axes, (title, (x_mm, y_mm)) in zip(grid.flat, panels.items(), strict=True):
+            far = np.hypot(np.diff(x_mm), np.diff(y_mm)) > jump_mm
+            ends = np.stack(
+                [np.column_stack([x_mm[:-1], y_mm[:-1]]), np.column_stack([x_mm[1:], y_mm[1:]])], 1
+            )
+            axes.add_collection(LineCollection(list(ends[~far]), colors=COLOURS[0], linewidths=0.9))
+            axes.add_collection(
+                LineCollection(list(ends[far]), colors=COLOURS[1], linewidths=0.6, linestyles="dashed")
+            )
+            axes.plot(x_mm, y_mm, "o", ms=1.6, color="#333333")
+            axes.plot(x_mm[:1], y_mm[:1], "o", ms=6, mfc="white", color=COLOURS[2])
+            axes.plot(x_mm[-1:], y_mm[-1:], "s", ms=6, mfc="white", color=COLOURS[3])
+            axes.set_title(title, fontsize=9)
+            axes.set_aspect("equal")
+            axes.grid(visible=False)
+        for axes in grid[-1]:
+            axes.set_xlabel("x at the isocentre (mm)")
+        for axes in grid[:, 0]:
+            axes.set_ylabel("y at the isocentre (mm)")
+        save(figure, path)

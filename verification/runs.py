@@ -18,12 +18,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.make_plans import single_field_plan, square_layer
 from spotline.beamline import BeamLine, load_beamline
 from spotline.delivery.field import FieldDelivery
-from spotline.physics.ions import IONS
 from spotline.plan import Plan, read_plan
-from spotline.preparation import FieldTreatment, Slice, Treatment, prepare
+from spotline.plan.qa_fields import Setup, uniform_plan
+from spotline.preparation import FieldTreatment, Options, Slice, Treatment, prepare
 from spotline.record.log import write_json
 from spotline.record.model import FieldRecord, Table
 from spotline.record.read import FIELD_HEADER, open_field
@@ -81,10 +80,19 @@ class Square:
 
     def plan(self) -> Plan:
         """Make the plan."""
-        layer = square_layer(0, self.energy_MeV_u, self.side, self.spacing_mm, self.particles, self.focus)
+        setup = Setup(ion=self.ion, focus=self.focus or None, gantry_angle_deg=90.0)
+        plan = uniform_plan(
+            setup,
+            [self.energy_MeV_u],
+            size_mm=self.side * self.spacing_mm,
+            spacing_mm=self.spacing_mm,
+            particles=self.particles,
+        )
+        (field,) = plan.fields
+        (layer,) = field.layers
         factors = 1.0 + self.spread * np.random.Generator(np.random.PCG64(1)).uniform(-1.0, 1.0, self.spots)
         layer = replace(layer, meterset=layer.meterset * factors)
-        return single_field_plan("SQUARE", "Square", IONS[self.ion], (layer,))
+        return replace(plan, fields=(replace(field, layers=(layer,)),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +101,8 @@ class Job:
 
     Attributes
     ----------
-    plan : Square or str
-        A square, or the path of a plan.
+    plan : Square or Plan or str
+        A square, a plan, or the path of one.
     seed : int
     changes : tuple of (str, value)
         What differs from the beam-line file, such as ``("control.feedback_gain", 0.0)``; an ion goes by
@@ -105,14 +113,17 @@ class Job:
         Position of the field in the plan.
     raw : bool
         Whether to return the raw samples.
+    options : Options or None
+        How to prepare the plan.
     """
 
-    plan: Square | str
+    plan: Square | Plan | str
     seed: int = 0
     changes: Changes = ()
     line: str = "cnao-h"
     field: int = 0
     raw: bool = False
+    options: Options | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,8 +175,9 @@ def line_of(name: str) -> BeamLine:
 
 def treatment_of(job: Job) -> Treatment:
     """Prepare the plan of a job."""
-    plan = job.plan.plan() if isinstance(job.plan, Square) else read_plan(job.plan)
-    return prepare(plan, with_facts(line_of(job.line), dict(job.changes)))
+    plan = job.plan.plan() if isinstance(job.plan, Square) else job.plan
+    plan = read_plan(plan) if isinstance(plan, str) else plan
+    return prepare(plan, with_facts(line_of(job.line), dict(job.changes)), options=job.options)
 
 
 def deliver(job: Job) -> Delivered:

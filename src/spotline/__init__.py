@@ -4,7 +4,7 @@ Research software, not a medical device.
 
 >>> import spotline
 >>> plan = spotline.read_plan("examples/uniform_carbon_60mm.dcm")      # doctest: +SKIP
->>> treatment = spotline.preparation(plan, spotline.load_beamline("cnao-h"))  # doctest: +SKIP
+>>> treatment = spotline.prepare(plan, spotline.load_beamline("cnao-h"))  # doctest: +SKIP
 >>> record = spotline.deliver(treatment, "first-delivery", seed=1)       # doctest: +SKIP
 """
 
@@ -15,20 +15,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spotline.beamline import BeamLine, load_beamline, shipped_beamlines
+    from spotline.console import open_preparation, write_preparation
     from spotline.delivery import deliver, replay
-    from spotline.errors import BeamLineError, OutputError, PlanError, RecordError, SpotlineError
+    from spotline.dicom.extended_plan import write_extended_plan
+    from spotline.errors import BeamLineError, OptionError, OutputError, PlanError, RecordError, SpotlineError
     from spotline.plan import Field, Layer, PassiveElement, Plan, read_plan
-    from spotline.preparation import FieldTreatment, Slice, Treatment, prepare
+    from spotline.preparation import FieldTreatment, Options, Slice, Treatment, prepare
     from spotline.record import FieldRecord, Record, open_record
     from spotline.report import write_report
 
 # Where each name lives.  They are imported when first asked for: `spotline --help` needs none of them.
 _HOMES = {
     "spotline.beamline": ("BeamLine", "load_beamline", "shipped_beamlines"),
+    "spotline.console": ("open_preparation", "write_preparation"),
     "spotline.delivery": ("deliver", "replay"),
-    "spotline.errors": ("BeamLineError", "OutputError", "PlanError", "RecordError", "SpotlineError"),
+    "spotline.dicom.extended_plan": ("write_extended_plan",),
+    "spotline.errors": (
+        "BeamLineError",
+        "OptionError",
+        "OutputError",
+        "PlanError",
+        "RecordError",
+        "SpotlineError",
+    ),
     "spotline.plan": ("Field", "Layer", "PassiveElement", "Plan", "read_plan"),
-    "spotline.preparation": ("FieldTreatment", "Slice", "Treatment", "prepare"),
+    "spotline.preparation": ("FieldTreatment", "Options", "Slice", "Treatment", "prepare"),
     "spotline.record": ("FieldRecord", "Record", "open_record"),
     "spotline.report": ("write_report",),
 }
@@ -40,6 +51,8 @@ __all__ = [
     "FieldRecord",
     "FieldTreatment",
     "Layer",
+    "OptionError",
+    "Options",
     "OutputError",
     "PassiveElement",
     "Plan",
@@ -51,11 +64,14 @@ __all__ = [
     "Treatment",
     "deliver",
     "load_beamline",
+    "open_preparation",
     "open_record",
     "prepare",
     "read_plan",
     "replay",
     "shipped_beamlines",
+    "write_extended_plan",
+    "write_preparation",
     "write_report",
 ]
 

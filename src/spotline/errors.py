@@ -5,6 +5,7 @@
     SpotlineError
     ├── PlanError        a plan that cannot be read, contradicts itself, or asks for what
     │                    the beam line cannot deliver
+    ├── OptionError      a choice that cannot be had, or not together with another
     ├── BeamLineError    a beam-line description that is incomplete, unknown or inconsistent
     ├── RecordError      a record or spill file that is truncated, altered or of another version
     └── OutputError      a place to write that exists already or cannot be written
@@ -23,6 +24,10 @@ class SpotlineError(Exception):
 
 class PlanError(SpotlineError):
     """A plan is broken, or the beam line cannot deliver it."""
+
+
+class OptionError(SpotlineError):
+    """Something was asked for that cannot be had."""
 
 
 class BeamLineError(SpotlineError):

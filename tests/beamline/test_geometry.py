@@ -56,23 +56,6 @@ def test_small_angles():
     assert float(geometry.current_A(100.0, source, rigidity, sensitivity)) == pytest.approx(exact, rel=2e-4)
 
 
-def simulated_transit_us(step_A: float, slew: float, tau_us: float, settled_A: float) -> float:
-    """Integrate the supply in steps of 10 ns: slew at most, and at most the remaining step per tau."""
-    remaining, time_us, dt_us = abs(step_A), 0.0, 0.01
-    while remaining > settled_A:
-        rate = slew * 1e-6 if tau_us == 0.0 else min(slew * 1e-6, remaining / tau_us)
-        remaining -= rate * dt_us
-        time_us += dt_us
-    return time_us
-
-
-@pytest.mark.parametrize("step_A", [0.1, 0.3, 1.0, -3.0, 5.0])
-@pytest.mark.parametrize("tau_us", [0.0, 5.0, 20.0, 60.0])
-def test_transit_time_against_integration(step_A: float, tau_us: float):
-    time = geometry.transit_time_us(step_A, 23000.0, tau_us, 0.2)
-    assert time == pytest.approx(simulated_transit_us(step_A, 23000.0, tau_us, 0.2), abs=0.1)
-
-
 def test_interpolation():
     energy, values = np.array([100.0, 150.0, 210.0, 300.0]), np.array([8.0, 6.0, 5.0, 4.5])
     np.testing.assert_allclose(geometry.interpolate(energy, energy, values), values)

@@ -164,6 +164,23 @@ TOML_FAULTS = [
         "spill_rise_s = 1.5",
         "accelerator.spill_rise_s: rise and fall together are longer",
     ),
+    ("line = 1 ", "line = 16 ", "accelerator.line: expected int <= 15; correct the value"),
+    ("line = 1 ", "", "accelerator.line: is missing; add the key"),
+    (
+        "largest_spills_per_field = 1000",
+        "largest_spills_per_field = 0",
+        "accelerator.largest_spills_per_field: expected int >= 1",
+    ),
+    (
+        "beam_off_transit_share = 0.5",
+        "beam_off_transit_share = 0.0",
+        "control.beam_off_transit_share: expected float > 0.0",
+    ),
+    (
+        "minimum_spot_counts = 5",
+        "minimum_spot_counts = 2.5",
+        "control.minimum_spot_counts: expected int, got float",
+    ),
     ("gantry_angles_deg = [90.0]", "", "geometry: there are neither gantry_angles_deg nor gantry_range_deg"),
     (
         "gantry_angles_deg = [90.0]",

@@ -14,22 +14,31 @@ import numpy as np
 import pytest
 
 import spotline
-from spotline import Options, OutputError, PlanError, RecordError, Slice, Treatment, load_beamline
+from spotline import Options, OutputError, Plan, PlanError, RecordError, Slice, Treatment, load_beamline
 from spotline.console import write as console_write
+from spotline.console.layout import sha256_of
+from spotline.dicom.write_plan import write_ion_plan
 from spotline.preparation.cycle_code import decode
 from spotline.record.treatment_file import read_slice_file
 from tests.lines.edit import copy_line, edit
+from tests.lines.trip import write_trip_line
 from tests.preparation.plans import CARBON_MeV_u, field, layer, plan_of, square
 
 LINE = load_beamline("cnao-h")
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def treatment_of(**options: Any) -> Treatment:
-    """Two fields; the first has three layers, and a lonely spot far from the others."""
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """Two fields; the first has three layers, and lonely spots far from the others."""
     layers = [square(6, 2.0, 1e5, index=i, energy_MeV_u=e) for i, e in enumerate(CARBON_MeV_u)]
     lonely = layer([-80.0, -78.0, 70.0], [0.0, 0.0, 0.0], 2e5, index=3, energy_MeV_u=CARBON_MeV_u[2])
-    plan = plan_of(field(*layers, lonely), field(number=4))
+    path = tmp_path_factory.mktemp("plan") / "two-fields.dcm"
+    write_ion_plan(plan_of(field(*layers, lonely), field(number=4)), path)
+    return spotline.read_plan(path)
+
+
+def treatment_of(plan: Plan, **options: Any) -> Treatment:
     return spotline.prepare(plan, LINE, options=Options(**options))
 
 
@@ -42,9 +51,9 @@ def assert_same_treatment(one: Treatment, other: Treatment) -> None:
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prepared(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("preparation") / "out"
-    spotline.write_preparation(treatment_of(), folder, options=Options())
+    spotline.write_preparation(treatment_of(plan), folder, options=Options())
     return folder
 
 
@@ -75,8 +84,8 @@ def test_files(prepared: Path):
     [{}, {"paintings": 3, "repainting": "back_and_forth"}, {"order": "planned", "intensity": 0.1}],
     ids=["default", "repainted", "planned"],
 )
-def test_opened_again(options: dict[str, Any], tmp_path: Path):
-    treatment = treatment_of(**options)
+def test_opened_again(plan: Plan, options: dict[str, Any], tmp_path: Path):
+    treatment = treatment_of(plan, **options)
     spotline.write_preparation(treatment, tmp_path / "out", options=Options(**options))
     opened = spotline.open_preparation(tmp_path / "out", LINE)
     assert_same_treatment(opened, treatment)
@@ -90,12 +99,17 @@ def test_prepared_again_it_is_the_same_to_the_byte(prepared: Path, tmp_path: Pat
     """The plan of a preparation carries its instructions, so preparing it changes nothing."""
     again = spotline.prepare(spotline.read_plan(prepared / "plan.dcm"), LINE)
     spotline.write_preparation(again, tmp_path / "again")
-    for name in ("plan.dcm", "field-01/DDS_treatment.h5", "field-01/sld/sld-0001.h5", "field-01/cycle-codes.csv"):
+    for name in (
+        "plan.dcm",
+        "field-01/DDS_treatment.h5",
+        "field-01/sld/sld-0001.h5",
+        "field-01/cycle-codes.csv",
+    ):
         assert (tmp_path / "again" / name).read_bytes() == (prepared / name).read_bytes(), name
 
 
-def test_slice_files_are_the_slices(prepared: Path):
-    treatment = treatment_of()
+def test_slice_files_are_the_slices(plan: Plan, prepared: Path):
+    treatment = treatment_of(plan)
     for slice_ in treatment.fields[0].slices:
         header, read = read_slice_file(prepared / "field-01" / "sld" / f"sld-{slice_.index:04d}.h5")
         assert (header["number"], header["slices"]) == (1, 3)
@@ -103,9 +117,9 @@ def test_slice_files_are_the_slices(prepared: Path):
         np.testing.assert_array_equal(read.x_current_A, slice_.x_current_A)
 
 
-def test_summary(prepared: Path):
+def test_summary(plan: Plan, prepared: Path):
     said = json.loads((prepared / "preparation.json").read_text(encoding="utf-8"))
-    treatment = treatment_of()
+    treatment = treatment_of(plan)
     assert (said["beamline"], said["options"]["order"]) == ("cnao-h", "shortest")
     assert said["spots"] == said["visits"] == 112
     assert said["particles"] == pytest.approx(sum(f.particles for f in treatment.fields))
@@ -148,27 +162,31 @@ def test_every_key_of_the_summary_is_explained(prepared: Path):
 # What is refused
 
 
-def test_folder_is_not_empty(tmp_path: Path):
+def test_folder_is_not_empty(plan: Plan, tmp_path: Path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(OutputError, match="is not an empty folder"):
-        spotline.write_preparation(treatment_of(), tmp_path)
+        spotline.write_preparation(treatment_of(plan), tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_empty_folder_will_do(tmp_path: Path):
+def test_empty_folder_will_do(plan: Plan, tmp_path: Path):
     (tmp_path / "out").mkdir()
-    spotline.write_preparation(treatment_of(), tmp_path / "out")
+    spotline.write_preparation(treatment_of(plan), tmp_path / "out")
     assert (tmp_path / "out" / "preparation.json").is_file()
 
 
-@pytest.mark.parametrize("call", ["write_extended_plan", "write_treatment_file", "write_slice_file", "write_json"])
-def test_nothing_is_left_when_writing_fails(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    "call", ["write_extended_plan", "write_treatment_file", "write_slice_file", "write_json"]
+)
+def test_nothing_is_left_when_writing_fails(
+    plan: Plan, call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(console_write, call, fail)
     with pytest.raises(OutputError, match="No space left on device"):
-        spotline.write_preparation(treatment_of(), tmp_path / "out")
+        spotline.write_preparation(treatment_of(plan), tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
 
@@ -191,22 +209,24 @@ def test_altered_or_missing(name: str, copy: Path):
         spotline.open_preparation(copy, LINE)
 
 
-def test_treatment_file_of_another_preparation(copy: Path, tmp_path: Path):
+def test_treatment_file_of_another_preparation(plan: Plan, copy: Path, tmp_path: Path):
     """Hashes that were made right again do not help: the plan must make the treatment."""
-    spotline.write_preparation(treatment_of(order="planned", intensity=0.5), tmp_path / "other")
+    spotline.write_preparation(treatment_of(plan, order="planned", intensity=0.5), tmp_path / "other")
     name = "field-01/DDS_treatment.h5"
     shutil.copy(tmp_path / "other" / name, copy / name)
     said = json.loads((copy / "preparation.json").read_text(encoding="utf-8"))
-    said["files"][name] = console_write.sha256_of(copy / name)
+    said["files"][name] = sha256_of(copy / name)
     (copy / "preparation.json").write_text(json.dumps(said), encoding="utf-8")
-    with pytest.raises(RecordError, match="is not the treatment that plan.dcm beside it makes"):
+    with pytest.raises(RecordError, match=r"is not the treatment that plan\.dcm beside it makes"):
         spotline.open_preparation(copy, LINE)
 
 
 def test_other_beam_line(copy: Path, tmp_path: Path):
     toml = copy_line("cnao-h", tmp_path / "line")
     edit(toml, ('version = "1"', 'version = "2"'))
-    with pytest.raises(RecordError, match="was prepared for cnao-h version 1 .* not for this cnao-h version 2"):
+    with pytest.raises(
+        RecordError, match=r"was prepared for cnao-h version 1 .* not for this cnao-h version 2"
+    ):
         spotline.open_preparation(copy, load_beamline(toml))
 
 
@@ -226,3 +246,17 @@ def test_broken_summary(change: dict[str, Any], words: str, copy: Path):
     with pytest.raises(RecordError) as caught:
         spotline.open_preparation(copy, LINE)
     assert words in str(caught.value)
+
+
+def test_plan_of_trip98(shared_plans: Path, tmp_path: Path):
+    """Its angles come from the line, and its positions are those that DICOM can store."""
+    line = load_beamline(write_trip_line(tmp_path / "line"))
+    plan = spotline.read_plan(shared_plans / "trip98" / "tst003001.rst")
+    treatment = spotline.prepare(plan, line)
+    spotline.write_preparation(treatment, tmp_path / "out")
+    opened = spotline.open_preparation(tmp_path / "out", line)
+    (field,) = opened.plan.fields
+    assert (field.gantry_angle_deg, field.patient_support_angle_deg) == (0.0, 0.0)
+    for mine, theirs in zip(opened.fields[0].slices, treatment.fields[0].slices, strict=True):
+        np.testing.assert_array_equal(mine.int1_counts, theirs.int1_counts)
+        np.testing.assert_allclose(mine.x_iso_mm, theirs.x_iso_mm, rtol=2**-24)

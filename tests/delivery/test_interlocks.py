@@ -183,7 +183,7 @@ def test_fault(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert of_spots == pytest.approx(measured)
     assert summary["particles_delivered"] == pytest.approx(sum(measured.values()))
     assert {p.name for p in stopped.path.iterdir()} >= {
-        "treatment.h5",
+        "DDS_treatment.h5",
         "field.json",
         "log.json",
         "record.dcm",

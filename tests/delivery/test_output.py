@@ -26,7 +26,7 @@ def files_in(folder: Path) -> list[str]:
 def assert_whole(out: Path, spills: list[str]) -> None:
     """Nothing but whole files: the treatment, the spills, and no sign of a finished record."""
     (field,) = out.iterdir()
-    assert files_in(field) == [*(f"spills/{name}" for name in spills), "treatment.h5"]
+    assert files_in(field) == ["DDS_treatment.h5", *(f"spills/{name}" for name in spills)]
     assert len(read_treatment_file(field).slices) == 3
     for name in spills:
         assert len(read_spill(field / "spills" / name).parts) == 49
@@ -36,13 +36,13 @@ def assert_whole(out: Path, spills: list[str]) -> None:
 
 def test_files_of_a_record(protons: Path):
     assert files_in(protons) == [
+        "field-01/DDS_treatment.h5",
         "field-01/field.json",
         "field-01/log.json",
         "field-01/record.dcm",
         "field-01/spills/spill-0001.h5",
         "field-01/spills/spill-0002.h5",
         "field-01/spills/spill-0003.h5",
-        "field-01/treatment.h5",
         "summary.json",
     ]
 
@@ -109,7 +109,7 @@ def test_disk_is_full(
     with pytest.raises(OutputError) as caught:
         deliver(PROTON, line, out)
     text = str(caught.value)
-    failed = "treatment.h5" if spills is None else f"spill-{len(spills) + 1:04d}.h5"
+    failed = "DDS_treatment.h5" if spills is None else f"spill-{len(spills) + 1:04d}.h5"
     assert (
         f"{failed}: cannot be written (No space left on device); make room or choose another folder" in text
     )

@@ -28,6 +28,7 @@ from tests.dicom.conftest import layer
 from tests.dicom.delivered import PARTICLES_PER_MU, SPOT_US, STOP, TRIP, field_record
 
 REORDERED = [(0, 2), (0, 1), (0, 3), (0, 0), (1, 0), (2, 0), (2, 1), (2, 2)]
+TWO_MORE = [[(1, 0)], [(2, 0), (2, 1), (2, 2)]]  # slices of the other layers
 INTERRUPTED = [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0)]
 
 
@@ -129,7 +130,7 @@ def test_control_points_follow_the_layers(plan: Plan):
     assert [point.ReferencedControlPointIndex for point in points] == [0, 1, 2, 3, 4, 5]
     assert [point.NominalBeamEnergy for point in points] == [221.45, 221.45, 219.0, 219.0, 216.5, 216.5]
     assert [point.NumberOfScanSpotPositions for point in points] == [4, 4, 1, 1, 3, 3]
-    assert [point.NumberOfPaintings for point in points] == [2, 2, 1, 1, 1, 1]
+    assert [point.NumberOfPaintings for point in points] == [1] * 6  # although the plan wants 2 once
     assert [values(point, "ScanningSpotSize") for point in points[::2]] == [
         [6.0, 6.5],
         [7.0, 7.5],
@@ -201,6 +202,80 @@ def test_missing_spots_count_as_reordered(plan: Plan):
     point = points_of(written(field_record(plan, spots=spots), plan))[0]
     assert (point.NumberOfScanSpotPositions, point.ScanSpotReordered) == (2, "YES")
     assert list(point.ScanSpotPrescribedIndices) == [1, 3]
+
+
+def test_repainted_spots_are_listed_visit_by_visit(plan: Plan, tmp_path: Path):
+    """Each painting is recorded, which is reordering even in the order of the plan (C.8.8.26.2.6)."""
+    painting = [(0, spot) for spot in range(4)]
+    path = tmp_path / "record.dcm"
+    write_treatment_record(field_record(plan, visits=[painting * 3, *TWO_MORE], error=0.0), plan, path)
+    points = points_of(dcmread(path))
+    assert [point.NumberOfPaintings for point in points[::2]] == [3, 1, 1]
+    assert [point.NumberOfScanSpotPositions for point in points[::2]] == [12, 1, 3]
+    assert [point.ScanSpotReordered for point in points[::2]] == ["YES", "NO", "NO"]
+    assert list(points[0].ScanSpotPrescribedIndices) == [1, 2, 3, 4] * 3
+    thirds = (plan.fields[0].layers[0].meterset / 3).astype(np.float32)
+    assert values(points[0], "ScanSpotMetersetsDelivered") == thirds.tolist() * 3
+    assert points[1].DeliveredMeterset == pytest.approx(points[1].SpecifiedMeterset, rel=1e-7)
+    (field,) = read_treatment_record(path).fields
+    assert field.control_points[0].prescribed_index is not None
+    assert field.control_points[0].prescribed_index.tolist() == [0, 1, 2, 3] * 3
+
+
+def test_volumetric_repainting_stays_with_the_layers(plan: Plan, tmp_path: Path):
+    """Slices of several energies come between two paintings of a layer; a weak spot is visited once."""
+    visits = [
+        *([(0, 1), (0, 0), (0, 3), (0, 2)], [(1, 0)], [(2, 2), (2, 0)]),
+        *([(0, 0), (0, 3), (0, 2)], [(1, 0)], [(2, 1), (2, 0), (2, 2)]),
+    ]
+    path = tmp_path / "record.dcm"
+    write_treatment_record(field_record(plan, visits=visits, unmeasured=[(0, 3)]), plan, path)
+    (field,) = read_treatment_record(path).fields
+    listed = [point.prescribed_index for point in field.control_points[::2]]
+    assert [index.tolist() for index in listed if index is not None] == [
+        [1, 0, 3, 2, 0, 3, 2],
+        [0, 0],
+        [2, 0, 1, 0, 2],
+    ]
+    assert [point.NumberOfPaintings for point in points_of(dcmread(path))[::2]] == [2, 2, 2]
+    assert field.control_points[0].measured.tolist() == [True, True, False, True, True, False, True]
+    for point, planned in zip(field.control_points[::2], plan.fields[0].layers, strict=True):
+        assert point.meterset.sum() == pytest.approx(planned.meterset.sum(), rel=1e-3)
+        assert point.prescribed_index is not None
+        np.testing.assert_array_equal(point.x_iso_mm[point.measured] - 0.25,
+                                      planned.x_iso_mm[point.prescribed_index][point.measured])  # fmt: skip
+    # Slices are two seconds apart; each spot begins when the one before has ended.
+    assert field.control_points[0].time_offset_us is not None
+    assert field.control_points[0].time_offset_us.tolist() == [
+        *(0, SPOT_US, 2 * SPOT_US, 3 * SPOT_US),
+        *(6_000_000 + position * SPOT_US for position in (7, 8, 9)),
+    ]
+    points = points_of(dcmread(path))
+    assert [values(point, "ScanningSpotSize") for point in points[::2]] == [
+        [6.0, 6.5], [7.0, 7.5], [8.0, 8.5]
+    ]  # fmt: skip
+
+
+def test_interrupted_repainting(plan: Plan):
+    """What was not delivered is not listed: only the indices tell which visits there were."""
+    painting = [[(0, spot) for spot in range(4)], *TWO_MORE]
+    record = field_record(plan, visits=painting * 2, n_delivered=10, interlocks=[STOP])
+    points = points_of(written(record, plan))
+    assert [point.NumberOfScanSpotPositions for point in points[::2]] == [6, 1, 3]
+    assert list(points[0].ScanSpotPrescribedIndices) == [1, 2, 3, 4, 1, 2]
+    assert [point.ScanSpotReordered for point in points[::2]] == ["YES", "NO", "NO"]
+    assert [point.NumberOfPaintings for point in points[::2]] == [2, 2, 2]
+    beam = session_beam(written(record, plan))
+    assert 0.5 < beam.DeliveredPrimaryMeterset / beam.SpecifiedPrimaryMeterset < 0.7
+
+
+def test_layer_that_is_not_in_the_treatment(plan: Plan):
+    """A treatment need not have every layer of the plan; nothing of it was to be delivered."""
+    record = field_record(plan, visits=[[(0, 0), (0, 1), (0, 2), (0, 3)]])
+    points = points_of(written(record, plan))
+    assert [values(point, "ScanSpotMetersetsDelivered") for point in points[2::2]] == [[0.0], [0.0] * 3]
+    assert values(points[2], "ScanningSpotSize") == pytest.approx([6.1, 6.6])  # of the plan
+    assert "ScanningSpotSize" not in points[4]
 
 
 def test_indices_are_those_of_the_file(plan: Plan):
@@ -469,12 +544,12 @@ def test_large_layer(plan: Plan, tmp_path: Path):
     assert point.prescribed_index.tolist() == list(reversed(range(n_spots)))
 
 
-def spoiled(**changes: object) -> Callable[[FieldRecord], FieldRecord]:
+def spoiled(table: str = "spots", **changes: object) -> Callable[[FieldRecord], FieldRecord]:
     def spoil(record: FieldRecord) -> FieldRecord:
-        spots = record.spots.copy()
+        spots = getattr(record, table).copy()
         for column, value in changes.items():
             spots[column][2] = value
-        return dataclasses.replace(record, spots=spots)
+        return dataclasses.replace(record, **{table: spots})
 
     return spoil
 
@@ -498,9 +573,11 @@ def headed(**changes: object) -> Callable[[FieldRecord], FieldRecord]:
         (spoiled(planned_layer=3), r"slice 2: spot 0 \(layer 3, spot 0, .* is not in the plan"),
         (spoiled(planned_spot=-1), "is not in the plan"),
         (spoiled(planned_spot=3), "is not in the plan"),
-        (spoiled(particles=np.nan), r"nan particles\) has a slice or a number of particles that cannot be"),
+        (spoiled(particles=np.nan), r"nan particles\) has a number of particles that cannot be"),
         (spoiled(particles=-1.0), "that cannot be"),
-        (spoiled(slice=3), "that cannot be"),
+        (spoiled(slice=3), "has a slice that cannot be"),
+        (spoiled("visits", slice=-1), "has a slice that cannot be"),
+        (spoiled("visits", planned_spot=4), "is not in the plan"),
     ],
 )
 def test_records_that_contradict_themselves(
@@ -515,7 +592,7 @@ def test_record_of_another_plan(plan: Plan):
     smaller = with_layers(plan, *plan.fields[0].layers[:2])
     with pytest.raises(RecordError, match=r"spot .* is not in the plan; give the plan that was delivered"):
         treatment_record_bytes(record, smaller)
-    with pytest.raises(RecordError, match="has 8 planned spots but the plan has 5"):
+    with pytest.raises(RecordError, match=r"slice 2: spot 0 \(layer 2, spot 0\) is not in the plan"):
         treatment_record_bytes(dataclasses.replace(record, spots=record.spots[:0]), smaller)
 
 
@@ -577,6 +654,7 @@ FALSE_ALARMS = (
         (1, REORDERED, {"interlocks": [TRIP], "unmeasured": [(0, 3)]}),
         (1, INTERRUPTED, {"interlocks": [TRIP, STOP], "passive_elements": ["RS30", "RIFI1", "OTHER"]}),
         (1, [], {"interlocks": [STOP]}),
+        (1, None, {"visits": [[(0, 0), (0, 1), (0, 2), (0, 3)], *TWO_MORE] * 3}),
         (2, None, {}),
     ],
 )

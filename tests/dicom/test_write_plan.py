@@ -207,6 +207,18 @@ def test_places_that_cannot_be_written(good_plan: Plan, tmp_path: Path):
         write_ion_plan(good_plan, tmp_path / "no" / "folder" / "plan.dcm")
 
 
+def test_full_disk_leaves_nothing(good_plan: Plan, tmp_path: Path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OutputError, match="cannot be written"):
+            write_ion_plan(good_plan, tmp_path / "plan.dcm")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(
     shutil.which("dciodvfy") is None, reason="dciodvfy (package dicom3tools) is not installed"
 )

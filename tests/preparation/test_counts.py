@@ -14,9 +14,10 @@ from hypothesis.extra import numpy as hnp
 
 from spotline import load_beamline, prepare
 from spotline.beamline.load import SHIPPED, GainMap
+from spotline.preparation import FieldTreatment, Options, Slice
 from spotline.preparation.counts import convert_counts, gas_factor, round_running
 from tests.lines.facts import with_facts
-from tests.preparation.plans import field, layer, plan_of
+from tests.preparation.plans import CARBON_MeV_u, field, layer, plan_of
 
 LINE = load_beamline("cnao-h")
 UNIFORM = replace(LINE, int1_gain_map=None, int2_gain_map=None)
@@ -118,3 +119,147 @@ def test_running_sums_are_off_by_half_a_count_at_most(counts: np.ndarray):
 def test_no_spot_is_left_without_a_count(counts: np.ndarray):
     """A target of zero would be reached before the spot begins."""
     assert round_running(counts).min() >= 1
+
+
+# Spots that are visited in any order, and more than once.
+
+PLANNED = Options(order="planned", intensity=0.1)
+weights = st.lists(st.floats(5e3, 3e5), min_size=1, max_size=25)
+
+
+def layers_of(*metersets):
+    """Layers of different energies, with their spots along a line, where the gain maps differ."""
+    return [
+        layer(np.linspace(-90.0, 90.0, len(m)), 10.0 * i, m, index=i, energy_MeV_u=CARBON_MeV_u[i])
+        for i, m in enumerate(metersets)
+    ]
+
+
+def prepared(layers, **options) -> FieldTreatment:
+    return prepare(plan_of(field(*layers)), LINE, options=replace(PLANNED, **options)).fields[0]
+
+
+def visits_in(treatment: FieldTreatment) -> dict[str, np.ndarray]:
+    """Columns of all visits, in delivery order."""
+    names = ("planned_layer", "planned_spot", "particles", "int1_counts", "int2_counts")
+    return {name: np.concatenate([getattr(s, name) for s in treatment.slices]) for name in names}
+
+
+def totals(treatment: FieldTreatment, column: str, margin: int = 0) -> dict[tuple[int, int], float]:
+    """Sum over the visits to each prescribed spot."""
+    found: dict[tuple[int, int], float] = {}
+    columns = visits_in(treatment)
+    for *key, value in zip(columns["planned_layer"], columns["planned_spot"], columns[column], strict=True):
+        found[int(key[0]), int(key[1])] = found.get((int(key[0]), int(key[1])), 0) + value - margin
+    return found
+
+
+def reordered(slice_: Slice, order: np.ndarray) -> Slice:
+    changes = {name: getattr(slice_, name)[order] for name in Slice.__slots__
+               if isinstance(getattr(slice_, name), np.ndarray)}  # fmt: skip
+    return replace(slice_, **changes)
+
+
+def part_of(slice_: Slice, kept: np.ndarray) -> Slice:
+    return reordered(slice_, np.flatnonzero(kept))
+
+
+@given(weights, weights, st.integers(1, 8), st.sampled_from(["layered", "volumetric", "back_and_forth"]))
+def test_repainting_conserves_counts_and_particles(first, second, n: int, repainting):
+    layers = layers_of(first, second)
+    once, often = prepared(layers), prepared(layers, paintings=n, repainting=repainting)
+    for column, margin in (("int1_counts", 0), ("int2_counts", 1)):
+        assert totals(often, column, margin) == totals(once, column, margin)
+    for key, particles in totals(often, "particles").items():
+        assert particles == pytest.approx([first, second][key[0]][key[1]], rel=1e-14)
+
+
+@given(weights, weights, st.floats(6e3, 1e5))
+def test_iso_layered_repainting_conserves_counts(first, second, largest: float):
+    layers = layers_of(first, second)
+    once, often = prepared(layers), prepared(layers, largest_visit_particles=largest)
+    assert totals(often, "int1_counts") == totals(once, "int1_counts")
+    assert totals(often, "int2_counts", 1) == totals(once, "int2_counts", 1)
+    assert visits_in(often)["particles"].max() <= max(largest, 12e3) * (1 + 1e-5), "twice the minimum at most"
+
+
+@given(weights, weights, st.integers(1, 5), st.randoms(use_true_random=False))
+def test_order_of_the_visits_does_not_matter(first, second, n: int, random):
+    """Any permutation of the slices, and of the visits of each, has the same counts for every spot."""
+    treatment = prepared(layers_of(first, second), paintings=n, repainting="volumetric")
+    slices = list(treatment.slices)
+    random.shuffle(slices)
+    slices = [reordered(s, np.array(random.sample(range(s.n_spots), s.n_spots))) for s in slices]
+    other = convert_counts(replace(treatment, slices=tuple(slices)), 20.0, 101_325.0, LINE)
+    for column in ("int1_counts", "int2_counts"):
+        assert totals(other, column) == totals(treatment, column)
+
+
+@given(weights, weights, st.integers(1, 6))
+def test_visits_have_their_share(first, second, n: int):
+    """To a count, and never without one; running sums over the spots of a layer are off by half a count."""
+    treatment = prepared(layers_of(first, second), paintings=n)
+    exact: dict[tuple[int, int], float] = {}
+    for s in treatment.slices:
+        wanted = s.particles / s.particles_per_count1
+        assert (np.abs(s.int1_counts - wanted) <= 1.5).all()
+        assert (s.int1_counts >= 1).all()
+        for *key, value in zip(s.planned_layer.tolist(), s.planned_spot.tolist(), wanted, strict=True):
+            exact[key[0], key[1]] = exact.get((key[0], key[1]), 0.0) + value
+    counts = totals(treatment, "int1_counts")
+    for of_layer in (0, 1):
+        keys = sorted(key for key in exact if key[0] == of_layer)
+        off = np.cumsum([counts[key] - exact[key] for key in keys])
+        assert np.abs(off).max() <= 0.5 + 1e-6
+
+
+def test_minimum_of_a_visit():
+    """No visit has fewer particles than the line allows, unless the spot has."""
+    weights = np.array([5e3, 9.9e3, 1.2e4, 3e4, 3e5])
+    treatment = prepared(layers_of(weights), paintings=9)
+    visits = visits_in(treatment)
+    minimum = LINE.beam("carbon").minimum_particles_per_spot
+    whole = weights[visits["planned_spot"]]
+    assert (visits["particles"] >= np.minimum(minimum, whole) * (1 - 1e-5)).all()
+    assert np.bincount(visits["planned_spot"])[[0, 4]].tolist() == [1, 9]
+
+
+def test_counts_of_visits_by_hand():
+    """91 counts in three visits of 30.3, of which each running sum is rounded."""
+    treatment = prepare(
+        plan_of(field(layer(meterset=91 * 549.43))), UNIFORM, options=replace(PLANNED, paintings=3)
+    ).fields[0]
+    (slice_,) = treatment.slices
+    assert slice_.int1_counts.tolist() == [30, 31, 30]
+    assert slice_.int2_counts.tolist() == [31, 32, 31], "with the margin at every visit"
+
+
+@pytest.mark.parametrize(
+    ("shares", "counts"),
+    [
+        ([1e3, 1.0, 1.0, 2e3], [2, 1, 1, 1]),  # 5 counts, of which the share of two would be none
+        ([1.0, 1.0, 1e5], [1, 1, 180]),
+        ([1e5, 1.0, 1.0], [180, 1, 1]),
+        ([1.0, 1.0, 1.0], [1, 1, 1]),  # not even a count, but three visits
+    ],
+)
+def test_no_visit_is_left_without_a_count(shares, counts):
+    prototype = converted(UNIFORM, layer(np.zeros(len(shares))))
+    slice_ = replace(
+        prototype.slices[0], particles=np.array(shares), planned_spot=np.zeros(len(shares), np.int64)
+    )
+    treatment = convert_counts(replace(prototype, slices=(slice_,)), 20.0, 101_325.0, UNIFORM)
+    assert treatment.slices[0].int1_counts.tolist() == counts
+
+
+def test_spots_that_are_absent_are_absent():
+    """A treatment of some visits only: what is there is rounded as if there were nothing else."""
+    whole = prepared(layers_of([5e4, 6e4, 7e4], [8e4, 9e4]), paintings=2, repainting="volumetric")
+    slices = tuple(part_of(s, s.planned_spot != 1) for s in whole.slices[1:])
+    rest = convert_counts(replace(whole, slices=slices), 20.0, 101_325.0, LINE)
+    assert totals(rest, "int1_counts").keys() == {(0, 0), (0, 2), (1, 0)}
+    expected = sum(float((s.particles / s.particles_per_count1)[s.planned_layer == 0].sum()) for s in slices)
+    found = sum(n for key, n in totals(rest, "int1_counts").items() if key[0] == 0)
+    assert abs(found - expected) <= 0.5
+    nothing = replace(whole, slices=())
+    assert convert_counts(nothing, 20.0, 101_325.0, LINE).slices == ()

@@ -14,6 +14,7 @@ from spotline.record.model import (
     SPILL,
     SPOT,
     TREND,
+    VISIT,
     FieldRecord,
     Table,
 )
@@ -33,6 +34,7 @@ def field_record(
     slices: list[dict[str, Any]] = [],  # noqa: B006
     spills: list[dict[str, Any]] = [],  # noqa: B006
     interlocks: list[dict[str, Any]] = [],  # noqa: B006
+    visits: list[dict[str, Any]] = [],  # noqa: B006
     **header: Any,
 ) -> FieldRecord:
     return FieldRecord(
@@ -41,6 +43,7 @@ def field_record(
         name="by hand",
         header={"passive_elements": [], **header},
         spots=table(SPOT, spots),
+        visits=table(VISIT, visits),
         slices=table(SLICE, slices),
         spills=table(SPILL, spills),
         trend=table(TREND, []),

@@ -42,6 +42,7 @@ def slice_of(index: int, n: int) -> Slice:
         particles=1e4 * (1 + base),
         planned_layer=np.full(n, 5 + index),
         planned_spot=np.arange(n)[::-1].copy(),
+        painting=np.zeros(n, np.int64),
         x_iso_mm=base - 3.0,
         y_iso_mm=-base,
         int1_counts=np.full(n, 50),
@@ -51,7 +52,6 @@ def slice_of(index: int, n: int) -> Slice:
         particles_per_count2=510.0 + base,
         fwhm_x_mm=5.0,
         fwhm_y_mm=5.0,
-        spills=1,
         **columns,
     )
 

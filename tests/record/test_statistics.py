@@ -36,8 +36,13 @@ PLACES = [
 
 
 def by_hand():
+    spots = [
+        {"planned_spot": i, **spot, **place}
+        for i, (spot, place) in enumerate(zip(SPOTS, PLACES, strict=True))
+    ]
     return field_record(
-        spots=[{**spot, **place} for spot, place in zip(SPOTS, PLACES, strict=True)],
+        spots=spots,
+        visits=[{name: spot[name] for name in ("planned_spot", "particles_planned")} for spot in spots],
         slices=[
             {"slice": 0, "spots_planned": 4, "particles_planned": 4500.0},
             {"slice": 1, "spots_planned": 10, "particles_planned": 9000.0},
@@ -60,6 +65,8 @@ def test_field_by_hand():
         "particles_planned": 13_500.0,
         "particles_delivered": pytest.approx(4497.4),
         "fraction_spots_within_1_percent": 0.75,
+        "prescribed_spots_delivered": 4,
+        "fraction_prescribed_spots_within_1_percent": 0.75,
         "position_rms_mm": pytest.approx(sqrt((25.0 + 1.0 + 0.0) / 3)),
         "spills": 2,
         "beam_on_s": pytest.approx(0.75),
@@ -85,6 +92,7 @@ def test_field_of_which_nothing_was_delivered():
     nothing = field_record(slices=[{"slice": 0, "spots_planned": 3, "particles_planned": 3e5}])
     statistics = field_statistics(nothing)
     assert statistics["fraction_spots_within_1_percent"] is None
+    assert statistics["fraction_prescribed_spots_within_1_percent"] is None
     assert statistics["position_rms_mm"] is None
     assert (statistics["spots_delivered"], statistics["particles_delivered"]) == (0, 0.0)
     assert (statistics["spills"], statistics["beam_on_s"], statistics["treatment_s"]) == (0, 0.0, 0.0)
@@ -101,6 +109,8 @@ def test_total_of_two_fields():
         "spots_delivered": 12,
         "particles_delivered": 500.0,
         "fraction_spots_within_1_percent": 1.0,
+        "prescribed_spots_delivered": 6,
+        "fraction_prescribed_spots_within_1_percent": 0.5,
         "position_rms_mm": 1.0,
         "treatment_s": 4.5,
         "interlocks": [],
@@ -112,6 +122,8 @@ def test_total_of_two_fields():
     assert total["treatment_s"] == pytest.approx(15.0)
     assert total["spills"] == 4
     assert total["fraction_spots_within_1_percent"] == pytest.approx((4 * 0.75 + 12 * 1.0) / 16)
+    assert total["prescribed_spots_delivered"] == 10
+    assert total["fraction_prescribed_spots_within_1_percent"] == pytest.approx((4 * 0.75 + 6 * 0.5) / 10)
     assert total["position_rms_mm"] == pytest.approx(sqrt((4 * 26 / 3 + 12 * 1.0) / 16))
     assert total["interlocks"] == one["interlocks"]
 

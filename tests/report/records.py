@@ -16,6 +16,7 @@ from spotline.record.model import (
     SPOT,
     TREND,
     TRUTH,
+    VISIT,
     FieldRecord,
     Record,
     Table,
@@ -75,6 +76,14 @@ def spots_of(number: int, side: int, rng: np.random.Generator, spill: int, start
         table[f"{plane}_current_A"] = 0.8 * table[f"{plane}_planned_mm"]
     table["transit_us"] = rng.gamma(9.0, 15.0, n)
     table["transit_us"][0] = np.nan
+    return table
+
+
+def visits_of(spots: Table) -> Table:
+    """The same spots as they were prescribed."""
+    table = np.zeros(len(spots), dtype=VISIT)
+    for name in VISIT.names or ():
+        table[name] = spots[name]
     return table
 
 
@@ -146,6 +155,7 @@ def field(
         name=f"Field {number}",
         header=header(spots_planned=len(all_spots), particles_planned=planned, **changes),
         spots=all_spots,
+        visits=visits_of(all_spots),
         slices=layers,
         spills=spills,
         trend=np.concatenate(trends),
@@ -162,6 +172,7 @@ def with_changes(original: FieldRecord, **changes: Any) -> FieldRecord:
         "name",
         "header",
         "spots",
+        "visits",
         "slices",
         "spills",
         "trend",

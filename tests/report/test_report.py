@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from spotline.errors import OutputError
 from spotline.record.model import INTERLOCK, FieldRecord, Record
 from spotline.report import figure_overview, figures, write_report
+from spotline.report.tables import figures_of_merit
 from tests.report import records
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
@@ -168,6 +169,21 @@ def test_a_whole_field(whole: tuple[str, Page, str], tmp_path: Path):
         assert expected in text
     assert page.tags.count("svg") == 10
     assert len(html) < 1e6
+
+
+def test_a_repainted_field_tells_of_the_spots_of_the_plan(tmp_path: Path):
+    """Two visits that are 2 % off, in either direction, are one spot that is right."""
+    once = records.field(tmp_path, side=4)
+    assert not any("plan within" in name for name, _ in figures_of_merit(once))
+    spots, visits = once.spots.copy(), once.visits.copy()
+    spots["particles_planned"] = visits["particles_planned"] = 1e5
+    spots["particles"] = np.where(spots["spot"] % 2, 0.98e5, 1.02e5)
+    for table in (spots, visits):
+        table["planned_spot"] = table["spot"] // 2
+    merits = dict(figures_of_merit(records.with_changes(once, spots=spots, visits=visits)))
+    assert merits["Spots within ±1 % of their particles"] == "0.0 %"
+    assert merits["Repainted: spots of the plan delivered"] == "16 of 16"
+    assert merits["Spots of the plan within ±1 %, visits together"] == "100.0 %"
 
 
 def test_a_stopped_field(tmp_path: Path):

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotline.beamline import load_beamline
-from spotline.beamline.geometry import current_A, transit_time_us
+from spotline.beamline.geometry import current_A
+from spotline.beamline.moves import AxisMoves, transit_time_us
 from spotline.control.scan import to_step
 from spotline.physics.ions import CARBON, PROTON, Ion
 from spotline.sim.magnets import advance_magnets, follow, position, read_back
@@ -102,9 +103,8 @@ def transit_us(ion: Ion, energy_MeV_u: float, plane: str, step_mm: float) -> flo
         value = follow(value, set_A, axis.slew_A_per_s * 1e-6, axis.settling_time_us, 1.0)
         time_us += 1
         assert time_us < 2000
-    closed_form = transit_time_us(
-        set_A, axis.slew_A_per_s, axis.settling_time_us, facts.control.settled_current_A
-    )
+    supply = AxisMoves(1.0, axis.slew_A_per_s * 1e-6, axis.settling_time_us, facts.control.settled_current_A)
+    closed_form = transit_time_us(set_A, supply)
     assert time_us == pytest.approx(closed_form, abs=1.0)
     return time_us
 

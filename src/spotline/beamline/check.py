@@ -15,6 +15,11 @@ from spotline.physics.ions import IONS
 
 ABSOLUTE_ZERO_C = -273.15
 
+CYCLE_CODE_CHOICES = 16
+"""Foci of an ion, and intensity levels, that a cycle-code can tell apart."""
+CYCLE_CODE_STEP_MeV_u = 0.01
+"""Step in which a cycle-code holds the energy."""
+
 SCHEMA = 1
 """Version of the file format that this program reads."""
 
@@ -53,6 +58,25 @@ def check_energies(facts: BeamLineFile, beam_index: int, table: EnergyTable) -> 
             yield (
                 f"ions[{beam_index}].energy_tolerance_MeV_u: {beam.energy_tolerance_MeV_u:g} makes energies "
                 f"of {beam.energies} ambiguous, that lie {spacing:.3g} MeV/u apart; use less than half of it"
+            )
+
+
+def check_cycle_energies(where: str, beam: IonBeam, table: EnergyTable) -> Iterator[str]:
+    """Check that the accelerator can be asked for the energies, in steps that stay within the table."""
+    energies = table.energy_MeV_u.tolist()
+    steps = [energy / CYCLE_CODE_STEP_MeV_u for energy in energies]
+    for end in (0, -1):
+        if abs(steps[end] - round(steps[end])) > 1e-6:
+            yield (
+                f"{where}: the {'last' if end else 'first'} energy_MeV_u, {energies[end]:.10g}, is not a "
+                f"multiple of {CYCLE_CODE_STEP_MeV_u:g}, the step in which the accelerator is asked for "
+                "energies; round it"
+            )
+    for k, (below, above) in enumerate(itertools.pairwise(steps)):
+        if beam.energy_selection == "listed" and round(below) == round(above):
+            yield (
+                f"{where}: energy_MeV_u {energies[k]:.10g} and {energies[k + 1]:.10g} are the same in steps "
+                f"of {CYCLE_CODE_STEP_MeV_u:g}, in which the accelerator is asked for energies; leave out one"
             )
 
 
@@ -154,6 +178,11 @@ def _check_accelerator(facts: BeamLineFile) -> Iterator[str]:
             f"accelerator.intensity_levels: {list(levels)} are no fractions up to 1 in descending order; "
             "correct and sort them"
         )
+    if len(levels) > CYCLE_CODE_CHOICES:
+        yield (
+            f"accelerator.intensity_levels: {len(levels)} are more than the {CYCLE_CODE_CHOICES} that a "
+            "cycle-code can tell apart; leave some out"
+        )
 
 
 def _check_rates(control: Control) -> Iterator[str]:
@@ -207,6 +236,12 @@ def _check_beam(where: str, beam: IonBeam) -> Iterator[str]:
         )
     if not beam.optics:
         yield f"{where}.optics: there are none; add at least one"
+    foci = {optics.focus for optics in beam.optics}
+    if len(foci) > CYCLE_CODE_CHOICES:
+        yield (
+            f"{where}.optics: {len(foci)} foci are more than the {CYCLE_CODE_CHOICES} that a cycle-code can "
+            "tell apart; leave some out"
+        )
     keys = [(optics.focus, optics.range_modulators) for optics in beam.optics]
     for index, key in enumerate(keys):
         if keys.index(key) != index:

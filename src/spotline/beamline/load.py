@@ -242,6 +242,8 @@ def load_beamline(name_or_path: str | Path) -> BeamLine:
         key = f"{path}: ions[{index}]"
         table = read_energy_table(files.where(beam.energies), files.read(beam.energies, f"{key}.energies"))
         _raise_first(path, check.check_energies(facts, index, table))
+        for problem in check.check_cycle_energies(files.where(beam.energies), beam, table):
+            raise BeamLineError(problem)
         energies[beam.name] = table
         for number, entry in enumerate(beam.optics):
             sizes = read_optics_table(

@@ -147,6 +147,9 @@ class Accelerator(_Facts, frozen=True, kw_only=True):
     """Rise of the extracted intensity at the start of a spill."""
     spill_fall_s: NotNegative
     """Fall of the extracted intensity at the end of a spill."""
+    spill_charge_spread: Fraction
+    """Relative standard deviation of the particles in the ring from spill to spill.  The delivery time is
+    predicted with it: a ring with more than usual is not emptied, one with less is empty early."""
     intensity_levels: tuple[Positive, ...]
     """Selectable intensities, relative to the full one of the ion."""
     line: Annotated[int, Meta(ge=0, le=15)]
@@ -195,7 +198,8 @@ class Control(_Facts, frozen=True, kw_only=True):
     minimum_spot_time_us: NotNegative
     """The intensity of a slice is chosen so that no spot would be shorter than this."""
     minimum_spot_counts: Several
-    """Spots that would make fewer counts in the integral chambers are refused, and not repainted with less."""
+    """Spots that would make fewer counts in the integral chambers are refused, and not repainted with
+    less."""
 
 
 class FastInterlocks(_Facts, frozen=True, kw_only=True):

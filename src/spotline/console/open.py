@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from spotline.beamline import BeamLine
-from spotline.console.summary import FORMAT, VERSION, folder_of
-from spotline.console.write import PLAN, SUMMARY, header_of, sha256_of
+from spotline.console.layout import PLAN, SUMMARY, folder_of, header_of, sha256_of, treatment_of
+from spotline.console.summary import FORMAT, VERSION
 from spotline.errors import PlanError, RecordError
-from spotline.plan import read_plan
-from spotline.preparation import prepare
 from spotline.preparation.treatment import FieldTreatment, Slice, Treatment
 from spotline.record.hdf5 import as_written
 from spotline.record.read import read_json
@@ -66,7 +64,6 @@ def open_preparation(folder: str | Path, beamline: BeamLine, *, field: int | Non
     summary = _read_summary(folder / SUMMARY)
     _check_summary(summary, folder, beamline)
     _check_files(summary, folder)
-    plan = read_plan(folder / PLAN)
     with as_written(folder / SUMMARY):
         numbers = [int(said["number"]) for said in summary["fields"]]
     if field is not None:
@@ -74,8 +71,7 @@ def open_preparation(folder: str | Path, beamline: BeamLine, *, field: int | Non
             known = ", ".join(map(str, numbers))
             raise PlanError(f"{folder}: no field with beam number {field} was prepared, but {known}")
         numbers = [field]
-    prepared = tuple(prepare(plan, beamline, field=number).fields[0] for number in numbers)
-    treatment = Treatment(plan, beamline, prepared)
+    treatment = treatment_of(folder / PLAN, beamline, numbers)
     for prepared_field in treatment.fields:
         _check_field(folder / folder_of(prepared_field), treatment, prepared_field)
     return treatment

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from spotline.beamline import BeamLine
+from spotline.console.layout import folder_of
 from spotline.preparation.cycle_code import in_words
 from spotline.preparation.duration import Duration, FieldDuration, predict_duration
 from spotline.preparation.instructing import jumps_of
@@ -89,11 +90,6 @@ def _field(
         "beam_off_jumps": sum(slice_["beam_off_jumps"] for slice_ in slices),
         "slices": slices,
     }
-
-
-def folder_of(field: FieldTreatment) -> str:
-    """Name of the folder of a field."""
-    return f"field-{field.field.number:02d}"
 
 
 def _slice(

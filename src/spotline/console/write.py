@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import math
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from spotline.beamline import BeamLine
-from spotline.console.summary import folder_of, summarize
+from spotline.console.layout import (
+    CYCLES,
+    PLAN,
+    SLICES,
+    SUMMARY,
+    folder_of,
+    header_of,
+    sha256_of,
+    treatment_of,
+)
+from spotline.console.summary import summarize
 from spotline.dicom.extended_plan import write_extended_plan
 from spotline.errors import OutputError
+from spotline.plan import Field
 from spotline.preparation.cycle_code import in_words
 from spotline.preparation.options import Options
 from spotline.preparation.retarget import Retargeted
@@ -22,11 +33,6 @@ from spotline.preparation.treatment import FieldTreatment, Treatment
 from spotline.record.hdf5 import publish
 from spotline.record.log import write_json
 from spotline.record.treatment_file import slice_path, write_slice_file, write_treatment_file
-
-SUMMARY = "preparation.json"
-PLAN = "plan.dcm"
-CYCLES = "cycle-codes.csv"
-SLICES = "sld"
 
 
 def write_preparation(
@@ -91,12 +97,15 @@ def write_preparation(
 def _fill(
     folder: Path, treatment: Treatment, options: Options | None, retargeted: Retargeted | None
 ) -> dict[str, Any]:
-    write_extended_plan(treatment, folder / PLAN)
+    write_extended_plan(_with_angles(treatment), folder / PLAN)
     summary = summarize(treatment, options, retargeted)
-    for field, said in zip(treatment.fields, summary["fields"], strict=True):
+    # DICOM stores positions and sizes as 32-bit floats: the files hold what the stored plan makes.
+    numbers = [field.field.number for field in treatment.fields]
+    stored = treatment_of(folder / PLAN, treatment.beamline, numbers)
+    for field, said in zip(stored.fields, summary["fields"], strict=True):
         sub = folder / folder_of(field)
         (sub / SLICES).mkdir(parents=True)
-        header = header_of(treatment, field)
+        header = header_of(stored, field)
         write_treatment_file(sub, header, field.slices)
         for slice_ in field.slices:
             write_slice_file(slice_path(sub / SLICES, slice_.index), header, slice_)
@@ -108,32 +117,22 @@ def _fill(
     return summary
 
 
-def header_of(treatment: Treatment, field: FieldTreatment) -> dict[str, Any]:
-    """Facts of a field that its treatment file and its slice files carry."""
-    plan, line = treatment.plan, treatment.beamline
-    chambers = line.facts.chambers
-    return {
-        "number": field.field.number,
-        "name": field.field.name,
-        "ion": field.beam.name,
-        "beamline": line.name,
-        "beamline_version": line.facts.version,
-        "beamline_sha256": line.sha256,
-        "plan_label": plan.label,
-        "plan_sha256": plan.prepared_for.plan_sha256 if plan.prepared_for else plan.sha256,
-        "passive_elements": list(field.passive_elements),
-        "spots": field.n_spots,
-        "particles": field.particles,
-        "slices": len(field.slices),
-        "gas_factor": field.gas_factor,
-        "temperature_C": chambers.reference_temperature_C,
-        "pressure_Pa": chambers.reference_pressure_Pa,
-    }
+def _with_angles(treatment: Treatment) -> Treatment:
+    """Fill in what TRiP98 does not say and DICOM requires, if the beam line leaves no choice."""
+    angles = treatment.beamline.facts.geometry.gantry_angles_deg
+    if len(angles) != 1:
+        return treatment
 
+    def filled(field: Field) -> Field:
+        gantry, support = field.gantry_angle_deg, field.patient_support_angle_deg
+        return replace(
+            field,
+            gantry_angle_deg=angles[0] if gantry is None else gantry,
+            patient_support_angle_deg=0.0 if support is None else support,
+        )
 
-def sha256_of(path: Path) -> str:
-    """Hash of a file, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    plan = replace(treatment.plan, fields=tuple(map(filled, treatment.plan.fields)))
+    return replace(treatment, plan=plan)
 
 
 def _cycle_codes(field: FieldTreatment, said: dict[str, Any], line: BeamLine) -> str:

@@ -106,11 +106,12 @@ def value(dataset: Dataset, keyword: str, where: str) -> Any:
             found = dataset.get(keyword)
             empty = found is None or (hasattr(found, "__len__") and len(found) == 0)
     except Exception as error:
-        raise _undecodable(keyword, where, error) from None
+        raise undecodable(keyword, where, error) from None
     return None if empty else found
 
 
-def _undecodable(keyword: str, where: str, error: Exception) -> PlanError:
+def undecodable(keyword: str, where: str, error: Exception) -> PlanError:
+    """Make the error for an element whose bytes pydicom cannot make sense of."""
     return PlanError(
         f"{where}: {keyword} cannot be decoded ({one_line(error)}); the file is damaged, "
         "copy or export the plan again"
@@ -130,7 +131,7 @@ def text(dataset: Dataset, keyword: str, where: str) -> str:
     try:
         return "" if found is None else str(found).strip()
     except Exception as error:
-        raise _undecodable(keyword, where, error) from None
+        raise undecodable(keyword, where, error) from None
 
 
 def code(dataset: Dataset, keyword: str, where: str) -> str:
@@ -161,7 +162,7 @@ def numbers(dataset: Dataset, keyword: str, where: str) -> Floats | None:
     try:
         array = _float_array(found, keyword)
     except Exception as error:
-        raise _undecodable(keyword, where, error) from None
+        raise undecodable(keyword, where, error) from None
     if array.ndim != 1:
         raise PlanError(f"{where}: {keyword} is not a list of numbers; copy or export the plan again")
     bad = np.flatnonzero(~np.isfinite(array))
@@ -231,7 +232,7 @@ def items(dataset: Dataset, keyword: str, where: str) -> list[Dataset]:
     try:
         sequence = list(found)
     except Exception as error:
-        raise _undecodable(keyword, where, error) from None
+        raise undecodable(keyword, where, error) from None
     if not all(isinstance(item, Dataset) for item in sequence):
         raise PlanError(f"{where}: {keyword} is not a sequence; the file is damaged, export the plan again")
     return sequence

@@ -1,13 +1,14 @@
 """What every DICOM file that Spotline writes has in common.
 
 The encoding is Implicit VR Little Endian, because a layer of more than 8191 spots does not fit into the
-64 kB that explicit VR allows an array of floats.  Unique identifiers are made from content, so that the
-same input makes the same bytes.
+64 kB that explicit VR allows an array of floats; a file that is only completed keeps its own.  Unique
+identifiers are made from content, so that the same input makes the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import uuid
 from io import BytesIO
 from pathlib import Path
@@ -40,19 +41,19 @@ def decimal(number: float) -> str:
     return format_number_as_ds(float(number))
 
 
-def content_digest(dataset: Dataset) -> str:
-    """Hash of all elements of a dataset, hexadecimal."""
+def content_digest(dataset: Dataset, *, implicit_vr: bool = True) -> str:
+    """Hash of all elements of a dataset without file meta information, hexadecimal."""
     buffer = BytesIO()
-    dcmwrite(buffer, dataset, implicit_vr=True, little_endian=True)
+    dcmwrite(buffer, dataset, implicit_vr=implicit_vr, little_endian=True)
     return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
-def file_bytes(dataset: Dataset) -> bytes:
+def file_bytes(dataset: Dataset, transfer_syntax: UID = ImplicitVRLittleEndian) -> bytes:
     """Encode a dataset that has its SOP class and instance UID as a DICOM file."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    meta.TransferSyntaxUID = transfer_syntax
     meta.ImplementationClassUID = UID(uid("implementation"))
     meta.ImplementationVersionName = "SPOTLINE"
     dataset.file_meta = meta
@@ -63,7 +64,7 @@ def file_bytes(dataset: Dataset) -> bytes:
 
 
 def write_new_file(path: Path, content: bytes) -> None:
-    """Write a file that must not exist yet.
+    """Write a file that must not exist yet, as a whole or not at all.
 
     Raises
     ------
@@ -72,7 +73,13 @@ def write_new_file(path: Path, content: bytes) -> None:
     """
     try:
         with path.open("xb") as file:
-            file.write(content)
+            try:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
     except FileExistsError:
         raise OutputError(f"{path}: exists already; choose another name or remove it first") from None
     except OSError as error:

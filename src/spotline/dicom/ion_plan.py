@@ -33,6 +33,7 @@ from spotline.dicom.attributes import (
     required_number,
     text,
 )
+from spotline.dicom.instructions import Preparation, check_beams, read_instructions, read_preparation
 from spotline.dicom.ion_plan_devices import read_passive_elements
 from spotline.dicom.ion_plan_layers import read_layers
 from spotline.errors import PlanError
@@ -81,7 +82,8 @@ def read_ion_plan(path: str | Path) -> Plan:
     The meterset of a spot is its weight times Beam Meterset over Final Cumulative Meterset Weight.
     Beams of type SETUP carry no dose and are left out.  Spots of weight zero are left out of their layer;
     `Layer.spot_index` keeps the count of the file.  Layers are numbered from 0, as in the messages.  An
-    empty NumberOfFractionsPlanned counts as one fraction.
+    empty NumberOfFractionsPlanned counts as one fraction.  The instructions of an extended plan
+    (`spotline.dicom.extended_plan`) are read with it.
 
     Parameters
     ----------
@@ -96,24 +98,32 @@ def read_ion_plan(path: str | Path) -> Plan:
     Raises
     ------
     PlanError
-        If the file is no RT Ion Plan, is damaged, contradicts itself, or asks for a kind of delivery
-        that is no scanning of spots.
+        If the file is no RT Ion Plan, is damaged, contradicts itself, asks for a kind of delivery that is
+        no scanning of spots, or was altered after it was prepared.
     """
     path = Path(path)
-    dataset, sha256 = read_dataset(path)
+    return plan_of(*read_dataset(path), path)
+
+
+def plan_of(dataset: Dataset, sha256: str, path: Path) -> Plan:
+    """Make a plan of a dataset; `sha256` and `path` are those of its file.  See `read_ion_plan`."""
     where = str(path)
     _check_kind(dataset, where)
     group = _read_fraction_group(dataset, where)
     beams = _read_treatment_beams(dataset, group, where)
+    preparation = read_preparation(dataset, where)
+    fields = tuple(_read_field(beam, group, preparation, label) for label, beam in beams)
+    check_beams(preparation, [field.number for field in fields], where)
     return Plan(
         label=text(dataset, "RTPlanLabel", where),
-        fields=tuple(_read_field(beam, group, label) for label, beam in beams),
+        fields=fields,
         path=path,
         sha256=sha256,
         format=FORMAT,
         fractions_planned=group.fractions_planned,
         fraction_group=group.number,
         identity=_read_identity(dataset, where),
+        prepared_for=preparation.made_for if preparation else None,
     )
 
 
@@ -216,7 +226,7 @@ def _is_delivered(beam: Dataset, where: str) -> bool:
     return True
 
 
-def _read_field(beam: Dataset, group: _FractionGroup, where: str) -> Field:
+def _read_field(beam: Dataset, group: _FractionGroup, preparation: Preparation | None, where: str) -> Field:
     _check_scan_mode(beam, where)
     ion = _read_ion(beam, where)
     unit = code(beam, "PrimaryDosimeterUnit", where)
@@ -225,8 +235,9 @@ def _read_field(beam: Dataset, group: _FractionGroup, where: str) -> Field:
     layers = read_layers(beam, _read_meterset_per_weight(beam, group, where), where)
     first = required_items(beam, "IonControlPointSequence", where)[0]
     start = f"{where}, control point 0"
+    number_ = required_integer(beam, "BeamNumber", where)
     return Field(
-        number=required_integer(beam, "BeamNumber", where),
+        number=number_,
         name=text(beam, "BeamName", where),
         ion=ion,
         unit=unit,
@@ -238,6 +249,7 @@ def _read_field(beam: Dataset, group: _FractionGroup, where: str) -> Field:
         snout_position_mm=number(first, "SnoutPosition", start),
         machine=text(beam, "TreatmentMachineName", where),
         delivery_type=code(beam, "TreatmentDeliveryType", where),
+        instructions=read_instructions(beam, number_, layers, preparation, where),
     )
 
 

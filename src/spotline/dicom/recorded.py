@@ -16,7 +16,7 @@ from spotline.plan.model import Floats, Integers
 class RecordedControlPoint:
     """A control point, and the spots delivered between it and the next one.
 
-    Arrays of spots are in the order of delivery.
+    Arrays of spots are in the order of delivery; a repainted spot comes once for each visit.
 
     Attributes
     ----------
@@ -37,8 +37,8 @@ class RecordedControlPoint:
     measured : ndarray of bool, shape (n_spots,)
         Whether the position was measured; True throughout unless Spotline wrote the record.
     reordered : bool or None
-        Whether the spots differ from those of the plan in order or number; None if the record does not
-        say.
+        Whether the spots differ from those of the plan in order or number, as repainted ones do; None if
+        the record does not say.
     prescribed_index : ndarray of int, shape (n_spots,), or None
         Index of each spot in the control point of the plan, from 0 whatever the record counts from; None
         if the record does not say.

@@ -8,8 +8,8 @@ Decisions where the standard leaves room or contradicts itself:
 
 * Scan Spot Prescribed Indices count from 1, see `spotline.dicom.treatment_record_layers.INDEX_BASE`.
   They are indices in the file of the plan, where spots of weight zero count.
-* Spots that were left out count as reordering: Scan Spot Reordered is YES unless all spots of a layer
-  were delivered in the order of the plan.
+* Spots that were left out count as reordering, as visits of a repainted spot do: Scan Spot Reordered is
+  YES unless all spots of a layer were delivered once and in the order of the plan.
 * A spot whose position was never measured gets the planned position.  A private element of the control
   point lists these spots, and the Beam Description says how many there are.
 * Delivered Meterset is what was measured, so that its steps are the sums of the delivered spots

@@ -3,6 +3,9 @@
 Each layer of the plan is a pair of control points, as in the plan: the first lists the spots, the second
 ends the layer with zeros.  The metersets of the first are delivered until the second, and their sum is
 the step of the delivered meterset between the two (DICOM PS3.3, Table C.8.8.26-1).
+
+A repainted spot is listed once for each visit, all with its index in the plan (PS3.3, C.8.8.26.2.6), and
+all with the layer that it belongs to, even if other layers were delivered in between.
 """
 
 from __future__ import annotations
@@ -41,13 +44,15 @@ only a sentence of C.8.8.26.2.1 lets the index of the prescription start at 0.
 class DeliveredLayer:
     """A layer of the plan and what was delivered of it.
 
-    All arrays have shape (n_spots,) and are in the order of delivery.  A layer of which nothing was
-    delivered has all its planned spots, with metersets of zero.
+    All arrays have shape (n_spots,) and are in the order of delivery; a repainted spot comes once for each
+    visit.  A layer of which nothing was delivered has all its planned spots, with metersets of zero.
 
     Attributes
     ----------
     planned : Layer
         The layer of the plan.
+    paintings : int
+        How often the layer was to be painted.
     x_iso_mm, y_iso_mm : ndarray
         Measured positions; the planned ones where `unmeasured`.
     meterset : ndarray
@@ -55,7 +60,7 @@ class DeliveredLayer:
     prescribed_index : ndarray of int
         Index of each spot in the file of the plan, from 0.
     as_planned : bool
-        Whether these are the spots of the plan, all of them and in its order.
+        Whether these are the spots of the plan, all of them, once and in its order.
     unmeasured : ndarray of bool
         Whether the position was never measured.
     time_offset_us : ndarray or None
@@ -67,6 +72,7 @@ class DeliveredLayer:
     """
 
     planned: Layer
+    paintings: int
     x_iso_mm: Floats
     y_iso_mm: Floats
     meterset: Floats
@@ -80,14 +86,15 @@ class DeliveredLayer:
 
     @property
     def n_spots(self) -> int:
-        """Number of spots."""
+        """Number of spots, or of visits to them."""
         return len(self.meterset)
 
 
 def delivered_layers(record: FieldRecord, field: Field, where: str) -> tuple[DeliveredLayer, ...]:
     """Sort the spots of a record into the layers of the plan.
 
-    Neighbouring layers of one energy are one slice of the record, so the layers are not its slices.
+    Neighbouring layers of one energy are one slice of the record, and with repainting several slices can
+    belong to one layer, so the layers are not its slices.
 
     Parameters
     ----------
@@ -114,63 +121,73 @@ def delivered_layers(record: FieldRecord, field: Field, where: str) -> tuple[Del
     end_us = int(
         max(spots["end_us"].max(initial=0), 0 if len(spots) else record.spills["end_us"].max(initial=0))
     )
-    slices = _slice_of_layers(record, field, where)
     layers = []
-    for layer, slice_index in zip(field.layers, slices, strict=True):
-        size = record.slices[slice_index]
-        fwhm_mm = (float(size["fwhm_x_mm"]), float(size["fwhm_y_mm"]))
-        known_mm = fwhm_mm if min(fwhm_mm) > 0.0 else None
+    for layer in field.layers:
+        visits = record.visits[record.visits["planned_layer"] == layer.index]
         rows = spots[spots["planned_layer"] == layer.index]
+        fwhm_mm = _fwhm_mm(layer, visits, record)
+        paintings = int(visits["painting"].max()) + 1 if len(visits) else layer.paintings
         if len(rows):
-            layers.append(_delivered(layer, rows, per_particle, known_mm))
+            layers.append(_delivered(layer, paintings, rows, per_particle, fwhm_mm))
         else:
-            layers.append(_undelivered(layer, end_us, known_mm))
+            layers.append(_undelivered(layer, paintings, end_us, fwhm_mm))
     return tuple(layers)
 
 
+def _fwhm_mm(layer: Layer, visits: Table, record: FieldRecord) -> tuple[float, float] | None:
+    """Spot size of the slice that the layer went into, or of the plan if it went into none."""
+    if len(visits):
+        slice_ = record.slices[visits["slice"][0]]
+        size_mm = (float(slice_["fwhm_x_mm"]), float(slice_["fwhm_y_mm"]))
+    else:
+        size_mm = (layer.fwhm_x_mm or 0.0, layer.fwhm_y_mm or 0.0)
+    return size_mm if min(size_mm) > 0.0 else None
+
+
 def _check_spots(record: FieldRecord, field: Field, where: str) -> None:
-    spots = record.spots
-    n_spots = np.array([layer.n_spots for layer in field.layers])
-    layer = spots["planned_layer"]
-    known = (layer >= 0) & (layer < len(n_spots))
-    known[known] &= (spots["planned_spot"][known] >= 0) & (
-        spots["planned_spot"][known] < n_spots[layer[known]]
-    )
     slices = len(record.slices)
     if len(record.header["meterset_per_particle"]) != slices:
         raise RecordError(
             f"{where}: meterset_per_particle has {len(record.header['meterset_per_particle'])} values for "
             f"{slices} slices; restore the record from a copy"
         )
-    valid = np.isfinite(spots["particles"]) & (spots["particles"] >= 0.0)
-    valid &= (spots["slice"] >= 0) & (spots["slice"] < slices)
-    for right, what in (
-        (known, "is not in the plan; give the plan that was delivered"),
-        (valid, "has a slice or a number of particles that cannot be; restore the record from a copy"),
+    spots, visits = record.spots, record.visits
+    broken = "cannot be; restore the record from a copy"
+    for table, right, what in (
+        (spots, _is_planned(spots, field), "is not in the plan; give the plan that was delivered"),
+        (visits, _is_planned(visits, field), "is not in the plan; give the plan that was delivered"),
+        (spots, _is_in_slices(spots, slices), f"has a slice that {broken}"),
+        (visits, _is_in_slices(visits, slices), f"has a slice that {broken}"),
+        (
+            spots,
+            np.isfinite(spots["particles"]) & (spots["particles"] >= 0.0),
+            f"has a number of particles that {broken}",
+        ),
     ):
         if not right.all():
-            bad = spots[np.argmin(right)]
+            bad = table[np.argmin(right)]
+            particles = f", {bad['particles']:g} particles" if table is spots else ""
             raise RecordError(
                 f"{where}, slice {bad['slice']}: spot {bad['spot']} (layer {bad['planned_layer']}, spot "
-                f"{bad['planned_spot']}, {bad['particles']:g} particles) {what}"
+                f"{bad['planned_spot']}{particles}) {what}"
             )
 
 
-def _slice_of_layers(record: FieldRecord, field: Field, where: str) -> Integers:
-    """Index of the slice that each layer went into: slices are made of whole layers, in their order."""
-    layer_ends = np.cumsum([layer.n_spots for layer in field.layers])
-    slice_ends = np.cumsum(record.slices["spots_planned"])
-    if not len(slice_ends) or layer_ends[-1] != slice_ends[-1]:
-        planned = slice_ends[-1] if len(slice_ends) else 0
-        raise RecordError(
-            f"{where}: has {planned} planned spots but the plan has {layer_ends[-1]}; "
-            "give the plan that was delivered"
-        )
-    return np.searchsorted(slice_ends, layer_ends)
+def _is_planned(spots: Table, field: Field) -> NDArray[np.bool_]:
+    n_spots = np.array([layer.n_spots for layer in field.layers])
+    layer, spot = spots["planned_layer"], spots["planned_spot"]
+    known: NDArray[np.bool_] = (layer >= 0) & (layer < len(n_spots)) & (spot >= 0)
+    known[known] &= spot[known] < n_spots[layer[known]]
+    return known
+
+
+def _is_in_slices(spots: Table, slices: int) -> NDArray[np.bool_]:
+    inside: NDArray[np.bool_] = (spots["slice"] >= 0) & (spots["slice"] < slices)
+    return inside
 
 
 def _delivered(
-    layer: Layer, rows: Table, per_particle: Floats, fwhm_mm: tuple[float, float] | None
+    layer: Layer, paintings: int, rows: Table, per_particle: Floats, fwhm_mm: tuple[float, float] | None
 ) -> DeliveredLayer:
     index = rows["planned_spot"]
     x_mm, y_mm = rows["x_mm"].astype(np.float64), rows["y_mm"].astype(np.float64)
@@ -178,6 +195,7 @@ def _delivered(
     start_us = int(rows["start_us"].min())
     return DeliveredLayer(
         planned=layer,
+        paintings=paintings,
         x_iso_mm=np.where(no_x, layer.x_iso_mm[index], x_mm),
         y_iso_mm=np.where(no_y, layer.y_iso_mm[index], y_mm),
         meterset=_as_stored(rows["particles"] * per_particle[rows["slice"]]),
@@ -191,9 +209,12 @@ def _delivered(
     )
 
 
-def _undelivered(layer: Layer, end_us: int, fwhm_mm: tuple[float, float] | None) -> DeliveredLayer:
+def _undelivered(
+    layer: Layer, paintings: int, end_us: int, fwhm_mm: tuple[float, float] | None
+) -> DeliveredLayer:
     return DeliveredLayer(
         planned=layer,
+        paintings=paintings,
         x_iso_mm=layer.x_iso_mm,
         y_iso_mm=layer.y_iso_mm,
         meterset=np.zeros(layer.n_spots),
@@ -302,7 +323,7 @@ def _control_point(layer: DeliveredLayer, focus: str, meterset: Floats) -> Datas
     point.NumberOfScanSpotPositions = layer.n_spots
     point.ScanSpotPositionMap = np.column_stack([layer.x_iso_mm, layer.y_iso_mm]).ravel().tolist()
     point.ScanSpotMetersetsDelivered = meterset.tolist()
-    point.NumberOfPaintings = layer.planned.paintings
+    point.NumberOfPaintings = layer.paintings
     point.ScanSpotReordered = "NO" if layer.as_planned else "YES"
     if not layer.as_planned:
         point.ScanSpotPrescribedIndices = (layer.prescribed_index + INDEX_BASE).tolist()

@@ -132,7 +132,7 @@ def _dataset(plan: Plan, creation: datetime | None, source_axis_distances_mm: tu
     if creation is not None:
         dataset.InstanceCreationDate = dataset.RTPlanDate = creation.strftime("%Y%m%d")
         dataset.InstanceCreationTime = dataset.RTPlanTime = creation.strftime("%H%M%S")
-    dataset.RTPlanLabel = _short(plan.label, "RTPlanLabel", str(plan.path))
+    dataset.RTPlanLabel = short_string(plan.label, "RTPlanLabel", str(plan.path))
     dataset.RTPlanGeometry = "TREATMENT_DEVICE"  # a plan object refers to no structure set
     dataset.ApprovalStatus = "UNAPPROVED"
     dataset.FractionGroupSequence = [_fraction_group(plan)]
@@ -186,7 +186,7 @@ def _beam(field: Field, where: str, source_axis_distances_mm: tuple[float, float
     beam.BeamNumber = field.number
     beam.BeamName = _fitting(field.name, LONG_STRING, "BeamName", where)
     beam.BeamType = "STATIC"
-    beam.TreatmentMachineName = _short(field.machine, "TreatmentMachineName", where)
+    beam.TreatmentMachineName = short_string(field.machine, "TreatmentMachineName", where)
     beam.PrimaryDosimeterUnit = field.unit
     beam.TreatmentDeliveryType = field.delivery_type
     set_ion(beam, field.ion)
@@ -230,7 +230,7 @@ def _control_point(layer: Layer, weights: list[float], cumulative: float, sized:
     point = Dataset()
     point.CumulativeMetersetWeight = decimal(cumulative)
     point.NominalBeamEnergy = decimal(layer.energy_MeV_u)
-    point.ScanSpotTuneID = _short(layer.tune_id, "ScanSpotTuneID", where) or NO_TUNE
+    point.ScanSpotTuneID = short_string(layer.tune_id, "ScanSpotTuneID", where) or NO_TUNE
     point.NumberOfScanSpotPositions = layer.n_spots
     point.ScanSpotPositionMap = np.column_stack([layer.x_iso_mm, layer.y_iso_mm]).ravel().tolist()
     point.ScanSpotMetersetWeights = weights
@@ -290,7 +290,7 @@ def _set_devices(beam: Dataset, first: Dataset, field: Field, where: str) -> Non
 def _device_item(device: Device, number: int, element: PassiveElement, where: str) -> Dataset:
     item = Dataset()
     setattr(item, device.number, number)
-    setattr(item, device.id, _short(element.id, device.id, where))
+    setattr(item, device.id, short_string(element.id, device.id, where))
     if device.type:
         setattr(item, device.type, element.type or _DEVICE_TYPES[device.kind])
     return item
@@ -308,7 +308,8 @@ def _setting_item(device: Device, number: int, element: PassiveElement) -> Datas
     return item
 
 
-def _short(text: str, keyword: str, where: str) -> str:
+def short_string(text: str, keyword: str, where: str) -> str:
+    """Return a text that fits into a value of VR SH, and refuse any other."""
     return _fitting(text, SHORT_STRING, keyword, where)
 
 

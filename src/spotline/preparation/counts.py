@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from spotline.beamline import BeamLine
 from spotline.preparation.treatment import FieldTreatment, Floats, Integers
 
 ABSOLUTE_ZERO_C = -273.15
+
+HALF = 0.5 + 1e-7
+"""What is added before the decimals are cut off: sums of different order must round alike at one half."""
 
 
 def gas_factor(temperature_C: float, pressure_Pa: float, beamline: BeamLine) -> float:
@@ -25,38 +29,99 @@ def convert_counts(
     """Convert particles to counts of both integral chambers (the pre-treatment conversion, III.C).
 
     A spot makes ``particles / particles_per_count`` counts, with the table of the ion, the gas density,
-    the daily factor and the gain map at the spot.  Counts are whole numbers; their running sum along
-    the slice is what is rounded, so that rounding never adds up.  INT2, the back-up, gets
-    ``int2_margin_counts`` more: otherwise the first of two equally good but differently rounded chambers
-    would always win, and a spot of 100 counts would fall short by half a count on average.
+    the daily factor and the gain map at the spot.  Counts are whole numbers.  What is rounded is the
+    running sum over the prescribed spots of a planned layer, in the order of the plan: rounding never
+    adds up, and the counts of a spot depend neither on the delivery path nor on repainting.  They are
+    then divided among its visits, none of which is left without a count.
+
+    INT2, the back-up, gets ``int2_margin_counts`` more at every visit: otherwise the first of two equally
+    good but differently rounded chambers would always win, and a visit of 100 counts would fall short by
+    half a count on average.
 
     Parameters
     ----------
     treatment : FieldTreatment
-        A prepared field.
+        A prepared field; it need not have all spots of the plan.
     temperature_C, pressure_Pa : float
         Of the gas in the chambers.
     beamline : BeamLine
         The line it was prepared for.
     """
+    if not treatment.slices:
+        return treatment
     gas = gas_factor(temperature_C, pressure_Pa, beamline)
     calibration = beamline.facts.calibration
     margin = beamline.facts.control.int2_margin_counts
-    slices = []
+    per_count1, per_count2 = [], []
     for s in treatment.slices:
         reference = float(beamline.particles_per_count(treatment.beam.name, s.energy_MeV_u))
         gain1 = beamline.int1_gain(s.x_iso_mm, s.y_iso_mm) * calibration.int1_daily_factor * gas
         gain2 = beamline.int2_gain(s.x_iso_mm, s.y_iso_mm) * calibration.int2_daily_factor * gas
-        slices.append(
-            replace(
-                s,
-                particles_per_count1=reference / gain1,
-                particles_per_count2=reference / gain2,
-                int1_counts=round_running(s.particles * gain1 / reference),
-                int2_counts=round_running(s.particles * gain2 / reference) + margin,
-            )
+        per_count1.append(reference / gain1)
+        per_count2.append(reference / gain2)
+    visits = _visits(treatment)
+    ends = np.cumsum([s.n_spots for s in treatment.slices])[:-1]
+    counts1 = np.split(_visit_counts(visits, np.concatenate(per_count1)), ends)
+    counts2 = np.split(_visit_counts(visits, np.concatenate(per_count2)) + margin, ends)
+    slices = tuple(
+        replace(
+            s,
+            particles_per_count1=per_count1[i],
+            particles_per_count2=per_count2[i],
+            int1_counts=counts1[i],
+            int2_counts=counts2[i],
         )
-    return replace(treatment, slices=tuple(slices), gas_factor=gas)
+        for i, s in enumerate(treatment.slices)
+    )
+    return replace(treatment, slices=slices, gas_factor=gas)
+
+
+class _Visits(NamedTuple):
+    """All visits of a field, in delivery order, and the prescribed spots that they belong to.
+
+    Prescribed spots are those that are visited, in the order of the plan.
+    """
+
+    spot: Integers  # prescribed spot of each visit, shape (n_visits,)
+    particles: Floats  # of each visit
+    layer: Integers  # planned layer of each prescribed spot, shape (n_spots,)
+
+
+def _visits(treatment: FieldTreatment) -> _Visits:
+    layer = np.concatenate([s.planned_layer for s in treatment.slices])
+    planned = np.concatenate([s.planned_spot for s in treatment.slices])
+    stride = int(planned.max()) + 1
+    prescribed, spot = np.unique(layer * stride + planned, return_inverse=True)
+    return _Visits(spot, np.concatenate([s.particles for s in treatment.slices]), prescribed // stride)
+
+
+def _visit_counts(visits: _Visits, particles_per_count: Floats) -> Integers:
+    """Whole counts of every visit, at least 1 each; arrays of shape (n_visits,).
+
+    All visits to a spot have the same particles per count: they are at one place.
+    """
+    spot, particles, layer = visits
+    n_visits = np.bincount(spot)
+    total = np.bincount(spot, particles)
+    per_count = np.empty(len(layer))
+    per_count[spot] = particles_per_count
+    layers = np.split(total / per_count, np.flatnonzero(np.diff(layer)) + 1)
+    counts = np.maximum(np.concatenate([round_running(counts) for counts in layers]), n_visits)
+    # Spot by spot, the visits of each in delivery order: the part that is done after each visit, rounded.
+    order = np.argsort(spot, kind="stable")
+    mine = spot[order]
+    visit = np.arange(len(mine)) - (np.cumsum(n_visits) - n_visits)[mine]
+    follow = n_visits[mine] - 1 - visit
+    part = np.cumsum((particles / total[spot])[order]) - mine
+    done = np.floor(counts[mine] * part + HALF).astype(np.int64)
+    done[follow == 0] = counts
+    # At least one more than after the visit before, and one left for each visit that follows.
+    spots_apart = mine * (int(counts.max()) + 1)
+    done = np.maximum.accumulate(np.maximum(done - visit, 1) + spots_apart) - spots_apart + visit
+    done = np.minimum(done, counts[mine] - follow)
+    shares = np.empty(len(mine), np.int64)
+    shares[order] = done - np.where(visit == 0, 0, np.roll(done, 1))
+    return shares
 
 
 def round_running(counts: Floats) -> Integers:
@@ -64,5 +129,5 @@ def round_running(counts: Floats) -> Integers:
 
     (By more only where spots below one count are raised to one.)
     """
-    rounded = np.diff(np.floor(np.cumsum(counts) + 0.5), prepend=0.0).astype(np.int64)
+    rounded = np.diff(np.floor(np.cumsum(counts) + HALF), prepend=0.0).astype(np.int64)
     return np.maximum(rounded, 1)

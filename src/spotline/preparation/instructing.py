@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -15,14 +14,20 @@ from spotline.beamline.model import IonBeam
 from spotline.beamline.moves import Moves, move_times_us
 from spotline.plan.instructions import Instruction
 from spotline.plan.model import Field, Layer
-from spotline.preparation.conversions import focus_of, minimum_particles, particles_per_meterset
+from spotline.preparation.conversions import layers_by_slice, minimum_particles, particles_per_meterset
 from spotline.preparation.options import Options
 from spotline.preparation.path import Jumps, measure_path, shortest_path
 from spotline.preparation.repainting import Painting, paint
 from spotline.preparation.treatment import Floats, Integers
 
+Progress = Callable[[int, int], None]
+Orders = dict[tuple[int, bytes], Integers]
+"""Orders found so far, by layer and spots: most paintings of a layer visit the same spots."""
 
-def instruct(field: Field, beamline: BeamLine, options: Options) -> tuple[Instruction, ...]:
+
+def instruct(
+    field: Field, beamline: BeamLine, options: Options, progress: Progress | None = None
+) -> tuple[Instruction, ...]:
     """Decide how a field is delivered.
 
     Parameters
@@ -33,18 +38,22 @@ def instruct(field: Field, beamline: BeamLine, options: Options) -> tuple[Instru
         Where.
     options : Options
         What is asked for.
+    progress : callable, optional
+        Told how many slices of how many are done.
 
     Returns
     -------
     tuple of Instruction
         In delivery order, one per slice.
     """
-    groups = list(_layers_by_spill(field, beamline))
+    groups = list(layers_by_slice(field, beamline))
     painted = [
         [_paint(layer, field, beamline, energy, options) for layer in layers] for energy, _, layers in groups
     ]
+    sequence = list(_sequence([max(map(len, layers)) for layers in painted], options))
     slices = []
-    for group, painting in _sequence([max(map(len, layers)) for layers in painted], options):
+    orders: Orders = {}
+    for group, painting in sequence:
         energy, focus, layers = groups[group]
         visits = [
             (layer, number, share)
@@ -52,20 +61,10 @@ def instruct(field: Field, beamline: BeamLine, options: Options) -> tuple[Instru
             for number, share in enumerate(shares)
             if (painting is None or number == painting) and len(share.spot)
         ]
-        slices.append(_instruction(visits, field, energy, focus, beamline, options))
+        slices.append(_instruction(visits, field, energy, focus, beamline, options, orders))
+        if progress is not None:
+            progress(len(slices), len(sequence))
     return tuple(slices)
-
-
-def _layers_by_spill(field: Field, beamline: BeamLine) -> Iterator[tuple[float, str, list[Layer]]]:
-    """Join neighbouring layers of one energy and focus: a slice is what one kind of spill delivers."""
-
-    def delivered(layer: Layer) -> tuple[float, str]:
-        energy = beamline.match_energy(field.ion.name, layer.energy_MeV_u)
-        assert energy is not None, "obstacles() refuses energies that the line does not have"
-        return energy, focus_of(layer, field, beamline)
-
-    for (energy, focus), layers in groupby(field.layers, key=delivered):
-        yield energy, focus, list(layers)
 
 
 def _paint(
@@ -101,6 +100,7 @@ def _instruction(
     focus: str,
     beamline: BeamLine,
     options: Options,
+    orders: Orders,
 ) -> Instruction:
     """Put the visits of one slice in order, and decide on its intensity and its beam-off jumps."""
     beam = beamline.beam(field.ion.name)
@@ -109,7 +109,7 @@ def _instruction(
     scan = _planned_order(visits)
     if options.order == "shortest":
         jumps = jumps_of(beamline, options)
-        scan = _shorter(scan, _shortest_order(visits, moves, jumps), moves, jumps)
+        scan = _shorter(scan, _shortest_order(visits, moves, jumps, orders), moves, jumps)
     particles = scan.meterset * particles_per_meterset(field, beamline, energy_MeV_u)
     level = options.intensity if options.intensity is not None else _intensity(particles, beam, beamline)
     return Instruction(
@@ -141,7 +141,9 @@ def _planned_order(visits: list[tuple[Layer, int, Painting]]) -> _Scan:
     return _join([_scan(layer, number, painting) for layer, number, painting in visits])
 
 
-def _shortest_order(visits: list[tuple[Layer, int, Painting]], moves: Moves, jumps: Jumps) -> _Scan:
+def _shortest_order(
+    visits: list[tuple[Layer, int, Painting]], moves: Moves, jumps: Jumps, orders: Orders
+) -> _Scan:
     """Order each painting by itself, and begin each at the end that is nearer to where the last one ended."""
     scans: list[_Scan] = []
     for layer, number, painting in visits:
@@ -149,7 +151,10 @@ def _shortest_order(visits: list[tuple[Layer, int, Painting]], moves: Moves, jum
         # Positions that come twice are a planner's own repainting, which a shorter path would undo.
         positions = np.column_stack([scan.x_mm, scan.y_mm])
         if len(np.unique(positions, axis=0)) == len(positions):
-            scan = _reordered(scan, shortest_path(scan.x_mm, scan.y_mm, moves, jumps))
+            key = layer.index, painting.spot.tobytes()
+            if key not in orders:
+                orders[key] = shortest_path(scan.x_mm, scan.y_mm, moves, jumps)
+            scan = _reordered(scan, orders[key])
             if scans and _distance_mm(scans[-1], scan, -1) < _distance_mm(scans[-1], scan, 0):
                 scan = _reordered(scan, np.arange(len(scan.spot))[::-1])
         scans.append(scan)

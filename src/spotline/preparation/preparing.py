@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spotline.beamline import BeamLine
-from spotline.errors import PlanError
 from spotline.plan.model import Field, Plan
+from spotline.preparation.conversions import spills_for
 from spotline.preparation.counts import convert_counts
-from spotline.preparation.demands import obstacles
-from spotline.preparation.instructing import instruct
-from spotline.preparation.options import Options
+from spotline.preparation.demands import obstacles, refusal
+from spotline.preparation.instructing import Progress, instruct
+from spotline.preparation.options import Options, check_options
 from spotline.preparation.slices import make_slice
 from spotline.preparation.treatment import FieldTreatment, Slice, Treatment
+from spotline.preparation.wording import several
 
 
 def prepare(
-    plan: Plan, beamline: BeamLine, *, field: int | None = None, options: Options | None = None
+    plan: Plan,
+    beamline: BeamLine,
+    *,
+    field: int | None = None,
+    options: Options | None = None,
+    progress: Progress | None = None,
 ) -> Treatment:
     """Turn a plan into a treatment for one beam line.
 
@@ -36,6 +42,8 @@ def prepare(
         Beam number of the only field to prepare; by default all of them.
     options : Options, optional
         Delivery path, intensity, repainting; by default those of `Options`.
+    progress : callable, optional
+        Told, for each field, how many slices of how many are done.
 
     Returns
     -------
@@ -43,21 +51,28 @@ def prepare(
 
     Raises
     ------
+    OptionError
+        If the options contradict each other, or the beam line does not have what they ask for.
     PlanError
-        If the beam line cannot deliver a field, or not with these options; the message names the field
-        and all reasons.
+        If the beam line cannot deliver a field, or not with these options; the message names all such
+        fields and all reasons.
     """
+    if options is not None:
+        check_options(options, beamline)
     fields = plan.fields if field is None else (plan.field_by_number(field),)
-    return Treatment(plan, beamline, tuple(_prepare_field(plan, f, beamline, options) for f in fields))
+    reasons = [(f, list(obstacles(f, beamline, options or Options()))) for f in fields]
+    if any(against for _, against in reasons):
+        raise refusal(plan, beamline, reasons)
+    prepared = [_prepare_field(plan, f, beamline, options, progress) for f in fields]
+    reasons = [(f.field, list(_spill_obstacles(f, beamline))) for f in prepared]
+    if any(against for _, against in reasons):
+        raise refusal(plan, beamline, reasons)
+    return Treatment(plan, beamline, tuple(prepared))
 
 
-def _prepare_field(plan: Plan, field: Field, beamline: BeamLine, options: Options | None) -> FieldTreatment:
-    reasons = list(obstacles(field, beamline))
-    if reasons:
-        raise PlanError(
-            f"{plan.path}: field {field.number} ({field.name}) cannot be delivered on {beamline.name}: "
-            + "; ".join(reasons)
-        )
+def _prepare_field(
+    plan: Plan, field: Field, beamline: BeamLine, options: Options | None, progress: Progress | None
+) -> FieldTreatment:
     beam = beamline.beam(field.ion.name)
     assert beam is not None, "obstacles() refuses ions that the line does not have"
     warnings = list(_tune_warnings(field, beamline))
@@ -70,9 +85,9 @@ def _prepare_field(plan: Plan, field: Field, beamline: BeamLine, options: Option
                 f"the instructions in the plan are for {made_for.beamline} version "
                 f"{made_for.beamline_version}, which is not this beam line: preparing anew"
             )
-            instructions = instruct(field, beamline, Options())
+            instructions = instruct(field, beamline, Options(), progress)
     else:
-        instructions = instruct(field, beamline, options or Options())
+        instructions = instruct(field, beamline, options or Options(), progress)
     slices = tuple(make_slice(i, instruction, field, beamline) for i, instruction in enumerate(instructions))
     warnings.extend(_short_spot_warnings(slices, beamline))
     treatment = FieldTreatment(
@@ -88,6 +103,19 @@ def _prepare_field(plan: Plan, field: Field, beamline: BeamLine, options: Option
     return convert_counts(
         treatment, chambers.reference_temperature_C, chambers.reference_pressure_Pa, beamline
     )
+
+
+def _spill_obstacles(field: FieldTreatment, beamline: BeamLine) -> Iterator[str]:
+    """More spills than the line allows, by the intensities and the repainting that were chosen."""
+    largest = beamline.facts.accelerator.largest_spills_per_field
+    needed = sum(spills_for(float(s.particles.sum()), s.particles_per_s, beamline) for s in field.slices)
+    if needed > largest:
+        levels = ", ".join(f"{level:g}" for level in sorted({s.intensity_level for s in field.slices}))
+        yield (
+            f"{several(needed, 'spill')} for {several(len(field.slices), 'slice')} at intensity {levels}, "
+            f"but {beamline.name} allows {largest} for a field (accelerator.largest_spills_per_field): "
+            "choose a higher intensity or fewer paintings, or raise the smallest spots of the plan"
+        )
 
 
 def _tune_warnings(field: Field, beamline: BeamLine) -> Iterator[str]:

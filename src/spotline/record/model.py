@@ -31,6 +31,7 @@ SPOT_COLUMNS: Columns = (
     ("spot", "i4", "index of the spot in the slice, from 0, in delivery order"),
     ("planned_layer", "i4", "index of the layer in the plan's field, from 0"),
     ("planned_spot", "i4", "index of the spot in that layer of the plan, from 0"),
+    ("painting", "i4", "which painting of the layer it belongs to, from 0"),
     ("spill", "i4", "number of the spill that delivered it (its last part), from 1"),
     ("start_us", "i8", "trigger that made it the current spot (its last part), on the clock of the field"),
     ("end_us", "i8", "trigger that ended it, or end of the spill"),
@@ -55,6 +56,19 @@ SPOT_COLUMNS: Columns = (
 )
 SPOT = dtype_of(SPOT_COLUMNS)
 """Columns of `FieldRecord.spots`: every spot of which anything was delivered."""
+
+VISIT_COLUMNS: Columns = (
+    ("slice", "i4", "index of the slice in the field, from 0"),
+    ("spot", "i4", "index of the spot in the slice, from 0, in delivery order"),
+    ("planned_layer", "i4", "index of the layer in the plan's field, from 0"),
+    ("planned_spot", "i4", "index of the spot in that layer of the plan, from 0"),
+    ("painting", "i4", "which painting of the layer it belongs to, from 0"),
+    ("particles_planned", "f8", "prescribed particles"),
+    ("x_planned_mm", "f8", "prescribed position at the isocentre"),
+    ("y_planned_mm", "f8", "likewise"),
+)
+VISIT = dtype_of(VISIT_COLUMNS)
+"""Columns of `FieldRecord.visits`: every spot of the treatment, delivered or not."""
 
 SLICE_COLUMNS: Columns = (
     ("slice", "i4", "index of the slice in the field, from 0"),
@@ -157,7 +171,10 @@ class FieldRecord:
         ``patient_support_angle_deg``, ``unit``, ``spots_planned``, ``particles_planned``,
         ``meterset_per_particle`` (list, one per slice).
     spots, slices, spills, trend, interlocks, slow_control : Table
-        Columns `SPOT`, `SLICE`, `SPILL`, `TREND`, `INTERLOCK`, `SLOW_CONTROL`.
+        Columns `SPOT`, `SLICE`, `SPILL`, `TREND`, `INTERLOCK`, `SLOW_CONTROL`.  A spot here is one visit
+        to a prescribed spot; `spotline.record.prescribed_spots` joins repainted ones.
+    visits : Table
+        Columns `VISIT`: what the treatment prescribes, delivered or not.
     truth : Table or None
         Columns `TRUTH`; None unless a simulation made the record.
     """
@@ -172,6 +189,7 @@ class FieldRecord:
     trend: Table
     interlocks: Table
     slow_control: Table
+    visits: Table
     truth: Table | None
 
 

@@ -19,6 +19,7 @@ from spotline.record.model import (
     SPOT,
     TREND,
     TRUTH,
+    VISIT,
     FieldRecord,
     Record,
     Table,
@@ -88,6 +89,7 @@ def open_field(folder: Path) -> FieldRecord:
             name=header["name"],
             header=header,
             spots=spots,
+            visits=_visits(treatment.slices),
             slices=_slices(treatment, spots, spills),
             spills=_spills(spills),
             trend=_trend(treatment, spills),
@@ -197,6 +199,7 @@ def _planned(spots: Table, rows: np.ndarray, slice_: Slice, counts1: np.ndarray,
     index = spots["spot"][rows]
     spots["planned_layer"][rows] = slice_.planned_layer[index]
     spots["planned_spot"][rows] = slice_.planned_spot[index]
+    spots["painting"][rows] = slice_.painting[index]
     spots["particles_planned"][rows] = slice_.particles[index]
     spots["particles"][rows] = counts1[rows] * slice_.particles_per_count1[index]
     spots["particles_int2"][rows] = counts2[rows] * slice_.particles_per_count2[index]
@@ -241,6 +244,19 @@ def _truth(spots: Table, total: np.ndarray) -> Table:
             truth[f"{plane}_mm"] = mean
             truth[f"{plane}_sd_mm"] = np.sqrt(np.maximum(0.0, total[:, column + 1] / total[:, 0] - mean**2))
     return truth
+
+
+def _visits(slices: tuple[Slice, ...]) -> Table:
+    tables = []
+    for slice_ in slices:
+        table = np.zeros(slice_.n_spots, VISIT)
+        table["slice"], table["spot"] = slice_.index, np.arange(slice_.n_spots)
+        for name in ("planned_layer", "planned_spot", "painting"):
+            table[name] = getattr(slice_, name)
+        table["particles_planned"] = slice_.particles
+        table["x_planned_mm"], table["y_planned_mm"] = slice_.x_iso_mm, slice_.y_iso_mm
+        tables.append(table)
+    return np.concatenate(tables) if tables else np.zeros(0, VISIT)
 
 
 def _slices(treatment: TreatmentFile, spots: Table, spills: list[Spill]) -> Table:

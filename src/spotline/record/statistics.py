@@ -8,16 +8,30 @@ from typing import Any
 import numpy as np
 
 from spotline.control.interlocks import CAUSES, STOP
-from spotline.record.model import FieldRecord
+from spotline.record.model import FieldRecord, Table
+from spotline.record.prescribed import prescribed_spots
 
 PARTICLE_TOLERANCE = 0.01
 """A spot is good if its particles are this close (relative) to the prescription (section V of the paper)."""
 
 
 def particle_deviations(record: FieldRecord) -> np.ndarray:
-    """Relative deviation of the measured particles of every complete spot."""
-    spots = record.spots[record.spots["complete"]]
+    """Relative deviation of the measured particles of every complete spot, as delivered: visit by visit."""
+    return _deviations(record.spots)
+
+
+def prescribed_deviations(record: FieldRecord) -> np.ndarray:
+    """Relative deviation of the measured particles of every complete spot of the plan."""
+    return _deviations(prescribed_spots(record))
+
+
+def _deviations(spots: Table) -> np.ndarray:
+    spots = spots[spots["complete"]]
     return np.asarray(spots["particles"] / spots["particles_planned"] - 1.0)
+
+
+def _fraction_good(deviations: np.ndarray) -> float | None:
+    return float(np.mean(np.abs(deviations) <= PARTICLE_TOLERANCE)) if len(deviations) else None
 
 
 def position_rms_mm(record: FieldRecord) -> float | None:
@@ -30,15 +44,20 @@ def position_rms_mm(record: FieldRecord) -> float | None:
 
 
 def field_statistics(record: FieldRecord) -> dict[str, Any]:
-    """Statistics of a field for ``summary.json``."""
-    deviations = particle_deviations(record)
-    within = np.abs(deviations) <= PARTICLE_TOLERANCE
+    """Statistics of a field for ``summary.json``.
+
+    Spots are those of the slices, of which repainting makes several for one of the plan; only what has
+    ``prescribed`` in its name joins them.
+    """
+    prescribed = prescribed_deviations(record)
     return {
         "spots_planned": int(record.slices["spots_planned"].sum()),
         "spots_delivered": int(np.count_nonzero(record.spots["complete"])),
         "particles_planned": float(record.slices["particles_planned"].sum()),
         "particles_delivered": float(record.spots["particles"].sum()),
-        "fraction_spots_within_1_percent": float(np.mean(within)) if len(within) else None,
+        "fraction_spots_within_1_percent": _fraction_good(particle_deviations(record)),
+        "prescribed_spots_delivered": len(prescribed),
+        "fraction_prescribed_spots_within_1_percent": _fraction_good(prescribed),
         "position_rms_mm": position_rms_mm(record),
         "spills": len(record.spills),
         "beam_on_s": float(record.spills["beam_on_us"].sum()) * 1e-6,
@@ -70,19 +89,20 @@ def total_statistics(fields: list[dict[str, Any]]) -> dict[str, Any]:
         "spots_delivered",
         "particles_planned",
         "particles_delivered",
+        "prescribed_spots_delivered",
         "spills",
         "beam_on_s",
         "treatment_s",
     )
     total: dict[str, Any] = {name: sum(field[name] for field in fields) for name in summed}
     total["interlocks"] = [interlock for field in fields for interlock in field["interlocks"]]
-    measured = [f for f in fields if f["fraction_spots_within_1_percent"] is not None]
-    weights = [f["spots_delivered"] for f in measured]
-    total["fraction_spots_within_1_percent"] = (
-        float(np.average([f["fraction_spots_within_1_percent"] for f in measured], weights=weights))
-        if sum(weights)
-        else None
-    )
+    for of in ("spots", "prescribed_spots"):
+        fraction = f"fraction_{of}_within_1_percent"
+        measured = [f for f in fields if f[fraction] is not None]
+        weights = [f[f"{of}_delivered"] for f in measured]
+        total[fraction] = (
+            float(np.average([f[fraction] for f in measured], weights=weights)) if sum(weights) else None
+        )
     placed = [f for f in fields if f["position_rms_mm"] is not None and f["spots_delivered"]]
     total["position_rms_mm"] = (
         math.sqrt(

@@ -243,10 +243,10 @@ def spot_map(axes: Axes, spots: Table, scale: Normalize, smooth: bool = False) -
     for some, edge, width in ((measured, MUTED, 0.6), (spots["complete"] & ~measured, colours, 1.2)):
         edges = edge if isinstance(edge, str) else edge[some]
         ring = {"facecolor": "none", "edgecolor": edges, "lw": width, **look}
-        _circles(axes, spots["x_planned_mm"][some], spots["y_planned_mm"][some], 0.84 * pitch_mm, ring)
+        circles(axes, spots["x_planned_mm"][some], spots["y_planned_mm"][some], 0.84 * pitch_mm, ring)
     dotted = measured & spots["complete"]
     dot = {"facecolor": colours[dotted], "edgecolor": "none", **look}
-    _circles(axes, spots["x_mm"][dotted], spots["y_mm"][dotted], 0.52 * pitch_mm, dot)
+    circles(axes, spots["x_mm"][dotted], spots["y_mm"][dotted], 0.52 * pitch_mm, dot)
     cut = spots[~spots["complete"]]
     axes.plot(cut["x_planned_mm"], cut["y_planned_mm"], "x", color=INK, ms=5, mew=1.2)
     extent(axes, spots)
@@ -265,10 +265,10 @@ def extent(axes: Axes, spots: Table) -> None:
             set_limits(at_mm.min() - margin_mm, at_mm.max() + margin_mm)
 
 
-def _circles(axes: Axes, x_mm: Any, y_mm: Any, diameter_mm: float, look: dict[str, Any]) -> None:
-    """Draw circles of one size, in mm, as one image."""
-    size = np.full(len(x_mm), diameter_mm)
-    circles = EllipseCollection(
+def circles(axes: Axes, x_mm: Any, y_mm: Any, diameter_mm: Any, look: dict[str, Any]) -> None:
+    """Draw circles, of one size in mm or of one each, as one image."""
+    size = np.broadcast_to(diameter_mm, len(x_mm))
+    collection = EllipseCollection(
         size,
         size,
         np.zeros(len(x_mm)),
@@ -278,7 +278,7 @@ def _circles(axes: Axes, x_mm: Any, y_mm: Any, diameter_mm: float, look: dict[st
         rasterized=True,
         **look,
     )
-    axes.add_collection(circles)
+    axes.add_collection(collection)
 
 
 def pitch_of(x_mm: Any, y_mm: Any) -> float:

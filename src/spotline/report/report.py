@@ -7,13 +7,13 @@ script, and says nothing that is not in the record, so a record gives the same r
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spotline.errors import OutputError
 from spotline.record.model import FieldRecord, Record
 from spotline.report import tables
+from spotline.report.page import render
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,13 +36,8 @@ def write_report(record: Record, path: Path) -> None:
     spotline.errors.OutputError
         If the file cannot be written.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    source = resources.files("spotline.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    html = environment.from_string(source).render(
+    html = render(
+        TEMPLATE,
         title=tables.label_of(record),
         status=tables.status_of_record(record),
         facts=tables.provenance(record),

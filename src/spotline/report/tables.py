@@ -8,6 +8,7 @@ import numpy as np
 
 from spotline.control.interlocks import STOP
 from spotline.record.model import FieldRecord, Record
+from spotline.record.prescribed import prescribed_spots
 from spotline.report import words
 from spotline.report.quantities import (
     PARTICLE_TOLERANCE_percent,
@@ -167,6 +168,7 @@ def figures_of_merit(field: FieldRecord) -> Pairs:
             f"{power(measured)} ({percent(quotient(measured, planned).item(), 2)} of the plan)",
         ),
         ("Spots within ±1 % of their particles", percent(particles.within)),
+        *_repainted(field),
         ("Particle deviation, mean ± sd", _mean_and_sd(particles.mean, particles.sd, "%")),
         ("Position deviation dX, mean ± sd", _mean_and_sd(x.mean, x.sd, "mm")),
         ("Position deviation dY, mean ± sd", _mean_and_sd(y.mean, y.sd, "mm")),
@@ -176,6 +178,19 @@ def figures_of_merit(field: FieldRecord) -> Pairs:
         ("Beam on", seconds(float(field.spills["beam_on_us"].sum()) / 1e6)),
         ("Treatment time", seconds(_treatment_s(field))),
         ("Interlocks", _interlocks_in_words(field)),
+    ]
+
+
+def _repainted(field: FieldRecord) -> Pairs:
+    """Return how the spots of the plan fared, if some were visited more than once."""
+    spots = prescribed_spots(field)
+    if not (spots["visits_planned"] > 1).any():
+        return []
+    whole = spots[spots["complete"]]
+    particles = spread(particle_deviation_percent(whole), PARTICLE_TOLERANCE_percent)
+    return [
+        ("Repainted: spots of the plan delivered", f"{_count(len(whole))} of {_count(len(spots))}"),
+        ("Spots of the plan within ±1 %, visits together", percent(particles.within)),
     ]
 
 

@@ -1,0 +1,73 @@
+"""What the spots of the plan received, however many visits that took."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spotline.record.model import Columns, FieldRecord, Table, dtype_of
+
+PRESCRIBED_COLUMNS: Columns = (
+    ("planned_layer", "i4", "index of the layer in the plan's field, from 0"),
+    ("planned_spot", "i4", "index of the spot in that layer of the plan, from 0"),
+    ("visits_planned", "i4", "how often it was to be visited"),
+    ("visits", "i4", "visits in which anything was delivered"),
+    ("visits_complete", "i4", "visits that reached their prescribed counts"),
+    ("complete", "?", "whether all visits did"),
+    ("position_valid", "?", "position is made of centres of gravity; else of strips with most counts"),
+    ("particles_planned", "f8", "prescribed particles, all visits together"),
+    ("particles", "f8", "particles measured with INT1, likewise"),
+    ("particles_int2", "f8", "particles measured with INT2, likewise"),
+    ("x_planned_mm", "f8", "prescribed position at the isocentre"),
+    ("y_planned_mm", "f8", "likewise"),
+    ("x_mm", "f8", "mean of the positions measured with StripX, by particles; NaN if never measured"),
+    ("y_mm", "f8", "the same with StripY"),
+)
+PRESCRIBED = dtype_of(PRESCRIBED_COLUMNS)
+"""Columns of `prescribed_spots`."""
+
+
+def prescribed_spots(record: FieldRecord) -> Table:
+    """Join the visits to every spot that the plan prescribes.
+
+    Parameters
+    ----------
+    record : FieldRecord
+        A field, repainted or not.
+
+    Returns
+    -------
+    Table
+        Columns `PRESCRIBED`: every spot of the treatment, delivered or not, in the order of the plan.
+        Without repainting these are the rows of ``record.spots`` and what was never reached.
+    """
+    places = np.concatenate(
+        [
+            np.column_stack([table["planned_layer"], table["planned_spot"]])
+            for table in (record.visits, record.spots)
+        ]
+    )
+    keys, row = np.unique(places, axis=0, return_inverse=True)
+    n = len(keys)
+    planned, delivered = np.split(row.ravel(), [len(record.visits)])
+    spots = record.spots
+    table = np.zeros(n, PRESCRIBED)
+    table["planned_layer"], table["planned_spot"] = keys[:, 0], keys[:, 1]
+    table["visits_planned"] = np.bincount(planned, minlength=n)
+    table["visits"] = np.bincount(delivered, minlength=n)
+    table["visits_complete"] = np.bincount(delivered[spots["complete"]], minlength=n)
+    table["complete"] = table["visits_complete"] == table["visits_planned"]
+    table["particles_planned"] = np.bincount(planned, record.visits["particles_planned"], n)
+    for name in ("x_planned_mm", "y_planned_mm"):
+        table[name][planned] = record.visits[name]
+    for name in ("particles", "particles_int2"):
+        table[name] = np.bincount(delivered, spots[name], n)
+    table["position_valid"][delivered[spots["position_valid"]]] = True
+    # A centre of gravity outranks the strip with most counts.
+    counts = spots["position_valid"] | ~table["position_valid"][delivered]
+    for name in ("x_mm", "y_mm"):
+        used = counts & np.isfinite(spots[name])
+        weight = np.bincount(delivered[used], spots["particles"][used], n)
+        moment = np.bincount(delivered[used], (spots["particles"] * spots[name])[used], n)
+        with np.errstate(invalid="ignore"):
+            table[name] = moment / weight
+    return table

@@ -1,0 +1,126 @@
+"""A plan as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spotline.errors import OutputError
+from spotline.plan.overview import FieldOverview, PlanOverview
+from spotline.preparation.wording import layers_named, several
+from spotline.report import plan_tables
+from spotline.report.page import render
+from spotline.report.plan_tables import PAGE
+
+if TYPE_CHECKING:
+    from spotline.report.pictures import Picture
+
+TEMPLATE = "plan.html.j2"
+
+
+def write_plan_page(view: PlanOverview, path: Path) -> None:
+    """Write what is in a plan as an HTML page, with spot maps.
+
+    Parameters
+    ----------
+    view : PlanOverview
+        What `spotline.plan.overview.look_at` found.
+    path : Path
+        New file; its folder must exist.
+
+    Raises
+    ------
+    spotline.errors.OutputError
+        If the file exists already or cannot be written.
+    """
+    check_new(path)
+    html = render(
+        TEMPLATE,
+        title=plan_tables.title_of(view),
+        facts=plan_tables.plan_facts(view),
+        overview=plan_tables.field_table(view, PAGE),
+        fields=[_field_view(view, field) for field in view.fields],
+    )
+    try:
+        with path.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(html)
+    except FileExistsError:
+        check_new(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}); choose another place"
+        ) from None
+
+
+def check_new(path: Path) -> None:
+    """Refuse a page that exists already, before any work is done for it.
+
+    Raises
+    ------
+    spotline.errors.OutputError
+        If there is something at the path, or no folder to put it in.
+    """
+    if path.exists():
+        raise OutputError(f"{path}: exists already; choose another name or remove it first")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: cannot be written (no folder {path.parent}); choose another place")
+
+
+def _field_view(view: PlanOverview, field: FieldOverview) -> dict[str, Any]:
+    """Return what the template shows of one field."""
+    from spotline.report import plan_figures
+
+    first, *others = plan_figures.map_groups(field)
+    return {
+        "id": f"field-{field.field.number}",
+        "number": field.field.number,
+        "name": field.field.name,
+        "status": plan_tables.status_of(view, field),
+        "problems": field.problems,
+        "warnings": field.warnings,
+        "facts": plan_tables.field_facts(field),
+        "totals": plan_tables.totals(field, PAGE),
+        "energies": [_energies(field)],
+        "layers": plan_tables.layer_table(field, PAGE),
+        "slices": plan_tables.slice_table(field, PAGE) if field.slices else None,
+        "maps": [_maps(field, first)],
+        "other_maps": [_maps(field, group) for group in others],
+    }
+
+
+def _energies(field: FieldOverview) -> Picture:
+    from spotline.report.pictures import Picture
+    from spotline.report.plan_figures import figure_energies
+
+    layers = field.layers
+    strongest = max(layers, key=lambda layer: layer.meterset)
+    title = "Energies"
+    caption = "Left: how much each energy gets. Right: in how many spots. Layers of one energy are added up."
+    alt = f"{len(layers)} layers; layer {strongest.index} ({strongest.energy_MeV_u:g} MeV/u) gets most"
+    return Picture(title, caption, alt, _svg(field, "energies", figure_energies(field)))
+
+
+def _maps(field: FieldOverview, indices: list[int]) -> Picture:
+    """Draw the layers of one picture; none are named if they all go into one map."""
+    from spotline.report.pictures import Picture
+    from spotline.report.plan_figures import figure_maps, figure_one_map
+
+    if not indices:
+        caption = "All layers, of one spot each, in one map."
+        alt = f"map of the spots of {len(field.layers)} layers"
+        return Picture("All layers", caption, alt, _svg(field, "maps", figure_one_map(field)))
+    caption = (
+        "The area of a spot goes with its weight; the strongest of each layer is as wide as the spacing, but "
+        "at most 10 mm. Above each map: energy, number of spots, and the strongest one."
+    )
+    title = f"{layers_named(indices).capitalize()}"
+    alt = f"maps of the spots in {several(len(indices), 'layer')}"
+    return Picture(title, caption, alt, _svg(field, f"maps{indices[0]}", figure_maps(field, indices)))
+
+
+def _svg(field: FieldOverview, name: str, figure: Any) -> Any:
+    from markupsafe import Markup
+
+    from spotline.report.svg import to_svg
+
+    return Markup(to_svg(figure, f"f{field.field.number}-{name}"))
