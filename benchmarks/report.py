@@ -23,6 +23,8 @@ from verification.page import circumstances, fill, table
 
 LEAST_FACTOR, AIMED_FACTOR = 40.0, 80.0
 FIRST_S, START_S, HELP_S, MEMORY_MiB = 60.0, 2.0, 0.3, 1024.0
+PATH_ms = {500: 50.0, 5000: 2000.0}
+"""Of the search of a delivery path, by spots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ def page(timings: Sequence[Timing], starts: Starts, memory: Memory) -> str:
         *_loop_parts(of_kind(timings, "loop")),
         *_replay_parts(of_kind(timings, "replay")),
         *_field_parts(of_kind(timings, "field")),
+        *_path_parts(of_kind(timings, "path")),
         *_start_parts(starts, memory),
     ]
     return "\n\n".join(parts) + "\n"
@@ -115,6 +118,16 @@ def _targets(timings: Sequence[Timing], starts: Starts, memory: Memory) -> list[
             f"< {MEMORY_MiB / 1024:g} GiB",
             f"{memory.peak_MiB:.0f} MiB" if memory.peak_MiB is not None else "not known on this system",
             _verdict(memory.peak_MiB, MEMORY_MiB) if memory.peak_MiB is not None else "-",
+        ),
+        *(
+            (
+                f"delivery path of a layer of {t.info['spots']} spots",
+                f"< {PATH_ms[t.info['spots']]:g} ms",
+                f"{1e3 * t.least_s:.0f} ms (median {1e3 * t.median_s:.0f} ms)",
+                _verdict(1e3 * t.least_s, PATH_ms[t.info["spots"]]),
+            )
+            for t in of_kind(timings, "path")
+            if t.info["spots"] in PATH_ms
         ),
     ]
 
@@ -214,6 +227,41 @@ def _field_parts(timings: Sequence[Timing]) -> list[str]:
             rows,
         ),
         _command("best of 5 deliveries of the examples, of 1 or 2 of the others"),
+    ]
+
+
+def _path_parts(timings: Sequence[Timing]) -> list[str]:
+    rows = [
+        (
+            f"{t.info['spots']}",
+            f"{1e3 * t.least_s:.1f} ms",
+            f"{1e3 * t.median_s:.1f} ms",
+            f"{1e6 * t.least_s / t.info['spots']:.0f} µs",
+            *(f"{ms:.1f} ms" for ms in t.info["times_ms"].values()),
+        )
+        for t in timings
+    ]
+    return [
+        "## The delivery path",
+        fill(
+            """What the search of the fastest order takes for a layer, a quarter of the points of a grid of
+            2 mm at random; and how long the magnets then move, against other orders. How good the paths are
+            is in [Verification of the delivery path](verification-paths.md)."""
+        ),
+        table(
+            (
+                "Spots",
+                "search",
+                "median",
+                "per spot",
+                "moves: rows, one way",
+                "raster",
+                "nearest neighbour",
+                "ours",
+            ),
+            rows,
+        ),
+        _command(f"least and median of {timings[0].rounds if timings else 0} rounds"),
     ]
 
 

@@ -16,7 +16,7 @@ from spotline.beamline.moves import AxisMoves, Moves
 from spotline.preparation.path import Jumps
 from spotline.preparation.treatment import Floats
 
-ITERATIONS = 300
+ITERATIONS = 200
 PATIENCE = 12
 """Iterations without a dearer tree after which steps are halved."""
 

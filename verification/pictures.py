@@ -9,7 +9,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axis import Axis
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
@@ -98,14 +97,12 @@ def draw_paths(path: Path, panels: Mapping[str, tuple[Floats, Floats]], jump_mm:
         figure = Figure(figsize=(7.6, 7.9), layout="constrained")
         grid = figure.subplots(2, 2, sharex=True, sharey=True)
         for axes, (title, (x_mm, y_mm)) in zip(grid.flat, panels.items(), strict=True):
-            far = np.hypot(np.diff(x_mm), np.diff(y_mm)) > jump_mm
-            ends = np.stack(
-                [np.column_stack([x_mm[:-1], y_mm[:-1]]), np.column_stack([x_mm[1:], y_mm[1:]])], 1
-            )
-            axes.add_collection(LineCollection(list(ends[~far]), colors=COLOURS[0], linewidths=0.9))
-            axes.add_collection(
-                LineCollection(list(ends[far]), colors=COLOURS[1], linewidths=0.6, linestyles="dashed")
-            )
+            points = np.column_stack([x_mm, y_mm])
+            moves = np.full((len(points) - 1, 3, 2), np.nan)  # not a number: the pen is lifted
+            moves[:, 0], moves[:, 1] = points[:-1], points[1:]
+            far = np.hypot(*np.diff(points, axis=0).T) > jump_mm
+            axes.plot(*moves[~far].reshape(-1, 2).T, color=COLOURS[0], lw=0.9)
+            axes.plot(*moves[far].reshape(-1, 2).T, color=COLOURS[1], lw=0.6, ls="--")
             axes.plot(x_mm, y_mm, "o", ms=1.6, color="#333333")
             axes.plot(x_mm[:1], y_mm[:1], "o", ms=6, mfc="white", color=COLOURS[2])
             axes.plot(x_mm[-1:], y_mm[-1:], "s", ms=6, mfc="white", color=COLOURS[3])

@@ -98,7 +98,7 @@ def field_record(
             "versions": {"spotline": "0.1.0", "numpy": "2.3.4"},
             "status": "complete" if made.all() else "interlock",
             "started": "2027-03-04T23:59:59.500000+01:00",
-            "focus": "small",
+            "focus": ["small"] * len(visits),
             "passive_elements": [element.id for element in field.passive],
             "gantry_angle_deg": field.gantry_angle_deg,
             "patient_support_angle_deg": field.patient_support_angle_deg,

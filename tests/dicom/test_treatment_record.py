@@ -469,7 +469,7 @@ def test_plan_that_says_little(plan: Plan):
         layers=(layer(0, 200.0, 2), dataclasses.replace(layer(1, 190.0, 2), control_point=1)),
     )
     bare = dataclasses.replace(plan, fields=(field,), identity={}, format="TRiP98 raster scan file")
-    dataset = written(field_record(bare, focus=""), bare)
+    dataset = written(field_record(bare, focus=["", ""]), bare)
     assert (dataset.PatientName, dataset.PatientID, dataset.StudyID) == ("", "", "")
     assert dataset.StudyInstanceUID.startswith("2.25.")
     assert (dataset.StudyDate, dataset.StudyTime) == ("20270304", "235959.500000")
@@ -492,7 +492,7 @@ def test_identity_that_is_not_valid(plan: Plan):
 
 
 def test_names_that_are_too_long_are_cut(plan: Plan):
-    dataset = written(field_record(plan, beamline="a line with a long\\name", focus="x" * 20), plan)
+    dataset = written(field_record(plan, beamline="a line with a long\\name", focus=["x" * 20] * 9), plan)
     assert dataset.TreatmentMachineSequence[0].TreatmentMachineName == "a line with a lo"
     assert points_of(dataset)[0].ScanSpotTuneID == "x" * 16
 

@@ -39,7 +39,7 @@ def header(**changes: Any) -> dict[str, Any]:
         "versions": {"spotline": "0.1.0", "numpy": "2.4.6"},
         "status": "complete",
         "started": "2026-02-27T09:30:00+00:00",
-        "focus": "small",
+        "focus": ["small"],
         "passive_elements": ["RIFI1", "RIFI2"],
         "gas_factor": 0.9871,
         "gantry_angle_deg": 90.0,

@@ -254,7 +254,7 @@ def _session_beam(
     _set_metersets(beam, record, layers)
     _set_termination(beam, record, started)
     _set_description(beam, layers)
-    points = control_points(layers, indices, started, str(record.header.get("focus") or ""))
+    points = control_points(layers, indices, started)
     beam.NumberOfControlPoints = len(points)
     beam.IonControlPointDeliverySequence = points
     _set_geometry(points[0], record, field)

@@ -69,6 +69,8 @@ class DeliveredLayer:
         First and last tick of the layer, on the clock of the field.
     fwhm_mm : tuple of two floats or None
         Spot size that the planning system assumed.
+    tune_id : str
+        Optics that the accelerator was asked for; empty if it has no name.
     """
 
     planned: Layer
@@ -83,6 +85,7 @@ class DeliveredLayer:
     start_us: int
     end_us: int
     fwhm_mm: tuple[float, float] | None
+    tune_id: str
 
     @property
     def n_spots(self) -> int:
@@ -127,11 +130,17 @@ def delivered_layers(record: FieldRecord, field: Field, where: str) -> tuple[Del
         rows = spots[spots["planned_layer"] == layer.index]
         fwhm_mm = _fwhm_mm(layer, visits, record)
         paintings = int(visits["painting"].max()) + 1 if len(visits) else layer.paintings
+        tune_id = _tune_id(layer, visits, record)
         if len(rows):
-            layers.append(_delivered(layer, paintings, rows, per_particle, fwhm_mm))
+            layers.append(_delivered(layer, paintings, rows, per_particle, fwhm_mm, tune_id))
         else:
-            layers.append(_undelivered(layer, paintings, end_us, fwhm_mm))
+            layers.append(_undelivered(layer, paintings, end_us, fwhm_mm, tune_id))
     return tuple(layers)
+
+
+def _tune_id(layer: Layer, visits: Table, record: FieldRecord) -> str:
+    """Optics of the slice that the layer went into, or of the plan if it went into none."""
+    return str(record.header["focus"][visits["slice"][0]]) if len(visits) else layer.tune_id
 
 
 def _fwhm_mm(layer: Layer, visits: Table, record: FieldRecord) -> tuple[float, float] | None:
@@ -187,7 +196,12 @@ def _is_in_slices(spots: Table, slices: int) -> NDArray[np.bool_]:
 
 
 def _delivered(
-    layer: Layer, paintings: int, rows: Table, per_particle: Floats, fwhm_mm: tuple[float, float] | None
+    layer: Layer,
+    paintings: int,
+    rows: Table,
+    per_particle: Floats,
+    fwhm_mm: tuple[float, float] | None,
+    tune_id: str,
 ) -> DeliveredLayer:
     index = rows["planned_spot"]
     x_mm, y_mm = rows["x_mm"].astype(np.float64), rows["y_mm"].astype(np.float64)
@@ -206,11 +220,12 @@ def _delivered(
         start_us=start_us,
         end_us=int(rows["end_us"].max()),
         fwhm_mm=fwhm_mm,
+        tune_id=tune_id,
     )
 
 
 def _undelivered(
-    layer: Layer, paintings: int, end_us: int, fwhm_mm: tuple[float, float] | None
+    layer: Layer, paintings: int, end_us: int, fwhm_mm: tuple[float, float] | None, tune_id: str
 ) -> DeliveredLayer:
     return DeliveredLayer(
         planned=layer,
@@ -225,6 +240,7 @@ def _undelivered(
         start_us=end_us,
         end_us=end_us,
         fwhm_mm=fwhm_mm,
+        tune_id=tune_id,
     )
 
 
@@ -266,7 +282,7 @@ def first_control_points(field: Field, numbered: bool) -> list[int]:
 
 
 def control_points(
-    layers: tuple[DeliveredLayer, ...], indices: list[int], started: datetime, focus: str
+    layers: tuple[DeliveredLayer, ...], indices: list[int], started: datetime
 ) -> list[Dataset]:
     """Make the control points of a field: two per layer, unless the plan has one per layer and a last one.
 
@@ -278,8 +294,6 @@ def control_points(
         From `first_control_points`.
     started : datetime
         Tick 0 of the clock of the field.
-    focus : str
-        Optics that the accelerator was asked for; empty if it has no name.
 
     Returns
     -------
@@ -290,14 +304,14 @@ def control_points(
     points = []
     for position, layer in enumerate(layers):
         index = indices[position]
-        first = _control_point(layer, focus, layer.meterset)
+        first = _control_point(layer, layer.meterset)
         if layer.time_offset_us is not None:
             first.ScanSpotTimeOffset = layer.time_offset_us.tolist()
         _set_progress(first, index, specified[position], delivered[position])
         _set_time(first, started, layer.start_us)
         points.append(first)
         if indices[position + 1 : position + 2] != [index + 1]:
-            second = _control_point(layer, focus, np.zeros(layer.n_spots))
+            second = _control_point(layer, np.zeros(layer.n_spots))
             _set_progress(second, index + 1, specified[position + 1], delivered[position + 1])
             _set_time(second, started, layer.end_us)
             points.append(second)
@@ -316,10 +330,10 @@ def _set_time(point: Dataset, started: datetime, time_us: int) -> None:
     point.TreatmentControlPointTime = moment.strftime("%H%M%S.%f")
 
 
-def _control_point(layer: DeliveredLayer, focus: str, meterset: Floats) -> Dataset:
+def _control_point(layer: DeliveredLayer, meterset: Floats) -> Dataset:
     point = Dataset()
     point.NominalBeamEnergy = decimal(layer.planned.energy_MeV_u)
-    point.ScanSpotTuneID = short(focus or layer.planned.tune_id) or NO_TUNE
+    point.ScanSpotTuneID = short(layer.tune_id or layer.planned.tune_id) or NO_TUNE
     point.NumberOfScanSpotPositions = layer.n_spots
     point.ScanSpotPositionMap = np.column_stack([layer.x_iso_mm, layer.y_iso_mm]).ravel().tolist()
     point.ScanSpotMetersetsDelivered = meterset.tolist()

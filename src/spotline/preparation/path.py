@@ -16,11 +16,12 @@ from spotline.preparation.treatment import Floats, Integers
 
 NEIGHBOURS = 8
 """Around each spot, that it may be joined to."""
-KICKS, KICKS_PER_SPOT = 100, 3
-"""Effort of the search: a count, not a time, so that the same spots always lead to the same path."""
+KICKS, KICKS_PER_SPOT, KICKS_PER_SPOT_AGAIN = 100, 2.0, 0.5
+"""Effort of the first search and of each one after it: counts, not times, so that the same spots always
+lead to the same path."""
 SEED = 1
 
-GENTLENESS = (0.02, 0.3, 3.0)
+GENTLENESS = (0.02, 0.1, 0.2, 0.5, 2.0)
 """Price of a mm of way, in parts of the time that the slower magnet takes to slew by it.
 
 The first is what breaks ties: of the moves that take the slower axis equally long, one with less of the
@@ -118,10 +119,12 @@ def _good_orders(
     if n < 3:
         yield given
         return
-    starts = [given, *_serpentines(x_mm, y_mm)]
+    starts, per_spot = [given, *_serpentines(x_mm, y_mm)], KICKS_PER_SPOT
     for gentleness in GENTLENESS:
         spots = make_spots(x_mm, y_mm, moves, jumps, gentleness)
-        yield search_path(spots, starts, round((KICKS + KICKS_PER_SPOT * n) * effort))
+        found = search_path(spots, starts, round((KICKS + per_spot * n) * effort))
+        yield found
+        starts, per_spot = [given, found], KICKS_PER_SPOT_AGAIN
 
 
 def make_spots(

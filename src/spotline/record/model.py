@@ -166,7 +166,8 @@ class FieldRecord:
     header : dict
         Facts that hold for the whole field: ``ion``, ``charge_number``, ``mass_number``,
         ``beamline``, ``beamline_sha256``, ``plan_sha256``, ``plan_label``, ``seed``, ``versions``,
-        ``status`` (``"complete"`` or ``"interlock"``), ``started`` (ISO 8601), ``focus``,
+        ``status`` (``"complete"`` or ``"interlock"``), ``started`` (ISO 8601),
+        ``focus`` (list, one per slice),
         ``passive_elements`` (list of str), ``gas_factor``, ``gantry_angle_deg``,
         ``patient_support_angle_deg``, ``unit``, ``spots_planned``, ``particles_planned``,
         ``meterset_per_particle`` (list, one per slice).

@@ -44,9 +44,10 @@ def write_plan_page(view: PlanOverview, path: Path) -> None:
     try:
         with path.open("x", encoding="utf-8", newline="\n") as file:
             file.write(html)
-    except FileExistsError:
+    except FileExistsError:  # made by somebody else while the pictures were drawn
         check_new(path)
     except OSError as error:
+        path.unlink(missing_ok=True)  # was not there before, so it is half a page
         raise OutputError(
             f"{path}: cannot be written ({error.strerror or error}); choose another place"
         ) from None

@@ -139,7 +139,7 @@ def facts(field: FieldRecord) -> Pairs:
     ]
     return [
         ("Ion", plain(head.get("ion"))),
-        ("Focus", plain(head.get("focus"))),
+        ("Focus", plain(list(dict.fromkeys(head.get("focus") or ())))),
         ("Passive elements", plain(head.get("passive_elements")) if head.get("passive_elements") else "none"),
         ("Angles", ", ".join(angles) or words.NOTHING),
         ("Gas density factor", plain(head.get("gas_factor"))),
