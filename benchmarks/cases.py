@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from examples.make_plans import single_field_plan, square_layer
 from spotline.beamline import BeamLine, load_beamline
 from spotline.control.memory import LawSettings, SliceMemory
 from spotline.delivery.loading import law_settings, slice_memory
-from spotline.physics.ions import CARBON, IONS
 from spotline.plan import Plan, read_plan
+from spotline.plan.qa_fields import Setup, uniform_plan
 from spotline.preparation import Treatment, prepare
 from spotline.preparation.counts import convert_counts
 from spotline.room import Broadcast
@@ -71,8 +70,8 @@ BEAMS = tuple(
 
 def square_plan(beam: Beam) -> Plan:
     """30 x 30 equal spots, 2 mm apart."""
-    layer = square_layer(0, beam.energy_MeV_u, 30, 2.0, beam.particles, "")
-    return single_field_plan("SQUARE", "Square", IONS[beam.ion], (layer,))
+    setup = Setup(ion=beam.ion, gantry_angle_deg=90.0)
+    return uniform_plan(setup, [beam.energy_MeV_u], size_mm=60.0, spacing_mm=2.0, particles=beam.particles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +165,6 @@ FIELDS = (
 
 def large_plan() -> Plan:
     """100 layers of carbon with 23 x 23 spots each, 52 900 altogether."""
-    energies_MeV_u = load_beamline("cnao-h").energies["carbon"].energy_MeV_u[:100]
-    layers = tuple(
-        square_layer(index, float(energy), 23, 2.0, 5e4, "small")
-        for index, energy in enumerate(energies_MeV_u[::-1])
-    )
-    return single_field_plan("LARGE", "Large", CARBON, layers)
+    energies_MeV_u = load_beamline("cnao-h").energies["carbon"].energy_MeV_u[:100].tolist()
+    setup = Setup(ion="carbon", focus="small", gantry_angle_deg=90.0)
+    return uniform_plan(setup, energies_MeV_u, size_mm=46.0, spacing_mm=2.0, particles=5e4)

@@ -84,8 +84,8 @@ FILES = f"""\
 | `field-NN/record.dcm` | the [DICOM treatment record](treatment-record.md) |
 
 A file appears under its name when it is complete. Times are microseconds on the clock of the field, which
-starts with its pre-treatment checks; nothing in `DDS_treatment.h5` and the spill files depends on the date, so
-that the same plan, beam line and seed leave the same bytes.
+starts with its pre-treatment checks; nothing in `DDS_treatment.h5` and the spill files depends on the date,
+so that the same plan, beam line and seed leave the same bytes.
 
 ## Tables of a field
 
@@ -96,9 +96,9 @@ that the same plan, beam line and seed leave the same bytes.
 
 ## The treatment file
 
-Format `spotline-treatment`, version 2. The attribute `header` is JSON with the facts of the field, `sha256` is a hash
-of all content ([how](preparation-files.md#treatment-and-slice-files)); each group
-`slices/NNNN` holds the attributes of `spotline.Slice`:
+Format `spotline-treatment`, version 2. The attribute `header` is JSON with the facts of the field, `sha256` is
+a hash of all content ([how](preparation-files.md#treatment-and-slice-files)). Each group `slices/NNNN` holds
+the attributes of `spotline.Slice`:
 
 {{slice}}
 

@@ -149,7 +149,8 @@ class Treatment:
     def extended_plan(self) -> Plan:
         """The plan with the instructions of the prepared fields in it.
 
-        Preparing that for the same beam line gives the same treatment.
+        Preparing that for the same beam line gives the same treatment.  Fields that were not prepared keep
+        the instructions that they already have for this beam line.
         """
         before = self.plan.prepared_for
         made_for = PreparedFor(
@@ -159,6 +160,8 @@ class Treatment:
             plan_uid=before.plan_uid if before else self.plan.identity.get("SOPInstanceUID", ""),
             plan_sha256=before.plan_sha256 if before else self.plan.sha256,
         )
-        instructions = {f.field.number: f.instructions for f in self.fields}
-        fields = tuple(replace(f, instructions=instructions.get(f.number, ())) for f in self.plan.fields)
+        is_same_line = before is not None and before.beamline_sha256 == self.beamline.sha256
+        instructions = {f.number: f.instructions if is_same_line else () for f in self.plan.fields}
+        instructions |= {f.field.number: f.instructions for f in self.fields}
+        fields = tuple(replace(f, instructions=instructions[f.number]) for f in self.plan.fields)
         return replace(self.plan, fields=fields, prepared_for=made_for)
