@@ -96,7 +96,7 @@ so that the same plan, beam line and seed leave the same bytes.
 
 ## The treatment file
 
-Format `spotline-treatment`, version 2. The attribute `header` is JSON with the facts of the field, `sha256` is
+Format `spotline-treatment`, version 2. The attribute `header` is JSON with facts of the field; `sha256` is
 a hash of all content ([how](preparation-files.md#treatment-and-slice-files)). Each group `slices/NNNN` holds
 the attributes of `spotline.Slice`:
 
