@@ -51,6 +51,7 @@ def package(tmp_path: Path) -> Path:
     (folder / "__init__.py").touch()
     (folder / "control" / "__init__.py").touch()
     for name in jit.KERNEL_FILES:
+        (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(jit.PACKAGE / name, folder / name)
     (folder / "control" / "callee.py").write_text(CALLEE)
     (folder / "control" / "caller.py").write_text(CALLER)

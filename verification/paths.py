@@ -340,8 +340,8 @@ def check_plans(line: BeamLine, jumps: Jumps) -> Section:
         [_way_row(label, layers) for label, layers in found.items()],
     )
     section.text(
-        """Where a plan comes in the order of its own path search, as the Eclipse and TRiP98 plans do, there
-        is little or nothing left to gain, and the bound says so."""
+        """Where the bound is the time of the given order, as in the two plans of `dcpt` by Eclipse and
+        those by TRiP98, there is nothing to gain, and the order is left alone."""
     )
     section.verdicts += _plan_verdicts([layer for layers in found.values() for layer in layers])
     return section

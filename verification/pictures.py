@@ -94,7 +94,7 @@ def save(figure: Figure, path: Path) -> None:
 def draw_paths(path: Path, panels: Mapping[str, tuple[Floats, Floats]], jump_mm: float) -> None:
     """Draw the same spots in several orders; positions in delivery order by title."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 7.9), layout="constrained")
+        figure = Figure(figsize=(7.6, 6.9), layout="constrained")
         grid = figure.subplots(2, 2, sharex=True, sharey=True)
         for axes, (title, (x_mm, y_mm)) in zip(grid.flat, panels.items(), strict=True):
             points = np.column_stack([x_mm, y_mm])

@@ -19,7 +19,7 @@ SPILLS = [f"field-01/spills/spill-000{n}.h5" for n in (1, 2, 3)]
 
 def test_again(protons: Path, line: BeamLine, tmp_path: Path):
     deliver(PROTON, line, tmp_path, seed=1)
-    assert list(hashes(tmp_path)) == [*SPILLS, "field-01/DDS_treatment.h5"]
+    assert list(hashes(tmp_path)) == ["field-01/DDS_treatment.h5", *SPILLS]
     assert hashes(tmp_path) == hashes(protons)
 
 

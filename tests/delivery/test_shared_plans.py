@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spotline import BeamLine, PlanError, load_beamline, prepare, read_plan
+from spotline import BeamLine, Options, PlanError, load_beamline, prepare, read_plan
 from tests.delivery.deliveries import deliver
 from tests.lines.dcpt import read_beam_model, write_dcpt_line
 from tests.lines.trip import write_trip_line
@@ -142,7 +142,7 @@ def test_monitor_units_become_particles_by_the_published_table(
     """MU of every spot times protons per MU at the energy of its layer, from the beam model."""
     plan = read_plan(path_of(shared_plans, pattern))
     model = read_beam_model(shared_plans.parent)
-    for field in prepare(plan, lines["dcpt"]).fields:
+    for field in prepare(plan, lines["dcpt"], options=Options(order="planned")).fields:
         expected = [
             layer.meterset * np.interp(layer.energy_MeV_u, model[:, 0], model[:, 3])
             for layer in field.field.layers

@@ -28,6 +28,7 @@ def record(line: BeamLine, tmp_path_factory: pytest.TempPathFactory) -> Record:
         {
             "accelerator.spill_length_s": 0.1,
             "accelerator.cycle_period_s": 0.3,
+            "control.minimum_spot_counts": 1,
             "ions.carbon.minimum_particles_per_spot": 100.0,
         },
     )

@@ -91,6 +91,25 @@ def test_same_figures_under_another_name_are_another_line():
     assert "for cnao-h version 1, which is not this beam line" in treatment.fields[0].warnings[-1]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"focus": "sharp"}, {"intensity_level": 0.3}, {"energy_MeV_u": 221.0}],
+    ids=lambda c: next(iter(c)),
+)
+def test_instructions_that_the_line_cannot_follow_are_refused(change: dict[str, object]):
+    extended = prepare(plan(), LINE).extended_plan
+    first, *others = extended.fields[0].instructions
+    forged = replace(extended.fields[0], instructions=(replace(first, **change), *others))
+    with pytest.raises(PlanError, match=r"field 1 .* slice 0: its instructions ask for"):
+        prepare(replace(extended, fields=(forged, *extended.fields[1:])), LINE)
+
+
+def test_instructions_of_other_fields_are_kept():
+    whole = prepare(plan(), LINE).extended_plan
+    again = prepare(whole, LINE, field=1).extended_plan
+    assert [len(f.instructions) for f in again.fields] == [len(f.instructions) for f in whole.fields]
+
+
 def test_field_that_was_not_prepared_is_prepared_now():
     extended = prepare(plan(), LINE, field=1).extended_plan
     assert [bool(f.instructions) for f in extended.fields] == [True, False]

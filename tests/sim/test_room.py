@@ -20,7 +20,7 @@ from spotline.sim.room import PRE_ROLL_US, SimulatedRoom
 from tests.sim.small import control_of, run_spill, short_line, small_field
 
 ENERGY = 221.45
-CODE = encode(Cycle(6, ENERGY, 0, 0))
+CODE = encode(Cycle(6, ENERGY, 0, 0, 1))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spotline.beamline import BeamLine
+from spotline.errors import PlanError
 from spotline.plan.model import Field, Plan
 from spotline.preparation.conversions import spills_for
 from spotline.preparation.counts import convert_counts
@@ -80,6 +81,7 @@ def _prepare_field(
     if field.instructions and options is None and made_for is not None:
         if made_for.beamline_sha256 == beamline.sha256:
             instructions = field.instructions
+            _check_instructions(plan, field, beamline)
         else:
             warnings.append(
                 f"the instructions in the plan are for {made_for.beamline} version "
@@ -103,6 +105,25 @@ def _prepare_field(
     return convert_counts(
         treatment, chambers.reference_temperature_C, chambers.reference_pressure_Pa, beamline
     )
+
+
+def _check_instructions(plan: Plan, field: Field, beamline: BeamLine) -> None:
+    """Refuse instructions that ask for what the beam line they name does not have."""
+    ion = field.ion.name
+    modulators = sum(element.kind == "range_modulator" for element in field.passive)
+    for index, asked in enumerate(field.instructions):
+        known = (
+            asked.focus in beamline.foci(ion)
+            and asked.intensity_level in beamline.facts.accelerator.intensity_levels
+            and beamline.match_energy(ion, asked.energy_MeV_u) == asked.energy_MeV_u
+            and beamline.spot_size(ion, asked.energy_MeV_u, asked.focus, modulators) is not None
+        )
+        if not known:
+            raise PlanError(
+                f"{plan.path}: field {field.number} ({field.name}), slice {index}: its instructions ask for "
+                f"{asked.energy_MeV_u:g} MeV/u, focus {asked.focus!r}, intensity {asked.intensity_level:g}, "
+                f"which {beamline.name} does not have: prepare the plan of the planning system again"
+            )
 
 
 def _spill_obstacles(field: FieldTreatment, beamline: BeamLine) -> Iterator[str]:
