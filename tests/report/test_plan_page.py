@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 
 import spotline
 from spotline.errors import OutputError
 from spotline.plan import Plan, read_plan
 from spotline.plan.overview import look_at
-from spotline.report.plan_figures import figure_energies, map_groups
-from spotline.report.plan_page import write_plan_page
+from spotline.report.plan_figures import figure_energies, figure_maps, map_groups
+from spotline.report.plan_page import PATH, write_plan_page
 from tests.preparation.plans import field, layer, plan_of, square
 from tests.report.test_report import HOSTILE, Page
 
@@ -123,3 +124,16 @@ def test_places_that_cannot_be_written(tmp_path: Path):
     assert path.read_text() == "precious"
     with pytest.raises(OutputError, match="no folder"):
         write_plan_page(view, tmp_path / "no" / "plan.html")
+
+
+def test_delivery_path_is_drawn(tmp_path: Path):
+    """Two moves with the beam on, one without, and where the path begins; none without a beam line."""
+    plan = plan_of(field(layer([0.0, 2.0, 30.0, 32.0], 0.0, 1e5)))
+    view = look_at(plan, spotline.load_beamline("cnao-h"))
+    (axes,) = figure_maps(view.fields[0], [0]).axes
+    on, off = (c for c in axes.collections if isinstance(c, LineCollection))
+    assert (len(on.get_segments()), len(off.get_segments())) == (2, 1)
+    assert sorted(off.get_segments()[0][:, 0]) == [2.0, 30.0]
+    assert PATH.strip() in page_of(plan, tmp_path, "cnao-h")[2]
+    (axes,) = figure_maps(look_at(plan, None).fields[0], [0]).axes
+    assert not [c for c in axes.collections if isinstance(c, LineCollection)]

@@ -125,6 +125,8 @@ class FieldOverview:
         Why the beam line cannot deliver the field.
     warnings : tuple of str
         What one should know although it can.
+    instructions : tuple of Instruction
+        What the slices were made from.
     """
 
     field: Field
@@ -133,6 +135,7 @@ class FieldOverview:
     follows_plan: bool = False
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    instructions: tuple[Instruction, ...] = ()
 
     @property
     def particles(self) -> float | None:
@@ -220,7 +223,9 @@ def _field(
     layers = tuple(_layer(layer, field, beamline) for layer in field.layers)
     by_plan = tuple(_slice(i, instruction) for i, instruction in enumerate(field.instructions))
     if beamline is None:
-        return FieldOverview(field, layers, by_plan, follows_plan=bool(by_plan))
+        return FieldOverview(
+            field, layers, by_plan, follows_plan=bool(by_plan), instructions=field.instructions
+        )
     from spotline.preparation import prepare
     from spotline.preparation.cycle_code import in_words
     from spotline.preparation.demands import obstacles
@@ -248,7 +253,14 @@ def _field(
         for slice_, instruction, time in zip(treatment.slices, treatment.instructions, times, strict=True)
     )
     follows_plan = bool(field.instructions) and treatment.instructions is field.instructions
-    return FieldOverview(field, layers, slices, follows_plan, warnings=treatment.warnings)
+    return FieldOverview(
+        field,
+        layers,
+        slices,
+        follows_plan,
+        warnings=treatment.warnings,
+        instructions=treatment.instructions,
+    )
 
 
 def _layer(layer: Layer, field: Field, beamline: BeamLine | None) -> LayerOverview:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from spotline.plan.model import Floats, Layer
 from spotline.plan.overview import FieldOverview
 from spotline.report import draw
-from spotline.report.draw import BLUE, DOT, MUTED, styled
+from spotline.report.draw import BLUE, DOT, INK, MUTED, styled
 from spotline.report.figures import MAPS, WIDTH_in
 from spotline.report.words import power
 
@@ -59,6 +60,7 @@ def figure_maps(field: FieldOverview, indices: Sequence[int]) -> Figure:
     for axes, index in zip(panels, indices, strict=False):
         layer = field.field.layers[index]
         _spots(axes, [layer], field)
+        _path(axes, field, index)
         axes.set_title(
             f"layer {layer.index}: {layer.energy_MeV_u:.2f} MeV/u, {layer.n_spots}\n"
             f"strongest {power(float(layer.meterset.max()), 3)}",
@@ -105,6 +107,22 @@ def _spots(axes: Axes, layers: Sequence[Layer], field: FieldOverview) -> None:
         set_limits(low - margin, high + margin)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_locator(MaxNLocator(5))
+
+
+def _path(axes: Axes, field: FieldOverview, index: int) -> None:
+    """Draw the way through the first painting of a layer, from a dot on; dashed where the beam is off."""
+    layer = field.field.layers[index]
+    for instruction in field.instructions:
+        here = (instruction.layer == index) & (instruction.painting == 0)
+        if not here.any():
+            continue
+        spots, off = instruction.spot[here], instruction.beam_off[here]
+        points_mm = np.column_stack([layer.x_iso_mm[spots], layer.y_iso_mm[spots]])
+        moves_mm = np.stack([points_mm[:-1], points_mm[1:]], axis=1)
+        for chosen, line in ((~off[1:], "-"), (off[1:], (0, (2, 2)))):
+            axes.add_collection(LineCollection(moves_mm[chosen], colors=INK, linewidths=0.6, linestyles=line))
+        axes.plot(*points_mm[0], "o", color=INK, ms=2.5)
+        return
 
 
 def _joined(columns: list[Floats]) -> Floats:

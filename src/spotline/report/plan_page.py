@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from spotline.report.pictures import Picture
 
 TEMPLATE = "plan.html.j2"
+PATH = " The line is the delivery path of the first painting, from the dot on; dashed where the beam is off."
 
 
 def write_plan_page(view: PlanOverview, path: Path) -> None:
@@ -113,6 +114,7 @@ def _maps(field: FieldOverview, indices: list[int]) -> Picture:
     caption = (
         "The area of a spot goes with its weight; the strongest of each layer is as wide as the spacing, but "
         "at most 10 mm. Above each map: energy, number of spots, and the strongest one."
+        + (PATH if field.instructions else "")
     )
     title = f"{layers_named(indices).capitalize()}"
     alt = f"maps of the spots in {several(len(indices), 'layer')}"
