@@ -84,14 +84,19 @@ class Square:
         plan = uniform_plan(
             setup,
             [self.energy_MeV_u],
-            size_mm=self.side * self.spacing_mm,
-            spacing_mm=self.spacing_mm,
+            size_mm=float(self.side),
+            spacing_mm=1.0,
             particles=self.particles,
         )
         (field,) = plan.fields
         (layer,) = field.layers
         factors = 1.0 + self.spread * np.random.Generator(np.random.PCG64(1)).uniform(-1.0, 1.0, self.spots)
-        layer = replace(layer, meterset=layer.meterset * factors)
+        layer = replace(
+            layer,
+            x_iso_mm=layer.x_iso_mm * self.spacing_mm,  # 0: all spots at one place
+            y_iso_mm=layer.y_iso_mm * self.spacing_mm,
+            meterset=layer.meterset * factors,
+        )
         return replace(plan, fields=(replace(field, layers=(layer,)),))
 
 
