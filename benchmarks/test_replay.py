@@ -26,7 +26,7 @@ def record(spill: Loaded) -> tuple[Recording, Scratch, int]:
         strips=raw.strips,
         pixels=raw.pixels,
         read_A=np.ascontiguousarray(raw.currents_A[:, :2]),
-        events=raw.events,
+        inputs=raw.inputs,
         broadcast_code=broadcast.code,
     )
     scratch = Scratch(
@@ -35,7 +35,7 @@ def record(spill: Loaded) -> tuple[Recording, Scratch, int]:
         pixels=np.zeros((n_pixels, n_pixels), np.int32),
         strip_region=np.array([0, n_strips]),
         pixel_region=np.array([0, n_pixels, 0, n_pixels]),
-        set_A=np.full((len(raw.events), 2), np.nan),
+        set_A=np.full((len(raw.inputs), 2), np.nan),
     )
     return recording, scratch, broadcast.extraction_start_us - PRE_ROLL_US
 

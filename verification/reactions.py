@@ -145,7 +145,7 @@ def react(case: Case) -> Reaction:
         strips=np.zeros((0, 2, 1), np.uint16),
         pixels=np.zeros((0, 1, 1), np.uint16),
         currents=np.zeros((0, 4)),
-        events=np.zeros(0, np.uint8),
+        inputs=np.zeros(0, np.uint16),
     )
     last_us = 0
     while control.phase != DONE and control.tick - fault_us < WATCHED_US:

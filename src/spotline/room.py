@@ -50,15 +50,16 @@ class RawSamples:
         Counts of the pixel chamber, rows along y.
     currents_A : ndarray of float, shape (n_periods, 4)
         x and y read back, x and y set.
-    events : ndarray of uint8, shape (n_periods,)
-        Events of the timing system.
+    inputs : ndarray of uint16, shape (n_periods,)
+        Events of the timing system, lines of the interlock systems and what did not arrive: bits
+        ``INPUT_...`` of `spotline.control.memory`.
     """
 
     integrals: NDArray[np.uint16]
     strips: NDArray[np.uint16]
     pixels: NDArray[np.uint16]
     currents_A: NDArray[np.float64]
-    events: NDArray[np.uint8]
+    inputs: NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +76,8 @@ class Block:
         One row per millisecond, columns `spotline.control.memory.TREND`.
     spot : int
         Index of the current spot in the memory boards, to show progress.
+    parts : Table
+        Columns `PART`: what was current in the block, the last row with what it has so far.
     raw : RawSamples or None
     """
 
@@ -82,6 +85,7 @@ class Block:
     finished: bool
     trend: Table
     spot: int
+    parts: Table
     raw: RawSamples | None
 
 
@@ -101,6 +105,8 @@ class SpillResult:
         Counts of the whole spill.
     truth : ndarray of float, shape (n_parts, 5), or None
         Ions, and sums of x, x^2, y, y^2 in mm at the isocentre, for each part; None in a real room.
+    last_ion_us : int or None
+        End of the scan period in which the last ion passed the chopper (0: none); None in a real room.
     """
 
     parts: Table
@@ -112,6 +118,7 @@ class SpillResult:
     int1_counts: int
     int2_counts: int
     truth: NDArray[np.float64] | None
+    last_ion_us: int | None = None
 
 
 class Room(Protocol):
@@ -131,6 +138,12 @@ class Room(Protocol):
 
     def abort(self, cause: int, value: float, limit: float) -> None:
         """Stop the beam for a cause that the fast control does not see itself."""
+
+    def confirm(self) -> None:
+        """Tell the fast control that the recovery journal holds everything so far."""
+
+    def raise_line(self, line: int) -> None:
+        """Activate an input of the patient interlock system (``INPUT_...``) for the rest of the spill."""
 
     def result(self) -> SpillResult:
         """Return what the spill left behind, once it is over."""

@@ -13,16 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.control.integral import integral_decision, integral_period, integral_sample
+from spotline.control.integral import integral_decision, integral_sample
 from spotline.control.memory import (
     COMMAND_CHOPPER_CLOSE,
     COMMAND_CHOPPER_OPEN,
     COMMAND_SPOT_COMPLETE,
     DELIVERING,
     DONE,
-    EVENT_EXTRACTION_END,
-    EVENT_EXTRACTION_START,
-    EVENT_NONE,
+    INPUT_END,
+    INPUT_START,
     AxisSettings,
     IntegralLimits,
     LawSettings,
@@ -30,11 +29,10 @@ from spotline.control.memory import (
     SliceMemory,
     new_state,
 )
+from spotline.control.period import close_period, open_period
 from spotline.control.pixel import close_pixel_spot, pixel_frame
 from spotline.control.replay import Recording, Scratch, replay_spill
-from spotline.control.scan import scan_period
 from spotline.control.strip import close_strip_spot, strip_frame
-from spotline.control.timing import timing_event
 
 Frames = NDArray[np.int32]
 
@@ -69,6 +67,7 @@ SETTINGS = LawSettings(
     particles_per_s_per_count2=8.0e6,
     position_limit_mm=2.5,
     pixel_position_limit_mm=4.5,
+    watchdog_ticks=200,
 )
 LATE_TICKS = SETTINGS.beam_off_ticks + SETTINGS.collection_ticks
 
@@ -107,7 +106,7 @@ def spots(
         y_pixel_mm=np.full(n, pixel_mm(pixel_row)),
         x_current_A=np.array(x_A if x_A is not None else [0.0] * n, float),
         y_current_A=np.zeros(n),
-        beam_off=np.array([k in beam_off for k in range(n)], np.uint8),
+        beam_off=np.array([k in beam_off for k in range(n)], np.uint16),
     )
 
 
@@ -163,7 +162,7 @@ class Bench:
         self.read_A: Callable[[int], tuple[float, float]] = lambda tick: self.set_A
         # What was fed, as a recording keeps it, and what came out.
         self.fed: dict[str, list[Any]] = {
-            name: [] for name in ("integrals", "strips", "pixels", "read_A", "events", "set_A")
+            name: [] for name in ("integrals", "strips", "pixels", "read_A", "inputs", "set_A")
         }
 
     @property
@@ -196,12 +195,10 @@ class Bench:
         """One scan period, in the order of the fast loop."""
         law, settings, memory, s = self.law, self.settings, self.memory, self.s
         start = int(s.tick)
-        event = self.events.get(start, EVENT_NONE)
+        event = self.events.get(start, 0)
         read_A = self.read_A(start)
-        if event != EVENT_NONE:
-            timing_event(law, memory, event, self.broadcast_code)
-        scan_period(law, settings, memory, *read_A)
-        self.fed["events"].append(event)
+        open_period(law, settings, memory, event, self.broadcast_code, *read_A)
+        self.fed["inputs"].append(event)
         self.fed["read_A"].append(read_A)
         self.fed["set_A"].append(self.set_A)
         for tick in range(start, start + settings.scan_period):
@@ -211,7 +208,7 @@ class Bench:
                 s.tick = tick
                 integral_decision(law, settings, memory)
         tick = s.tick = start + settings.scan_period
-        integral_period(law, settings, memory)
+        close_period(law, settings, memory, event)
         if tick % settings.strip_period == 0:
             x, y = line_of(self.strip_x(tick)), line_of(self.strip_y(tick))
             strip_frame(law, settings, memory, x, lit(x), y, lit(y))
@@ -248,7 +245,7 @@ class Bench:
     def begin(self) -> Bench:
         """Let the extraction start, with the magnets already at the first spot."""
         self.run_to(self.start_tick + self.settings.scan_period)
-        self.events[int(self.s.tick)] = EVENT_EXTRACTION_START
+        self.events[int(self.s.tick)] = INPUT_START
         return self
 
     def deliver(self) -> Bench:
@@ -259,7 +256,7 @@ class Bench:
         return self
 
     def end_extraction_at(self, tick: int) -> Bench:
-        self.events[tick] = EVENT_EXTRACTION_END
+        self.events[tick] = INPUT_END
         return self
 
     def recording(self) -> Recording:
@@ -269,7 +266,7 @@ class Bench:
             strips=np.array(self.fed["strips"], np.uint16).reshape(-1, 2, N_STRIPS),
             pixels=np.array(self.fed["pixels"], np.uint16).reshape(-1, N_PIXELS, N_PIXELS),
             read_A=np.array(self.fed["read_A"], float).reshape(-1, 2),
-            events=np.array(self.fed["events"], np.uint8),
+            inputs=np.array(self.fed["inputs"], np.uint16),
             broadcast_code=self.broadcast_code,
         )
 
@@ -291,7 +288,7 @@ def replay(
         pixels=np.zeros((N_PIXELS, N_PIXELS), np.int32),
         strip_region=np.array([0, N_STRIPS]),
         pixel_region=np.array([0, N_PIXELS, 0, N_PIXELS]),
-        set_A=np.full((len(recording.events), 2), np.nan),
+        set_A=np.full((len(recording.inputs), 2), np.nan),
     )
     periods = replay_spill(law, settings, memory, recording, scratch)
     return law, scratch.set_A, int(periods)

@@ -15,8 +15,8 @@ from spotline.control.integral import trip
 from spotline.control.interlocks import STOP
 from spotline.control.memory import (
     DONE,
-    EVENT_EXTRACTION_END,
-    EVENT_EXTRACTION_START,
+    INPUT_END,
+    INPUT_START,
     TREND,
     LawSettings,
     SliceMemory,
@@ -78,8 +78,8 @@ class FakeRoom:
         bench = Bench(memory, settings, broadcast.extraction_start_us - PRE_ROLL_US)
         bench.broadcast_code = broadcast.code
         bench.events = {
-            broadcast.extraction_start_us: EVENT_EXTRACTION_START,
-            broadcast.extraction_end_us: EVENT_EXTRACTION_END,
+            broadcast.extraction_start_us: INPUT_START,
+            broadcast.extraction_end_us: INPUT_END,
         }
         bench.counts = lambda tick: (1, 1) if bench.s.chopper_open and tick % 4 == 0 else (0, 0)
         self.bench = bench

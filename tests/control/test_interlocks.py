@@ -227,10 +227,10 @@ CASES = [
     pixels("pixel down", interlocks.PIXEL_POSITION_Y, (14, 16), -4.5),
     synchronization("other code at the start", 25, 6 << 28),
     synchronization("other code at the end", 500, 6 << 28 | 5),
-    slow("cold", interlocks.TEMPERATURE, 16.0, 20.0, temperature_C=16.0),
-    slow("hot", interlocks.TEMPERATURE, 26.0, 20.0, temperature_C=26.0),
-    slow("low pressure", interlocks.PRESSURE, 9e4, 1e5, pressure_Pa=9e4),
-    slow("high pressure", interlocks.PRESSURE, 11e4, 1e5, pressure_Pa=11e4),
+    slow("cold", interlocks.TEMPERATURE_1, 16.0, 20.0, temperature_C=16.0),
+    slow("hot", interlocks.TEMPERATURE_1, 26.0, 20.0, temperature_C=26.0),
+    slow("low pressure", interlocks.PRESSURE_1, 9e4, 1e5, pressure_Pa=9e4),
+    slow("high pressure", interlocks.PRESSURE_1, 11e4, 1e5, pressure_Pa=11e4),
     slow("low voltage in BOX1", interlocks.HIGH_VOLTAGE_1, 395.0, 400.0, high_voltage1_V=395.0),
     slow("high voltage in BOX1", interlocks.HIGH_VOLTAGE_1, 405.0, 400.0, high_voltage1_V=405.0),
     slow("low voltage in BOX2", interlocks.HIGH_VOLTAGE_2, 395.0, 400.0, high_voltage2_V=395.0),
@@ -241,7 +241,7 @@ CASES = [
     background("background of INT2", 1),
 ]  # fmt: skip
 
-FAST = {code for code, cause in CAUSES.items() if code < interlocks.TEMPERATURE}
+FAST = {code for code, cause in CAUSES.items() if code < interlocks.TEMPERATURE_1}
 KERNEL_CASES = [
     pytest.param(case, id=case.name, marks=pytest.mark.kernel if case.expected.cause in FAST else ())
     for case in CASES
@@ -296,13 +296,13 @@ def test_an_interlock_closes_the_chopper_and_ends_the_spill(action: int, reason:
     bench = Bench(spots([100, 100]))
     bench.counts = every(10, since=30)
     bench.deliver().run_to(200)
-    trip(bench.law, interlocks.TEMPERATURE, action, 99.0, 26.0)
+    trip(bench.law, interlocks.TEMPERATURE_1, action, 99.0, 26.0)
     assert bench.s.phase == COLLECTING
     assert bench.commands[-1] == ("close", 200, 0)
     bench.finish()
     assert bench.s.end_reason == reason
     assert bench.s.tick == 200 + LATE_TICKS
-    assert bench.interlocks == [(interlocks.TEMPERATURE, 200, 99.0, 26.0, action)]
+    assert bench.interlocks == [(interlocks.TEMPERATURE_1, 200, 99.0, 26.0, action)]
     part = bench.law.parts[0]
     assert (part.complete, part.int1_counts) == (0, 82), "counts that still come are its own"
 
@@ -312,7 +312,7 @@ def test_the_spot_under_way_is_recorded():
     bench = Bench(spots([5, 5, 5]))
     bench.counts = listed({30: (5, 5), 40: (5, 5), 60: (1, 1)})
     bench.begin().run_to(100)
-    trip(bench.law, interlocks.PRESSURE, STOP, 1.0, 2.0)
+    trip(bench.law, interlocks.PRESSURE_1, STOP, 1.0, 2.0)
     assert bench.law.interlocks[0].spot == 2
 
 
@@ -362,7 +362,7 @@ def test_only_a_stop_changes_why_a_spill_has_ended(action: int, reason: int):
     bench = Bench(spots([1000]))
     bench.begin().end_extraction_at(100)
     bench.run_to(200)
-    trip(bench.law, interlocks.PRESSURE, action, 1.0, 1.0)
+    trip(bench.law, interlocks.PRESSURE_1, action, 1.0, 1.0)
     bench.finish()
     assert bench.s.end_reason == reason
     assert bench.s.tick == 100 + LATE_TICKS, "the collection is not prolonged"
@@ -422,7 +422,7 @@ def test_background_before_an_interlock_that_comes_before_the_beam_is_nobodys():
     bench.counts = listed({3: (2, 2), 120: (1, 1)})
     bench.run_to(100)
     assert bench.s.phase == WAITING
-    trip(bench.law, interlocks.PRESSURE, STOP, 1.0, 1.0)
+    trip(bench.law, interlocks.PRESSURE_1, STOP, 1.0, 1.0)
     bench.finish()
     assert bench.law.parts[0].complete == 0
     assert bench.law.parts[0].int1_counts <= 1, "counts after the interlock may be booked"
@@ -455,7 +455,7 @@ def test_a_good_reading_trips_nothing():
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_reading_that_is_no_number_is_an_interlock(value: float):
     (tripped,) = check(temperature_C=value)
-    assert tripped.cause == interlocks.TEMPERATURE
+    assert tripped.cause == interlocks.TEMPERATURE_1
 
 
 def test_each_quantity_out_of_tolerance_is_told():
@@ -463,8 +463,8 @@ def test_each_quantity_out_of_tolerance_is_told():
         ("RIFI1",), temperature_C=30.0, pressure_Pa=1.0, high_voltage1_V=0.0, high_voltage2_V=500.0
     )
     assert tripped == [
-        SlowTrip(interlocks.TEMPERATURE, 30.0, 26.0),
-        SlowTrip(interlocks.PRESSURE, 1.0, 9e4),
+        SlowTrip(interlocks.TEMPERATURE_1, 30.0, 26.0),
+        SlowTrip(interlocks.PRESSURE_1, 1.0, 9e4),
         SlowTrip(interlocks.HIGH_VOLTAGE_1, 0.0, 395.0),
         SlowTrip(interlocks.HIGH_VOLTAGE_2, 500.0, 405.0),
         SlowTrip(interlocks.PASSIVE_ELEMENTS, 1.0, 0.0),
@@ -492,7 +492,7 @@ def test_a_slow_quantity_that_leaves_its_tolerance_during_a_spill_aborts_it():
     assert not outcome.complete
     assert outcome.interlocks_without_beam == []
     assert room.bench is not None
-    assert room.bench.interlocks == [(interlocks.PRESSURE, 1_000_000, 8.5e4, 9e4, STOP)]
+    assert room.bench.interlocks == [(interlocks.PRESSURE_1, 1_000_000, 8.5e4, 9e4, STOP)]
     assert room.bench.s.end_reason == END_STOP
     assert room.bench.s.chopper_open == 0
     assert room.is_off

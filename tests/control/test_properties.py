@@ -14,8 +14,8 @@ from spotline.control.memory import (
     COMMAND_SPOT_COMPLETE,
     DONE,
     END_SLICE_COMPLETE,
-    EVENT_EXTRACTION_END,
-    EVENT_EXTRACTION_START,
+    INPUT_END,
+    INPUT_START,
     LawSettings,
     LawState,
     SliceMemory,
@@ -57,7 +57,7 @@ class Spill:
         self.start_tick = start_tick
 
     def __repr__(self) -> str:
-        counts, events = self.memory.int1_counts.tolist(), self.recording.events.tolist()
+        counts, events = self.memory.int1_counts.tolist(), self.recording.inputs.tolist()
         return f"Spill({counts}, jumps {self.memory.beam_off.tolist()}, {events}, from {self.start_tick})"
 
 
@@ -76,9 +76,9 @@ def spills(draw: st.DrawFn) -> Spill:
         integrals[:, 1] = integrals[:, 0]
     for _ in range(draw(st.integers(0, 3))):  # a burst
         integrals[draw(st.integers(0, 25 * n - 1))] = draw(st.integers(0, 65_535)), draw(st.integers(0, 99))
-    events = np.zeros(n, np.uint8)
-    events[before] = EVENT_EXTRACTION_START
-    events[before + with_beam] = EVENT_EXTRACTION_END
+    events = np.zeros(n, np.uint16)
+    events[before] = INPUT_START
+    events[before + with_beam] = INPUT_END
     strips = random.poisson(draw(st.sampled_from([0.0, 0.02, 1.0])), (n, 2, N_STRIPS))
     pixels = random.poisson(draw(st.sampled_from([0.0, 0.002, 0.1])), (n, N_PIXELS, N_PIXELS))
     recording = Recording(
@@ -86,7 +86,7 @@ def spills(draw: st.DrawFn) -> Spill:
         strips=strips.astype(np.uint16),
         pixels=pixels.astype(np.uint16),
         read_A=random.normal(0.0, 1.0, (n, 2)),
-        events=events,
+        inputs=events,
         broadcast_code=CODE,
     )
     return Spill(memory, recording, 25 * before, draw(st.sampled_from([0, 4_480_000])))
@@ -128,7 +128,7 @@ def test_counts_are_shared_out_as_by_hand(spill: Spill):
     """
     law = run(spill, TOLERANT)
     integrals, ran = spill.recording.integrals.astype(int), samples_run(spill, law)
-    end = min(ran, 25 * int(np.argmax(spill.recording.events == EVENT_EXTRACTION_END)))
+    end = min(ran, 25 * int(np.argmax(spill.recording.inputs == INPUT_END)))
     targets1, targets2 = spill.memory.int1_counts.tolist(), spill.memory.int2_counts.tolist()
     by_hand = split(targets1, targets2, integrals[spill.start : end])
     late1, late2 = integrals[end:ran].sum(axis=0).tolist()

@@ -80,7 +80,7 @@ def test_replay_comes_to_the_same_decisions(settings: LawSettings, end_tick: int
     bench.finish()
     assert bench.s.end_reason == reason
     law, set_A, periods = replay(bench.memory, settings, bench.recording())
-    assert periods == len(bench.fed["events"])
+    assert periods == len(bench.fed["inputs"])
     assert law.scalars[0].phase == DONE
     same(law, bench.law)
     np.testing.assert_array_equal(set_A, np.array(bench.fed["set_A"]))
@@ -109,13 +109,13 @@ def test_replay_stops_when_the_spill_is_done():
     bench = eventful(SETTINGS, seed=5).end_extraction_at(500).finish()
     recording = bench.recording()
     longer = recording._replace(
-        events=np.concatenate([recording.events, np.ones(40, np.uint8)]),
+        inputs=np.concatenate([recording.inputs, np.ones(40, np.uint16)]),
         integrals=np.concatenate([recording.integrals, np.full((1000, 2), 60_000, np.uint16)]),
         read_A=np.concatenate([recording.read_A, np.zeros((40, 2))]),
         strips=np.concatenate([recording.strips, np.ones((20, 2, N_STRIPS), np.uint16)]),
         pixels=np.concatenate([recording.pixels, np.ones((10, N_PIXELS, N_PIXELS), np.uint16)]),
     )
     law, set_A, periods = replay(bench.memory, SETTINGS, longer)
-    assert periods == len(recording.events)
+    assert periods == len(recording.inputs)
     same(law, bench.law)
     assert np.isnan(set_A[periods:]).all()

@@ -11,8 +11,8 @@ from spotline.control.memory import (
     END_PAUSE,
     END_SLICE_COMPLETE,
     END_STOP,
-    EVENT_EXTRACTION_END,
-    EVENT_EXTRACTION_START,
+    INPUT_END,
+    INPUT_START,
 )
 from spotline.control.timing import (
     REQUEST_NEXT_CYCLE,
@@ -49,7 +49,7 @@ def test_what_is_asked_for_after_a_spill():
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("event", [EVENT_EXTRACTION_START, EVENT_EXTRACTION_END])
+@pytest.mark.parametrize("event", [INPUT_START, INPUT_END])
 def test_an_event_with_another_cycle_code_does_nothing_but_trip(event: int):
     bench = Bench(spots([5]))
     bench.run_to(100)

@@ -97,7 +97,7 @@ RAW = [
         "x_current_A is",
     ),
     ("raw/currents_A", edited(lambda v: v.__setitem__((1000, 2), 0.01)), "differ from scan period 1000 on"),
-    ("raw/events", edited(lambda v: v.__setitem__(len(v) // 2, 2)), "recorded"),
+    ("raw/inputs", edited(lambda v: v.__setitem__(len(v) // 2, 2)), "recorded"),
 ]
 
 
@@ -139,7 +139,7 @@ def test_end_of_the_spill_is_changed(copy: Path):
     assert "spill ended for reason 1, recorded 4" in replay(copy)[1].differences
 
 
-@pytest.mark.parametrize("name", ["integrals", "strips", "pixels", "currents_A", "events"])
+@pytest.mark.parametrize("name", ["integrals", "strips", "pixels", "currents_A", "inputs"])
 def test_samples_are_missing(name: str, copy: Path):
     """Compiled code would read beyond the end."""
     replace(copy / SPILL_2, f"raw/{name}", lambda values: values[:-3])

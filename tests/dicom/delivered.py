@@ -27,7 +27,7 @@ PARTICLES_PER_MU = 5e8
 SPOT_US = 700
 
 TRIP = (interlocks.POSITION_X, 3_141_592, 2, 0, 1, 2.625, 2.0, interlocks.PAUSE)
-STOP = (interlocks.TEMPERATURE, 5_000_000, 3, 1, 0, 41.5, 40.0, interlocks.STOP)
+STOP = (interlocks.TEMPERATURE_1, 5_000_000, 3, 1, 0, 41.5, 40.0, interlocks.STOP)
 
 
 def field_record(

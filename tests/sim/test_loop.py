@@ -120,7 +120,7 @@ def replay(spill: Run) -> LawState:
         strips=raw.strips,
         pixels=raw.pixels,
         read_A=np.ascontiguousarray(raw.currents_A[:, :2]),
-        events=raw.events,
+        inputs=raw.inputs,
         broadcast_code=spill.memory.cycle_code,
     )
     scratch = Scratch(
@@ -129,7 +129,7 @@ def replay(spill: Run) -> LawState:
         pixels=np.zeros((n_pixels, n_pixels), np.int32),
         strip_region=np.array([0, n_strips]),
         pixel_region=np.array([0, n_pixels, 0, n_pixels]),
-        set_A=np.zeros((len(raw.events), 2)),
+        set_A=np.zeros((len(raw.inputs), 2)),
     )
     replay_spill(law, spill.settings, spill.memory, recording, scratch)
     np.testing.assert_array_equal(scratch.set_A, raw.currents_A[:, 2:])
@@ -185,7 +185,7 @@ def test_counts_are_those_of_the_raw_samples(spill: Run):
     assert raw.integrals.astype(int).sum(axis=0).tolist() == [result.int1_counts, result.int2_counts]
     n = result.end_us - result.start_us
     assert raw.integrals.shape == (n, 2)
-    assert len(raw.events) == n // spill.settings.scan_period
+    assert len(raw.inputs) == n // spill.settings.scan_period
     assert len(raw.strips) == n // spill.settings.strip_period
     assert len(raw.pixels) == n // spill.settings.pixel_period
     begins = PRE_ROLL_US

@@ -9,7 +9,7 @@ import pytest
 
 from spotline.beamline import BeamLine, load_beamline
 from spotline.beamline.geometry import current_A
-from spotline.control.interlocks import TEMPERATURE
+from spotline.control.interlocks import TEMPERATURE_1
 from spotline.control.memory import COMMAND_CHOPPER_CLOSE, END_STOP
 from spotline.physics.ions import CARBON
 from spotline.preparation.cycle_code import Cycle, encode
@@ -70,14 +70,14 @@ def test_abort_takes_the_beam_away(line: BeamLine):
     settings, memory = control_of(line, small_field(line))
     room.load(settings, memory, room.request_cycle(CODE))
     room.run(21_000)
-    room.abort(TEMPERATURE, 30.0, 26.0)
+    room.abort(TEMPERATURE_1, 30.0, 26.0)
     block = room.run(100_000)
     result = room.result()
     assert block.finished
     assert result.end_reason == END_STOP
     assert result.commands[-1]["command"] == COMMAND_CHOPPER_CLOSE
     assert result.commands[-1]["tick"] == result.start_us + 21_000
-    assert result.interlocks["cause"].tolist() == [TEMPERATURE]
+    assert result.interlocks["cause"].tolist() == [TEMPERATURE_1]
     assert result.end_us == result.start_us + 21_000 + settings.beam_off_ticks + settings.collection_ticks
 
 

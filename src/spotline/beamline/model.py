@@ -156,6 +156,11 @@ class Accelerator(_Facts, frozen=True, kw_only=True):
     """Number of this beam line in the cycle-codes."""
     largest_spills_per_field: Several
     """Fields that would need more spills are refused."""
+    event_tolerance_us: Several
+    """Events of the timing system may come so much before or after their announced time."""
+    extraction_stop_us: Several
+    """Second way to take the beam away: from the request of the safety interlock system until the
+    extraction has ended."""
 
 
 class PassiveElements(_Facts, frozen=True, kw_only=True):
@@ -197,6 +202,11 @@ class Control(_Facts, frozen=True, kw_only=True):
     """Counts that INT2, the back-up, is allowed beyond its prescription, so that INT1 leads."""
     minimum_spot_time_us: NotNegative
     """The intensity of a slice is chosen so that no spot would be shorter than this."""
+    recovery_period_us: Several
+    """The recovery journal confirms so often what has been delivered: it is never further behind."""
+    recovery_credit: Positive
+    """Counts between two confirmations beyond which the beam is paused, relative to those of the nominal
+    intensity in that time."""
     minimum_spot_counts: Several
     """Spots that would make fewer counts in the integral chambers are refused, and not repainted with
     less."""
@@ -219,6 +229,34 @@ class FastInterlocks(_Facts, frozen=True, kw_only=True):
     """The same from the pixel chamber."""
     background_counts_per_s: NotNegative
     """Largest background of an integral chamber before a treatment."""
+    int_rate_ratio: Positive
+    """Largest abs(INT1 - INT2) / INT1 over ..."""
+    int_rate_counts: Several
+    """... so many counts, across spots."""
+    no_counts_us: Several
+    """Longest time without a count of either integral chamber while the beam should be on."""
+    current_mm: Positive
+    """Largest difference between set-point and read-back of a magnet that has had its time, at the
+    isocentre."""
+    current_us: Several
+    """It may last so long; and so much longer than expected a move may take."""
+    strip_pixel_mm: Positive
+    """Largest distance between the positions found by the strips and by the pixel chamber."""
+    charge_ratio: Positive
+    """Largest difference between the counts of a segmented chamber and of INT1, relative to INT1, over ..."""
+    charge_counts: Several
+    """... so many counts of INT1."""
+    unsettled_spots: Several
+    """The beam is paused when so many spots in a row end before the magnets have arrived."""
+    excess_intensity: Positive
+    """A spot, or what is left of a slice, may get so many times the counts that come at the nominal intensity
+    while the beam is switched off, beyond its prescription."""
+    beam_when_off_counts: Several
+    """Counts of an integral chamber that may come after the chopper had its time."""
+    data_periods: Several
+    """Frames or samples of a chamber, or read-backs, that may fail to arrive in a row."""
+    watchdog_us: Several
+    """Longest time without a sign of life of the fast control."""
 
 
 class SlowInterlocks(_Facts, frozen=True, kw_only=True):
@@ -232,6 +270,10 @@ class SlowInterlocks(_Facts, frozen=True, kw_only=True):
     """Lowest and highest high voltage."""
     period_s: Positive
     """Period of the checks."""
+    gas_density_change: Positive
+    """Largest relative change of the gas density of a box since particles were converted to counts."""
+    silence_s: Positive
+    """Longest time without a reading."""
 
 
 class Optics(_Facts, frozen=True, kw_only=True):

@@ -1,9 +1,8 @@
 """Every cause for which the control system stops the beam: one table.
 
 An interlock is data: the sample in which a quantity left its tolerance, its value, the limit and
-what was done.  The causes here are those of the fast control (Table 4 of the dose delivery paper,
-its spot-position pause, and the check of synchronization of section III.C.1) and of the slow
-control (Table 5).
+what was done.  Here stand all of them: those of the fast control and of the slow control (Tables 4 and 5
+of the dose delivery paper), of the timing, and what comes from outside.  Nothing else may stop the beam.
 """
 
 from __future__ import annotations
@@ -19,16 +18,60 @@ POSITION_Y = 5
 PIXEL_POSITION_X = 6
 PIXEL_POSITION_Y = 7
 SYNCHRONIZATION = 8
-TEMPERATURE = 20
-PRESSURE = 21
+INT_RATE = 9
+CURRENT_X = 10
+CURRENT_Y = 11
+STRIP_PIXEL_X = 12
+STRIP_PIXEL_Y = 13
+STRIP_CHARGE_X = 14
+STRIP_CHARGE_Y = 15
+PIXEL_CHARGE = 16
+UNSETTLED = 17
+SPOT_DOSE = 18
+FIELD_DOSE = 19
+TEMPERATURE_1 = 20
+PRESSURE_1 = 21
 HIGH_VOLTAGE_1 = 22
 HIGH_VOLTAGE_2 = 23
 PASSIVE_ELEMENTS = 24
 BACKGROUND = 25
+TEMPERATURE_2 = 26
+PRESSURE_2 = 27
+GAS_DENSITY = 28
+SLOW_SILENCE = 29
+NO_COUNTS = 30
+BEAM_WHEN_OFF = 31
+DATA_INTEGRAL = 32
+DATA_STRIP = 33
+DATA_PIXEL = 34
+DATA_CURRENT = 35
+EVENT_MISSING = 40
+EVENT_UNEXPECTED = 41
+RECOVERY = 42
+RECORD = 43
+COUCH = 50
+OPERATOR = 51
+SUPERVISION = 52
+WATCHDOG = 53
 
 # Actions.
 PAUSE = 1
 STOP = 2
+INHIBIT = 3
+
+# Sources.
+FAST = "fast control"
+SLOW = "slow control"
+TIMING = "timing"
+RECOVERY_SOURCE = "recovery"
+PATIENT = "patient interlock system"
+ROOM = "couch"
+PERSON = "operator"
+SUPERVISOR = "supervision"
+
+# Who may release the beam again.
+BY_ITSELF = "by itself, with the next spill"
+BY_OPERATOR = "operator, once the condition is gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +85,20 @@ class Cause:
     name : str
         Short name, unique.
     source : str
-        ``"fast control"`` or ``"slow control"``.
+        Who finds it: one of the sources above.
     condition : str
         What must hold.
     unit : str
         Unit of value and limit.
     limit : str
-        Key of the beam-line file that holds the limit.
+        Key of the beam-line file that holds the limit; empty if there is none.
     action : int
         `PAUSE`: the beam is off for the rest of the spill and the slice goes on with the next one;
-        `STOP`: the treatment ends.
+        `STOP`: the treatment ends until somebody resets it; `INHIBIT`: it does not begin.
     rate : str
         How often the condition is checked.
+    redundancy : str
+        What else would notice, or limit, the same failure if this check did not exist.
     reference : str
         Where the condition comes from.
     """
@@ -66,70 +111,202 @@ class Cause:
     limit: str
     action: int
     rate: str
+    redundancy: str
     reference: str
 
+    @property
+    def latching(self) -> bool:
+        """Whether the cause stays until an operator resets it."""
+        return self.action != PAUSE
 
-_FAST, _SLOW, _PAPER = "fast control", "slow control", "Giordanengo 2015"
+    @property
+    def reset(self) -> str:
+        """Who may release the beam."""
+        return BY_OPERATOR if self.latching else BY_ITSELF
+
+
+_PAPER = "Giordanengo 2015"
+_TABLE_4, _TABLE_5 = f"{_PAPER}, Table 4", f"{_PAPER}, Table 5"
+_POSITION = f"{_PAPER}, III.B.2.1 and Table 4"
 _PIXEL = f"{_PAPER}, III.C (interlock of the Pixel FPGA)"
+_OWN = "decision 0013"
 
 CAUSES = {
     cause.code: cause
     for cause in (
         Cause(
-            INT_DIFFERENCE, "int difference", _FAST, "abs(INT1 - INT2) of a spot below the limit", "counts",
-            "fast_interlocks.int_difference_counts", STOP, "1 MHz", f"{_PAPER}, Table 4",
+            INT_DIFFERENCE, "int difference", FAST, "abs(INT1 - INT2) of a spot below the limit", "counts",
+            "fast_interlocks.int_difference_counts", STOP, "1 MHz", "int ratio, int rate", _TABLE_4,
         ),
         Cause(
-            INT_RATIO, "int ratio", _FAST, "abs(INT1 - INT2) / INT1 of a spot below the limit", "1",
-            "fast_interlocks.int_ratio", STOP, "1 MHz", f"{_PAPER}, Table 4",
+            INT_RATIO, "int ratio", FAST, "abs(INT1 - INT2) / INT1 of a spot below the limit", "1",
+            "fast_interlocks.int_ratio", STOP, "1 MHz", "int difference, int rate", _TABLE_4,
         ),
         Cause(
-            INTENSITY, "intensity", _FAST, "particles per second of either chamber below the limit", "1/s",
-            "ions.largest_intensity_per_s", STOP, "40 kHz", f"{_PAPER}, Table 4",
+            INTENSITY, "intensity", FAST, "particles per second of either chamber below the limit", "1/s",
+            "ions.largest_intensity_per_s", STOP, "40 kHz", "unsettled spots, field dose", _TABLE_4,
         ),
         Cause(
-            POSITION_X, "position x", _FAST, "deviation at the isocentre from StripX below the limit", "mm",
-            "fast_interlocks.position_mm", PAUSE, "20 kHz", f"{_PAPER}, III.B.2.1 and Table 4",
+            POSITION_X, "position x", FAST, "deviation at the isocentre from StripX below the limit", "mm",
+            "fast_interlocks.position_mm", PAUSE, "20 kHz", "pixel position x", _POSITION,
         ),
         Cause(
-            POSITION_Y, "position y", _FAST, "deviation at the isocentre from StripY below the limit", "mm",
-            "fast_interlocks.position_mm", PAUSE, "20 kHz", f"{_PAPER}, III.B.2.1 and Table 4",
+            POSITION_Y, "position y", FAST, "deviation at the isocentre from StripY below the limit", "mm",
+            "fast_interlocks.position_mm", PAUSE, "20 kHz", "pixel position y", _POSITION,
         ),
         Cause(
-            PIXEL_POSITION_X, "pixel position x", _FAST, "deviation in x from PIX below the limit", "mm",
-            "fast_interlocks.pixel_position_mm", PAUSE, "10 kHz", _PIXEL,
+            PIXEL_POSITION_X, "pixel position x", FAST, "deviation in x from PIX below the limit", "mm",
+            "fast_interlocks.pixel_position_mm", PAUSE, "10 kHz", "position x", _PIXEL,
         ),
         Cause(
-            PIXEL_POSITION_Y, "pixel position y", _FAST, "deviation in y from PIX below the limit", "mm",
-            "fast_interlocks.pixel_position_mm", PAUSE, "10 kHz", _PIXEL,
+            PIXEL_POSITION_Y, "pixel position y", FAST, "deviation in y from PIX below the limit", "mm",
+            "fast_interlocks.pixel_position_mm", PAUSE, "10 kHz", "position y", _PIXEL,
         ),
         Cause(
-            SYNCHRONIZATION, "synchronization", _FAST, "cycle-code broadcast equals the one requested",
-            "code", "", STOP, "every event", f"{_PAPER}, III.C.1",
+            SYNCHRONIZATION, "synchronization", TIMING, "cycle-code broadcast equals the one requested",
+            "code", "", STOP, "before the spill and every event", "position x and y off the axis",
+            f"{_PAPER}, III.C.1",
         ),
         Cause(
-            TEMPERATURE, "gas temperature", _SLOW, "within the interval", "C",
-            "slow_interlocks.temperature_C", STOP, "1 Hz", f"{_PAPER}, Table 5",
+            INT_RATE, "int rate", FAST, "abs(INT1 - INT2) / INT1 over many counts below the limit", "1",
+            "fast_interlocks.int_rate_ratio", STOP, "40 kHz", "int ratio in spots of many counts", _OWN,
         ),
         Cause(
-            PRESSURE, "gas pressure", _SLOW, "within the interval", "Pa",
-            "slow_interlocks.pressure_Pa", STOP, "1 Hz", f"{_PAPER}, Table 5",
+            CURRENT_X, "current x", FAST, "read-back is the set-point once the magnet has had its time", "A",
+            "fast_interlocks.current_mm", STOP, "40 kHz", "position x, unsettled spots", _OWN,
         ),
         Cause(
-            HIGH_VOLTAGE_1, "high voltage BOX1", _SLOW, "within the interval", "V",
-            "slow_interlocks.high_voltage_V", STOP, "1 Hz", f"{_PAPER}, Table 5",
+            CURRENT_Y, "current y", FAST, "read-back is the set-point once the magnet has had its time", "A",
+            "fast_interlocks.current_mm", STOP, "40 kHz", "position y, unsettled spots", _OWN,
         ),
         Cause(
-            HIGH_VOLTAGE_2, "high voltage BOX2", _SLOW, "within the interval", "V",
-            "slow_interlocks.high_voltage_V", STOP, "1 Hz", f"{_PAPER}, Table 5",
+            STRIP_PIXEL_X, "strip against pixel x", FAST, "StripX and PIX find the same position", "mm",
+            "fast_interlocks.strip_pixel_mm", STOP, "10 kHz", "pixel position x", _OWN,
         ),
         Cause(
-            PASSIVE_ELEMENTS, "passive elements", _SLOW, "mounted elements are those of the plan", "elements",
-            "", STOP, "1 Hz", f"{_PAPER}, III.B.2.2",
+            STRIP_PIXEL_Y, "strip against pixel y", FAST, "StripY and PIX find the same position", "mm",
+            "fast_interlocks.strip_pixel_mm", STOP, "10 kHz", "pixel position y", _OWN,
         ),
         Cause(
-            BACKGROUND, "background", _FAST, "background of an integral chamber before treatment", "counts/s",
-            "fast_interlocks.background_counts_per_s", STOP, "before the treatment", f"{_PAPER}, III.C",
+            STRIP_CHARGE_X, "strip charge x", FAST, "StripX collects as much charge as INT1", "1",
+            "fast_interlocks.charge_ratio", STOP, "40 kHz", "pixel position x", _OWN,
+        ),
+        Cause(
+            STRIP_CHARGE_Y, "strip charge y", FAST, "StripY collects as much charge as INT1", "1",
+            "fast_interlocks.charge_ratio", STOP, "40 kHz", "pixel position y", _OWN,
+        ),
+        Cause(
+            PIXEL_CHARGE, "pixel charge", FAST, "PIX collects as much charge as INT1", "1",
+            "fast_interlocks.charge_ratio", STOP, "40 kHz", "position x and y", _OWN,
+        ),
+        Cause(
+            UNSETTLED, "unsettled spots", FAST, "spots in a row that end before the magnets arrive", "spots",
+            "fast_interlocks.unsettled_spots", PAUSE, "every spot", "intensity, current x and y", _OWN,
+        ),
+        Cause(
+            SPOT_DOSE, "spot dose", FAST, "counts of a spot beyond its prescription", "counts",
+            "fast_interlocks.excess_intensity", STOP, "1 MHz", "the other chamber ends the spot", _OWN,
+        ),
+        Cause(
+            FIELD_DOSE, "field dose", FAST, "INT2 counts of a spill beyond what was left of the slice",
+            "counts", "fast_interlocks.excess_intensity", STOP, "40 kHz", "spot dose", _OWN,
+        ),
+        Cause(
+            TEMPERATURE_1, "gas temperature BOX1", SLOW, "within the interval", "C",
+            "slow_interlocks.temperature_C", STOP, "1 Hz", "gas density, int rate", _TABLE_5,
+        ),
+        Cause(
+            TEMPERATURE_2, "gas temperature BOX2", SLOW, "within the interval", "C",
+            "slow_interlocks.temperature_C", STOP, "1 Hz", "gas density, int rate", _TABLE_5,
+        ),
+        Cause(
+            PRESSURE_1, "gas pressure BOX1", SLOW, "within the interval", "Pa",
+            "slow_interlocks.pressure_Pa", STOP, "1 Hz", "gas density, int rate", _TABLE_5,
+        ),
+        Cause(
+            PRESSURE_2, "gas pressure BOX2", SLOW, "within the interval", "Pa",
+            "slow_interlocks.pressure_Pa", STOP, "1 Hz", "gas density, int rate", _TABLE_5,
+        ),
+        Cause(
+            GAS_DENSITY, "gas density", SLOW, "as when particles were converted, in both boxes", "1",
+            "slow_interlocks.gas_density_change", STOP, "1 Hz", "int rate, if it is one box", _OWN,
+        ),
+        Cause(
+            HIGH_VOLTAGE_1, "high voltage BOX1", SLOW, "within the interval", "V",
+            "slow_interlocks.high_voltage_V", STOP, "1 Hz", "int rate", _TABLE_5,
+        ),
+        Cause(
+            HIGH_VOLTAGE_2, "high voltage BOX2", SLOW, "within the interval", "V",
+            "slow_interlocks.high_voltage_V", STOP, "1 Hz", "int rate", _TABLE_5,
+        ),
+        Cause(
+            PASSIVE_ELEMENTS, "passive elements", SLOW, "mounted elements are those of the plan", "elements",
+            "", STOP, "1 Hz", "none", f"{_PAPER}, III.B.2.2",
+        ),
+        Cause(
+            SLOW_SILENCE, "slow control silent", SLOW, "a reading is not older than the limit", "s",
+            "slow_interlocks.silence_s", STOP, "1 Hz", "none", _OWN,
+        ),
+        Cause(
+            BACKGROUND, "background", FAST, "background of an integral chamber before treatment", "counts/s",
+            "fast_interlocks.background_counts_per_s", INHIBIT, "before the treatment", "int rate",
+            f"{_PAPER}, III.C",
+        ),
+        Cause(
+            NO_COUNTS, "no counts", FAST, "an integral chamber counts while the beam is on", "us",
+            "fast_interlocks.no_counts_us", PAUSE, "40 kHz", "strip charge, int rate", _OWN,
+        ),
+        Cause(
+            BEAM_WHEN_OFF, "beam when off", PATIENT, "no more counts once the chopper had its time", "counts",
+            "fast_interlocks.beam_when_off_counts", STOP, "40 kHz", "spot dose, field dose", _OWN,
+        ),
+        Cause(
+            DATA_INTEGRAL, "integral data", FAST, "samples of the integral chambers arrive", "us",
+            "fast_interlocks.data_periods", STOP, "40 kHz", "no counts", _OWN,
+        ),
+        Cause(
+            DATA_STRIP, "strip data", FAST, "frames of the strips arrive", "us",
+            "fast_interlocks.data_periods", STOP, "40 kHz", "pixel position", _OWN,
+        ),
+        Cause(
+            DATA_PIXEL, "pixel data", FAST, "frames of the pixel chamber arrive", "us",
+            "fast_interlocks.data_periods", STOP, "40 kHz", "position x and y", _OWN,
+        ),
+        Cause(
+            DATA_CURRENT, "current data", FAST, "read-backs of the supplies arrive", "us",
+            "fast_interlocks.data_periods", STOP, "40 kHz", "position x and y", _OWN,
+        ),
+        Cause(
+            EVENT_MISSING, "missing event", TIMING, "an event of the spill comes when it was announced", "us",
+            "accelerator.event_tolerance_us", PAUSE, "40 kHz", "no counts", f"{_PAPER}, III.C.1",
+        ),
+        Cause(
+            EVENT_UNEXPECTED, "unexpected event", TIMING, "no event comes before it was announced, or twice",
+            "us", "accelerator.event_tolerance_us", STOP, "every event", "none", f"{_PAPER}, III.C.1",
+        ),
+        Cause(
+            RECOVERY, "recovery", RECOVERY_SOURCE, "counts that the recovery journal has not yet confirmed",
+            "counts", "control.recovery_credit", PAUSE, "40 kHz", "none", _OWN,
+        ),
+        Cause(
+            RECORD, "record", RECOVERY_SOURCE, "what was delivered can be written", "bytes",
+            "", STOP, "every spill and every confirmation", "recovery", _OWN,
+        ),
+        Cause(
+            COUCH, "couch", ROOM, "the couch is locked", "1", "", STOP, "40 kHz", "none",
+            "Mirandola 2015, 4 (couch lock of the patient interlock system)",
+        ),
+        Cause(
+            OPERATOR, "operator", PERSON, "the operator has not pressed stop", "1", "", STOP, "40 kHz",
+            "supervision", f"{_PAPER}, III.C.1",
+        ),
+        Cause(
+            SUPERVISION, "supervision", SUPERVISOR, "the supervision has not asked to abort", "1", "", STOP,
+            "40 kHz", "operator", f"{_PAPER}, III.C, 2",
+        ),
+        Cause(
+            WATCHDOG, "watchdog", PATIENT, "the fast control gives its sign of life", "us",
+            "fast_interlocks.watchdog_us", STOP, "40 kHz", "none", _OWN,
         ),
     )
 }  # fmt: skip

@@ -33,10 +33,26 @@ END_OF_EXTRACTION = 2
 END_PAUSE = 3  # an interlock ended the spill
 END_STOP = 4  # an interlock ended the treatment
 
-# Events of the timing system, as the Timing FPGA receives them.
-EVENT_NONE = 0
-EVENT_EXTRACTION_START = 1
-EVENT_EXTRACTION_END = 2
+# What comes in from outside with every scan period, besides counts and currents: one bit each.
+INPUT_START = 1  # event of the timing system: extraction begins
+INPUT_END = 2  # extraction ends
+INPUT_NO_INTEGRAL = 4  # samples of the integral chambers did not arrive
+INPUT_NO_STRIP = 8  # a frame that was due did not arrive
+INPUT_NO_PIXEL = 16
+INPUT_HANG = 32  # the fast control does not run in this period
+INPUT_CONFIRMED = 64  # the recovery journal holds everything up to here
+INPUT_COUCH = 256  # lines of the patient interlock system: couch not locked ...
+INPUT_OPERATOR = 512  # ... the operator presses stop
+INPUT_SUPERVISION = 1024  # ... the supervision aborts
+INPUT_SLOW = 2048  # ... the slow control has found something
+
+# Lines of the patient interlock system.
+LINE_FAST = 1
+LINE_SLOW = 2
+LINE_SUPERVISION = 4
+LINE_OPERATOR = 8
+LINE_COUCH = 16
+LINE_WATCHDOG = 32
 
 # Entries of the log of commands.
 COMMAND_CHOPPER_OPEN = 1
@@ -120,6 +136,8 @@ SCALARS = np.dtype(
         ("int1_per_int2", "f8"),  # expected ratio of the chambers' counts at the spot
         ("total1", "i8"),  # counts since the first sample, up to the last scan period
         ("total2", "i8"),
+        ("trend1", "i8"),  # the same up to the last row of the trend
+        ("trend2", "i8"),
         ("bin1", "i8"),  # counts of the scan period under way, for the intensity
         ("bin2", "i8"),
         ("window1", "i8"),  # counts in the intensity window
@@ -159,6 +177,20 @@ PIXELS = np.dtype(
     ]
 )
 """Registers of the pixel chamber: one row for the spot, one since the last check."""
+
+
+SAFETY = np.dtype(
+    [
+        ("permit", "i8"),  # 1: the patient interlock system lets the chopper open
+        ("latched", "i8"),  # lines that were active since the last reset
+        ("first_line", "i8"),  # those of the period in which the permit was lost
+        ("first_tick", "i8"),
+        ("alive_tick", "i8"),  # last sign of life of the fast control
+        ("end_extraction", "i8"),  # 1: the safety interlock system asks the accelerator to stop
+        ("end_extraction_tick", "i8"),
+    ]
+)
+"""Registers of the patient interlock system and of the safety interlock system."""
 
 
 class IntegralLimits(NamedTuple):
@@ -208,6 +240,7 @@ class LawSettings(NamedTuple):
     particles_per_s_per_count2: float
     position_limit_mm: float
     pixel_position_limit_mm: float
+    watchdog_ticks: int  # the patient interlock system waits so long for a sign of life
 
 
 class SliceMemory(NamedTuple):
@@ -232,6 +265,7 @@ class LawState(NamedTuple):
     scalars: Any  # record array of shape (1,), dtype SCALARS
     axes: Any  # record array of shape (2,), dtype AXIS: x and y
     pixels: Any  # record array of shape (2,), dtype PIXELS: of the spot, and since the last check
+    safety: Any  # record array of shape (1,), dtype SAFETY
     strips: Integers  # shape (2, n_strips): counts of the current spot, x and y, before the magnets settled
     settled_strips: Integers  # the same from then on
     bins1: Integers  # ring of counts per scan period, for the intensity window
@@ -261,6 +295,7 @@ def new_state(memory: SliceMemory, settings: LawSettings, n_strips: int, start_t
         scalars=scalars,
         axes=np.zeros(2, AXIS).view(np.recarray),
         pixels=np.zeros(2, PIXELS).view(np.recarray),
+        safety=np.zeros(1, SAFETY).view(np.recarray),
         strips=np.zeros((2, n_strips), np.int64),
         settled_strips=np.zeros((2, n_strips), np.int64),
         bins1=np.zeros(settings.intensity_bins, np.int64),
@@ -276,6 +311,8 @@ def new_state(memory: SliceMemory, settings: LawSettings, n_strips: int, start_t
     s = scalars[0]
     s.tick = start_tick
     s.phase_tick = start_tick
+    state.safety.permit = 1
+    state.safety.alive_tick = start_tick
     s.settled_tick = -1
     s.target1 = memory.int1_counts[0]
     s.target2 = memory.int2_counts[0]
@@ -285,3 +322,12 @@ def new_state(memory: SliceMemory, settings: LawSettings, n_strips: int, start_t
         axis.set_A = current_A[0]
         axis.last_mm = np.nan
     return state
+
+
+def open_parts(law: LawState, first: int) -> NDArray[np.void]:
+    """Copy rows of ``parts`` from `first` on to the current one, with what the current one has so far."""
+    s = law.scalars[0]
+    parts = np.array(law.parts[first : int(s.row) + 1])
+    parts[-1]["spot"], parts[-1]["end_tick"] = s.spot, s.tick
+    parts[-1]["int1_counts"], parts[-1]["int2_counts"] = s.int1, s.int2
+    return parts

@@ -11,10 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.control.integral import integral_decision, integral_period, integral_sample
+from spotline.control.integral import integral_decision, integral_sample
 from spotline.control.memory import (
     DONE,
-    EVENT_NONE,
+    INPUT_HANG,
+    INPUT_NO_INTEGRAL,
+    INPUT_NO_PIXEL,
+    INPUT_NO_STRIP,
     Floats,
     Frame,
     Integers,
@@ -22,10 +25,9 @@ from spotline.control.memory import (
     LawState,
     SliceMemory,
 )
+from spotline.control.period import close_period, open_period
 from spotline.control.pixel import close_pixel_spot, pixel_frame
-from spotline.control.scan import scan_period
 from spotline.control.strip import close_strip_spot, strip_frame
-from spotline.control.timing import timing_event
 from spotline.jit import kernel
 
 
@@ -36,7 +38,7 @@ class Recording(NamedTuple):
     strips: NDArray[np.uint16]
     pixels: NDArray[np.uint16]
     read_A: Floats  # (n_periods, 2)
-    events: NDArray[np.uint8]
+    inputs: NDArray[np.uint16]
     broadcast_code: int
 
 
@@ -60,37 +62,39 @@ def replay_spill(
     start = control.tick
     period_ticks = settings.scan_period
     n_strips = n_pixels = 0
-    for period in range(len(recording.events)):
+    for period in range(len(recording.inputs)):
         control.tick = start + period * period_ticks
-        event = recording.events[period]
-        if event != EVENT_NONE:
-            timing_event(law, memory, event, recording.broadcast_code)
-        scan_period(law, settings, memory, recording.read_A[period, 0], recording.read_A[period, 1])
+        inputs = int(recording.inputs[period])
+        x_read_A, y_read_A = recording.read_A[period, 0], recording.read_A[period, 1]
+        open_period(law, settings, memory, inputs, recording.broadcast_code, x_read_A, y_read_A)
         scratch.set_A[period, 0] = law.axes[0].set_A
         scratch.set_A[period, 1] = law.axes[1].set_A
-        for i in range(period_ticks):
+        runs = inputs & INPUT_HANG == 0
+        for i in range(period_ticks if runs and inputs & INPUT_NO_INTEGRAL == 0 else 0):
             sample = period * period_ticks + i
             int1, int2 = int(recording.integrals[sample, 0]), int(recording.integrals[sample, 1])
             if integral_sample(control, settings.integral, int1, int2):
                 control.tick = start + sample
                 integral_decision(law, settings, memory)
         control.tick = start + (period + 1) * period_ticks
-        integral_period(law, settings, memory)
+        close_period(law, settings, memory, inputs)
         if control.tick % settings.strip_period == 0:
             for i in range(len(scratch.strip_x)):
                 scratch.strip_x[i] = recording.strips[n_strips, 0, i]
                 scratch.strip_y[i] = recording.strips[n_strips, 1, i]
             region = scratch.strip_region
-            strip_frame(law, settings, memory, scratch.strip_x, region, scratch.strip_y, region)
+            if runs and inputs & INPUT_NO_STRIP == 0:
+                strip_frame(law, settings, memory, scratch.strip_x, region, scratch.strip_y, region)
             n_strips += 1
         if control.tick % settings.pixel_period == 0:
             for j in range(scratch.pixels.shape[0]):
                 for i in range(scratch.pixels.shape[1]):
                     scratch.pixels[j, i] = recording.pixels[n_pixels, j, i]
-            pixel_frame(law, settings, memory, scratch.pixels, scratch.pixel_region)
+            if runs and inputs & INPUT_NO_PIXEL == 0:
+                pixel_frame(law, settings, memory, scratch.pixels, scratch.pixel_region)
             n_pixels += 1
         if control.phase == DONE:
             close_strip_spot(law, settings, memory)
             close_pixel_spot(law, settings, scratch.pixels.shape[0])
             return period + 1
-    return len(recording.events)
+    return len(recording.inputs)

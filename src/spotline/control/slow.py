@@ -57,8 +57,8 @@ def check_reading(
         Passive elements that the treatment wants, in any order.
     """
     checks = (
-        (interlocks.TEMPERATURE, reading.temperature_C, limits.temperature_C),
-        (interlocks.PRESSURE, reading.pressure_Pa, limits.pressure_Pa),
+        (interlocks.TEMPERATURE_1, reading.temperature_C, limits.temperature_C),
+        (interlocks.PRESSURE_1, reading.pressure_Pa, limits.pressure_Pa),
         (interlocks.HIGH_VOLTAGE_1, reading.high_voltage1_V, limits.high_voltage_V),
         (interlocks.HIGH_VOLTAGE_2, reading.high_voltage2_V, limits.high_voltage_V),
     )

@@ -15,8 +15,8 @@ from spotline.control.memory import (
     DONE,
     END_OF_EXTRACTION,
     END_STOP,
-    EVENT_EXTRACTION_END,
-    EVENT_EXTRACTION_START,
+    INPUT_END,
+    INPUT_START,
     MOVING,
     WAITING,
     LawState,
@@ -43,7 +43,7 @@ def timing_event(law: LawState, memory: SliceMemory, event: int, broadcast_code:
     law, memory
         Registers and memory boards.
     event : int
-        `EVENT_EXTRACTION_START` or `EVENT_EXTRACTION_END`.
+        `INPUT_START` or `INPUT_END`.
     broadcast_code : int
         Cycle-code that the timing system broadcasts with the event.
     """
@@ -51,7 +51,7 @@ def timing_event(law: LawState, memory: SliceMemory, event: int, broadcast_code:
     if broadcast_code != memory.cycle_code:
         trip(law, interlocks.SYNCHRONIZATION, interlocks.STOP, broadcast_code, memory.cycle_code)
         return
-    if event == EVENT_EXTRACTION_START and s.phase == WAITING:
+    if event == INPUT_START and s.phase == WAITING:
         s.int1 = 0  # background while waiting is nobody's
         s.int2 = 0
         law.parts[s.row].start_tick = s.tick
@@ -60,7 +60,7 @@ def timing_event(law: LawState, memory: SliceMemory, event: int, broadcast_code:
             enter(law, DELIVERING)
         else:
             enter(law, MOVING)
-    elif event == EVENT_EXTRACTION_END and s.phase != COLLECTING and s.phase != DONE:
+    elif event == INPUT_END and s.phase != COLLECTING and s.phase != DONE:
         end_spill(law, END_OF_EXTRACTION)
 
 

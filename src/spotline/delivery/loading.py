@@ -92,6 +92,7 @@ def law_settings(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> LawSettin
         particles_per_s_per_count2=per_count2 / window_s,
         position_limit_mm=limits.position_mm,
         pixel_position_limit_mm=limits.pixel_position_mm,
+        watchdog_ticks=limits.watchdog_us,
     )
 
 

@@ -80,14 +80,14 @@ def _replay_one(path: Path) -> SpillReplay:
         pixels=np.zeros((n_pixels, n_pixels), np.int32),
         strip_region=np.array([0, raw.strips.shape[2]]),
         pixel_region=np.array([0, n_pixels, 0, n_pixels]),
-        set_A=np.full((len(raw.events), 2), np.nan),
+        set_A=np.full((len(raw.inputs), 2), np.nan),
     )
     recording = Recording(
         integrals=raw.integrals,
         strips=raw.strips,
         pixels=raw.pixels,
         read_A=np.ascontiguousarray(raw.currents_A[:, :2]),
-        events=raw.events,
+        inputs=raw.inputs,
         broadcast_code=recorded.header["broadcast_code"],
     )
     replay_spill(law, settings, memory, recording, scratch)
@@ -98,7 +98,7 @@ def _replay_one(path: Path) -> SpillReplay:
 
 def _check_lengths(raw: RawSamples, settings: LawSettings, recorded: Spill) -> None:
     """Check that there are as many samples of each kind as the others want: compiled code does not."""
-    n_samples = len(raw.events) * settings.scan_period
+    n_samples = len(raw.inputs) * settings.scan_period
     (
         int(recorded.header["start_us"]),
         int(recorded.header["end_reason"]),
@@ -108,11 +108,11 @@ def _check_lengths(raw: RawSamples, settings: LawSettings, recorded: Spill) -> N
         ("integrals", n_samples),
         ("strips", n_samples // settings.strip_period),
         ("pixels", n_samples // settings.pixel_period),
-        ("currents_A", len(raw.events)),
+        ("currents_A", len(raw.inputs)),
     ):
         found = len(getattr(raw, name))
         if found != expected:
-            raise ValueError(f"{found} raw {name}, but {expected} belong to {len(raw.events)} events")
+            raise ValueError(f"{found} raw {name}, but {expected} belong to {len(raw.inputs)} periods")
 
 
 def _differences(recorded: Spill, raw: RawSamples, law: LawState, set_A: np.ndarray) -> list[str]:

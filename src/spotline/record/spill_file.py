@@ -87,7 +87,7 @@ class SpillWriter:
             "strips": RAW_CHUNK_US // settings.strip_period,
             "pixels": RAW_CHUNK_US // settings.pixel_period,
             "currents_A": RAW_CHUNK_US // settings.scan_period,
-            "events": RAW_CHUNK_US // settings.scan_period,
+            "inputs": RAW_CHUNK_US // settings.scan_period,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = new_file(path)

@@ -13,21 +13,24 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.control.integral import integral_decision, integral_period, integral_sample
+from spotline.control.integral import integral_decision, integral_sample
 from spotline.control.memory import (
     DONE,
-    EVENT_EXTRACTION_END,
-    EVENT_EXTRACTION_START,
-    EVENT_NONE,
+    INPUT_END,
+    INPUT_HANG,
+    INPUT_NO_INTEGRAL,
+    INPUT_NO_PIXEL,
+    INPUT_NO_STRIP,
+    INPUT_START,
     TREND_TICKS,
     LawSettings,
     LawState,
     SliceMemory,
 )
+from spotline.control.period import close_period, open_period
 from spotline.control.pixel import close_pixel_spot, pixel_frame
-from spotline.control.scan import scan_period
+from spotline.control.safety import is_beam_wanted
 from spotline.control.strip import close_strip_spot, strip_frame
-from spotline.control.timing import timing_event
 from spotline.jit import kernel
 from spotline.sim.chambers import map_gain, next_ion_current, pixel_readout, strip_readout
 from spotline.sim.magnets import advance_magnets, read_back
@@ -49,17 +52,17 @@ class Samples(NamedTuple):
     strips: NDArray[np.uint16]  # (n_frames, 2, n_strips)
     pixels: NDArray[np.uint16]  # (n_frames, n, n)
     currents: Floats  # (n_periods, 4): x and y read back, x and y set
-    events: NDArray[np.uint8]  # (n_periods,)
+    inputs: NDArray[np.uint16]  # (n_periods,)
 
 
 @kernel
 def event_at(spill: SpillTruth, tick: int) -> int:
-    """What the timing system broadcasts at a scan period."""
+    """What the timing system broadcasts at a scan period, as bits."""
     if tick == spill.start:
-        return EVENT_EXTRACTION_START
+        return INPUT_START
     if tick == spill.end:
-        return EVENT_EXTRACTION_END
-    return EVENT_NONE
+        return INPUT_END
+    return 0
 
 
 @kernel
@@ -83,6 +86,7 @@ def sample_integrals(
     start: int,
     sample: int,
     rate: float,
+    is_read: bool,
 ) -> float:
     """Run one scan period of 1 MHz samples; return the collection efficiency of the chambers in it.
 
@@ -98,6 +102,8 @@ def sample_integrals(
         Tick at which the period begins, and its index in the raw data of the block.
     rate : float
         Ions per tick that the synchrotron gives.
+    is_read : bool
+        Whether the samples reach the fast control.
     """
     beam, charge, control = plant.beam[0], plant.charge[0], law.scalars[0]
     truth, arrivals, limits = truths.integrals, plant.arrivals, settings.integral
@@ -105,8 +111,9 @@ def sample_integrals(
     mean = rate * beam.transmission
     root = math.sqrt(mean)
     # What the law decided between two periods; what it decides on a sample follows below.
-    if control.chopper_open != beam.chopper_command:
-        command_chopper(beam, truths.chopper, control.chopper_open, start)
+    is_wanted = 1 if is_beam_wanted(law) else 0
+    if is_wanted != beam.chopper_command:
+        command_chopper(beam, truths.chopper, is_wanted, start)
     efficiency = 1.0 / (1.0 + truth.recombination_a + truth.recombination_b_per_rate * mean)
     gain1 = 0.5 * truth.int1_counts_per_particle * efficiency * map_gain(truth.int1_map, x_mm, y_mm)
     gain2 = 0.5 * truth.int2_counts_per_particle * efficiency * map_gain(truth.int2_map, x_mm, y_mm)
@@ -148,12 +155,13 @@ def sample_integrals(
         int2 = max(0, int(charge2) - counted2)
         counted1 += int1
         counted2 += int2
-        if integral_sample(control, limits, int1, int2):
+        if is_read and integral_sample(control, limits, int1, int2):
             row = control.row
             control.tick = tick
             integral_decision(law, settings, memory)
-            if control.chopper_open != beam.chopper_command:
-                command_chopper(beam, truths.chopper, control.chopper_open, tick)
+            is_wanted = 1 if is_beam_wanted(law) else 0
+            if is_wanted != beam.chopper_command:
+                command_chopper(beam, truths.chopper, is_wanted, tick)
             if control.row != row:
                 add_truth(samples.truth[row], total - booked, x_mm, y_mm)
                 booked = total
@@ -164,6 +172,8 @@ def sample_integrals(
     charge.int1_counted, charge.int2_counted = counted1, counted2
     charge.arrivals_sum, charge.ion_current, charge.arrivals_index = drifting, ion_current, index
     add_truth(samples.truth[control.row], total - booked, x_mm, y_mm)
+    if total > 0:
+        beam.last_ion_tick = start + truths.period
     for frame in range(2):
         arrived_in = plant.arrived[frame]
         arrived_in.particles += total
@@ -194,14 +204,16 @@ def strip_period(
     samples: Samples,
     frame: int,
     efficiency: float,
+    is_read: bool,
 ) -> None:
-    """Read out one frame of both strip chambers and hand it to the law."""
+    """Read out one frame of both strip chambers and hand it to the law, if it arrives there."""
     tick = law.scalars[0].tick
     particles, x_mm, y_mm = take_arrived(plant.arrived[0])
     x, y = plant.strip_x, plant.strip_y
     strip_readout(x, truths.strip_x, particles, x_mm * truths.strip_x.per_iso, efficiency, tick)
     strip_readout(y, truths.strip_y, particles, y_mm * truths.strip_y.per_iso, efficiency, tick)
-    strip_frame(law, settings, memory, x.counts, x.region, y.counts, y.region)
+    if is_read:
+        strip_frame(law, settings, memory, x.counts, x.region, y.counts, y.region)
     if samples.raw == 1:
         for i in range(x.region[0], x.region[1]):
             samples.strips[frame, 0, i] = x.counts[i]
@@ -219,13 +231,15 @@ def pixel_period(
     samples: Samples,
     frame: int,
     efficiency: float,
+    is_read: bool,
 ) -> None:
-    """Read out one frame of the pixel chamber and hand it to the law."""
+    """Read out one frame of the pixel chamber and hand it to the law, if it arrives there."""
     tick = law.scalars[0].tick
     particles, x_mm, y_mm = take_arrived(plant.arrived[1])
     x, y, pixel = truths.pixel_x, truths.pixel_y, plant.pixel
     pixel_readout(pixel, x, y, particles, x_mm * x.per_iso, y_mm * y.per_iso, efficiency, tick)
-    pixel_frame(law, settings, memory, pixel.counts, pixel.region)
+    if is_read:
+        pixel_frame(law, settings, memory, pixel.counts, pixel.region)
     if samples.raw == 1:
         for j in range(pixel.region[0], pixel.region[1]):
             for i in range(pixel.region[2], pixel.region[3]):
@@ -233,13 +247,15 @@ def pixel_period(
 
 
 @kernel
-def write_trend(law: LawState, row: Any, int1: int, int2: int) -> None:
+def write_trend(law: LawState, row: Any) -> None:
     """Write one row of the trend."""
     s = law.scalars[0]
     x, y = law.axes[0], law.axes[1]
     row.tick = s.tick
-    row.int1_counts = int1
-    row.int2_counts = int2
+    row.int1_counts = s.total1 - s.trend1
+    row.int2_counts = s.total2 - s.trend2
+    s.trend1 = s.total1
+    s.trend2 = s.total2
     row.x_set_A = x.set_A
     row.y_set_A = y.set_A
     row.x_read_A = x.read_A
@@ -258,24 +274,34 @@ def begin_period(
     truths: PlantSettings,
     samples: Samples,
     period: int,
-) -> float:
-    """Read-backs and events to the law, set-points to the magnets; return the ions per tick."""
+) -> tuple[float, int]:
+    """Read-backs, events and lines to the law, set-points to the magnets.
+
+    Returns
+    -------
+    rate : float
+        Ions per tick that the synchrotron gives.
+    inputs : int
+        What came in with the period, bits ``INPUT_...``.
+    """
     tick = law.scalars[0].tick
-    beam = plant.beam[0]
+    beam, safety = plant.beam[0], law.safety[0]
     x_read_A, y_read_A = read_back(beam, truths.beam, tick)
-    event = event_at(truths.spill, tick)
-    if event != EVENT_NONE:
-        timing_event(law, memory, event, truths.broadcast_code)
-    scan_period(law, settings, memory, x_read_A, y_read_A)
+    inputs = event_at(truths.spill, tick) | plant.lines[0] | plant.lines[1]
+    plant.lines[1] = 0
+    open_period(law, settings, memory, inputs, truths.broadcast_code, x_read_A, y_read_A)
     x_set_A, y_set_A = law.axes[0].set_A, law.axes[1].set_A
     if samples.raw == 1:
         samples.currents[period, 0] = x_read_A
         samples.currents[period, 1] = y_read_A
         samples.currents[period, 2] = x_set_A
         samples.currents[period, 3] = y_set_A
-        samples.events[period] = event
+        samples.inputs[period] = inputs
     advance_magnets(beam, truths.beam, tick, x_set_A, y_set_A)
-    return advance_spill(beam, plant.ripple, truths.spill, tick)
+    rate = advance_spill(beam, plant.ripple, truths.spill, tick)
+    if safety.end_extraction == 1 and tick - safety.end_extraction_tick >= truths.spill.stop_ticks:
+        rate = 0.0
+    return rate, inputs
 
 
 @kernel
@@ -299,7 +325,7 @@ def run_block(
     samples : Samples
         Results; the raw arrays and the trend must have room for the block.
     n_periods : int
-        Scan periods to run at most; a whole number of milliseconds.
+        Scan periods to run at most.
 
     Returns
     -------
@@ -309,28 +335,28 @@ def run_block(
     control = law.scalars[0]
     start = control.tick
     n_trend = n_strips = n_pixels = 0
-    int1_counts, int2_counts = control.total1, control.total2
     for period in range(n_periods):
         tick = start + period * truths.period
         control.tick = tick
-        rate = begin_period(law, settings, memory, plant, truths, samples, period)
+        rate, inputs = begin_period(law, settings, memory, plant, truths, samples, period)
+        runs = inputs & INPUT_HANG == 0
+        is_read = runs and inputs & INPUT_NO_INTEGRAL == 0
         efficiency = sample_integrals(
-            law, settings, memory, plant, truths, samples, tick, period * truths.period, rate
+            law, settings, memory, plant, truths, samples, tick, period * truths.period, rate, is_read
         )
         tick += truths.period
         control.tick = tick
-        integral_period(law, settings, memory)
+        close_period(law, settings, memory, inputs)
         if tick % truths.strip_x.period == 0:
-            strip_period(law, settings, memory, plant, truths, samples, n_strips, efficiency)
+            is_read = runs and inputs & INPUT_NO_STRIP == 0
+            strip_period(law, settings, memory, plant, truths, samples, n_strips, efficiency, is_read)
             n_strips += 1
         if tick % truths.pixel_x.period == 0:
-            pixel_period(law, settings, memory, plant, truths, samples, n_pixels, efficiency)
+            is_read = runs and inputs & INPUT_NO_PIXEL == 0
+            pixel_period(law, settings, memory, plant, truths, samples, n_pixels, efficiency, is_read)
             n_pixels += 1
         if tick % TREND_TICKS == 0:
-            write_trend(
-                law, samples.trend[n_trend], control.total1 - int1_counts, control.total2 - int2_counts
-            )
-            int1_counts, int2_counts = control.total1, control.total2
+            write_trend(law, samples.trend[n_trend])
             n_trend += 1
         if control.phase == DONE:
             close_strip_spot(law, settings, memory)

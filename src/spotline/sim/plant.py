@@ -32,6 +32,7 @@ BEAM = np.dtype(
         ("y_jitter_mm", "f8"),
         ("x_iso_mm", "f8"),  # true position at the isocentre, mean of the scan period under way
         ("y_iso_mm", "f8"),
+        ("last_ion_tick", "i8"),  # end of the last scan period in which an ion passed the chopper; 0 none
     ]
 )
 """The beam, up to the chambers."""
@@ -80,6 +81,7 @@ class PlantState(NamedTuple):
     strip_x: FrameState
     strip_y: FrameState
     pixel: FrameState
+    lines: Integers  # (2,): inputs of the law that stay until they are cleared, and those for one period
 
 
 class SpillTruth(NamedTuple):
@@ -94,6 +96,7 @@ class SpillTruth(NamedTuple):
     noise_decay: float  # of one step
     noise_kick: float
     ripple_turn: Floats  # (2, n_lines): cosine and sine of the phase of one step
+    stop_ticks: int  # from the request of the safety interlock system until the extraction has ended
     key: int
 
 

@@ -9,7 +9,17 @@ import numpy as np
 from spotline.beamline import BeamLine
 from spotline.control.integral import trip
 from spotline.control.interlocks import STOP
-from spotline.control.memory import DONE, TREND, TREND_TICKS, LawSettings, LawState, SliceMemory, new_state
+from spotline.control.memory import (
+    DONE,
+    INPUT_CONFIRMED,
+    TREND,
+    TREND_TICKS,
+    LawSettings,
+    LawState,
+    SliceMemory,
+    new_state,
+    open_parts,
+)
 from spotline.control.slow import SlowReading
 from spotline.room import Block, Broadcast, RawSamples, SpillResult
 from spotline.sim import settings as truths
@@ -68,6 +78,7 @@ class SimulatedRoom:
         self._truth: PlantSettings
         self._samples: Samples
         self._start_us = 0
+        self._told_row = 0
 
     # The accelerator
 
@@ -88,6 +99,7 @@ class SimulatedRoom:
         self._settings, self._memory = settings, memory
         self._start_us = broadcast.extraction_start_us - PRE_ROLL_US
         self._law = new_state(memory, settings, facts.chambers.strips, self._start_us)
+        self._told_row = 0
         self._truth, ring, phases = truths.plant_settings(
             self._beamline,
             settings,
@@ -109,17 +121,27 @@ class SimulatedRoom:
         )
         control = self._law.scalars[0]
         n_samples = done * self._truth.period
+        first, self._told_row = self._told_row, int(control.row)
         return Block(
             n_samples=n_samples,
             finished=bool(control.phase == DONE),
             trend=self._samples.trend[: n_samples // TREND_TICKS],
             spot=int(control.spot),
+            parts=open_parts(self._law, first),
             raw=self._raw_samples(n_samples) if self._raw else None,
         )
 
     def abort(self, cause: int, value: float, limit: float) -> None:
         """Stop the beam for a cause from outside the fast control."""
         trip(self._law, cause, STOP, value, limit)
+
+    def confirm(self) -> None:
+        """Tell the fast control that the recovery journal holds everything so far."""
+        self._plant.lines[1] |= INPUT_CONFIRMED
+
+    def raise_line(self, line: int) -> None:
+        """Activate an input of the patient interlock system for the rest of the spill."""
+        self._plant.lines[0] |= line
 
     def result(self) -> SpillResult:
         """Return what the spill left behind, and keep the remainders of charge for the next one."""
@@ -136,6 +158,7 @@ class SimulatedRoom:
             int1_counts=int(control.total1),
             int2_counts=int(control.total2),
             truth=self._samples.truth[:n_parts],
+            last_ion_us=int(self._plant.beam[0].last_ion_tick),
         )
 
     # The slow sensors
@@ -175,7 +198,7 @@ class SimulatedRoom:
             strips=np.zeros((n_raw // control.strip_period_us, 2, chambers.strips), np.uint16),
             pixels=np.zeros((n_raw // control.pixel_period_us, chambers.pixels, chambers.pixels), np.uint16),
             currents=np.zeros((n_raw // control.scan_period_us, 4)),
-            events=np.zeros(n_raw // control.scan_period_us, np.uint8),
+            inputs=np.zeros(n_raw // control.scan_period_us, np.uint16),
         )
 
     def _raw_samples(self, n_ticks: int) -> RawSamples:
@@ -185,7 +208,7 @@ class SimulatedRoom:
             strips=samples.strips[: n_ticks // truth.strip_x.period],
             pixels=samples.pixels[: n_ticks // truth.pixel_x.period],
             currents_A=samples.currents[: n_ticks // truth.period],
-            events=samples.events[: n_ticks // truth.period],
+            inputs=samples.inputs[: n_ticks // truth.period],
         )
 
 
@@ -227,6 +250,7 @@ class _FrontEnd:
             strip_x=_frames(settings.strip_x, strips[0].copy()),
             strip_y=_frames(settings.strip_y, strips[1].copy()),
             pixel=_frames(settings.pixel_x, _below_a_count(self._pixels + background)),
+            lines=np.zeros(2, np.int64),
         )
 
     def keep(self, plant: PlantState, end_us: int) -> None:

@@ -192,6 +192,7 @@ def plant_settings(
             noise_decay=noise_decay,
             noise_kick=truth.spill.noise_rms * math.sqrt(1.0 - noise_decay**2),
             ripple_turn=np.stack([np.cos(turn), np.sin(turn)]),
+            stop_ticks=round(accelerator.extraction_stop_us),
             key=key(CAUSE_SPILL),
         ),
         chopper=ChopperTruth(
