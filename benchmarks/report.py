@@ -6,7 +6,6 @@ scripts/benchmark --write docs/reference/performance.md
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -19,7 +18,7 @@ from typing import Any
 
 from benchmarks.cases import ROOT, TIMED_US
 from benchmarks.processes import Memory, Starts, measure_memory, measure_starts
-from verification.page import circumstances, fill, table
+from verification.page import circumstances, fill, page_parser, put_page, say, table
 
 LEAST_FACTOR, AIMED_FACTOR = 40.0, 80.0
 FIRST_S, START_S, HELP_S, MEMORY_MiB = 60.0, 2.0, 0.3, 1024.0
@@ -287,27 +286,17 @@ def _start_parts(starts: Starts, memory: Memory) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, then print or write the page."""
-    parser = argparse.ArgumentParser(prog="scripts/benchmark", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--write", type=Path, metavar="PAGE", help="Markdown file to write; by default print it"
-    )
+    parser = page_parser("scripts/benchmark", __doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3, help="how often processes are started (3)")
     asked = parser.parse_args(arguments)
     timings = run_pytest()
-    _say("starting processes ...")
+    say("starting processes ...")
     starts = measure_starts(asked.repeats)
-    _say("measuring memory ...")
+    say("measuring memory ...")
     memory = measure_memory()
     text = page(timings, starts, memory)
-    if asked.write is None:
-        print(text, end="")
-    else:
-        asked.write.write_text(text, encoding="utf-8")
+    put_page(text, asked.write)
     return 0
-
-
-def _say(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verification import chambers, fields, jumps, particles, positions, reactions
-from verification.page import Section, circumstances, fill, table
+from verification.page import Section, circumstances, fill, page_parser, put_page, say, table
 from verification.runs import ROOT, Job, Workers, deliver
 
 IMAGES = ROOT / "docs" / "images"
@@ -82,22 +82,18 @@ def main(arguments: list[str] | None = None) -> int:
     names = asked.only or list(CHECKS)
     images = IMAGES if asked.write is not None else None
     start = time.perf_counter()
-    _say("compiling")
+    say("compiling")
     deliver(Job(particles.UNIFORM))
     workers = Workers(asked.jobs)
     sections = []
     with tempfile.TemporaryDirectory() as folder:
         options = Options(asked.seeds, asked.faultless, asked.trials, images, Path(folder))
         for index, name in enumerate(names, start=1):
-            _say(f"{index}/{len(names)} {name}")
+            say(f"{index}/{len(names)} {name}")
             sections.append(CHECKS[name](options, workers))
     workers.close()
-    _say("")
     text = page(sections, time.perf_counter() - start)
-    if asked.write is None:
-        print(text, end="")
-    else:
-        asked.write.write_text(text, encoding="utf-8")
+    put_page(text, asked.write)
     return 0
 
 
@@ -132,21 +128,8 @@ def page(sections: list[Section], wall_s: float) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _say(what: str) -> None:
-    """Show on a terminal what is being done."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)
-    elif what:
-        print(what, file=sys.stderr, flush=True)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m verification.delivery", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument(
-        "--write", type=Path, metavar="PAGE", help="Markdown file to write; by default print it"
-    )
+    parser = page_parser("python -m verification.delivery", __doc__.splitlines()[0])
     parser.add_argument("--only", action="append", choices=list(CHECKS), help="a section; may be repeated")
     parser.add_argument("--seeds", type=int, default=8, help="seeds of most tables (8)")
     parser.add_argument("--faultless", type=int, default=50, help="fault-free deliveries of each plan (50)")

@@ -30,7 +30,17 @@ from tests.lines.dcpt import write_dcpt_line
 from tests.lines.facts import with_facts
 from tests.lines.trip import write_trip_line
 from verification import pictures
-from verification.page import circumstances, fill, number, percent, table, verdict_of
+from verification.page import (
+    circumstances,
+    fill,
+    number,
+    page_parser,
+    percent,
+    put_page,
+    say,
+    table,
+    verdict_of,
+)
 from verification.runs import (
     EXAMPLES,
     ROOT,
@@ -411,12 +421,9 @@ def main(arguments: list[str] | None = None) -> int:
         runner = Runner(asked.seeds, Path(folder))
         sections = [part for name in asked.only or CHECKS for part in CHECKS[name](runner)]
     text = page(sections, runner, time.perf_counter() - start)
-    say("")
-    if asked.write is None:
-        print(text, end="")
-    else:
+    if asked.write is not None:
         draw(IMAGES / PICTURE)
-        asked.write.write_text(text, encoding="utf-8")
+    put_page(text, asked.write)
     return 0
 
 
@@ -445,21 +452,8 @@ def page(sections: Sequence[str], runner: Runner, wall_s: float) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def say(what: str) -> None:
-    """Show what is being done."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)
-    elif what:
-        print(what, file=sys.stderr, flush=True)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m verification.durations", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument(
-        "--write", type=Path, metavar="PAGE", help="Markdown file to write; by default print it"
-    )
+    parser = page_parser("python -m verification.durations", __doc__.splitlines()[0])
     parser.add_argument("--only", action="append", choices=list(CHECKS), help="a section; may be repeated")
     parser.add_argument("--seeds", type=int, default=3, help="deliveries of each field (3)")
     return parser

@@ -23,8 +23,7 @@ from spotline.preparation import Options
 from spotline.preparation.duration import Duration, predict_duration
 from spotline.record.statistics import field_statistics, prescribed_deviations
 from verification import pictures
-from verification.durations import say
-from verification.page import circumstances, fill, number, percent, table
+from verification.page import circumstances, fill, number, page_parser, percent, put_page, say, table
 from verification.particles import within
 from verification.runs import (
     EXAMPLES,
@@ -246,22 +245,14 @@ def main(arguments: list[str] | None = None) -> int:
     start = time.perf_counter()
     found = list(trades(asked.seeds))
     text = page(found, asked.seeds, time.perf_counter() - start)
-    say("")
-    if asked.write is None:
-        print(text, end="")
-    else:
+    if asked.write is not None:
         draw(IMAGES / PICTURE, found)
-        asked.write.write_text(text, encoding="utf-8")
+    put_page(text, asked.write)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m verification.intensity", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument(
-        "--write", type=Path, metavar="PAGE", help="Markdown file to write; by default print it"
-    )
+    parser = page_parser("python -m verification.intensity", __doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=4, help="deliveries of each choice (4)")
     return parser
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -162,3 +164,29 @@ def circumstances() -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     today = datetime.now(UTC).date().isoformat()
     return f"{today}, Python {platform.python_version()}, {versions}, on a {machine_class()}"
+
+
+def page_parser(prog: str, what: str) -> argparse.ArgumentParser:
+    """Begin the options of a command that makes a page: where to write it."""
+    parser = argparse.ArgumentParser(prog=prog, description=what)
+    parser.add_argument(
+        "--write", type=Path, metavar="PAGE", help="Markdown file to write; by default print it"
+    )
+    return parser
+
+
+def put_page(text: str, path: Path | None) -> None:
+    """Write a page, or print it."""
+    say("")
+    if path is None:
+        print(text, end="")
+    else:
+        path.write_text(text, encoding="utf-8")
+
+
+def say(what: str) -> None:
+    """Show what is being done: on a terminal in one line that an empty text clears."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)
+    elif what:
+        print(what, file=sys.stderr, flush=True)

@@ -8,7 +8,6 @@ The picture goes to ``docs/images``.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +34,19 @@ from spotline.preparation.path import (
 from spotline.preparation.treatment import Floats, Integers
 from verification.delivery import IMAGES
 from verification.fields import PLANS
-from verification.page import MISSED, Section, Verdict, circumstances, fill, percent, table, verdict_of
+from verification.page import (
+    MISSED,
+    Section,
+    Verdict,
+    circumstances,
+    fill,
+    page_parser,
+    percent,
+    put_page,
+    say,
+    table,
+    verdict_of,
+)
 from verification.path_bound import edge_times_us, least_time_us
 from verification.pictures import draw_paths
 from verification.runs import SHARED
@@ -213,7 +224,7 @@ def check_layouts(moves: Moves, jumps: Jumps, images: Path | None) -> Section:
     section = Section("layouts", "Layers made up")
     compared = {}
     for name, positions_mm in layouts().items():
-        _say(name)
+        say(name)
         compared[name] = compare(positions_mm, moves, jumps)
     ion, energy_MeV_u = BEAM
     section.text(
@@ -326,7 +337,7 @@ def check_plans(line: BeamLine, jumps: Jumps) -> Section:
             continue
         # The names of some plans are made of identifiers.
         label = pattern.replace("RN.*.dcm", "RN plan")
-        _say(label)
+        say(label)
         found[label] = [
             compare(positions_mm, moves, jumps) for positions_mm, moves in _layers(read_plan(path), line)
         ]
@@ -452,24 +463,14 @@ def page(sections: Sequence[Section]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Compare, and print or write the page."""
-    parser = argparse.ArgumentParser(prog="python -m verification.paths", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--write", type=Path, metavar="PAGE", help="Markdown file to write; by default print it"
-    )
+    parser = page_parser("python -m verification.paths", __doc__.splitlines()[0])
     asked = parser.parse_args(arguments)
     line = load_beamline(LINE)
     jumps = jumps_of(line, Options())
     images = IMAGES if asked.write is not None else None
     text = page([check_layouts(line.moves(*BEAM), jumps, images), check_plans(line, jumps)])
-    if asked.write is None:
-        print(text, end="")
-    else:
-        asked.write.write_text(text, encoding="utf-8")
+    put_page(text, asked.write)
     return 0
-
-
-def _say(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
