@@ -112,7 +112,7 @@ class FieldDelivery:
         )
         self._is_converted = False
         self._left: dict[int, _Left] = {}
-        self._spots_done = 0
+        self._spots_done, self._spots_in_spill = 0, 0
         self._pause_ordered = False
         # What is shown of the spill under way.
         self._slice: Slice | None = None
@@ -249,7 +249,7 @@ class FieldDelivery:
                 return False
             result = self._deliver_spill(slice_, spots, left1, left2, broadcast)
             complete = result.parts["complete"] == 1
-            self._spots_done += int(complete.sum())
+            self._spots_done, self._spots_in_spill = self._spots_done + int(complete.sum()), 0
             open_spot = result.parts["spot"][~complete]
             # What a part still lacks is at least one count: the counts that are in did not complete it.
             left1[spots[open_spot]] = np.maximum(
@@ -332,7 +332,7 @@ class FieldDelivery:
                 if now_us >= self._oversight.next_look_us:
                     for trip in self._oversight.look(readings).trips:
                         self._room.abort(trip.cause, trip.value, trip.limit)
-                order = self._ask()
+                order = self._ask() if self._is(State.DELIVERY) else None
                 if order is not None:
                     self._obey_with_beam(order)
                 start = time.perf_counter()
@@ -378,13 +378,14 @@ class FieldDelivery:
     def _tell(self, block: Block, spots: np.ndarray, now_us: int) -> None:
         """Report a block of samples."""
         self._oversight.now_us = max(self._oversight.now_us, now_us)
+        self._spots_in_spill = block.spot
         self._spot = int(spots[min(block.spot, len(spots) - 1)])
         int1, int2 = self._counts
         self._counts = (
             int1 + int(block.trend["int1_counts"].sum()),
             int2 + int(block.trend["int2_counts"].sum()),
         )
-        progress = self._progress(in_spill=block.spot)
+        progress = self._progress()
         self._report(progress)
         if self._oversight.now_us - self._published_us >= PERIOD_US:
             self._show(progress)
@@ -394,8 +395,7 @@ class FieldDelivery:
         if self._publish is not None:
             self._publish(progress)
 
-    def _progress(self, in_spill: int = 0) -> Progress:
-        """How far it is; `in_spill` spots of the spill under way are complete."""
+    def _progress(self) -> Progress:
         reading = self._oversight.reading
         return Progress(
             field=self._position[0],
@@ -404,7 +404,7 @@ class FieldDelivery:
             n_slices=len(self._treatment.slices),
             energy_MeV_u=self._slice.energy_MeV_u if self._slice is not None else 0.0,
             spot=self._spot,
-            spots=self._spots_done + in_spill,
+            spots=self._spots_done + self._spots_in_spill,
             n_spots=self._treatment.n_spots,
             spill=self._outcome.spills,
             treatment_s=self._oversight.now_us * 1e-6,
