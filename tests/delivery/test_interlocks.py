@@ -279,8 +279,8 @@ def wrongly_mounted(*names: str) -> Callable[[BeamLine], Callable[[FieldTreatmen
 class WrongCode(SimulatedRoom):
     """The timing system broadcasts another cycle-code with the third spill."""
 
-    def request_cycle(self, code: int) -> Broadcast:
-        broadcast = super().request_cycle(code)
+    def request_cycle(self, code: int, after_us: int = 0) -> Broadcast:
+        broadcast = super().request_cycle(code, after_us)
         return replace(broadcast, code=code + (broadcast.extraction_start_us > 10_000_000))
 
 

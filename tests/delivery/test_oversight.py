@@ -267,13 +267,18 @@ def test_a_reading_that_is_no_number_goes_through_the_files(tmp_path: Path):
 # Before the beam
 
 
-@pytest.mark.parametrize("background", [(11.0, 0.0), (0.0, 11.0)])
+@pytest.mark.parametrize("background", [(10.0, 0.0), (0.0, 10.0)])
 def test_background_inhibits_the_treatment(tmp_path: Path, background: tuple[float, float]):
     room = ScriptedRoom(background=background)
     outcome = delivered(room, tmp_path)
     (row,) = outcome.interlocks_without_beam
-    assert (row["cause"], row["value"], row["action"]) == (interlocks.BACKGROUND, 11.0, INHIBIT)
+    assert (row["cause"], row["value"], row["action"]) == (interlocks.BACKGROUND, 10.0, INHIBIT)
     assert (latched(outcome), room.spills, state(outcome)) == ([interlocks.BACKGROUND], [], "interrupted")
+
+
+def test_background_just_within_its_limit_inhibits_nothing(tmp_path: Path):
+    within = math.nextafter(10.0, 0.0)
+    assert delivered(ScriptedRoom(background=(within, within)), tmp_path).complete
 
 
 def test_no_treatment_begins_with_something_latched(tmp_path: Path):

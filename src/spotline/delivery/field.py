@@ -153,7 +153,7 @@ class FieldDelivery:
         trips = list(grant.trips)
         limit = self._beamline.facts.fast_interlocks.background_counts_per_s
         for background in self._room.measure_background(BACKGROUND_S):
-            if background > limit:
+            if not background < limit:
                 trips.append(SlowTrip(interlocks.BACKGROUND, background, limit))
         for trip in trips:
             self._oversight.interlock(trip)
