@@ -13,7 +13,6 @@ from spotline.delivery.loading import law_settings, slice_memory
 from spotline.plan import Plan, read_plan
 from spotline.plan.qa_fields import Setup, uniform_plan
 from spotline.preparation import Treatment, prepare
-from spotline.preparation.counts import convert_counts
 from spotline.room import Broadcast
 from spotline.sim.room import PRE_ROLL_US, SimulatedRoom
 from tests.lines.dcpt import write_dcpt_line
@@ -101,8 +100,6 @@ def loaded(beam: Beam) -> Loaded:
     """Prepare a square of a beam."""
     line = with_facts(load_beamline("cnao-h"), {"accelerator.intensity_levels": (beam.level,)})
     field = prepare(square_plan(beam), line).fields[0]
-    chambers = line.facts.chambers
-    field = convert_counts(field, chambers.reference_temperature_C, chambers.reference_pressure_Pa, line)
     slice_ = field.slices[0]
     memory = slice_memory(slice_, np.arange(slice_.n_spots), slice_.int1_counts, slice_.int2_counts)
     return Loaded(line, law_settings(line.facts, field.beam, slice_), memory, slice_.cycle_code)

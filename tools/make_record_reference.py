@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from spotline.control.interlocks import CAUSES, STOP
-from spotline.control.phases import TRANSITIONS
+from spotline.control.supervision import TRANSITIONS
 from spotline.preparation.treatment import Slice
 from spotline.record import model
 from spotline.record.prescribed import PRESCRIBED_COLUMNS
@@ -77,9 +77,10 @@ FILES = f"""\
 | --- | --- |
 | `summary.json` | status, totals, one entry per field, versions, hashes of plan and beam line |
 | `report.html` | the [report](report.md), self-contained |
+| `status.json` | the last [status](#the-status-file) that was published |
 | `field-NN/DDS_treatment.h5` | the prepared field in machine units: one group per slice |
 | `field-NN/spills/spill-NNNN.h5` | one file per spill, published when the spill is over |
-| `field-NN/field.json` | status, start, readings and interlocks between spills |
+| `field-NN/field.json` | status, start, readings and interlocks [between spills](#the-header-of-a-field) |
 | `field-NN/log.json` | the log: exactly the quantities of Table 3 of the dose delivery paper |
 | `field-NN/record.dcm` | the [DICOM treatment record](treatment-record.md) |
 
@@ -94,9 +95,40 @@ so that the same plan, beam line and seed leave the same bytes.
 
 {{tables}}
 
+## The header of a field
+
+`field.json` has `status` (`complete`, or `interlock` if anything is left), `started`, `spills`,
+`slow_control` and `interlocks_without_beam` (rows of the tables above), and:
+
+| key | contents |
+| --- | --- |
+| `events` | what happened to the [supervision](../explanation/supervision.md): `time_us`, `event`, `state` |
+| `register.latched` | not reset, in order: `cause`, `value`, `limit`, `time_us`, `spill` |
+| `register.resets` | every reset: `identity`, `reason`, `time_us`, and what was `released` |
+
+A number that is not finite is `null`.
+
+## The status file
+
+`status.json` is replaced as a whole at every change of the state and once per second of a spill (on the clock
+of the field). It is for displays: nothing reads it back.
+
+| key | contents |
+| --- | --- |
+| `state`, `permit` | state of the supervision, and whether it permits beam |
+| `field`, `fields`, `slice`, `slices`, `energy_MeV_u`, `spill` | where it is, from 1; 0 before the first |
+| `spot` | index in the slice of the spot under way, from 0 |
+| `spots_complete`, `spots_planned` | of the field |
+| `int1_counts`, `int2_counts` | of the spill so far |
+| `treatment_s`, `slow_control_s` | clock of the field, now and at the last reading |
+| `box1`, `box2` | `temperature_C`, `pressure_Pa`, `high_voltage_V`, `flux_correction`; or `null` |
+| `mounted` | passive elements in the nozzle |
+| `interlocks` | what is latched: `cause`, `value`, `limit`, `unit`, `time_s` |
+| `updated` | when the file was written, by the clock of the computer |
+
 ## The treatment file
 
-Format `spotline-treatment`, version 2. The attribute `header` is JSON with facts of the field; `sha256` is
+Format `spotline-treatment`, version 3. The attribute `header` is JSON with facts of the field; `sha256` is
 a hash of all content ([how](preparation-files.md#treatment-and-slice-files)). Each group `slices/NNNN` holds
 the attributes of `spotline.Slice`:
 
@@ -104,7 +136,7 @@ the attributes of `spotline.Slice`:
 
 ## The spill file
 
-Format `spotline-spill`, version 1; datasets are compressed and carry a checksum. The attribute `header` is
+Format `spotline-spill`, version 2; datasets are compressed and carry a checksum. The attribute `header` is
 JSON with field, spill, slice, cycle-code, times, counts, how the spill ended and what was asked of the
 accelerator then.
 

@@ -171,7 +171,8 @@ def _start(case: Case) -> tuple[SimulatedRoom, int]:
     line, prepared = treatment.beamline, treatment.fields[0]
     room = SimulatedRoom(line, 1, case.seed)
     reading = room.read_slow_control(0)
-    prepared = convert_counts(prepared, reading.temperature_C, reading.pressure_Pa, line)
+    assert reading is not None
+    prepared = convert_counts(prepared, reading.gas_factors(line), line)
     slice_ = prepared.slices[0]
     memory = slice_memory(slice_, np.arange(slice_.n_spots), slice_.int1_counts, slice_.int2_counts)
     room.load(law_settings(line.facts, prepared.beam, slice_), memory, room.request_cycle(slice_.cycle_code))

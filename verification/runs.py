@@ -10,7 +10,7 @@ import functools
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
@@ -198,16 +198,7 @@ def deliver(job: Job) -> Delivered:
         outcome = FieldDelivery(
             prepared, treatment.beamline, room, folder, header, lambda _: None, (1, 1)
         ).run()
-        readings = [{k: v for k, v in asdict(r).items() if k != "mounted"} for r in outcome.slow_control]
-        write_json(
-            folder / FIELD_HEADER,
-            {
-                "status": "complete" if outcome.complete else "interlock",
-                "spills": outcome.spills,
-                "slow_control": readings,
-                "interlocks_without_beam": outcome.interlocks_without_beam,
-            },
-        )
+        write_json(folder / FIELD_HEADER, outcome.header())
         record = open_field(folder)
         files = sorted((folder / "spills").glob("*.h5"))
         spills = [read_spill(path) for path in files]

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.control.interlocks import STOP
 from spotline.control.memory import LawSettings, SliceMemory
 from spotline.control.slow import SlowReading
 
@@ -124,8 +125,8 @@ class SpillResult:
 class Room(Protocol):
     """A place where a field can be delivered."""
 
-    def request_cycle(self, code: int) -> Broadcast:
-        """Ask the accelerator for a spill; return what the timing system then announces."""
+    def request_cycle(self, code: int, after_us: int = 0) -> Broadcast:
+        """Ask the accelerator for a spill after that time; return what the timing system then announces."""
 
     def beam_off(self) -> None:
         """Tell the accelerator that no further spill is wanted."""
@@ -136,8 +137,8 @@ class Room(Protocol):
     def run(self, max_samples: int) -> Block:
         """Run the fast loop for at most so many samples (a multiple of 1000), or to the end of the spill."""
 
-    def abort(self, cause: int, value: float, limit: float) -> None:
-        """Stop the beam for a cause that the fast control does not see itself."""
+    def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:
+        """End the spill, or the treatment, for a cause that the fast control does not see itself."""
 
     def confirm(self) -> None:
         """Tell the fast control that the recovery journal holds everything so far."""
@@ -148,8 +149,8 @@ class Room(Protocol):
     def result(self) -> SpillResult:
         """Return what the spill left behind, once it is over."""
 
-    def read_slow_control(self, time_us: int) -> SlowReading:
-        """Read gas, high voltage and passive elements."""
+    def read_slow_control(self, time_us: int) -> SlowReading | None:
+        """Read gas, high voltage and passive elements; None if the boards do not answer."""
 
     def measure_background(self, duration_s: float) -> tuple[float, float]:
         """Return the counts per second of INT1 and INT2 without beam."""

@@ -20,6 +20,7 @@ from spotline.control.memory import (
     TREND,
     LawSettings,
     SliceMemory,
+    open_parts,
 )
 from spotline.control.slow import SlowReading
 from spotline.delivery.field import FieldDelivery
@@ -30,7 +31,7 @@ from spotline.preparation.treatment import Treatment
 from spotline.room import Block, Broadcast, SpillResult
 from tests.control.bench import Bench
 
-GOOD_READING = SlowReading(0, 20.0, 101325.0, 400.0, 400.0, ())
+GOOD_READING = SlowReading(0, 20.0, 20.0, 101325.0, 101325.0, 400.0, 400.0, ())
 
 PRE_ROLL_US = 1000
 EXTRACTION_US = 20_000
@@ -53,7 +54,7 @@ class FakeRoom:
 
     def __init__(
         self,
-        reading: SlowReading | Callable[[int], SlowReading] = GOOD_READING,
+        reading: SlowReading | Callable[[int], SlowReading | None] = GOOD_READING,
         background: tuple[float, float] = (0.0, 0.0),
         broadcast: Callable[[int], int] = lambda code: code,
         starts_us: tuple[int, ...] = (1_000_000,),
@@ -66,7 +67,7 @@ class FakeRoom:
         self.is_off = False
         self.bench: Bench | None = None
 
-    def request_cycle(self, code: int) -> Broadcast:
+    def request_cycle(self, code: int, after_us: int = 0) -> Broadcast:
         start_us = self._starts_us[self.spills]
         self.spills += 1
         return Broadcast(self._broadcast(code), start_us, start_us + EXTRACTION_US)
@@ -90,11 +91,12 @@ class FakeRoom:
         assert start < self.bench.start_tick + 10 * EXTRACTION_US, "the spill does not come to an end"
         self.bench.run_to(start + max_samples)
         s = self.bench.s
-        return Block(int(s.tick) - start, s.phase == DONE, np.zeros(0, TREND), int(s.spot), None)
+        trend, parts = np.zeros(0, TREND), open_parts(self.bench.law, 0)
+        return Block(int(s.tick) - start, s.phase == DONE, trend, int(s.spot), parts, None)
 
-    def abort(self, cause: int, value: float, limit: float) -> None:
+    def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:
         assert self.bench is not None
-        trip(self.bench.law, cause, STOP, value, limit)
+        trip(self.bench.law, cause, action, value, limit)
 
     def result(self) -> SpillResult:
         assert self.bench is not None
@@ -111,9 +113,9 @@ class FakeRoom:
             truth=None,
         )
 
-    def read_slow_control(self, time_us: int) -> SlowReading:
+    def read_slow_control(self, time_us: int) -> SlowReading | None:
         reading = self._reading(time_us) if callable(self._reading) else self._reading
-        return replace(reading, time_us=time_us)
+        return None if reading is None else replace(reading, time_us=time_us)
 
     def measure_background(self, duration_s: float) -> tuple[float, float]:
         return self._background

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from spotline.beamline import load_beamline
 from spotline.control import interlocks
 from spotline.control.integral import trip
-from spotline.control.interlocks import CAUSES, PAUSE, STOP
+from spotline.control.interlocks import CAUSES, INHIBIT, PAUSE, STOP
 from spotline.control.memory import (
     COLLECTING,
     END_OF_EXTRACTION,
@@ -23,9 +22,8 @@ from spotline.control.memory import (
     WAITING,
     LawSettings,
 )
-from spotline.control.slow import SlowReading, SlowTrip, check_reading
 from tests.control.bench import LATE_TICKS, SETTINGS, Bench, every, listed, spots
-from tests.control.fake_room import GOOD_READING, FakeRoom, field_delivery
+from tests.control.fake_room import FakeRoom, field_delivery
 
 SLOW = load_beamline("cnao-h").facts.slow_interlocks
 
@@ -137,28 +135,7 @@ def synchronization(name: str, tick: int, code: int) -> Case:
     return Case(name, drive, Tripped(interlocks.SYNCHRONIZATION, code, code ^ 1, STOP, tick))
 
 
-# Slow control, and what is checked before a treatment
-
-
-def slow(name: str, cause: int, limit: float, inward: float, **reading: float) -> Case:
-    """A quantity on the border of its interval; or the next number inside."""
-    (quantity,) = reading
-
-    def drive(reach: bool) -> list[Tripped]:
-        value = reading[quantity] if reach else math.nextafter(reading[quantity], inward)
-        room = FakeRoom(reading=replace(GOOD_READING, **{quantity: value}))
-        return before_treatment(room)
-
-    return Case(name, drive, Tripped(cause, reading[quantity], limit, STOP))
-
-
-def passive(name: str, mounted: tuple[str, ...], wrong: int) -> Case:
-    """Something else in the nozzle than the plan wants, which is nothing."""
-
-    def drive(reach: bool) -> list[Tripped]:
-        return before_treatment(FakeRoom(reading=replace(GOOD_READING, mounted=mounted if reach else ())))
-
-    return Case(name, drive, Tripped(interlocks.PASSIVE_ELEMENTS, wrong, 0.0, STOP))
+# What is checked before a treatment
 
 
 def background(name: str, which: int) -> Case:
@@ -167,7 +144,7 @@ def background(name: str, which: int) -> Case:
         measured[which] = 11.0 if reach else 10.0
         return before_treatment(FakeRoom(background=(measured[0], measured[1])))
 
-    return Case(name, drive, Tripped(interlocks.BACKGROUND, 11.0, 10.0, STOP))
+    return Case(name, drive, Tripped(interlocks.BACKGROUND, 11.0, 10.0, INHIBIT))
 
 
 def before_treatment(room: FakeRoom) -> list[Tripped]:
@@ -227,16 +204,6 @@ CASES = [
     pixels("pixel down", interlocks.PIXEL_POSITION_Y, (14, 16), -4.5),
     synchronization("other code at the start", 25, 6 << 28),
     synchronization("other code at the end", 500, 6 << 28 | 5),
-    slow("cold", interlocks.TEMPERATURE_1, 16.0, 20.0, temperature_C=16.0),
-    slow("hot", interlocks.TEMPERATURE_1, 26.0, 20.0, temperature_C=26.0),
-    slow("low pressure", interlocks.PRESSURE_1, 9e4, 1e5, pressure_Pa=9e4),
-    slow("high pressure", interlocks.PRESSURE_1, 11e4, 1e5, pressure_Pa=11e4),
-    slow("low voltage in BOX1", interlocks.HIGH_VOLTAGE_1, 395.0, 400.0, high_voltage1_V=395.0),
-    slow("high voltage in BOX1", interlocks.HIGH_VOLTAGE_1, 405.0, 400.0, high_voltage1_V=405.0),
-    slow("low voltage in BOX2", interlocks.HIGH_VOLTAGE_2, 395.0, 400.0, high_voltage2_V=395.0),
-    slow("high voltage in BOX2", interlocks.HIGH_VOLTAGE_2, 405.0, 400.0, high_voltage2_V=405.0),
-    passive("one element too many", ("RIFI1",), 1),
-    passive("two elements too many", ("RIFI1", "RW3-10mm"), 2),
     background("background of INT1", 0),
     background("background of INT2", 1),
 ]  # fmt: skip
@@ -271,7 +238,7 @@ def test_the_table_is_sound():
     codes = {
         value
         for name, value in vars(interlocks).items()
-        if name.isupper() and isinstance(value, int) and name not in ("PAUSE", "STOP")
+        if name.isupper() and isinstance(value, int) and name not in ("PAUSE", "STOP", "INHIBIT")
     }
     assert codes == set(CAUSES), "every code has its row"
     assert len(CAUSES) <= INTERLOCK_ROWS, "a spill has room for each cause once"
@@ -440,77 +407,7 @@ def test_background_before_a_wrong_cycle_code_is_nobodys():
     assert bench.law.parts[0].int1_counts <= 1
 
 
-# Readings of the slow sensors
-
-
-def check(expected: tuple[str, ...] = (), **changes: object) -> list[SlowTrip]:
-    return list(check_reading(replace(GOOD_READING, **changes), SLOW, expected))  # type: ignore[arg-type]
-
-
-def test_a_good_reading_trips_nothing():
-    assert check() == []
-    assert check(("A", "B"), mounted=("B", "A")) == []
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_reading_that_is_no_number_is_an_interlock(value: float):
-    (tripped,) = check(temperature_C=value)
-    assert tripped.cause == interlocks.TEMPERATURE_1
-
-
-def test_each_quantity_out_of_tolerance_is_told():
-    tripped = check(
-        ("RIFI1",), temperature_C=30.0, pressure_Pa=1.0, high_voltage1_V=0.0, high_voltage2_V=500.0
-    )
-    assert tripped == [
-        SlowTrip(interlocks.TEMPERATURE_1, 30.0, 26.0),
-        SlowTrip(interlocks.PRESSURE_1, 1.0, 9e4),
-        SlowTrip(interlocks.HIGH_VOLTAGE_1, 0.0, 395.0),
-        SlowTrip(interlocks.HIGH_VOLTAGE_2, 500.0, 405.0),
-        SlowTrip(interlocks.PASSIVE_ELEMENTS, 1.0, 0.0),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("expected", "mounted", "wrong"),
-    [(("A",), (), 1), (("A",), ("B",), 2), (("A", "B"), ("B", "C"), 2), (("A", "B"), ("A",), 1)],
-)
-def test_wrong_elements_are_those_missing_and_those_too_many(
-    expected: tuple[str, ...], mounted: tuple[str, ...], wrong: int
-):
-    assert check(expected, mounted=mounted) == [SlowTrip(interlocks.PASSIVE_ELEMENTS, wrong, 0.0)]
-
-
-# Slow control and broadcast during a field
-
-
-def test_a_slow_quantity_that_leaves_its_tolerance_during_a_spill_aborts_it():
-    bad = replace(GOOD_READING, pressure_Pa=8.5e4)
-    room = FakeRoom(reading=lambda time_us: bad if time_us == 1_000_000 else GOOD_READING)
-    with field_delivery(room) as delivery:
-        outcome = delivery.run()
-    assert not outcome.complete
-    assert outcome.interlocks_without_beam == []
-    assert room.bench is not None
-    assert room.bench.interlocks == [(interlocks.PRESSURE_1, 1_000_000, 8.5e4, 9e4, STOP)]
-    assert room.bench.s.end_reason == END_STOP
-    assert room.bench.s.chopper_open == 0
-    assert room.is_off
-
-
-def test_a_slow_quantity_that_leaves_its_tolerance_between_spills_prevents_the_next():
-    bad = replace(GOOD_READING, high_voltage2_V=0.0)
-    room = FakeRoom(
-        reading=lambda time_us: bad if time_us == 2_000_000 else GOOD_READING,
-        starts_us=(3_000_000,),
-    )
-    with field_delivery(room) as delivery:
-        outcome = delivery.run()
-    (row,) = outcome.interlocks_without_beam
-    assert (row["cause"], row["time_us"]) == (interlocks.HIGH_VOLTAGE_2, 2_000_000)
-    assert (row["value"], row["limit"], row["action"]) == (0.0, 395.0, STOP)
-    assert room.bench is None, "nothing was loaded"
-    assert (outcome.complete, outcome.spills) == (False, 0)
+# Broadcast during a field
 
 
 def test_a_spill_is_granted_only_with_the_code_that_was_asked_for():
@@ -522,12 +419,3 @@ def test_a_spill_is_granted_only_with_the_code_that_was_asked_for():
     assert int(row["value"]) == int(row["limit"]) ^ 1
     assert room.bench is None
     assert (outcome.complete, outcome.spills) == (False, 0)
-
-
-def test_readings_carry_their_time():
-    room = FakeRoom()
-    with field_delivery(room) as delivery:
-        outcome = delivery.run()
-    assert outcome.complete
-    assert [reading.time_us for reading in outcome.slow_control] == [0]
-    assert all(isinstance(reading, SlowReading) for reading in outcome.slow_control)

@@ -68,9 +68,9 @@ class SwitchingRoom:
         self._rooms, self._spills = (usual, other), spills
         self._now, self._spill = usual, 0
 
-    def request_cycle(self, code: int) -> Broadcast:
+    def request_cycle(self, code: int, after_us: int = 0) -> Broadcast:
         self._spill += 1
-        broadcast, _ = (room.request_cycle(code) for room in self._rooms)
+        broadcast, _ = (room.request_cycle(code, after_us) for room in self._rooms)
         self._now = self._rooms[self._spill in self._spills]
         return broadcast
 

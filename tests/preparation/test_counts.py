@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from spotline import load_beamline, prepare
+from spotline.beamline.gas import gas_factor
 from spotline.beamline.load import SHIPPED, GainMap
 from spotline.preparation import FieldTreatment, Options, Slice
-from spotline.preparation.counts import convert_counts, gas_factor, round_running
+from spotline.preparation.counts import convert_counts, round_running
 from tests.lines.facts import with_facts
 from tests.preparation.plans import CARBON_MeV_u, field, layer, plan_of
 
@@ -33,13 +34,8 @@ def tabulated(ion: str, energy: str) -> float:
 
 def converted(line, *layers, temperature_C=20.0, pressure_Pa=101325.0):
     treatment = prepare(plan_of(field(*layers)), line).fields[0]
-    return convert_counts(treatment, temperature_C, pressure_Pa, line)
-
-
-def test_gas_factor():
-    """Warm air is thinner and low pressure makes it thinner still: 293.15 / 298.15 * 99 / 101.325."""
-    assert gas_factor(25.0, 99_000.0, LINE) == pytest.approx(0.9606688, abs=1e-7)
-    assert gas_factor(20.0, 101_325.0, LINE) == 1.0
+    gas = gas_factor(temperature_C, pressure_Pa, line)
+    return convert_counts(treatment, (gas, gas), line)
 
 
 def test_counts_at_reference_conditions():
@@ -67,15 +63,15 @@ def test_counts_with_every_factor():
     assert slice_.int2_counts.tolist() == [round(1e6 / 549.43 * 0.97 * 0.9606688) + 1]
     assert slice_.particles_per_count1 == pytest.approx([549.43 / (1.125 * 1.02 * 0.9606688)])
     assert slice_.particles_per_count2 == pytest.approx([549.43 / (0.97 * 0.9606688)])
-    assert field_.gas_factor == pytest.approx(0.9606688)
+    assert field_.gas_factors == pytest.approx((0.9606688, 0.9606688))
 
 
 def test_prepare_converts_at_reference_conditions():
     prepared = prepare(plan_of(field(layer([0.0, 60.0], 0.0, 3e5))), LINE).fields[0]
-    again = convert_counts(prepared, 20.0, 101_325.0, LINE)
-    assert prepared.gas_factor == 1.0
+    again = convert_counts(prepared, (1.0, 1.0), LINE)
+    assert prepared.gas_factors == (1.0, 1.0)
     assert prepared.slices[0].int1_counts.tolist() == again.slices[0].int1_counts.tolist()
-    warm = convert_counts(prepared, 25.0, 99_000.0, LINE).slices[0]
+    warm = convert_counts(prepared, (0.9606688, 0.9606688), LINE).slices[0]
     assert warm.particles.tolist() == [3e5, 3e5], "what is prescribed does not change with the weather"
     assert (warm.int1_counts < prepared.slices[0].int1_counts).all()
 
@@ -83,8 +79,8 @@ def test_prepare_converts_at_reference_conditions():
 def test_conversion_starts_from_particles_every_time():
     """Converting twice is the same as converting once: nothing is scaled again."""
     once = converted(LINE, layer([0.0, 60.0], 0.0, 3e5), temperature_C=25.0)
-    twice = convert_counts(once, 25.0, 101_325.0, LINE)
-    assert twice.gas_factor == once.gas_factor
+    twice = convert_counts(once, once.gas_factors, LINE)
+    assert twice.gas_factors == once.gas_factors
     assert twice.slices[0].int2_counts.tolist() == once.slices[0].int2_counts.tolist()
 
 
@@ -190,7 +186,7 @@ def test_order_of_the_visits_does_not_matter(first, second, n: int, random):
     slices = list(treatment.slices)
     random.shuffle(slices)
     slices = [reordered(s, np.array(random.sample(range(s.n_spots), s.n_spots))) for s in slices]
-    other = convert_counts(replace(treatment, slices=tuple(slices)), 20.0, 101_325.0, LINE)
+    other = convert_counts(replace(treatment, slices=tuple(slices)), (1.0, 1.0), LINE)
     for column in ("int1_counts", "int2_counts"):
         assert totals(other, column) == totals(treatment, column)
 
@@ -248,7 +244,7 @@ def test_no_visit_is_left_without_a_count(shares, counts):
     slice_ = replace(
         prototype.slices[0], particles=np.array(shares), planned_spot=np.zeros(len(shares), np.int64)
     )
-    treatment = convert_counts(replace(prototype, slices=(slice_,)), 20.0, 101_325.0, UNIFORM)
+    treatment = convert_counts(replace(prototype, slices=(slice_,)), (1.0, 1.0), UNIFORM)
     assert treatment.slices[0].int1_counts.tolist() == counts
 
 
@@ -256,10 +252,10 @@ def test_spots_that_are_absent_are_absent():
     """A treatment of some visits only: what is there is rounded as if there were nothing else."""
     whole = prepared(layers_of([5e4, 6e4, 7e4], [8e4, 9e4]), paintings=2, repainting="volumetric")
     slices = tuple(part_of(s, s.planned_spot != 1) for s in whole.slices[1:])
-    rest = convert_counts(replace(whole, slices=slices), 20.0, 101_325.0, LINE)
+    rest = convert_counts(replace(whole, slices=slices), (1.0, 1.0), LINE)
     assert totals(rest, "int1_counts").keys() == {(0, 0), (0, 2), (1, 0)}
     expected = sum(float((s.particles / s.particles_per_count1)[s.planned_layer == 0].sum()) for s in slices)
     found = sum(n for key, n in totals(rest, "int1_counts").items() if key[0] == 0)
     assert abs(found - expected) <= 0.5
     nothing = replace(whole, slices=())
-    assert convert_counts(nothing, 20.0, 101_325.0, LINE).slices == ()
+    assert convert_counts(nothing, (1.0, 1.0), LINE).slices == ()

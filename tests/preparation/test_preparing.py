@@ -26,7 +26,7 @@ def assert_same(one: FieldTreatment, other: FieldTreatment) -> None:
     for a, b in zip(one.instructions, other.instructions, strict=True):
         for item in fields_of(a):
             np.testing.assert_array_equal(getattr(a, item.name), getattr(b, item.name), err_msg=item.name)
-    assert one.gas_factor == other.gas_factor
+    assert one.gas_factors == other.gas_factors
 
 
 def plan():

@@ -213,7 +213,7 @@ def test_json_that_is_no_text(file: Path, copy: Path):
         lambda f: f.update(slow_control=[{"time_us": 0}]),
         lambda f: f.update(slow_control=7),
         lambda f: f.update(slow_control=[[1, 2, 3, 4, 5]]),
-        lambda f: f["slow_control"][0].update(temperature_C="warm"),
+        lambda f: f["slow_control"][0].update(temperature1_C="warm"),
         lambda f: f.update(interlocks_without_beam=[{}]),
         lambda f: f.update(interlocks_without_beam={"cause": 1}),
     ],

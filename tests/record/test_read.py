@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from spotline import Record, Slice, load_beamline, open_record, prepare
+from spotline.beamline.gas import gas_factor
 from spotline.preparation.counts import convert_counts
 from spotline.record.model import INTERLOCK, SLICE, SLOW_CONTROL, SPILL, SPOT, TREND, TRUTH, FieldRecord
 from spotline.record.spill_file import read_control, read_raw, read_spill, spill_path
@@ -119,8 +120,10 @@ def test_treatment_file(small: Record):
     second = square(3, 4.0, 2e5, index=1, energy_MeV_u=CARBON_MeV_u[1])
     prepared = prepare(plan_of(field(square(3, 4.0, 1e5), second, number=3)), line).fields[0]
     reading = small.fields[0].slow_control[0]
-    expected = convert_counts(prepared, reading["temperature_C"], reading["pressure_Pa"], line)
-    assert stored.header["gas_factor"] == expected.gas_factor
+    expected = convert_counts(prepared, stored.header["gas_factors"], line)
+    for box, gas in enumerate(stored.header["gas_factors"], start=1):
+        assert gas == gas_factor(reading[f"temperature{box}_C"], reading[f"pressure{box}_Pa"], line)
+        assert reading[f"flux_correction{box}"] == 1.0 / gas
     for found, wanted in zip(stored.slices, expected.slices, strict=True):
         for attribute in fields(Slice):
             value = getattr(found, attribute.name)
@@ -153,4 +156,4 @@ def test_json_has_no_word_that_json_does_not_know(small: Record):
 
     for path in small.path.rglob("*.json"):
         json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
-    assert len(list(small.path.rglob("*.json"))) == 3
+    assert len(list(small.path.rglob("*.json"))) == 4

@@ -41,7 +41,7 @@ def header(**changes: Any) -> dict[str, Any]:
         "started": "2026-02-27T09:30:00+00:00",
         "focus": ["small"],
         "passive_elements": ["RIFI1", "RIFI2"],
-        "gas_factor": 0.9871,
+        "gas_factors": [0.9871, 0.9868],
         "gantry_angle_deg": 90.0,
         "patient_support_angle_deg": 0.0,
         "unit": "NP",
@@ -145,9 +145,11 @@ def field(
     all_spots = np.concatenate(spots)
     slow = np.zeros(int(slices * CYCLE_us / 1e6) + 1, dtype=SLOW_CONTROL)
     slow["time_us"] = np.arange(len(slow)) * 1_000_000
-    slow["temperature_C"] = rng.normal(22.0, 0.02, len(slow))
-    slow["pressure_Pa"] = rng.normal(100_500.0, 10.0, len(slow))
-    slow["high_voltage1_V"] = slow["high_voltage2_V"] = rng.normal(400.0, 0.05, len(slow))
+    for box in (1, 2):
+        slow[f"temperature{box}_C"] = rng.normal(22.0, 0.02, len(slow))
+        slow[f"pressure{box}_Pa"] = rng.normal(100_500.0, 10.0, len(slow))
+        slow[f"high_voltage{box}_V"] = rng.normal(400.0, 0.05, len(slow))
+        slow[f"flux_correction{box}"] = 1.0 / 0.987
     planned = float(all_spots["particles_planned"].sum())
     return FieldRecord(
         path=path,

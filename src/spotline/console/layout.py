@@ -46,7 +46,7 @@ def header_of(treatment: Treatment, field: FieldTreatment) -> dict[str, Any]:
         "spots": field.n_spots,
         "particles": field.particles,
         "slices": len(field.slices),
-        "gas_factor": field.gas_factor,
+        "gas_factors": list(field.gas_factors),
         "temperature_C": chambers.reference_temperature_C,
         "pressure_Pa": chambers.reference_pressure_Pa,
     }

@@ -1,36 +1,65 @@
-"""Slow control: gas, high voltage and passive elements, about once a second (section III.B.2.2)."""
+"""Slow control: gas, high voltage and passive elements, about once a second (section III.B.2.2).
+
+Both boxes have a board of their own that reads temperature and pressure of the gas and the high voltage:
+BOX1 holds INT1 and the strips, BOX2 holds INT2 and the pixels.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from spotline.beamline import BeamLine
+from spotline.beamline.gas import gas_factor
 from spotline.beamline.model import SlowInterlocks
 from spotline.control import interlocks
+
+MILLISECOND_us = 1000
+"""The fast loop runs whole milliseconds, so that is when the slow control can look."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlowReading:
-    """One reading of the slow sensors.
+    """One reading of the slow sensors; 1 is BOX1, 2 is BOX2.
 
     Attributes
     ----------
     time_us : int
-        On the clock of the field.
-    temperature_C, pressure_Pa : float
-        Of the gas in the chambers.
+        When the sensors were read, on the clock of the field.
+    temperature1_C, temperature2_C : float
+        Of the gas.
+    pressure1_Pa, pressure2_Pa : float
+        Of the gas.
     high_voltage1_V, high_voltage2_V : float
-        Of BOX1 and BOX2.
+        At the chambers.
     mounted : tuple of str
         Names of the passive elements in the nozzle.
     """
 
     time_us: int
-    temperature_C: float
-    pressure_Pa: float
+    temperature1_C: float
+    temperature2_C: float
+    pressure1_Pa: float
+    pressure2_Pa: float
     high_voltage1_V: float
     high_voltage2_V: float
     mounted: tuple[str, ...]
+
+    def gas_factors(self, beamline: BeamLine) -> tuple[float, float]:
+        """Density of the gas of each box, relative to the reference."""
+        return (
+            gas_factor(self.temperature1_C, self.pressure1_Pa, beamline),
+            gas_factor(self.temperature2_C, self.pressure2_Pa, beamline),
+        )
+
+    def flux_corrections(self, beamline: BeamLine) -> tuple[float, float]:
+        """What counts of each box are multiplied by for gas of the reference density (NaN without a density).
+
+        The flux correction factor of Fig. 8 of the dose delivery paper.
+        """
+        first, second = self.gas_factors(beamline)
+        return 1.0 / first, 1.0 / second
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +71,155 @@ class SlowTrip:
     limit: float
 
 
-def check_reading(
-    reading: SlowReading, limits: SlowInterlocks, expected: tuple[str, ...]
-) -> Iterator[SlowTrip]:
-    """Yield an interlock for each quantity outside its tolerance (Table 5); a border value is outside.
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a treatment expects of the slow sensors, besides the tolerances of the line.
+
+    Attributes
+    ----------
+    passive_elements : tuple of str
+        What must be mounted, in any order.
+    gas_factors : tuple of float, optional
+        Gas density of both boxes with which particles were converted to counts; None before that.
+    """
+
+    passive_elements: tuple[str, ...]
+    gas_factors: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the slow control tells the supervision: that it grants the delivery, or why it does not.
+
+    Attributes
+    ----------
+    trips : tuple of SlowTrip
+        What is out of tolerance.
+    is_known : bool
+        Whether there has been a reading at all.
+    """
+
+    trips: tuple[SlowTrip, ...]
+    is_known: bool
+
+    @property
+    def is_granted(self) -> bool:
+        """Whether there is a reading, and nothing is out of tolerance."""
+        return self.is_known and not self.trips
+
+
+def check_reading(reading: SlowReading, beamline: BeamLine, expected: Expected) -> Iterator[SlowTrip]:
+    """Yield an interlock for each quantity outside its tolerance (Table 5).
+
+    A border value is outside, and so is what is not a number.
 
     Parameters
     ----------
     reading : SlowReading
         What the sensors say.
-    limits : SlowInterlocks
-        Intervals.
-    expected : tuple of str
-        Passive elements that the treatment wants, in any order.
+    beamline : BeamLine
+        Its ``slow_interlocks`` and reference gas.
+    expected : Expected
+        What the treatment wants.
     """
+    limits = beamline.facts.slow_interlocks
     checks = (
-        (interlocks.TEMPERATURE_1, reading.temperature_C, limits.temperature_C),
-        (interlocks.PRESSURE_1, reading.pressure_Pa, limits.pressure_Pa),
+        (interlocks.TEMPERATURE_1, reading.temperature1_C, limits.temperature_C),
+        (interlocks.TEMPERATURE_2, reading.temperature2_C, limits.temperature_C),
+        (interlocks.PRESSURE_1, reading.pressure1_Pa, limits.pressure_Pa),
+        (interlocks.PRESSURE_2, reading.pressure2_Pa, limits.pressure_Pa),
         (interlocks.HIGH_VOLTAGE_1, reading.high_voltage1_V, limits.high_voltage_V),
         (interlocks.HIGH_VOLTAGE_2, reading.high_voltage2_V, limits.high_voltage_V),
     )
     for cause, value, (low, high) in checks:
         if not low < value < high:
             yield SlowTrip(cause, value, low if value <= low else high)
-    wrong = len(set(reading.mounted) ^ set(expected))
+    if expected.gas_factors is not None:
+        yield from _density(reading.gas_factors(beamline), expected.gas_factors, limits)
+    wrong = len(set(reading.mounted) ^ set(expected.passive_elements))
     if wrong:
         yield SlowTrip(interlocks.PASSIVE_ELEMENTS, float(wrong), 0.0)
+
+
+def _density(
+    now: tuple[float, float], converted: tuple[float, float], limits: SlowInterlocks
+) -> Iterator[SlowTrip]:
+    """Compare the gas of both boxes with that of the conversion; the worse of two changes is told."""
+    changes = [density / before - 1.0 for density, before in zip(now, converted, strict=True)]
+    limit = limits.gas_density_change
+    outside = [change for change in changes if not abs(change) < limit]
+    if outside:
+        worst = max(outside, key=lambda change: math.inf if math.isnan(change) else abs(change))
+        yield SlowTrip(interlocks.GAS_DENSITY, worst, limit)
+
+
+class SlowControl:
+    """The slow control of one field: when to read, what is still good, and the grant.
+
+    Parameters
+    ----------
+    beamline : BeamLine
+        The line.
+    expected : Expected
+        What the treatment wants.
+    start_us : int
+        Clock of the field at the first reading.
+
+    Attributes
+    ----------
+    expected : Expected
+        As above; the gas is filled in once particles have been converted.
+    last : SlowReading or None
+        The last reading that came.
+    """
+
+    def __init__(self, beamline: BeamLine, expected: Expected, start_us: int = 0) -> None:
+        limits = beamline.facts.slow_interlocks
+        self.expected = expected
+        self.last: SlowReading | None = None
+        self._beamline = beamline
+        self._period_us = max(MILLISECOND_us, round(limits.period_s * 1e3) * MILLISECOND_us)
+        self._silence_us = max(MILLISECOND_us, round(limits.silence_s * 1e3) * MILLISECOND_us)
+        self._standing: tuple[SlowTrip, ...] = ()
+        self._due_us = start_us
+        self._heard_us = start_us
+        self._looked_us = start_us - 1
+
+    @property
+    def period_us(self) -> int:
+        """Time from one reading to the next."""
+        return self._period_us
+
+    @property
+    def next_us(self) -> int:
+        """When to look next: the next reading is due, or the last one becomes too old."""
+        silent_us = self._heard_us + self._silence_us
+        return silent_us if self._looked_us < silent_us < self._due_us else self._due_us
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the sensors are to be read at `next_us`."""
+        return self.next_us == self._due_us
+
+    def take(self, reading: SlowReading | None) -> Grant:
+        """Judge what came at `next_us`, and go on to the next look.
+
+        Parameters
+        ----------
+        reading : SlowReading or None
+            What the sensors say; None if nothing came, or if no reading was due.
+        """
+        now_us = self.next_us
+        if reading is not None:
+            self.last = reading
+            # A board that repeats its last reading is as silent as one that says nothing.
+            self._heard_us = max(self._heard_us, min(reading.time_us, now_us))
+            self._standing = tuple(check_reading(reading, self._beamline, self.expected))
+        trips = list(self._standing)  # a reading that does not come changes nothing
+        if now_us - self._heard_us >= self._silence_us:
+            silence_s, limit_s = (now_us - self._heard_us) * 1e-6, self._silence_us * 1e-6
+            trips.append(SlowTrip(interlocks.SLOW_SILENCE, silence_s, limit_s))
+        self._looked_us = now_us
+        if now_us == self._due_us:
+            self._due_us += self._period_us
+        return Grant(tuple(trips), self.last is not None)

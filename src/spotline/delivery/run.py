@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -15,8 +14,10 @@ import numpy as np
 
 from spotline.beamline import BeamLine
 from spotline.control.memory import TREND_TICKS
-from spotline.delivery.field import BLOCK_US, FieldDelivery, Outcome
-from spotline.delivery.progress import Progress, Report
+from spotline.delivery.field import BLOCK_US, FieldDelivery
+from spotline.delivery.outcome import Outcome
+from spotline.delivery.progress import Orders, Progress, Report
+from spotline.delivery.status import StatusFile
 from spotline.errors import OutputError
 from spotline.preparation.treatment import FieldTreatment, Treatment
 from spotline.record.log import write_json, write_log
@@ -38,6 +39,7 @@ def deliver(
     started: datetime | None = None,
     make_room: MakeRoom | None = None,
     progress: Report | None = None,
+    orders: Orders | None = None,
     block_us: int = BLOCK_US,
 ) -> Record:
     """Deliver a treatment, field by field, and write its record.
@@ -58,6 +60,9 @@ def deliver(
         Given a field, makes the room to deliver it in; by default a simulated one.
     progress : callable, optional
         Told how far the delivery is, about ten times per second of beam.
+    orders : callable, optional
+        Asked for orders of operator and supervision, as `spotline.delivery.progress.Orders` says; by default
+        nobody has any.
     block_us : int
         Samples per call of the fast loop, a multiple of 1000.  It changes no result.
 
@@ -70,6 +75,8 @@ def deliver(
     ------
     OutputError
         If `out` is not free or cannot be written.
+    OptionError
+        If an order cannot be carried out in the state of the treatment.
     ValueError
         If `seed` is negative, or `block_us` no multiple of 1000.
     """
@@ -81,6 +88,7 @@ def deliver(
     wall = time.perf_counter()
     began = started if started is not None else datetime.now().astimezone()
     _claim(folder)
+    status = StatusFile(folder)
     try:
         fields: list[dict[str, Any]] = []
         for number, field in enumerate(treatment.fields, start=1):
@@ -97,10 +105,13 @@ def deliver(
                 progress or _ignore,
                 (number, len(treatment.fields)),
                 block_us,
+                publish=status.write,
+                orders=orders,
             )
             outcome = delivery.run()
             before_s = sum(done["treatment_s"] for done in fields)  # fields follow without a pause
             fields.append(_finish(sub, outcome, began + timedelta(seconds=before_s), treatment))
+            delivery.record_written()
             if fields[-1]["status"] != "complete":
                 break  # the next field waits until somebody has looked at the interlock
         summary = _summary(treatment, fields, seed, time.perf_counter() - wall, raw)
@@ -186,18 +197,8 @@ def _meterset_per_particle(field: FieldTreatment, beamline: BeamLine, energy_MeV
 
 def _finish(folder: Path, outcome: Outcome, began: datetime, treatment: Treatment) -> dict[str, Any]:
     """Write what belongs to a whole field: header, log and DICOM record; return its part of the summary."""
-    status = "complete" if outcome.complete else "interlock"
-    slow = [{k: v for k, v in asdict(reading).items() if k != "mounted"} for reading in outcome.slow_control]
-    write_json(
-        folder / FIELD_HEADER,
-        {
-            "status": status,
-            "started": began.isoformat(timespec="microseconds"),
-            "spills": outcome.spills,
-            "slow_control": slow,
-            "interlocks_without_beam": outcome.interlocks_without_beam,
-        },
-    )
+    header = {"started": began.isoformat(timespec="microseconds"), **outcome.header()}
+    write_json(folder / FIELD_HEADER, header)
     record = open_field(folder)
     write_log(record, folder)
     _write_dicom(record, treatment, folder)
@@ -206,7 +207,7 @@ def _finish(folder: Path, outcome: Outcome, began: datetime, treatment: Treatmen
         "folder": folder.name,
         "field": record.number,
         "name": record.name,
-        "status": status,
+        "status": header["status"],
         **statistics,
         "loop_wall_s": outcome.loop_wall_s,
         "realtime_factor": _ratio(statistics["beam_on_s"], outcome.loop_wall_s),

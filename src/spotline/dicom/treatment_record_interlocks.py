@@ -13,7 +13,7 @@ import numpy as np
 from pydicom import Dataset
 
 from spotline.control import interlocks
-from spotline.control.interlocks import CAUSES, PAUSE
+from spotline.control.interlocks import CAUSES, INHIBIT, PAUSE, STOP
 from spotline.record.model import Table
 
 CODING_SCHEME = "99SPOTLINE"
@@ -31,6 +31,7 @@ _DICOM_CODES = {
     interlocks.HIGH_VOLTAGE_2: ("130476", "Secondary Fluence Monitoring System Interlock"),
 }
 _RESOLVED = ("130744", "Interlock Resolved")
+_ACTIONS = {PAUSE: "pause of the spill", STOP: "stop of the treatment", INHIBIT: "treatment not begun"}
 _TERMINATED = ("130453", "Treatment Terminated")
 
 
@@ -64,7 +65,7 @@ def describe_interlock(row: np.void) -> str:
     cause = CAUSES.get(int(row["cause"]))
     name, unit = (cause.name, f" {cause.unit}") if cause else (f"unknown cause {row['cause']}", "")
     unit = "" if unit == " 1" else unit
-    action = "pause of the spill" if row["action"] == PAUSE else "stop of the treatment"
+    action = _ACTIONS[int(row["action"])]
     return (
         f"{name}: value {row['value']:g}{unit}, limit {row['limit']:g}{unit}; "
         f"spill {row['spill']}, slice {row['slice']}, spot {row['spot']}; {action}"

@@ -10,29 +10,20 @@ import numpy as np
 from spotline.beamline import BeamLine
 from spotline.preparation.treatment import FieldTreatment, Floats, Integers
 
-ABSOLUTE_ZERO_C = -273.15
-
 HALF = 0.5 + 1e-7
 """What is added before the decimals are cut off: sums of different order must round alike at one half."""
 
 
-def gas_factor(temperature_C: float, pressure_Pa: float, beamline: BeamLine) -> float:
-    """Density of the chamber gas relative to the reference (ideal gas; IAEA TRS-398, section 4.4.3.1)."""
-    chambers = beamline.facts.chambers
-    reference_K = chambers.reference_temperature_C - ABSOLUTE_ZERO_C
-    return (reference_K / (temperature_C - ABSOLUTE_ZERO_C)) * (pressure_Pa / chambers.reference_pressure_Pa)
-
-
 def convert_counts(
-    treatment: FieldTreatment, temperature_C: float, pressure_Pa: float, beamline: BeamLine
+    treatment: FieldTreatment, gas_factors: tuple[float, float], beamline: BeamLine
 ) -> FieldTreatment:
     """Convert particles to counts of both integral chambers (the pre-treatment conversion, III.C).
 
-    A spot makes ``particles / particles_per_count`` counts, with the table of the ion, the gas density,
-    the daily factor and the gain map at the spot.  Counts are whole numbers.  What is rounded is the
-    running sum over the prescribed spots of a planned layer, in the order of the plan: rounding never
-    adds up, and the counts of a spot depend neither on the delivery path nor on repainting.  They are
-    then divided among its visits, none of which is left without a count.
+    A spot makes ``particles / particles_per_count`` counts, with the table of the ion, the gas density
+    of the box, the daily factor and the gain map at the spot.  Counts are whole numbers.  What is rounded
+    is the running sum over the prescribed spots of a planned layer, in the order of the plan: rounding
+    never adds up, and the counts of a spot depend neither on the delivery path nor on repainting.  They
+    are then divided among its visits, none of which is left without a count.
 
     INT2, the back-up, gets ``int2_margin_counts`` more at every visit: otherwise the first of two equally
     good but differently rounded chambers would always win, and a visit of 100 counts would fall short by
@@ -42,21 +33,22 @@ def convert_counts(
     ----------
     treatment : FieldTreatment
         A prepared field; it need not have all spots of the plan.
-    temperature_C, pressure_Pa : float
-        Of the gas in the chambers.
+    gas_factors : tuple of float
+        Gas density of BOX1 (INT1) and of BOX2 (INT2), relative to the reference
+        (`spotline.beamline.gas.gas_factor`).
     beamline : BeamLine
         The line it was prepared for.
     """
     if not treatment.slices:
         return treatment
-    gas = gas_factor(temperature_C, pressure_Pa, beamline)
+    gas1, gas2 = gas_factors
     calibration = beamline.facts.calibration
     margin = beamline.facts.control.int2_margin_counts
     per_count1, per_count2 = [], []
     for s in treatment.slices:
         reference = float(beamline.particles_per_count(treatment.beam.name, s.energy_MeV_u))
-        gain1 = beamline.int1_gain(s.x_iso_mm, s.y_iso_mm) * calibration.int1_daily_factor * gas
-        gain2 = beamline.int2_gain(s.x_iso_mm, s.y_iso_mm) * calibration.int2_daily_factor * gas
+        gain1 = beamline.int1_gain(s.x_iso_mm, s.y_iso_mm) * calibration.int1_daily_factor * gas1
+        gain2 = beamline.int2_gain(s.x_iso_mm, s.y_iso_mm) * calibration.int2_daily_factor * gas2
         per_count1.append(reference / gain1)
         per_count2.append(reference / gain2)
     visits = _visits(treatment)
@@ -73,7 +65,7 @@ def convert_counts(
         )
         for i, s in enumerate(treatment.slices)
     )
-    return replace(treatment, slices=slices, gas_factor=gas)
+    return replace(treatment, slices=slices, gas_factors=gas_factors)
 
 
 class _Visits(NamedTuple):

@@ -98,13 +98,10 @@ def _prepare_field(
         passive_elements=tuple(element.id for element in field.passive),
         instructions=instructions,
         slices=slices,
-        gas_factor=1.0,
+        gas_factors=(1.0, 1.0),
         warnings=tuple(dict.fromkeys(warnings)),
     )
-    chambers = beamline.facts.chambers
-    return convert_counts(
-        treatment, chambers.reference_temperature_C, chambers.reference_pressure_Pa, beamline
-    )
+    return convert_counts(treatment, treatment.gas_factors, beamline)
 
 
 def _check_instructions(plan: Plan, field: Field, beamline: BeamLine) -> None:

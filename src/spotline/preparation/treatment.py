@@ -112,8 +112,8 @@ class FieldTreatment:
         What the slices were made from, one per slice, in terms of the plan.
     slices : tuple of Slice
         In delivery order.
-    gas_factor : float
-        Gas density in the chambers relative to the reference, as used for the counts.
+    gas_factors : tuple of float
+        Gas density of BOX1 and of BOX2 relative to the reference, as used for the counts.
     warnings : tuple of str
         What the user should know although the field can be delivered.
     """
@@ -123,7 +123,7 @@ class FieldTreatment:
     passive_elements: tuple[str, ...]
     instructions: tuple[Instruction, ...]
     slices: tuple[Slice, ...]
-    gas_factor: float
+    gas_factors: tuple[float, float]
     warnings: tuple[str, ...] = ()
 
     @property

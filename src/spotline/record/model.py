@@ -125,17 +125,25 @@ INTERLOCK_COLUMNS: Columns = (
     ("spot", "i4", "index of the spot in the slice, from 0"),
     ("value", "f8", "what was measured, in the unit of the cause"),
     ("limit", "f8", "its limit"),
-    ("action", "i4", "1 pause of the spill, 2 stop of the treatment"),
+    ("action", "i4", "1 pause of the spill, 2 stop of the treatment, 3 the treatment may not begin"),
 )
 INTERLOCK = dtype_of(INTERLOCK_COLUMNS)
 """Columns of `FieldRecord.interlocks`."""
 
 SLOW_CONTROL_COLUMNS: Columns = (
     ("time_us", "i8", "on the clock of the field"),
-    ("temperature_C", "f8", "of the gas in the chambers"),
-    ("pressure_Pa", "f8", "likewise"),
+    ("temperature1_C", "f8", "of the gas in BOX1"),
+    ("temperature2_C", "f8", "of the gas in BOX2"),
+    ("pressure1_Pa", "f8", "of the gas in BOX1"),
+    ("pressure2_Pa", "f8", "of the gas in BOX2"),
     ("high_voltage1_V", "f8", "of BOX1"),
     ("high_voltage2_V", "f8", "of BOX2"),
+    (
+        "flux_correction1",
+        "f8",
+        "what the gas asks counts of BOX1 to be multiplied by; NaN if none can be told",
+    ),
+    ("flux_correction2", "f8", "the same of BOX2"),
 )
 SLOW_CONTROL = dtype_of(SLOW_CONTROL_COLUMNS)
 """Columns of `FieldRecord.slow_control`: one row per reading."""
@@ -168,7 +176,7 @@ class FieldRecord:
         ``beamline``, ``beamline_sha256``, ``plan_sha256``, ``plan_label``, ``seed``, ``versions``,
         ``status`` (``"complete"`` or ``"interlock"``), ``started`` (ISO 8601),
         ``focus`` (list, one per slice),
-        ``passive_elements`` (list of str), ``gas_factor``, ``gantry_angle_deg``,
+        ``passive_elements`` (list of str), ``gas_factors`` (of BOX1 and BOX2), ``gantry_angle_deg``,
         ``patient_support_angle_deg``, ``unit``, ``spots_planned``, ``particles_planned``,
         ``meterset_per_particle`` (list, one per slice).
     spots, slices, spills, trend, interlocks, slow_control : Table

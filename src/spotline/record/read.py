@@ -325,5 +325,9 @@ def _in_time(tables: list[Table]) -> Table:
 
 
 def _rows(rows: list[dict[str, Any]], kind: np.dtype[np.void]) -> Table:
-    """Make a table of what a JSON file holds as objects."""
-    return np.array([tuple(row[name] for name in kind.names or ()) for row in rows], kind)
+    """Make a table of what a JSON file holds as objects; JSON has null for what is not a number."""
+
+    def value(row: dict[str, Any], name: str) -> Any:
+        return np.nan if row[name] is None and kind[name].kind == "f" else row[name]
+
+    return np.array([tuple(value(row, name) for name in kind.names or ()) for row in rows], kind)

@@ -27,7 +27,7 @@ from spotline.record.model import SLOW_CONTROL, Table
 from spotline.room import Block, RawSamples, SpillResult
 
 FORMAT = "spotline-spill"
-VERSION = 1
+VERSION = 2
 
 RAW_CHUNK_US = 100_000
 """Raw samples are written in stretches of this length, whatever the size of the blocks: the same bytes."""

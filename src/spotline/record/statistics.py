@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spotline.control.interlocks import CAUSES, STOP
+from spotline.control.interlocks import CAUSES, INHIBIT, PAUSE, STOP
 from spotline.record.model import FieldRecord, Table
 from spotline.record.prescribed import prescribed_spots
 
@@ -66,6 +66,9 @@ def field_statistics(record: FieldRecord) -> dict[str, Any]:
     }
 
 
+_ACTIONS = {PAUSE: "pause", STOP: "stop", INHIBIT: "inhibit"}
+
+
 def describe_interlock(row: np.void) -> dict[str, Any]:
     """An interlock in words."""
     cause = CAUSES[int(row["cause"])]
@@ -78,7 +81,7 @@ def describe_interlock(row: np.void) -> dict[str, Any]:
         "value": float(row["value"]) if math.isfinite(row["value"]) else None,
         "limit": float(row["limit"]),
         "unit": cause.unit,
-        "action": "stop" if row["action"] == STOP else "pause",
+        "action": _ACTIONS[int(row["action"])],
     }
 
 

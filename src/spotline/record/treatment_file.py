@@ -24,7 +24,7 @@ from spotline.record.hdf5 import header_of, new_file, open_file, plain, publish_
 
 FORMAT = "spotline-treatment"
 SLICE_FORMAT = "spotline-slice"
-VERSION = 2
+VERSION = 3
 NAME = "DDS_treatment.h5"
 CHECKSUM = "sha256"
 

@@ -20,7 +20,7 @@ from matplotlib.collections import EllipseCollection, PolyCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from spotline.control.interlocks import STOP
+from spotline.control.interlocks import PAUSE
 from spotline.record.model import FieldRecord, Table
 from spotline.report import words
 from spotline.report.quantities import (
@@ -164,7 +164,7 @@ def _outline(rate_per_s: Any, time_us: Any, rows: int) -> Any:
 def interlocks(axes: Axes, field: FieldRecord, text: bool) -> None:
     """Mark when interlocks tripped, and say what stopped the treatment."""
     for row in field.interlocks:
-        stop = row["action"] == STOP
+        stop = row["action"] != PAUSE
         axes.axvline(row["time_us"] / 1e6, color=RED, lw=1.2 if stop else 0.8, ls="-" if stop else ":")
     stop_row = stop_of(field)
     if stop_row is not None and text:

@@ -355,22 +355,18 @@ def _means(values: Any) -> tuple[Any, Any]:
 
 @styled
 def figure_slow_control(field: FieldRecord) -> Figure:
-    """Gas temperature and pressure, and the high voltages, as the slow control read them."""
+    """Gas temperature, pressure and high voltage of both boxes, as the slow control read them."""
     figure = _figure(2.7)
     panels = figure.subplots(1, 3)
     readings = field.slow_control[np.argsort(field.slow_control["time_us"], kind="stable")]
     time_s = readings["time_us"] / 1e6
-    for axes, label, series in (
-        (panels[0], "gas temperature (°C)", {"": readings["temperature_C"]}),
-        (panels[1], "gas pressure (hPa)", {"": readings["pressure_Pa"] / 100.0}),
-        (
-            panels[2],
-            "high voltage (V)",
-            {"BOX1": readings["high_voltage1_V"], "BOX2": readings["high_voltage2_V"]},
-        ),
+    for axes, label, column, unit in (
+        (panels[0], "gas temperature (°C)", "temperature{}_C", 1.0),
+        (panels[1], "gas pressure (hPa)", "pressure{}_Pa", 0.01),
+        (panels[2], "high voltage (V)", "high_voltage{}_V", 1.0),
     ):
         axes.set(xlabel="time (s)", ylabel=label)
-        _readings(axes, time_s, series)
+        _readings(axes, time_s, {f"BOX{box}": readings[column.format(box)] * unit for box in (1, 2)})
     return figure
 
 
@@ -382,9 +378,8 @@ def _readings(axes: Axes, time_s: Any, series: dict[str, Any]) -> None:
         look: dict[str, Any] = {"ms": 3, "lw": 0.8}
         if not few:
             look = {"ms": 1.6, "lw": 0, "mew": 0, "rasterized": True}
-        axes.plot(time_s, values, mark + "-", color=colour, label=label or None, **look)
-    if len(series) > 1:
-        _legend_above(axes)
+        axes.plot(time_s, values, mark + "-", color=colour, label=label, **look)
+    _legend_above(axes)
     n = int(np.isfinite(next(iter(series.values()))).sum())
     axes.set_title(f"{n} {'reading' if n == 1 else 'readings'}")
     axes.yaxis.set_major_locator(MaxNLocator(5))

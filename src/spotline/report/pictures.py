@@ -261,8 +261,8 @@ def _ratio(field: FieldRecord) -> tuple[str, str, str]:
 def _slow(field: FieldRecord) -> tuple[str, str, str]:
     n = len(field.slow_control)
     caption = (
-        f"{n} {'reading' if n == 1 else 'readings'} of the slow control. Temperature and pressure set "
-        "the gas density, and with it the counts per particle."
+        f"{n} {'reading' if n == 1 else 'readings'} of the slow control in both boxes. Temperature and "
+        "pressure set the gas density of a box, and with it its counts per particle."
     )
     return "Gas and high voltage", caption, f"{n} readings of temperature, pressure and high voltage"
 

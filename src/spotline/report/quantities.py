@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotline.control.interlocks import CAUSES, STOP
+from spotline.control.interlocks import CAUSES, PAUSE
 from spotline.record.model import FieldRecord, Table
 
 Floats = NDArray[np.float64]
@@ -211,5 +211,5 @@ def cause_in_words(code: int) -> str:
 
 def stop_of(field: FieldRecord) -> Table | None:
     """Return the row of the interlock that stopped the treatment; None if none did."""
-    stops = field.interlocks[field.interlocks["action"] == STOP]
+    stops = field.interlocks[field.interlocks["action"] != PAUSE]
     return stops[0] if len(stops) else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spotline.control.interlocks import STOP
+from spotline.control.interlocks import PAUSE
 from spotline.record.model import FieldRecord, Record
 from spotline.record.prescribed import prescribed_spots
 from spotline.report import words
@@ -63,7 +63,7 @@ def status_of(field: FieldRecord) -> tuple[str, str]:
     stop = stop_of(field)
     if kind == "bad" and stop is not None:
         text += f": {cause_in_words(int(stop['cause']))}, at {number(float(stop['time_us']) / 1e6, 3)} s"
-    pauses = int((field.interlocks["action"] != STOP).sum())
+    pauses = int((field.interlocks["action"] == PAUSE).sum())
     if pauses:
         text += f"; {pauses} {'pause' if pauses == 1 else 'pauses'}"
     return text, kind
@@ -142,7 +142,7 @@ def facts(field: FieldRecord) -> Pairs:
         ("Focus", plain(list(dict.fromkeys(head.get("focus") or ())))),
         ("Passive elements", plain(head.get("passive_elements")) if head.get("passive_elements") else "none"),
         ("Angles", ", ".join(angles) or words.NOTHING),
-        ("Gas density factor", plain(head.get("gas_factor"))),
+        ("Gas density factors", plain(head.get("gas_factors"))),
         ("Unit of the plan", plain(head.get("unit"))),
         ("Started", words.moment(head.get("started"))),
     ]
@@ -201,7 +201,7 @@ def _mean_and_sd(mean: float, sd: float, unit: str) -> str:
 
 
 def _interlocks_in_words(field: FieldRecord) -> str:
-    stops = int((field.interlocks["action"] == STOP).sum())
+    stops = int((field.interlocks["action"] != PAUSE).sum())
     pauses = len(field.interlocks) - stops
     if not len(field.interlocks):
         return "none"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from spotline.control.interlocks import CAUSES, PAUSE, STOP
+from spotline.control.interlocks import CAUSES, INHIBIT, PAUSE, STOP
 
 NOTHING = "\N{EN DASH}"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -91,9 +91,11 @@ def status(value: Any) -> tuple[str, str]:
 
 def action(code: int) -> str:
     """Return the action of an interlock in words."""
-    return {PAUSE: "beam off for the rest of the spill", STOP: "treatment stopped"}.get(
-        code, f"action {code}"
-    )
+    return {
+        PAUSE: "beam off for the rest of the spill",
+        STOP: "treatment stopped",
+        INHIBIT: "treatment not begun",
+    }.get(code, f"action {code}")
 
 
 def unit_of(cause: int) -> str:

@@ -63,6 +63,7 @@ class SimulatedRoom:
         self._mounted = tuple(mounted)
         self._raw = raw
         self._spill = 0
+        self._cycle = 0
         period_us = beamline.facts.accelerator.cycle_period_s * 1e6
         self._cycle_us = round(period_us / TREND_TICKS) * TREND_TICKS
         self._extraction_us = (
@@ -82,10 +83,11 @@ class SimulatedRoom:
 
     # The accelerator
 
-    def request_cycle(self, code: int) -> Broadcast:
-        """Ask for a spill; it comes one cycle after the one before."""
+    def request_cycle(self, code: int, after_us: int = 0) -> Broadcast:
+        """Ask for a spill; it comes with the next cycle that begins after that time."""
         self._spill += 1
-        start_us = self._spill * self._cycle_us
+        self._cycle = max(self._cycle, after_us // self._cycle_us) + 1
+        start_us = self._cycle * self._cycle_us
         return Broadcast(code, start_us, start_us + self._extraction_us)
 
     def beam_off(self) -> None:
@@ -131,9 +133,9 @@ class SimulatedRoom:
             raw=self._raw_samples(n_samples) if self._raw else None,
         )
 
-    def abort(self, cause: int, value: float, limit: float) -> None:
+    def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:
         """Stop the beam for a cause from outside the fast control."""
-        trip(self._law, cause, STOP, value, limit)
+        trip(self._law, cause, action, value, limit)
 
     def confirm(self) -> None:
         """Tell the fast control that the recovery journal holds everything so far."""
@@ -163,18 +165,20 @@ class SimulatedRoom:
 
     # The slow sensors
 
-    def read_slow_control(self, time_us: int) -> SlowReading:
+    def read_slow_control(self, time_us: int) -> SlowReading | None:
         """Read gas and high voltage, each with the noise of its sensor."""
         gas = self._beamline.facts.simulation.gas
         true = truths.gas_state(gas, time_us)
         key = stream_key(self._seed, self._field_number, time_us, truths.CAUSE_SLOW_CONTROL)
-        noise = np.random.Generator(np.random.PCG64(key)).standard_normal(4)
+        noise = np.random.Generator(np.random.PCG64(key)).standard_normal(6)
         return SlowReading(
             time_us=time_us,
-            temperature_C=true.temperature_C + gas.temperature_noise_C * noise[0],
-            pressure_Pa=true.pressure_Pa + gas.pressure_noise_Pa * noise[1],
-            high_voltage1_V=true.high_voltage_V + gas.high_voltage_noise_V * noise[2],
-            high_voltage2_V=true.high_voltage_V + gas.high_voltage_noise_V * noise[3],
+            temperature1_C=true.temperature1_C + gas.temperature_noise_C * noise[0],
+            temperature2_C=true.temperature2_C + gas.temperature_noise_C * noise[4],
+            pressure1_Pa=true.pressure1_Pa + gas.pressure_noise_Pa * noise[1],
+            pressure2_Pa=true.pressure2_Pa + gas.pressure_noise_Pa * noise[5],
+            high_voltage1_V=true.high_voltage1_V + gas.high_voltage_noise_V * noise[2],
+            high_voltage2_V=true.high_voltage2_V + gas.high_voltage_noise_V * noise[3],
             mounted=self._mounted,
         )
 

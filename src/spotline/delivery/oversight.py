@@ -1,0 +1,155 @@
+"""Who watches the delivery of a field: supervision, slow control and interlock register in one hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from spotline.beamline import BeamLine
+from spotline.control.interlocks import CAUSES
+from spotline.control.slow import Expected, Grant, SlowControl, SlowReading, SlowTrip
+from spotline.control.supervision import Event, State, Supervision
+from spotline.delivery.outcome import Outcome
+from spotline.delivery.progress import Order
+from spotline.errors import OptionError
+from spotline.record.model import INTERLOCK, SLOW_CONTROL
+from spotline.room import Room
+
+
+class Oversight:
+    """Lets events happen, reads the slow control when it is due, latches and records interlocks.
+
+    Parameters
+    ----------
+    passive_elements : tuple of str
+        What the treatment wants in the nozzle.
+    beamline : BeamLine
+        The line.
+    room : Room
+        Whose slow sensors are read.
+    outcome : Outcome
+        Where events, readings and interlocks without beam are recorded.
+    changed : callable
+        Called after every change of the state.
+
+    Attributes
+    ----------
+    now_us : int
+        Clock of the field: the latest sample or look at the slow control.
+    slice : int
+        Index of the slice that is being delivered, for the record.
+    """
+
+    def __init__(
+        self,
+        passive_elements: tuple[str, ...],
+        beamline: BeamLine,
+        room: Room,
+        outcome: Outcome,
+        changed: Callable[[], None],
+    ) -> None:
+        self._beamline = beamline
+        self._room = room
+        self._outcome = outcome
+        self._changed = changed
+        self._supervision = Supervision(outcome.register)
+        self._slow = SlowControl(beamline, Expected(passive_elements))
+        self.now_us = 0
+        self.slice = 0
+
+    # Supervision
+
+    @property
+    def state(self) -> State:
+        """State of the supervision."""
+        return self._supervision.state
+
+    @property
+    def is_beam_permitted(self) -> bool:
+        """Whether the supervision permits beam."""
+        return self._supervision.is_beam_permitted
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether nothing is latched."""
+        return self._supervision.register.is_clear
+
+    def happens(self, event: Event) -> None:
+        """Let an event happen."""
+        self._supervision.handle(event)
+        self._note(event)
+
+    def reset(self, order: Order) -> None:
+        """Reset the interlocks, unless a condition persists; then everything stays as it is."""
+        persisting = {trip.cause for trip in self.look().trips}
+        try:
+            self._supervision.reset(order.identity, order.reason, self.now_us, persisting)
+        except OptionError:
+            return  # what is latched says what persists
+        self._note(Event.RESET)
+
+    def _note(self, event: Event) -> None:
+        row = {"time_us": self.now_us, "event": event.value, "state": self.state.value}
+        self._outcome.events.append(row)
+        self._changed()
+
+    # Slow control
+
+    @property
+    def next_look_us(self) -> int:
+        """When the slow control is to be looked at."""
+        return self._slow.next_us
+
+    @property
+    def period_us(self) -> int:
+        """Time between two readings."""
+        return self._slow.period_us
+
+    @property
+    def reading(self) -> SlowReading | None:
+        """The last reading."""
+        return self._slow.last
+
+    def expect_gas(self, gas_factors: tuple[float, float]) -> None:
+        """Particles have been converted with gas of this density: it must stay."""
+        self._slow.expected = replace(self._slow.expected, gas_factors=gas_factors)
+
+    def look(self, into: list[tuple[Any, ...]] | None = None) -> Grant:
+        """Look at the slow control; without a list to put a reading in, it belongs to the field.
+
+        What is out of tolerance is latched, and the supervision learns when the grant comes or goes.
+        """
+        slow = self._slow
+        self.now_us = max(self.now_us, slow.next_us)
+        reading = self._room.read_slow_control(slow.next_us) if slow.is_due else None
+        grant = slow.take(reading)
+        if reading is not None:
+            (self._outcome.slow_control if into is None else into).append(self._row(reading))
+        for trip in grant.trips:
+            self.latch(trip, self.now_us)
+        if grant.is_granted != self._supervision.is_slow_granted:
+            self.happens(Event.SLOW_GRANTS if grant.is_granted else Event.SLOW_WITHDRAWS)
+        return grant
+
+    def _row(self, reading: SlowReading) -> tuple[Any, ...]:
+        """A row of `SLOW_CONTROL`."""
+        first, second = reading.flux_corrections(self._beamline)
+        corrections = {"flux_correction1": first, "flux_correction2": second}
+        names = SLOW_CONTROL.names or ()
+        return tuple(corrections[n] if n in corrections else getattr(reading, n) for n in names)
+
+    # Interlocks
+
+    def latch(self, trip: SlowTrip, time_us: int) -> None:
+        """Latch a cause that has been recorded elsewhere."""
+        spill = self._outcome.spills
+        self._supervision.register.latch(trip.cause, trip.value, trip.limit, time_us, spill)
+
+    def interlock(self, trip: SlowTrip) -> None:
+        """Record and latch an interlock that came while there was no beam."""
+        action = CAUSES[trip.cause].action
+        spill = self._outcome.spills
+        values = (trip.cause, self.now_us, spill, self.slice, 0, trip.value, trip.limit, action)
+        self._outcome.interlocks_without_beam.append(dict(zip(INTERLOCK.names or (), values, strict=True)))
+        self.latch(trip, self.now_us)

@@ -1,0 +1,208 @@
+"""A room without physics: one spot a millisecond, and whatever a test wants to go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spotline.beamline import BeamLine, load_beamline
+from spotline.control import interlocks
+from spotline.control.interlocks import STOP
+from spotline.control.memory import (
+    COMMAND,
+    END_OF_EXTRACTION,
+    END_PAUSE,
+    END_SLICE_COMPLETE,
+    END_STOP,
+    INPUT_COUCH,
+    INPUT_OPERATOR,
+    INPUT_SUPERVISION,
+    INTERLOCK,
+    PART,
+    TREND,
+    LawSettings,
+    SliceMemory,
+)
+from spotline.control.slow import SlowReading
+from spotline.delivery.field import FieldDelivery
+from spotline.delivery.outcome import Outcome
+from spotline.physics.ions import CARBON
+from spotline.plan.model import Field, Layer, Plan
+from spotline.preparation import prepare
+from spotline.preparation.treatment import FieldTreatment
+from spotline.room import Block, Broadcast, SpillResult
+
+GOOD = SlowReading(0, 20.0, 20.0, 101325.0, 101325.0, 400.0, 400.0, ())
+CYCLE_US = 2_000_000
+SPILL_MS = 20
+LINE: BeamLine = load_beamline("cnao-h")
+_CAUSES = {
+    INPUT_OPERATOR: interlocks.OPERATOR,
+    INPUT_SUPERVISION: interlocks.SUPERVISION,
+    INPUT_COUCH: interlocks.COUCH,
+}
+
+
+class ScriptedRoom:
+    """A room in which each millisecond of beam completes a spot.
+
+    Parameters
+    ----------
+    reading : SlowReading or callable
+        What the slow sensors say, perhaps depending on the time; None: nothing.
+    background : tuple of float
+        Of both integral chambers, per second; or several, one for each time that it is measured.
+    trips : dict
+        For a spill, from 1: the millisecond, the cause and the action of an interlock in it.
+    no_beam : tuple of int
+        Spills in which nothing comes.
+    spill_ms : int
+        Length of the extraction.
+
+    Attributes
+    ----------
+    spills : list of tuple
+        Start of every spill that was asked for, and its cycle-code.
+    spots_of : list of int
+        How many spots were loaded for every spill.
+    """
+
+    def __init__(
+        self,
+        reading: SlowReading | Callable[[int], SlowReading | None] | None = GOOD,
+        background: tuple[float, float] = (0.0, 0.0),
+        trips: Mapping[int, tuple[int, int, int]] | None = None,
+        no_beam: tuple[int, ...] = (),
+        spill_ms: int = SPILL_MS,
+    ) -> None:
+        self._reading = reading
+        self.background = background
+        self._trips = trips or {}
+        self._no_beam = no_beam
+        self._spill_ms = spill_ms
+        self.spills: list[tuple[int, int]] = []
+        self.spots_of: list[int] = []
+        self.is_off = False
+        self.read_at: list[int] = []
+
+    def request_cycle(self, code: int, after_us: int = 0) -> Broadcast:
+        before_us = self.spills[-1][0] if self.spills else 0
+        start_us = (max(before_us, after_us) // CYCLE_US + 1) * CYCLE_US
+        self.spills.append((start_us, code))
+        return Broadcast(code, start_us, start_us + self._spill_ms * 1000)
+
+    def beam_off(self) -> None:
+        self.is_off = True
+
+    def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> None:
+        self.spots_of.append(len(memory.int1_counts))
+        self._memory, self._start_us = memory, broadcast.extraction_start_us
+        self._ms, self._end, self._line = 0, 0, 0
+        self._done = 0
+        self._interlocks: list[tuple[Any, ...]] = []
+
+    def run(self, max_samples: int) -> Block:
+        started = self._ms
+        n_spots = len(self._memory.int1_counts)
+        while not self._end and (self._ms - started) * 1000 < max_samples:
+            for line, cause in _CAUSES.items():
+                if self._line & line:
+                    self.abort(cause, 1.0, 0.0)
+            trip = self._trips.get(len(self.spills))
+            if trip and trip[0] == self._ms:
+                self.abort(trip[1], 9.0, 1.0, trip[2])
+            if self._end:
+                break
+            self._ms += 1
+            self._done += len(self.spills) not in self._no_beam
+            if self._done == n_spots:
+                self._end = END_SLICE_COMPLETE
+            elif self._ms == self._spill_ms:
+                self._end = END_OF_EXTRACTION
+        n_ms = self._ms - started
+        trend = np.zeros(n_ms, TREND)
+        trend["int1_counts"], trend["int2_counts"] = 10, 11
+        spot = min(self._done, n_spots - 1)
+        return Block(n_ms * 1000, bool(self._end), trend, spot, self._parts(), None)
+
+    def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:
+        tick = self._start_us + self._ms * 1000
+        self._interlocks.append((tick, cause, self._done, value, limit, action))
+        if action == STOP or not self._end:
+            self._end = END_STOP if action == STOP else END_PAUSE
+
+    def confirm(self) -> None:
+        """There is no journal here."""
+
+    def raise_line(self, line: int) -> None:
+        self._line |= line
+
+    def _parts(self) -> np.ndarray:
+        """Complete spots, and the one under way with all counts but one."""
+        n = min(self._done + 1, len(self._memory.int1_counts))
+        parts = np.zeros(n, PART)
+        parts["spot"] = np.arange(n)
+        parts["complete"] = np.arange(n) < self._done
+        parts["int1_counts"] = self._memory.int1_counts[:n] - (1 - parts["complete"])
+        parts["int2_counts"] = self._memory.int2_counts[:n] - (1 - parts["complete"])
+        if not self._done:
+            parts["int1_counts"][0] = parts["int2_counts"][0] = 0
+        return parts
+
+    def result(self) -> SpillResult:
+        end_us = self._start_us + self._ms * 1000
+        parts = self._parts()
+        return SpillResult(
+            parts=parts,
+            commands=np.zeros(0, COMMAND),
+            interlocks=np.array(self._interlocks, INTERLOCK),
+            end_reason=self._end,
+            start_us=self._start_us,
+            end_us=end_us,
+            int1_counts=int(parts["int1_counts"].sum()),
+            int2_counts=int(parts["int2_counts"].sum()),
+            truth=None,
+        )
+
+    def read_slow_control(self, time_us: int) -> SlowReading | None:
+        self.read_at.append(time_us)
+        reading = self._reading(time_us) if callable(self._reading) else self._reading
+        return None if reading is None else replace(reading, time_us=time_us)
+
+    def measure_background(self, duration_s: float) -> tuple[float, float]:
+        return self.background
+
+
+def field_of(spots: tuple[int, ...] = (5, 5)) -> FieldTreatment:
+    """Layers with so many carbon spots, three millimetres apart."""
+    layers = tuple(
+        Layer(index, energy, 3.0 * np.arange(n), np.zeros(n), np.full(n, 1e5))
+        for index, (energy, n) in enumerate(zip((221.45, 208.60, 195.20), spots, strict=False))
+    )
+    field = Field(1, "spots", CARBON, "NP", layers, gantry_angle_deg=90.0)
+    return prepare(Plan("SPOTS", (field,), Path("spots.dcm"), "0" * 64, "made up"), LINE).fields[0]
+
+
+TREATMENT = field_of()
+
+
+def delivery_of(room: ScriptedRoom, folder: Path, **options: Any) -> FieldDelivery:
+    """The delivery of two slices of five spots in a room."""
+    header = {
+        "number": 1,
+        "name": "spots",
+        "beamline_sha256": "",
+        "plan_sha256": "",
+        "seed": 0,
+        "iso_per_chamber": dict.fromkeys(("strip_x", "strip_y", "pixel_x", "pixel_y"), 1.0),
+    }
+    return FieldDelivery(TREATMENT, LINE, room, folder, header, lambda _: None, (1, 1), **options)
+
+
+def delivered(room: ScriptedRoom, folder: Path, **options: Any) -> Outcome:
+    """What came of it."""
+    return delivery_of(room, folder, **options).run()
