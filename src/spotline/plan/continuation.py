@@ -28,7 +28,6 @@ SAME_ENERGY_MeV_u = 0.1
 
 LABEL_LENGTH = 16
 
-_PLAN_SUFFIXES = (".dcm", ".rst")
 # What speaks for the first plan only.
 _OF_THE_INSTANCE = (
     "SOPInstanceUID",
@@ -145,9 +144,9 @@ def delivered_plan(merged: Merged, plan: Plan | None = None) -> Plan:
         return plan
     folder = merged.records[0].path
     for path in sorted(folder.iterdir()):
-        if path.suffix in _PLAN_SUFFIXES and path.is_file():
-            if hashlib.sha256(path.read_bytes()).hexdigest() == merged.plan_sha256:
-                return read_plan(path)
+        # Known by its hash, whatever it is called.
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == merged.plan_sha256:
+            return read_plan(path)
     raise RecordError(
         f"{folder}: has no copy of the plan that was delivered (SHA-256 {merged.plan_sha256[:12]}): give the "
         "plan"
