@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from spotline.dicom import continuation
 from spotline.dicom.private import CREATOR, GROUP, LEVELS, PrivateTag
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "private-tags.md"
@@ -65,6 +66,27 @@ their spot within the rounding of 32-bit floats, a beam with instructions that i
 that were altered afterwards (the hash tells), a block of the creator `SPOTLINE` with another number. Passing
 over the instructions of a later version would deliver something else than was prepared. The way out is to
 prepare the plan of the planning system again.
+
+## The continuation plan
+
+A [continuation plan](../how-to/continue-a-treatment.md) has one more block, Private Creator
+`{continuation.CREATOR}` in the same group. It tells which records belong together, even if the first plan was
+no DICOM file; delivering the plan does not need it.
+
+{{continuation}}
+
+Beside it, in public attributes:
+
+| attribute | |
+| --- | --- |
+| Referenced RT Plan Sequence | the plan whose delivery was stopped, as `PREDECESSOR` (empty for TRiP98) |
+| RT Plan Label | that of the plan, cut, with C1, C2, ... |
+| Number of Fractions Planned | 1: it completes one fraction |
+| Treatment Delivery Type | `CONTINUATION` for a field of which something was delivered, else `TREATMENT` |
+| Continuation Start Meterset (0074,0120), Continuation End Meterset (0074,0121) | in a continued field: \
+what was delivered before, and the Beam Meterset of the first plan. DICOM has them in the RT Beams Delivery \
+Instruction; in a plan and in a treatment record they are a standard extension |
+| Number of Paintings | how many visits to a spot of the layer are left |
 """
 
 
@@ -77,7 +99,9 @@ def page() -> str:
         )
         for level, tags in LEVELS.items()
     ]
-    return TEXT.format(tables="\n\n".join(tables))
+    rows = [_row(tag) for tag in continuation.TAGS]
+    block = "\n".join(["| tag | VR | VM | name | meaning |", "| --- | --- | --- | --- | --- |", *rows])
+    return TEXT.format(tables="\n\n".join(tables), continuation=block)
 
 
 def _row(tag: PrivateTag) -> str:

@@ -13,6 +13,7 @@ from spotline.control.interlocks import CAUSES, STOP
 from spotline.control.supervision import TRANSITIONS
 from spotline.preparation.treatment import Slice
 from spotline.record import model
+from spotline.record.merged import MERGED_COLUMNS
 from spotline.record.prescribed import PRESCRIBED_COLUMNS
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
@@ -35,6 +36,11 @@ TABLES = (
         "prescribed_spots",
         PRESCRIBED_COLUMNS,
         "Made by `spotline.record.prescribed_spots(field)`: every spot of the plan, its visits joined.",
+    ),
+    (
+        "merge_records",
+        MERGED_COLUMNS,
+        "Made by `spotline.merge_records(records)`: every spot of the plan, its deliveries joined.",
     ),
 )
 

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from spotline.dicom.extended_plan import write_extended_plan
     from spotline.errors import BeamLineError, OptionError, OutputError, PlanError, RecordError, SpotlineError
     from spotline.plan import Field, Layer, PassiveElement, Plan, read_plan
+    from spotline.plan.continuation import continuation_plan, write_continuation_plan
     from spotline.preparation import FieldTreatment, Options, Slice, Treatment, prepare
     from spotline.record import FieldRecord, Record, open_record
+    from spotline.record.merged import merge_records
     from spotline.report import write_report
 
 # Where each name lives.  They are imported when first asked for: `spotline --help` needs none of them.
@@ -39,8 +41,10 @@ _HOMES = {
         "SpotlineError",
     ),
     "spotline.plan": ("Field", "Layer", "PassiveElement", "Plan", "read_plan"),
+    "spotline.plan.continuation": ("continuation_plan", "write_continuation_plan"),
     "spotline.preparation": ("FieldTreatment", "Options", "Slice", "Treatment", "prepare"),
     "spotline.record": ("FieldRecord", "Record", "open_record"),
+    "spotline.record.merged": ("merge_records",),
     "spotline.report": ("write_report",),
 }
 
@@ -62,14 +66,17 @@ __all__ = [
     "Slice",
     "SpotlineError",
     "Treatment",
+    "continuation_plan",
     "deliver",
     "load_beamline",
+    "merge_records",
     "open_preparation",
     "open_record",
     "prepare",
     "read_plan",
     "replay",
     "shipped_beamlines",
+    "write_continuation_plan",
     "write_extended_plan",
     "write_preparation",
     "write_report",

@@ -10,6 +10,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from spotline.cli.common import STATUS_BAD_INPUT
+from spotline.cli.continuation import continuation
 from spotline.cli.deliver import deliver, replay
 from spotline.cli.plan import plan
 from spotline.cli.prepare import prepare
@@ -25,6 +26,7 @@ app = App(
 app.command(prepare)
 app.command(deliver)
 app.command(replay)
+app.command(continuation)
 app.command(plan)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import time
 from collections.abc import Callable
@@ -19,7 +20,9 @@ from spotline.delivery.outcome import Outcome
 from spotline.delivery.progress import Orders, Progress, Report
 from spotline.delivery.status import StatusFile
 from spotline.errors import OutputError
+from spotline.plan.model import Plan
 from spotline.preparation.treatment import FieldTreatment, Treatment
+from spotline.record.hdf5 import publish
 from spotline.record.log import write_json, write_log
 from spotline.record.model import Record
 from spotline.record.read import FIELD_HEADER, SUMMARY, open_field, open_record
@@ -90,6 +93,7 @@ def deliver(
     _claim(folder)
     status = StatusFile(folder)
     try:
+        _keep_plan(treatment.plan, folder)
         fields: list[dict[str, Any]] = []
         for number, field in enumerate(treatment.fields, start=1):
             room = make_room(field) if make_room else _simulated_room(treatment.beamline, field, seed, raw)
@@ -137,6 +141,14 @@ def _claim(folder: Path) -> None:
         raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
 
 
+def _keep_plan(plan: Plan, folder: Path) -> None:
+    """Keep a copy of the file of the plan, if it has one: a continuation is made from it."""
+    if plan.sha256 and plan.path.is_file():
+        content = plan.path.read_bytes()
+        if hashlib.sha256(content).hexdigest() == plan.sha256:
+            publish(content, folder / f"plan{plan.path.suffix}")
+
+
 def _simulated_room(beamline: BeamLine, field: FieldTreatment, seed: int, raw: bool) -> Room:
     return SimulatedRoom(beamline, field.field.number, seed, field.passive_elements, raw=raw)
 
@@ -165,6 +177,14 @@ def _header(treatment: Treatment, field: FieldTreatment, seed: int) -> dict[str,
         "beamline_sha256": beamline.sha256,
         "plan_label": plan.label,
         "plan_sha256": plan.sha256,
+        "continues": None if plan.continues is None else asdict(plan.continues),
+        "line_geometry": {
+            "gantry_angles_deg": list(geometry.gantry_angles_deg),
+            "source_to_isocentre_mm": [
+                geometry.x_source_to_isocentre_mm,
+                geometry.y_source_to_isocentre_mm,
+            ],
+        },
         "seed": seed,
         "versions": versions(),
         "focus": [s.focus for s in field.slices],

@@ -33,6 +33,7 @@ from spotline.dicom.attributes import (
     required_number,
     text,
 )
+from spotline.dicom.continuation import read_continues, read_start_meterset
 from spotline.dicom.instructions import Preparation, check_beams, read_instructions, read_preparation
 from spotline.dicom.ion_plan_devices import read_passive_elements
 from spotline.dicom.ion_plan_layers import read_layers
@@ -124,6 +125,7 @@ def plan_of(dataset: Dataset, sha256: str, path: Path) -> Plan:
         fraction_group=group.number,
         identity=_read_identity(dataset, where),
         prepared_for=preparation.made_for if preparation else None,
+        continues=read_continues(dataset, where),
     )
 
 
@@ -250,6 +252,7 @@ def _read_field(beam: Dataset, group: _FractionGroup, preparation: Preparation |
         machine=text(beam, "TreatmentMachineName", where),
         delivery_type=code(beam, "TreatmentDeliveryType", where),
         instructions=read_instructions(beam, number_, layers, preparation, where),
+        start_meterset=read_start_meterset(beam, where),
     )
 
 

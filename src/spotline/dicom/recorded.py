@@ -122,6 +122,9 @@ class RecordedField:
         In the order of the file.
     interlocks : tuple of RecordedInterlock
         In the order of the file.
+    continuation_start, continuation_end : float or None
+        Which part of the field of the first plan was delivered, if it is a continuation and the record
+        says.
     """
 
     number: int
@@ -132,6 +135,8 @@ class RecordedField:
     specified_meterset: float | None
     control_points: tuple[RecordedControlPoint, ...]
     interlocks: tuple[RecordedInterlock, ...]
+    continuation_start: float | None = None
+    continuation_end: float | None = None
 
     @property
     def meterset(self) -> float:

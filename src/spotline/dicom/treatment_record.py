@@ -30,6 +30,7 @@ from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 from pydicom.uid import RTIonBeamsTreatmentRecordStorage, RTIonPlanStorage
 
+from spotline.dicom.continuation import put_continuation_metersets
 from spotline.dicom.encoding import (
     LONG_STRING,
     content_digest,
@@ -249,6 +250,9 @@ def _session_beam(
     beam.ModulatedScanModeType = "STATIONARY"
     beam.CurrentFractionNumber = int(record.header.get("fraction", 1))
     beam.TreatmentDeliveryType = field.delivery_type
+    if field.is_continuation:
+        end = field.start_meterset + cumulative_meterset(layers)[-1]
+        put_continuation_metersets(beam, field.start_meterset, end)
     beam.TreatmentVerificationStatus = "NOT_VERIFIED"
     beam.PatientSupportType = "TABLE"
     _set_metersets(beam, record, layers)

@@ -195,6 +195,8 @@ def _read_field(
         specified_meterset=number(beam, "SpecifiedPrimaryMeterset", where),
         control_points=read_control_points(points, index_base, offset, where, warnings),
         interlocks=_read_interlocks(beam, offset, where),
+        continuation_start=number(beam, "ContinuationStartMeterset", where),
+        continuation_end=number(beam, "ContinuationEndMeterset", where),
     )
     _check_total(beam, field, where)
     return field

@@ -14,6 +14,7 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.uid import RTIonPlanStorage
 
+from spotline.dicom.continuation import put_continuation_metersets, put_continues
 from spotline.dicom.encoding import (
     LONG_STRING,
     SHORT_STRING,
@@ -141,6 +142,8 @@ def _dataset(plan: Plan, creation: datetime | None, source_axis_distances_mm: tu
         _beam(field, f"{plan.path}: field {field.number} ({field.name})", source_axis_distances_mm)
         for field in plan.fields
     ]
+    if plan.continues is not None:
+        put_continues(dataset, plan.continues)
     return dataset
 
 
@@ -189,6 +192,8 @@ def _beam(field: Field, where: str, source_axis_distances_mm: tuple[float, float
     beam.TreatmentMachineName = short_string(field.machine, "TreatmentMachineName", where)
     beam.PrimaryDosimeterUnit = field.unit
     beam.TreatmentDeliveryType = field.delivery_type
+    if field.is_continuation:
+        put_continuation_metersets(beam, field.start_meterset, field.start_meterset + field.meterset)
     set_ion(beam, field.ion)
     beam.ScanMode = "MODULATED"
     beam.VirtualSourceAxisDistances = list(source_axis_distances_mm)

@@ -132,6 +132,8 @@ class Field:
         ``"TREATMENT"`` or ``"CONTINUATION"``, as in DICOM.
     instructions : tuple of Instruction
         How to deliver it, in delivery order; empty unless the plan was prepared.
+    start_meterset : float
+        What earlier deliveries gave of the field, in `unit`; 0 unless it is a continuation.
     """
 
     number: int
@@ -147,6 +149,7 @@ class Field:
     machine: str = ""
     delivery_type: str = "TREATMENT"
     instructions: tuple[Instruction, ...] = ()
+    start_meterset: float = 0.0
 
     @property
     def n_spots(self) -> int:
@@ -157,6 +160,30 @@ class Field:
     def meterset(self) -> float:
         """Sum of all spots, in `unit`."""
         return float(sum(layer.meterset.sum() for layer in self.layers))
+
+    @property
+    def is_continuation(self) -> bool:
+        """Whether it is the rest of a field of which something was delivered before."""
+        return self.delivery_type == "CONTINUATION"
+
+
+@dataclass(frozen=True, slots=True)
+class Continues:
+    """Which plan a continuation plan goes on with (`spotline.plan.continuation`).
+
+    Attributes
+    ----------
+    plan_uid : str
+        SOP Instance UID of the plan whose delivery was stopped; empty if it was no DICOM file.
+    plan_sha256 : str
+        Hash of its file, hexadecimal; empty if it was not read from a file.
+    number : int
+        1 for the first continuation of that plan, 2 for the next one, ...
+    """
+
+    plan_uid: str
+    plan_sha256: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,6 +212,8 @@ class Plan:
         TRiP98 writes beyond that has keys that begin with ``TRiP98``.
     prepared_for : PreparedFor or None
         What the instructions of the fields were made for; None if the plan was not prepared.
+    continues : Continues or None
+        Which plan it goes on with; None unless it is a continuation plan.
     """
 
     label: str
@@ -196,6 +225,7 @@ class Plan:
     fraction_group: int = 1
     identity: dict[str, str] = field(default_factory=dict)
     prepared_for: PreparedFor | None = None
+    continues: Continues | None = None
 
     def field_by_number(self, number: int) -> Field:
         """Return the field with this beam number.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -24,6 +25,10 @@ def convert_counts(
     is the running sum over the prescribed spots of a planned layer, in the order of the plan: rounding
     never adds up, and the counts of a spot depend neither on the delivery path nor on repainting.  They
     are then divided among its visits, none of which is left without a count.
+
+    In the rest of a field (`Field.is_continuation`) every spot is rounded for itself instead.  Its particles
+    were whole counts when they were left over, and are so again under the same gas; a running sum would
+    shift counts from spot to spot as soon as the gas is another.
 
     INT2, the back-up, gets ``int2_margin_counts`` more at every visit: otherwise the first of two equally
     good but differently rounded chambers would always win, and a visit of 100 counts would fall short by
@@ -52,9 +57,10 @@ def convert_counts(
         per_count1.append(reference / gain1)
         per_count2.append(reference / gain2)
     visits = _visits(treatment)
+    rounded = _round_each if treatment.field.is_continuation else round_running
     ends = np.cumsum([s.n_spots for s in treatment.slices])[:-1]
-    counts1 = np.split(_visit_counts(visits, np.concatenate(per_count1)), ends)
-    counts2 = np.split(_visit_counts(visits, np.concatenate(per_count2)) + margin, ends)
+    counts1 = np.split(_visit_counts(visits, np.concatenate(per_count1), rounded), ends)
+    counts2 = np.split(_visit_counts(visits, np.concatenate(per_count2), rounded) + margin, ends)
     slices = tuple(
         replace(
             s,
@@ -87,8 +93,12 @@ def _visits(treatment: FieldTreatment) -> _Visits:
     return _Visits(spot, np.concatenate([s.particles for s in treatment.slices]), prescribed // stride)
 
 
-def _visit_counts(visits: _Visits, particles_per_count: Floats) -> Integers:
+def _visit_counts(
+    visits: _Visits, particles_per_count: Floats, rounded: Callable[[Floats], Integers]
+) -> Integers:
     """Whole counts of every visit, at least 1 each; arrays of shape (n_visits,).
+
+    What is rounded are the counts of the spots of a layer, by `rounded`.
 
     All visits to a spot have the same particles per count: they are at one place.
     """
@@ -98,7 +108,7 @@ def _visit_counts(visits: _Visits, particles_per_count: Floats) -> Integers:
     per_count = np.empty(len(layer))
     per_count[spot] = particles_per_count
     layers = np.split(total / per_count, np.flatnonzero(np.diff(layer)) + 1)
-    counts = np.maximum(np.concatenate([round_running(counts) for counts in layers]), n_visits)
+    counts = np.maximum(np.concatenate([rounded(counts) for counts in layers]), n_visits)
     # Spot by spot, the visits of each in delivery order: the part that is done after each visit, rounded.
     order = np.argsort(spot, kind="stable")
     mine = spot[order]
@@ -123,3 +133,8 @@ def round_running(counts: Floats) -> Integers:
     """
     rounded = np.diff(np.floor(np.cumsum(counts) + HALF), prepend=0.0).astype(np.int64)
     return np.maximum(rounded, 1)
+
+
+def _round_each(counts: Floats) -> Integers:
+    """Round counts to whole numbers of at least 1, each for itself."""
+    return np.maximum(np.floor(counts + HALF).astype(np.int64), 1)

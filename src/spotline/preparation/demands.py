@@ -103,7 +103,8 @@ def obstacles_beside_energies(
             "use the beam line the plan was made for, or export the plan in particles (NP)"
         )
         return
-    yield from _particle_obstacles(spots, beam, beamline)
+    if not field.is_continuation:  # what a stopped delivery left of a spot may be as little as one count
+        yield from _particle_obstacles(spots, beam, beamline)
     yield from _spill_obstacles(field, spots, beam, beamline)
     yield from _painting_obstacles(field, spots, beam, options or Options())
 

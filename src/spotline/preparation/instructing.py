@@ -17,7 +17,7 @@ from spotline.plan.model import Field, Layer
 from spotline.preparation.conversions import layers_by_slice, minimum_particles, particles_per_meterset
 from spotline.preparation.options import Options
 from spotline.preparation.path import Jumps, measure_path, shortest_path
-from spotline.preparation.repainting import Painting, paint
+from spotline.preparation.repainting import ROUNDING, Painting, paint
 from spotline.preparation.treatment import Floats, Integers
 
 Progress = Callable[[int, int], None]
@@ -111,7 +111,9 @@ def _instruction(
         jumps = jumps_of(beamline, options)
         scan = _shorter(scan, _shortest_order(visits, moves, jumps, orders), moves, jumps)
     particles = scan.meterset * particles_per_meterset(field, beamline, energy_MeV_u)
-    level = options.intensity if options.intensity is not None else _intensity(particles, beam, beamline)
+    level = options.intensity
+    if level is None:
+        level = _intensity(_deciding(particles, scan, field, energy_MeV_u, beamline), beam, beamline)
     return Instruction(
         energy_MeV_u=energy_MeV_u,
         focus=focus,
@@ -201,6 +203,25 @@ def jumps_of(beamline: BeamLine, options: Options) -> Jumps:
         control.beam_off_jump_mm if threshold is None else threshold,
         chopper.off_delay_us + chopper.off_ramp_us + chopper.on_delay_us + chopper.on_ramp_us / 2,
     )
+
+
+def _deciding(
+    particles: Floats, scan: _Scan, field: Field, energy_MeV_u: float, beamline: BeamLine
+) -> Floats:
+    """Particles of the visits that decide on the intensity.
+
+    In the rest of a field there may be spots of which a count or two is left, too few for any intensity.
+    They must not slow down a whole slice, so they decide only where there is nothing else.
+    """
+    if not field.is_continuation:
+        return particles
+    least = np.empty(len(particles))
+    for index in np.unique(scan.layer):
+        here = scan.layer == index
+        minimum = minimum_particles(field.layers[index], field, beamline, energy_MeV_u)
+        least[here] = minimum[scan.spot[here]]
+    enough = particles >= least * (1.0 - ROUNDING)
+    return particles[enough] if enough.any() else particles
 
 
 def _intensity(particles: Floats, beam: IonBeam, beamline: BeamLine) -> float:
