@@ -148,8 +148,8 @@ class Room(Protocol):
     def result(self) -> SpillResult:
         """Return what the spill left behind, once it is over."""
 
-    def read_slow_control(self, time_us: int) -> SlowReading:
-        """Read gas, high voltage and passive elements."""
+    def read_slow_control(self, time_us: int) -> SlowReading | None:
+        """Read gas, high voltage and passive elements; None if no reading comes."""
 
     def measure_background(self, duration_s: float) -> tuple[float, float]:
         """Return the counts per second of INT1 and INT2 without beam."""

@@ -306,3 +306,30 @@ def background_counts_per_s(beamline: BeamLine) -> float:
     """True background of an integral chamber."""
     chambers = beamline.facts.simulation.chambers
     return chambers.background_fA / beamline.facts.chambers.charge_quantum_fC
+
+
+def quiet_integrals(beamline: BeamLine) -> IntegralTruth:
+    """The integral chambers without beam: only what they count by themselves is right."""
+    background_per_us = background_counts_per_s(beamline) * 1e-6
+    flat = ChamberMap(0.0, 1.0, np.ones((2, 2)))
+    return IntegralTruth(
+        int1_counts_per_particle=0.0,
+        int2_counts_per_particle=0.0,
+        int1_map=flat,
+        int2_map=flat,
+        ionization_spread=0.0,
+        drift_ticks=1,
+        int1_background_per_tick=background_per_us,
+        int2_background_per_tick=background_per_us,
+        int1_noise_per_tick=0.0,
+        int2_noise_per_tick=0.0,
+        int1_ceiling_per_tick=math.inf,
+        int2_ceiling_per_tick=math.inf,
+        box1_recombination_a=0.0,
+        box2_recombination_a=0.0,
+        box1_recombination_b_per_rate=0.0,
+        box2_recombination_b_per_rate=0.0,
+        arrival_key=0,
+        ionization_key=0,
+        noise_key=0,
+    )
