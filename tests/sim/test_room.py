@@ -180,10 +180,10 @@ def test_readings_scatter_around_the_truth():
 def test_gas_drifts_from_the_start_of_the_field():
     gas = load_beamline("cnao-h").facts.simulation.gas
     hour = truths.gas_state(gas, 3_600_000_000)
-    assert truths.gas_state(gas, 0).temperature_C == gas.temperature_C
-    assert hour.temperature_C == pytest.approx(gas.temperature_C + gas.temperature_drift_C_per_h)
-    assert hour.pressure_Pa == pytest.approx(gas.pressure_Pa + gas.pressure_drift_Pa_per_h)
-    assert hour.high_voltage_V == gas.high_voltage_V
+    assert truths.gas_state(gas, 0).temperature1_C == gas.temperature_C
+    assert hour.temperature1_C == pytest.approx(gas.temperature_C + gas.temperature_drift_C_per_h)
+    assert hour.pressure1_Pa == pytest.approx(gas.pressure_Pa + gas.pressure_drift_Pa_per_h)
+    assert hour.high_voltage1_V == gas.high_voltage_V
 
 
 def test_background_is_counted_in_whole_counts(tmp_path: Path):

@@ -30,7 +30,7 @@ from spotline.sim import settings as truths
 from spotline.sim.faults.crash import SimulatedCrash
 from spotline.sim.faults.model import Fault
 from spotline.sim.faults.plant import apply_to_integrals
-from spotline.sim.faults.slow import box_state, mounted_elements
+from spotline.sim.faults.slow import SENSORS, mounted_elements, with_faults
 from spotline.sim.faults.striking import Striker, checked
 from spotline.sim.faults.timeline import FOREVER_US, Active, Timeline
 from spotline.sim.faults.timing import ANNOUNCED_US, code_error
@@ -246,36 +246,34 @@ class SimulatedRoom:
         if self._faults.is_active("slow_control.silent", time_us):
             return None
         shown = self._sensors(time_us)
-        active = self._faults.active(time_us)
-        for fault in active:
-            sensor, mode = fault.fault.device.removeprefix("sensor_"), fault.fault.mode
-            if sensor in shown and fault.fault.device.startswith("sensor_"):
-                stuck_at = self._sensors(max(0, fault.onset_us))[sensor] if mode == "stuck" else shown[sensor]
-                shown[sensor] = stuck_at + (fault.fault.value or 0.0)
+        for active in self._faults.active(time_us):
+            sensor, mode = SENSORS.get(active.fault.device, ""), active.fault.mode
+            if sensor and mode == "stuck":
+                shown[sensor] = self._sensors(max(0, active.onset_us))[sensor]
+            elif sensor:
+                shown[sensor] += active.fault.value or 0.0
         return SlowReading(
             time_us=time_us,
-            temperature_C=shown["temperature1"],
-            pressure_Pa=shown["pressure1"],
-            high_voltage1_V=shown["high_voltage1"],
-            high_voltage2_V=shown["high_voltage2"],
+            temperature_C=shown["temperature1_C"],
+            pressure_Pa=shown["pressure1_Pa"],
+            high_voltage1_V=shown["high_voltage1_V"],
+            high_voltage2_V=shown["high_voltage2_V"],
             mounted=self._mounted_at(time_us),
         )
 
     def _sensors(self, time_us: int) -> dict[str, float]:
         """What sound sensors show."""
         gas = self._beamline.facts.simulation.gas
-        clean = truths.gas_state(gas, time_us)
-        active = self._faults.active(time_us)
-        box1, box2 = (box_state(clean, number, active, time_us) for number in (1, 2))
+        true = with_faults(truths.gas_state(gas, time_us), self._faults.active(time_us), time_us)
         key = stream_key(self._seed, self._field_number, time_us, truths.CAUSE_SLOW_CONTROL)
         noise = np.random.Generator(np.random.PCG64(key)).standard_normal(6)
         return {
-            "temperature1": box1.temperature_C + gas.temperature_noise_C * noise[0],
-            "pressure1": box1.pressure_Pa + gas.pressure_noise_Pa * noise[1],
-            "high_voltage1": box1.high_voltage_V + gas.high_voltage_noise_V * noise[2],
-            "high_voltage2": box2.high_voltage_V + gas.high_voltage_noise_V * noise[3],
-            "temperature2": box2.temperature_C + gas.temperature_noise_C * noise[4],
-            "pressure2": box2.pressure_Pa + gas.pressure_noise_Pa * noise[5],
+            "temperature1_C": true.temperature1_C + gas.temperature_noise_C * noise[0],
+            "temperature2_C": true.temperature2_C + gas.temperature_noise_C * noise[4],
+            "pressure1_Pa": true.pressure1_Pa + gas.pressure_noise_Pa * noise[1],
+            "pressure2_Pa": true.pressure2_Pa + gas.pressure_noise_Pa * noise[5],
+            "high_voltage1_V": true.high_voltage1_V + gas.high_voltage_noise_V * noise[2],
+            "high_voltage2_V": true.high_voltage2_V + gas.high_voltage_noise_V * noise[3],
         }
 
     def measure_background(self, duration_s: float) -> tuple[float, float]:

@@ -56,20 +56,23 @@ FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 
 @dataclass(frozen=True, slots=True)
 class GasState:
-    """True gas and high voltage at some time."""
+    """True gas and high voltage of BOX1 and BOX2 at some time."""
 
-    temperature_C: float
-    pressure_Pa: float
-    high_voltage_V: float
+    temperature1_C: float
+    temperature2_C: float
+    pressure1_Pa: float
+    pressure2_Pa: float
+    high_voltage1_V: float
+    high_voltage2_V: float
 
 
 def gas_state(gas: SimulatedGas, time_us: int) -> GasState:
-    """True gas and high voltage: linear drifts from the start of the field."""
+    """True gas and high voltage: linear drifts from the start of the field, the same in both boxes."""
     hours = time_us / 3.6e9
+    temperature_C = gas.temperature_C + gas.temperature_drift_C_per_h * hours
+    pressure_Pa = gas.pressure_Pa + gas.pressure_drift_Pa_per_h * hours
     return GasState(
-        gas.temperature_C + gas.temperature_drift_C_per_h * hours,
-        gas.pressure_Pa + gas.pressure_drift_Pa_per_h * hours,
-        gas.high_voltage_V,
+        temperature_C, temperature_C, pressure_Pa, pressure_Pa, gas.high_voltage_V, gas.high_voltage_V
     )
 
 
@@ -139,10 +142,11 @@ def plant_settings(
 
     gas = gas_state(truth.gas, broadcast.extraction_start_us)
     reference = float(beamline.particles_per_count(ion.name, cycle.energy_MeV_u))
-    counts_per_particle = gas_factor(gas.temperature_C, gas.pressure_Pa, beamline) / reference
+    counts_per_particle1 = gas_factor(gas.temperature1_C, gas.pressure1_Pa, beamline) / reference
+    counts_per_particle2 = gas_factor(gas.temperature2_C, gas.pressure2_Pa, beamline) / reference
     calibration = facts.calibration
-    ionization_A_per_us = counts_per_particle * facts.chambers.charge_quantum_fC * 1e-15 * 1e6
-    voltage = gas.high_voltage_V
+    ionization_A_per_us = counts_per_particle1 * facts.chambers.charge_quantum_fC * 1e-15 * 1e6
+    voltage = gas.high_voltage1_V
     x_source, y_source = geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm
     x_mm_per_A, y_mm_per_A = _mm_per_A(facts.scanning, x_source, y_source, ion, cycle.energy_MeV_u)
     sigma_x_mm = size.fwhm_box_x_mm / FWHM_PER_SIGMA * (1.0 + truth.beam.size_error * once[5])
@@ -171,7 +175,7 @@ def plant_settings(
         pitch_mm: float,
         chamber_mm: float,
         source_mm: float,
-        gain: float,
+        counts_per_particle: float,
         sigma_mm: float,
         key: int,
     ) -> SegmentedTruth:
@@ -181,7 +185,7 @@ def plant_settings(
             sigma_mm=sigma_mm,
             per_iso=1.0 - chamber_mm / source_mm,
             offset_mm=0.0,
-            counts_per_particle=counts_per_particle * gain,
+            counts_per_particle=counts_per_particle,
             spread=ionization_spread,
             background=background_per_us * period_us,
             weights=frame_weights(truth.chambers.ion_drift_time_us, period_us),
@@ -234,8 +238,8 @@ def plant_settings(
             readback_key=key(CAUSE_READBACK),
         ),
         integrals=IntegralTruth(
-            int1_counts_per_particle=counts_per_particle * calibration.int1_daily_factor * gains.int1_gain,
-            int2_counts_per_particle=counts_per_particle * calibration.int2_daily_factor * gains.int2_gain,
+            int1_counts_per_particle=counts_per_particle1 * calibration.int1_daily_factor * gains.int1_gain,
+            int2_counts_per_particle=counts_per_particle2 * calibration.int2_daily_factor * gains.int2_gain,
             int1_map=_true_map(beamline, 1),
             int2_map=_true_map(beamline, 2),
             ionization_spread=ionization_spread,
@@ -255,18 +259,20 @@ def plant_settings(
             noise_key=key(CAUSE_NOISE),
         ),
         strip_x=segmented(
-            law.strip_period, strip_pitch, geometry.strip_x_to_isocentre_mm, x_source, gains.strip_x_gain,
-            sigma_x_mm, key(CAUSE_STRIP_X),
+            law.strip_period, strip_pitch, geometry.strip_x_to_isocentre_mm, x_source,
+            counts_per_particle1 * gains.strip_x_gain, sigma_x_mm, key(CAUSE_STRIP_X),
         ),
         strip_y=segmented(
-            law.strip_period, strip_pitch, geometry.strip_y_to_isocentre_mm, y_source, gains.strip_y_gain,
-            sigma_y_mm, key(CAUSE_STRIP_Y),
+            law.strip_period, strip_pitch, geometry.strip_y_to_isocentre_mm, y_source,
+            counts_per_particle1 * gains.strip_y_gain, sigma_y_mm, key(CAUSE_STRIP_Y),
         ),
         pixel_x=segmented(
-            law.pixel_period, pixel_pitch, pixel_mm, x_source, gains.pixel_gain, sigma_x_mm, key(CAUSE_PIXEL)
+            law.pixel_period, pixel_pitch, pixel_mm, x_source, counts_per_particle2 * gains.pixel_gain,
+            sigma_x_mm, key(CAUSE_PIXEL),
         ),
         pixel_y=segmented(
-            law.pixel_period, pixel_pitch, pixel_mm, y_source, gains.pixel_gain, sigma_y_mm, key(CAUSE_PIXEL)
+            law.pixel_period, pixel_pitch, pixel_mm, y_source, counts_per_particle2 * gains.pixel_gain,
+            sigma_y_mm, key(CAUSE_PIXEL),
         ),
         spoil_x=SpoilTruth(0, np.zeros(0), np.zeros(0), 0.0, key(CAUSE_SPOIL_X)),
         spoil_y=SpoilTruth(0, np.zeros(0), np.zeros(0), 0.0, key(CAUSE_SPOIL_Y)),

@@ -314,10 +314,10 @@ def _wrong_energy(truth: PlantSettings, active: Active, scene: Scene) -> PlantSe
     beam = truth.beam
     x = beam.x._replace(mm_per_A=beam.x.mm_per_A * bend)
     y = beam.y._replace(mm_per_A=beam.y.mm_per_A * bend)
-    return _scaled(truth._replace(beam=beam._replace(x=x, y=y)), counts, counts)
+    return scaled_charge(truth._replace(beam=beam._replace(x=x, y=y)), counts, counts)
 
 
-def _scaled(truth: PlantSettings, box1: float, box2: float) -> PlantSettings:
+def scaled_charge(truth: PlantSettings, box1: float, box2: float) -> PlantSettings:
     """Multiply the charge that an ion makes in each box."""
 
     def scaled(chamber: SegmentedTruth, factor: float) -> SegmentedTruth:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 from spotline.beamline import BeamLine
 from spotline.preparation.counts import gas_factor
+from spotline.sim.faults.plant import scaled_charge
 from spotline.sim.faults.timeline import Active
 from spotline.sim.plant import PlantSettings
 from spotline.sim.settings import GasState
@@ -22,44 +22,49 @@ KINDS_OF_BOX = {
     n: (f"box{n}.leak", f"box{n}.heating", f"high_voltage{n}.sag", f"high_voltage{n}.trip") for n in (1, 2)
 }
 
+SENSORS = {
+    f"sensor_{quantity}{number}": f"{quantity}{number}_{unit}"
+    for quantity, unit in (("temperature", "C"), ("pressure", "Pa"), ("high_voltage", "V"))
+    for number in (1, 2)
+}
+"""Numbers of a reading by the device that shows them."""
 
-def box_state(clean: GasState, number: int, active: Iterable[Active], time_us: int) -> GasState:
-    """Gas and high voltage of a box with the faults that are there.
+
+def with_faults(clean: GasState, active: Iterable[Active], time_us: int) -> GasState:
+    """Gas and high voltage of both boxes with the faults that are there.
 
     Parameters
     ----------
     clean : GasState
         Without faults.
-    number : int
-        1 or 2.
     active : iterable of Active
         Faults that are there at the time.
     time_us : int
         On the clock of the field.
     """
-    temperature_C, pressure_Pa = clean.temperature_C, clean.pressure_Pa
-    voltage_V = clean.high_voltage_V
-    leak, heating, sag, trip = KINDS_OF_BOX[number]
+    temperatures_C = [clean.temperature1_C, clean.temperature2_C]
+    pressures_Pa = [clean.pressure1_Pa, clean.pressure2_Pa]
+    voltages_V = [clean.high_voltage1_V, clean.high_voltage2_V]
     for fault in active:
         kind, value, seconds = fault.fault.kind, fault.fault.value or 0.0, fault.seconds(time_us)
-        if kind == leak:
-            pressure_Pa -= value * seconds
-        elif kind == heating:
-            temperature_C += value * seconds
-        elif kind == sag:
-            voltage_V -= value
-        elif kind == trip:
-            voltage_V *= math.exp(-seconds * 1e6 / TRIP_US)
+        for box in range(2):
+            leak, heating, sag, trip = KINDS_OF_BOX[box + 1]
+            if kind == leak:
+                pressures_Pa[box] -= value * seconds
+            elif kind == heating:
+                temperatures_C[box] += value * seconds
+            elif kind == sag:
+                voltages_V[box] -= value
+            elif kind == trip:
+                voltages_V[box] *= math.exp(-seconds * 1e6 / TRIP_US)
     return GasState(
-        max(LEAST_TEMPERATURE_C, temperature_C),
-        max(LEAST_PRESSURE_PA, pressure_Pa),
-        max(LEAST_VOLTAGE_V, voltage_V),
+        *(max(LEAST_TEMPERATURE_C, temperature_C) for temperature_C in temperatures_C),
+        *(max(LEAST_PRESSURE_PA, pressure_Pa) for pressure_Pa in pressures_Pa),
+        *(max(LEAST_VOLTAGE_V, voltage_V) for voltage_V in voltages_V),
     )
 
 
-def apply_boxes(
-    truth: PlantSettings, beamline: BeamLine, clean: GasState, boxes: tuple[GasState, GasState]
-) -> PlantSettings:
+def apply_gas(truth: PlantSettings, beamline: BeamLine, clean: GasState, gas: GasState) -> PlantSettings:
     """Return the settings of the plant with other gas and high voltage in the boxes.
 
     The charge of an ion goes with the density; recombination follows the formula of the beam line also
@@ -72,33 +77,28 @@ def apply_boxes(
     beamline : BeamLine
     clean : GasState
         Gas and voltage without faults.
-    boxes : tuple of two GasState
-        Those of BOX1 and BOX2.
+    gas : GasState
+        With them.
     """
-    reference = gas_factor(clean.temperature_C, clean.pressure_Pa, beamline)
-    density1, density2 = (
-        gas_factor(box.temperature_C, box.pressure_Pa, beamline) / reference for box in boxes
-    )
-    lower1, lower2 = (clean.high_voltage_V / box.high_voltage_V for box in boxes)
+
+    def density(state: GasState) -> tuple[float, float]:
+        return (
+            gas_factor(state.temperature1_C, state.pressure1_Pa, beamline),
+            gas_factor(state.temperature2_C, state.pressure2_Pa, beamline),
+        )
+
+    density1, density2 = (now / before for now, before in zip(density(gas), density(clean), strict=True))
+    lower1 = clean.high_voltage1_V / gas.high_voltage1_V
+    lower2 = clean.high_voltage2_V / gas.high_voltage2_V
+    truth = scaled_charge(truth, density1, density2)
     i = truth.integrals
-
-    def scaled(name: str, density: float) -> dict[str, Any]:
-        chamber = getattr(truth, name)
-        return {name: chamber._replace(counts_per_particle=chamber.counts_per_particle * density)}
-
     return truth._replace(
         integrals=i._replace(
-            int1_counts_per_particle=i.int1_counts_per_particle * density1,
-            int2_counts_per_particle=i.int2_counts_per_particle * density2,
             box1_recombination_a=i.box1_recombination_a * lower1,
             box2_recombination_a=i.box2_recombination_a * lower2,
             box1_recombination_b_per_rate=i.box1_recombination_b_per_rate * density1 * lower1**2,
             box2_recombination_b_per_rate=i.box2_recombination_b_per_rate * density2 * lower2**2,
-        ),
-        **scaled("strip_x", density1),
-        **scaled("strip_y", density1),
-        **scaled("pixel_x", density2),
-        **scaled("pixel_y", density2),
+        )
     )
 
 

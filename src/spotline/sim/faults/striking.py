@@ -12,7 +12,7 @@ from spotline.preparation.cycle_code import decode
 from spotline.room import Broadcast
 from spotline.sim.faults.model import Fault, check_fault
 from spotline.sim.faults.plant import RAMP_US, RAMPS, Scene, apply_faults
-from spotline.sim.faults.slow import KINDS_OF_BOX, apply_boxes, box_state
+from spotline.sim.faults.slow import KINDS_OF_BOX, apply_gas, with_faults
 from spotline.sim.faults.timeline import Active, Timeline
 from spotline.sim.faults.timing import with_events
 from spotline.sim.plant import PlantSettings
@@ -71,8 +71,7 @@ class Striker:
         truth = apply_faults(self._sound, active, replace(self._scene, time_us=now_us))
         if any(fault.fault.kind in KINDS_OF_BOX[number] for fault in active for number in (1, 2)):
             clean = gas_state(self._beamline.facts.simulation.gas, self._sound.spill.start)
-            boxes = box_state(clean, 1, active, now_us), box_state(clean, 2, active, now_us)
-            truth = apply_boxes(truth, self._beamline, clean, boxes)
+            truth = apply_gas(truth, self._beamline, clean, with_faults(clean, active, now_us))
         return truth
 
     def next_us(self, now_us: int) -> int:
