@@ -26,13 +26,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from spotline.record.journal import NAME as JOURNAL
+from spotline.record.journal import read_journal
 
 import spotline
 from spotline import cli
 from spotline.beamline.load import SHIPPED
 from spotline.errors import SpotlineError
-from spotline.record.journal import NAME as JOURNAL
-from spotline.record.journal import read_journal
 from spotline.sim.faults import read_faults
 from verification.page import circumstances, fill, page_parser, put_page, say, table, verdict_of
 

@@ -18,13 +18,22 @@ if TYPE_CHECKING:
     from spotline.console import open_preparation, write_preparation
     from spotline.delivery import deliver, replay
     from spotline.dicom.extended_plan import write_extended_plan
-    from spotline.errors import BeamLineError, OptionError, OutputError, PlanError, RecordError, SpotlineError
+    from spotline.errors import (
+        BeamLineError,
+        FaultError,
+        OptionError,
+        OutputError,
+        PlanError,
+        RecordError,
+        SpotlineError,
+    )
     from spotline.plan import Field, Layer, PassiveElement, Plan, read_plan
     from spotline.plan.continuation import continuation_plan, write_continuation_plan
     from spotline.preparation import FieldTreatment, Options, Slice, Treatment, prepare
     from spotline.record import FieldRecord, Record, open_record
     from spotline.record.merged import merge_records
     from spotline.report import write_report
+    from spotline.sim.faults import Fault, read_faults, write_faults
 
 # Where each name lives.  They are imported when first asked for: `spotline --help` needs none of them.
 _HOMES = {
@@ -34,6 +43,7 @@ _HOMES = {
     "spotline.dicom.extended_plan": ("write_extended_plan",),
     "spotline.errors": (
         "BeamLineError",
+        "FaultError",
         "OptionError",
         "OutputError",
         "PlanError",
@@ -46,11 +56,14 @@ _HOMES = {
     "spotline.record": ("FieldRecord", "Record", "open_record"),
     "spotline.record.merged": ("merge_records",),
     "spotline.report": ("write_report",),
+    "spotline.sim.faults": ("Fault", "read_faults", "write_faults"),
 }
 
 __all__ = [
     "BeamLine",
     "BeamLineError",
+    "Fault",
+    "FaultError",
     "Field",
     "FieldRecord",
     "FieldTreatment",
@@ -73,11 +86,13 @@ __all__ = [
     "open_preparation",
     "open_record",
     "prepare",
+    "read_faults",
     "read_plan",
     "replay",
     "shipped_beamlines",
     "write_continuation_plan",
     "write_extended_plan",
+    "write_faults",
     "write_preparation",
     "write_report",
 ]

@@ -7,6 +7,7 @@
     │                    the beam line cannot deliver
     ├── OptionError      a choice that cannot be had, or not together with another
     ├── BeamLineError    a beam-line description that is incomplete, unknown or inconsistent
+    ├── FaultError       a fault to simulate that there is not, or that cannot be read
     ├── RecordError      a record or spill file that is truncated, altered or of another version
     └── OutputError      a place to write that exists already or cannot be written
 
@@ -32,6 +33,10 @@ class OptionError(SpotlineError):
 
 class BeamLineError(SpotlineError):
     """A beam-line description is broken."""
+
+
+class FaultError(SpotlineError):
+    """A fault to be simulated is none that the room knows."""
 
 
 class RecordError(SpotlineError):

@@ -39,14 +39,31 @@ def spill_truth(**changes: Any) -> SpillTruth:
         noise_decay=0.0,
         noise_kick=0.0,
         ripple_turn=np.zeros((2, 0)),
+        stop_ticks=500,
+        start_event=1_000_000,
+        end_event=2_000_000,
+        repeat_ticks=0,
+        stray_per_us=0.0,
         key=12345,
     )
     return truth._replace(**changes)
 
 
-CHOPPER = ChopperTruth(off_delay=50, off_step=1.0 / 200, on_delay=30, on_step=1.0 / 100)
+CHOPPER = ChopperTruth(
+    off_delay=50, off_step=1.0 / 200, on_delay=30, on_step=1.0 / 100, closes=1, opens=1, leak=0.0
+)
 
-AXIS = AxisTruth(slew_A_per_us=0.023, settling_us=20.0, mm_per_A=0.7, offset_mm=0.0, drift_mm_per_us=0.0)
+AXIS = AxisTruth(
+    slew_A_per_us=0.023,
+    settling_us=20.0,
+    mm_per_A=0.7,
+    offset_mm=0.0,
+    drift_mm_per_us=0.0,
+    follows=1.0,
+    read_gain=1.0,
+    read_offset_A=0.0,
+    read_noise_A=0.0,
+)
 
 
 def beam_truth(**changes: Any) -> BeamTruth:
@@ -58,7 +75,6 @@ def beam_truth(**changes: Any) -> BeamTruth:
         y=AXIS,
         jitter_decay=0.0,
         jitter_kick_mm=0.0,
-        readback_noise_A=0.0,
         jitter_key=1,
         readback_key=2,
     )
@@ -70,7 +86,9 @@ def segmented(shares: np.ndarray, weights: np.ndarray, **changes: Any) -> Segmen
     truth = SegmentedTruth(
         period=50,
         pitch_mm=1.65,
+        sigma_mm=1.65,
         per_iso=1.0,
+        offset_mm=0.0,
         counts_per_particle=0.01,
         spread=0.0,
         background=0.0,

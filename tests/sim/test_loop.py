@@ -335,7 +335,7 @@ def test_chambers_that_disagree_stop_the_treatment(tmp_path: Path):
 
 
 def test_events_come_at_their_ticks():
-    truth = spill_truth(start=1000, end=3000)
+    truth = spill_truth(start_event=1000, end_event=3000)
     assert [event_at(truth, tick) for tick in (975, 1000, 1025, 3000, 3025)] == [0, 1, 0, 2, 0]
 
 

@@ -15,7 +15,6 @@ from spotline.beamline.moves import AxisMoves, transit_time_us
 from spotline.control.scan import to_step
 from spotline.physics.ions import CARBON, PROTON, Ion
 from spotline.sim.magnets import advance_magnets, follow, position, read_back
-from spotline.sim.plant import AxisTruth
 from tests.sim.plants import AXIS, beam_truth, new_beam
 
 pytestmark = pytest.mark.kernel
@@ -126,7 +125,7 @@ def test_a_step_of_the_grid_takes_less_than_200_us(
 
 
 def test_position_is_that_of_the_mean_current_with_offset_drift_and_jitter():
-    axis = AxisTruth(SLEW, TAU, mm_per_A=0.7, offset_mm=0.2, drift_mm_per_us=1e-7)
+    axis = AXIS._replace(offset_mm=0.2, drift_mm_per_us=1e-7)
     expected = 0.7 * (10.0 + 12.0) / 2 + 0.2 + 1e-7 * 500_000 + 0.03
     assert position(10.0, 12.0, axis, 500_000.0, 0.03) == pytest.approx(expected, abs=1e-12)
 
@@ -170,7 +169,8 @@ def test_read_back_is_the_current_with_noise():
     beam = new_beam(x_current_A=20.0, y_current_A=-30.0)
     exact = read_back(beam[0], beam_truth(), 100)
     assert exact == (20.0, -30.0)
-    truth = beam_truth(readback_noise_A=0.01)
+    noisy = AXIS._replace(read_noise_A=0.01)
+    truth = beam_truth(x=noisy, y=noisy)
     read = np.array([read_back(beam[0], truth, 25 * i) for i in range(10_000)]) - exact
     np.testing.assert_allclose(read.mean(axis=0), 0.0, atol=4e-4)
     np.testing.assert_allclose(read.std(axis=0), 0.01, rtol=0.03)

@@ -252,7 +252,8 @@ def test_truth_of_a_spill():
     assert (truth.chopper.off_delay, truth.chopper.on_delay) == (50, 50)
     assert truth.chopper.off_step == truth.chopper.on_step == 1.0 / 200
     assert truth.integrals.drift_ticks == 350
-    assert truth.integrals.background_per_tick == pytest.approx(0.25e-6)
+    assert truth.integrals.int1_background_per_tick == pytest.approx(0.25e-6)
+    assert truth.integrals.int2_background_per_tick == pytest.approx(0.25e-6)
     assert truth.strip_x.background == pytest.approx(0.25e-6 * 50)
     assert truth.pixel_x.background == pytest.approx(0.25e-6 * 100)
     assert (truth.period, truth.strip_x.period, truth.pixel_x.period) == (25, 50, 100)
@@ -274,7 +275,7 @@ def test_collection_efficiency_at_the_published_point():
     """
     line = load_beamline("cnao-h")
     truth, _, _ = truth_of(line)
-    a, b = truth.integrals.recombination_a, truth.integrals.recombination_b_per_rate
+    a, b = truth.integrals.box1_recombination_a, truth.integrals.box1_recombination_b_per_rate
     assert 1.0 / (1.0 + a + b * 60.0) == pytest.approx(0.9999, abs=3e-5)
 
 

@@ -196,7 +196,7 @@ def test_a_new_command_turns_the_chopper_back_from_where_it_is():
 
 def test_a_chopper_may_act_at_once():
     beam = new_beam()
-    truth = ChopperTruth(off_delay=0, off_step=1.0, on_delay=0, on_step=1.0)
+    truth = CHOPPER._replace(off_delay=0, off_step=1.0, on_delay=0, on_step=1.0)
     command_chopper(beam[0], truth, 1, 7)
     assert transmissions(beam, truth, 7, 1).tolist() == [1.0]
     command_chopper(beam[0], truth, 0, 8)

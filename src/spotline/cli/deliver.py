@@ -19,6 +19,7 @@ def deliver(
     seed: Seed = 0,
     raw: Switch = False,
     quiet: Switch = False,
+    fault: Path | None = None,
 ) -> int:
     """Deliver a treatment plan in a simulated room.
 
@@ -43,11 +44,15 @@ def deliver(
         Keep every frame of every chamber.
     quiet
         Say nothing but errors.
+    fault
+        TOML file of what fails in the simulated room, and when.
     """
     import spotline
     from spotline.console.open import prepared_for
     from spotline.errors import OptionError
+    from spotline.sim.faults import SimulatedCrash
 
+    faults = spotline.read_faults(fault) if fault is not None else ()
     if plan.is_dir():
         line = spotline.load_beamline(beamline or prepared_for(plan))
         treatment = spotline.open_preparation(plan, line, field=field)
@@ -61,8 +66,12 @@ def deliver(
         for prepared in treatment.fields:
             for warning in prepared.warnings:
                 print(f"spotline: field {prepared.field.number}: {warning}", file=sys.stderr)
-    with delivery_bar(quiet) as show:
-        record = spotline.deliver(treatment, out, seed=seed, raw=raw, progress=show)
+    try:
+        with delivery_bar(quiet) as show:
+            record = spotline.deliver(treatment, out, seed=seed, raw=raw, progress=show, faults=faults)
+    except SimulatedCrash as crash:
+        print(f"spotline: {crash.kind}: the delivery ends here; {out} is as it left it", file=sys.stderr)
+        return STATUS_INTERLOCK
     if not quiet:
         print(_in_words(record.summary, out))
     return STATUS_DONE if record.summary["status"] == "complete" else STATUS_INTERLOCK

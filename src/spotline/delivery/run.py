@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -28,9 +29,13 @@ from spotline.record.model import Record
 from spotline.record.read import FIELD_HEADER, SUMMARY, open_field, open_record
 from spotline.record.statistics import field_statistics, total_statistics
 from spotline.room import Room
+from spotline.sim.faults import Fault, write_faults
+from spotline.sim.faults.striking import checked
 from spotline.sim.room import SimulatedRoom
 
 MakeRoom = Callable[[FieldTreatment], Room]
+
+FAULTS = "faults.toml"
 
 
 def deliver(
@@ -44,6 +49,8 @@ def deliver(
     progress: Report | None = None,
     orders: Orders | None = None,
     block_us: int = BLOCK_US,
+    faults: Iterable[Fault] = (),
+    documents: bool = True,
 ) -> Record:
     """Deliver a treatment, field by field, and write its record.
 
@@ -68,6 +75,10 @@ def deliver(
         nobody has any.
     block_us : int
         Samples per call of the fast loop, a multiple of 1000.  It changes no result.
+    faults : iterable of Fault
+        What fails in the simulated room, the same in every field; they are kept in ``faults.toml``.
+    documents : bool
+        Whether to write the DICOM treatment record and the report.
 
     Returns
     -------
@@ -80,13 +91,20 @@ def deliver(
         If `out` is not free or cannot be written.
     OptionError
         If an order cannot be carried out in the state of the treatment.
+    FaultError
+        If a fault is none that the beam line can have.
     ValueError
-        If `seed` is negative, or `block_us` no multiple of 1000.
+        If `seed` is negative, `block_us` no multiple of 1000, or there are faults for a room of your own.
+    SimulatedCrash
+        If a fault ends the process.
     """
     if seed < 0:
         raise ValueError(f"seed is {seed}; it must not be negative")
     if block_us < TREND_TICKS or block_us % TREND_TICKS:
         raise ValueError(f"block_us is {block_us}; it must be a multiple of {TREND_TICKS}")
+    faults = tuple(checked(faults, treatment.beamline))
+    if faults and make_room is not None:
+        raise ValueError("faults are those of the simulated room; leave make_room or the faults away")
     folder = Path(out)
     wall = time.perf_counter()
     began = started if started is not None else datetime.now().astimezone()
@@ -94,9 +112,14 @@ def deliver(
     status = StatusFile(folder)
     try:
         _keep_plan(treatment.plan, folder)
+        if faults:
+            write_faults(folder / FAULTS, faults)
         fields: list[dict[str, Any]] = []
         for number, field in enumerate(treatment.fields, start=1):
-            room = make_room(field) if make_room else _simulated_room(treatment.beamline, field, seed, raw)
+            if make_room is not None:
+                room = make_room(field)
+            else:
+                room = _simulated_room(treatment.beamline, field, seed, raw, faults)
             header = _header(treatment, field, seed)
             sub = folder / f"field-{field.field.number:02d}"
             sub.mkdir()
@@ -114,7 +137,7 @@ def deliver(
             )
             outcome = delivery.run()
             before_s = sum(done["treatment_s"] for done in fields)  # fields follow without a pause
-            fields.append(_finish(sub, outcome, began + timedelta(seconds=before_s), treatment))
+            fields.append(_finish(sub, outcome, began + timedelta(seconds=before_s), treatment, documents))
             delivery.record_written()
             if fields[-1]["status"] != "complete":
                 break  # the next field waits until somebody has looked at the interlock
@@ -127,7 +150,8 @@ def deliver(
             f"what was delivered is in the spill files of {folder}"
         ) from error
     record = open_record(folder)
-    _write_report(record)
+    if documents:
+        _write_report(record)
     return record
 
 
@@ -149,8 +173,10 @@ def _keep_plan(plan: Plan, folder: Path) -> None:
             publish(content, folder / f"plan{plan.path.suffix}")
 
 
-def _simulated_room(beamline: BeamLine, field: FieldTreatment, seed: int, raw: bool) -> Room:
-    return SimulatedRoom(beamline, field.field.number, seed, field.passive_elements, raw=raw)
+def _simulated_room(
+    beamline: BeamLine, field: FieldTreatment, seed: int, raw: bool, faults: tuple[Fault, ...]
+) -> Room:
+    return SimulatedRoom(beamline, field.field.number, seed, field.passive_elements, raw=raw, faults=faults)
 
 
 def _ignore(progress: Progress) -> None:
@@ -215,13 +241,16 @@ def _meterset_per_particle(field: FieldTreatment, beamline: BeamLine, energy_MeV
     return 1.0 / float(beamline.particles_per_MU(field.beam.name, energy_MeV_u))  # type: ignore[arg-type]
 
 
-def _finish(folder: Path, outcome: Outcome, began: datetime, treatment: Treatment) -> dict[str, Any]:
+def _finish(
+    folder: Path, outcome: Outcome, began: datetime, treatment: Treatment, documents: bool
+) -> dict[str, Any]:
     """Write what belongs to a whole field: header, log and DICOM record; return its part of the summary."""
     header = {"started": began.isoformat(timespec="microseconds"), **outcome.header()}
     write_json(folder / FIELD_HEADER, header)
     record = open_field(folder)
     write_log(record, folder)
-    _write_dicom(record, treatment, folder)
+    if documents:
+        _write_dicom(record, treatment, folder)
     statistics = field_statistics(record)
     return {
         "folder": folder.name,

@@ -37,6 +37,7 @@ from spotline.sim.magnets import advance_magnets, read_back
 from spotline.sim.plant import Floats, PlantSettings, PlantState, SpillTruth
 from spotline.sim.random import MANY, hash64, normal, poisson_of_few, poisson_of_many
 from spotline.sim.spill import advance_spill, command_chopper, move_chopper
+from spotline.sim.spoil import noise_counts, spoil_pixels, spoil_strips
 
 TRUTH_PARTICLES, TRUTH_X, TRUTH_XX, TRUTH_Y, TRUTH_YY = range(5)
 """Columns of the truth table: ions, and sums of position and its square at the isocentre."""
@@ -58,9 +59,10 @@ class Samples(NamedTuple):
 @kernel
 def event_at(spill: SpillTruth, tick: int) -> int:
     """What the timing system broadcasts at a scan period, as bits."""
-    if tick == spill.start:
+    repeat = spill.repeat_ticks
+    if tick == spill.start_event or (repeat > 0 and tick == spill.start_event + repeat):
         return INPUT_START
-    if tick == spill.end:
+    if tick == spill.end_event or (repeat > 0 and tick == spill.end_event + repeat):
         return INPUT_END
     return 0
 
@@ -87,8 +89,8 @@ def sample_integrals(
     sample: int,
     rate: float,
     is_read: bool,
-) -> float:
-    """Run one scan period of 1 MHz samples; return the collection efficiency of the chambers in it.
+) -> tuple[float, float]:
+    """Run one scan period of 1 MHz samples; return the collection efficiencies of both boxes in it.
 
     Parameters
     ----------
@@ -108,21 +110,27 @@ def sample_integrals(
     beam, charge, control = plant.beam[0], plant.charge[0], law.scalars[0]
     truth, arrivals, limits = truths.integrals, plant.arrivals, settings.integral
     x_mm, y_mm = beam.x_iso_mm, beam.y_iso_mm
-    mean = rate * beam.transmission
+    mean = rate * max(beam.transmission, truths.chopper.leak)
     root = math.sqrt(mean)
     # What the law decided between two periods; what it decides on a sample follows below.
     is_wanted = 1 if is_beam_wanted(law) else 0
     if is_wanted != beam.chopper_command:
         command_chopper(beam, truths.chopper, is_wanted, start)
-    efficiency = 1.0 / (1.0 + truth.recombination_a + truth.recombination_b_per_rate * mean)
-    gain1 = 0.5 * truth.int1_counts_per_particle * efficiency * map_gain(truth.int1_map, x_mm, y_mm)
-    gain2 = 0.5 * truth.int2_counts_per_particle * efficiency * map_gain(truth.int2_map, x_mm, y_mm)
-    background = truth.background_per_tick
+    efficiency1 = 1.0 / (1.0 + truth.box1_recombination_a + truth.box1_recombination_b_per_rate * mean)
+    efficiency2 = 1.0 / (1.0 + truth.box2_recombination_a + truth.box2_recombination_b_per_rate * mean)
+    gain1 = 0.5 * truth.int1_counts_per_particle * efficiency1 * map_gain(truth.int1_map, x_mm, y_mm)
+    gain2 = 0.5 * truth.int2_counts_per_particle * efficiency2 * map_gain(truth.int2_map, x_mm, y_mm)
+    background1, background2 = truth.int1_background_per_tick, truth.int2_background_per_tick
+    ceiling1, ceiling2 = truth.int1_ceiling_per_tick, truth.int2_ceiling_per_tick
     # The spread of the ionization is drawn once a period; a microsecond of it is far below one count.
     bits = hash64(truth.ionization_key, start)
     spread = 2.0 * truth.ionization_spread * math.sqrt(mean * truths.period)
     charge1 = charge.int1_charge + spread * normal(bits, 0) * gain1
     charge2 = charge.int2_charge + spread * normal(bits, 1) * gain2
+    if truth.int1_noise_per_tick > 0.0:
+        charge1 += noise_counts(truth.int1_noise_per_tick * truths.period, truth.noise_key, 2 * start)
+    if truth.int2_noise_per_tick > 0.0:
+        charge2 += noise_counts(truth.int2_noise_per_tick * truths.period, truth.noise_key, 2 * start + 1)
     counted1, counted2 = charge.int1_counted, charge.int2_counted
     duration = truth.drift_ticks
     drifting, ion_current, index = charge.arrivals_sum, charge.ion_current, charge.arrivals_index
@@ -133,7 +141,7 @@ def sample_integrals(
         tick = start + i
         if beam.chopper_moving == 1:
             move_chopper(beam, truths.chopper, tick)
-            mean = rate * beam.transmission
+            mean = rate * max(beam.transmission, truths.chopper.leak)
             root = math.sqrt(mean)
         arrived = 0
         if mean > MANY:
@@ -148,8 +156,8 @@ def sample_integrals(
         drifting += arrived - oldest
         index = index + 1 if index + 1 < duration else 0
         induced = arrived + per_current * ion_current
-        charge1 += induced * gain1 + background
-        charge2 += induced * gain2 + background
+        charge1 += min(induced * gain1 + background1, ceiling1)
+        charge2 += min(induced * gain2 + background2, ceiling2)
         # A fluctuation can take back a little charge, but no count that was read out.
         int1 = max(0, int(charge1) - counted1)
         int2 = max(0, int(charge2) - counted2)
@@ -179,7 +187,7 @@ def sample_integrals(
         arrived_in.particles += total
         arrived_in.x_moment_mm += total * x_mm
         arrived_in.y_moment_mm += total * y_mm
-    return efficiency
+    return efficiency1, efficiency2
 
 
 @kernel
@@ -210,8 +218,14 @@ def strip_period(
     tick = law.scalars[0].tick
     particles, x_mm, y_mm = take_arrived(plant.arrived[0])
     x, y = plant.strip_x, plant.strip_y
-    strip_readout(x, truths.strip_x, particles, x_mm * truths.strip_x.per_iso, efficiency, tick)
-    strip_readout(y, truths.strip_y, particles, y_mm * truths.strip_y.per_iso, efficiency, tick)
+    at_x_mm = x_mm * truths.strip_x.per_iso + truths.strip_x.offset_mm
+    at_y_mm = y_mm * truths.strip_y.per_iso + truths.strip_y.offset_mm
+    strip_readout(x, truths.strip_x, particles, at_x_mm, efficiency, tick)
+    strip_readout(y, truths.strip_y, particles, at_y_mm, efficiency, tick)
+    if truths.spoil_x.active == 1:
+        spoil_strips(x, truths.spoil_x, tick)
+    if truths.spoil_y.active == 1:
+        spoil_strips(y, truths.spoil_y, tick)
     if is_read:
         strip_frame(law, settings, memory, x.counts, x.region, y.counts, y.region)
     if samples.raw == 1:
@@ -237,7 +251,10 @@ def pixel_period(
     tick = law.scalars[0].tick
     particles, x_mm, y_mm = take_arrived(plant.arrived[1])
     x, y, pixel = truths.pixel_x, truths.pixel_y, plant.pixel
-    pixel_readout(pixel, x, y, particles, x_mm * x.per_iso, y_mm * y.per_iso, efficiency, tick)
+    at_x_mm, at_y_mm = x_mm * x.per_iso + x.offset_mm, y_mm * y.per_iso + y.offset_mm
+    pixel_readout(pixel, x, y, particles, at_x_mm, at_y_mm, efficiency, tick)
+    if truths.spoil_pixel.active == 1:
+        spoil_pixels(pixel, truths.spoil_pixel, tick)
     if is_read:
         pixel_frame(law, settings, memory, pixel.counts, pixel.region)
     if samples.raw == 1:
@@ -287,7 +304,7 @@ def begin_period(
     tick = law.scalars[0].tick
     beam, safety = plant.beam[0], law.safety[0]
     x_read_A, y_read_A = read_back(beam, truths.beam, tick)
-    inputs = event_at(truths.spill, tick) | plant.lines[0] | plant.lines[1]
+    inputs = event_at(truths.spill, tick) | truths.inputs | plant.lines[0] | plant.lines[1]
     plant.lines[1] = 0
     open_period(law, settings, memory, inputs, truths.broadcast_code, x_read_A, y_read_A)
     x_set_A, y_set_A = law.axes[0].set_A, law.axes[1].set_A
@@ -341,7 +358,7 @@ def run_block(
         rate, inputs = begin_period(law, settings, memory, plant, truths, samples, period)
         runs = inputs & INPUT_HANG == 0
         is_read = runs and inputs & INPUT_NO_INTEGRAL == 0
-        efficiency = sample_integrals(
+        efficiency1, efficiency2 = sample_integrals(
             law, settings, memory, plant, truths, samples, tick, period * truths.period, rate, is_read
         )
         tick += truths.period
@@ -349,11 +366,11 @@ def run_block(
         close_period(law, settings, memory, inputs)
         if tick % truths.strip_x.period == 0:
             is_read = runs and inputs & INPUT_NO_STRIP == 0
-            strip_period(law, settings, memory, plant, truths, samples, n_strips, efficiency, is_read)
+            strip_period(law, settings, memory, plant, truths, samples, n_strips, efficiency1, is_read)
             n_strips += 1
         if tick % truths.pixel_x.period == 0:
             is_read = runs and inputs & INPUT_NO_PIXEL == 0
-            pixel_period(law, settings, memory, plant, truths, samples, n_pixels, efficiency, is_read)
+            pixel_period(law, settings, memory, plant, truths, samples, n_pixels, efficiency2, is_read)
             n_pixels += 1
         if tick % TREND_TICKS == 0:
             write_trend(law, samples.trend[n_trend])

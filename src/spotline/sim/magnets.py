@@ -44,8 +44,8 @@ def advance_magnets(beam: Any, truth: BeamTruth, tick: int, x_set_A: float, y_se
     """Advance both magnets by one step, and the mean true position of the beam during it."""
     x, y, step_us = truth.x, truth.y, float(truth.period)
     x_before_A, y_before_A = beam.x_current_A, beam.y_current_A
-    beam.x_current_A = follow(x_before_A, x_set_A, x.slew_A_per_us, x.settling_us, step_us)
-    beam.y_current_A = follow(y_before_A, y_set_A, y.slew_A_per_us, y.settling_us, step_us)
+    beam.x_current_A = follow(x_before_A, x_set_A * x.follows, x.slew_A_per_us, x.settling_us, step_us)
+    beam.y_current_A = follow(y_before_A, y_set_A * y.follows, y.slew_A_per_us, y.settling_us, step_us)
     bits = hash64(truth.jitter_key, tick)
     beam.x_jitter_mm = beam.x_jitter_mm * truth.jitter_decay + truth.jitter_kick_mm * normal(bits, 0)
     beam.y_jitter_mm = beam.y_jitter_mm * truth.jitter_decay + truth.jitter_kick_mm * normal(bits, 1)
@@ -58,5 +58,7 @@ def advance_magnets(beam: Any, truth: BeamTruth, tick: int, x_set_A: float, y_se
 def read_back(beam: Any, truth: BeamTruth, tick: int) -> tuple[float, float]:
     """Currents as the supplies report them."""
     bits = hash64(truth.readback_key, tick)
-    noise_A = truth.readback_noise_A
-    return beam.x_current_A + noise_A * normal(bits, 0), beam.y_current_A + noise_A * normal(bits, 1)
+    x, y = truth.x, truth.y
+    x_A = beam.x_current_A * x.read_gain + x.read_offset_A + x.read_noise_A * normal(bits, 0)
+    y_A = beam.y_current_A * y.read_gain + y.read_offset_A + y.read_noise_A * normal(bits, 1)
+    return x_A, y_A

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Frame = NDArray[np.int32]
 
 BEAM = np.dtype(
     [
@@ -66,7 +67,7 @@ class FrameState(NamedTuple):
     regions: Integers  # (n_frames, 2) for strips, (n_frames, 4) for pixels
     slot: Integers  # (1,)
     remainder: Floats  # (n,) or (n, n): charge below one count, in counts
-    counts: NDArray[np.int32]  # the frame as it is read out
+    counts: Frame  # the frame as it is read out
     region: Integers  # (2,) or (4,)
 
 
@@ -97,6 +98,10 @@ class SpillTruth(NamedTuple):
     noise_kick: float
     ripple_turn: Floats  # (2, n_lines): cosine and sine of the phase of one step
     stop_ticks: int  # from the request of the safety interlock system until the extraction has ended
+    start_event: int  # tick at which the timing system announces the start; -1: it does not
+    end_event: int
+    repeat_ticks: int  # events come again after so long; 0: they do not
+    stray_per_us: float  # ions that come out whether there is an extraction or not
     key: int
 
 
@@ -107,6 +112,9 @@ class ChopperTruth(NamedTuple):
     off_step: float
     on_delay: int
     on_step: float
+    closes: int  # 0: it stays where it is when it is told to close
+    opens: int
+    leak: float  # fraction of the beam that passes when it is closed
 
 
 class AxisTruth(NamedTuple):
@@ -117,6 +125,10 @@ class AxisTruth(NamedTuple):
     mm_per_A: float
     offset_mm: float
     drift_mm_per_us: float
+    follows: float  # 1: the supply goes to its set-point, 0: to no current
+    read_gain: float  # of the read-back
+    read_offset_A: float  # NaN: it does not arrive
+    read_noise_A: float
 
 
 class BeamTruth(NamedTuple):
@@ -128,7 +140,6 @@ class BeamTruth(NamedTuple):
     y: AxisTruth
     jitter_decay: float  # of one step
     jitter_kick_mm: float
-    readback_noise_A: float
     jitter_key: int
     readback_key: int
 
@@ -150,11 +161,19 @@ class IntegralTruth(NamedTuple):
     int2_map: ChamberMap
     ionization_spread: float  # relative, of one ion in one gap
     drift_ticks: int  # at least 1
-    background_per_tick: float  # counts
-    recombination_a: float  # a / V
-    recombination_b_per_rate: float  # b i / V^2 per ion per tick
+    int1_background_per_tick: float  # counts
+    int2_background_per_tick: float
+    int1_noise_per_tick: float  # counts that come at random, mean
+    int2_noise_per_tick: float
+    int1_ceiling_per_tick: float  # counts that a channel can take
+    int2_ceiling_per_tick: float
+    box1_recombination_a: float  # a / V
+    box2_recombination_a: float
+    box1_recombination_b_per_rate: float  # b i / V^2 per ion per tick
+    box2_recombination_b_per_rate: float
     arrival_key: int
     ionization_key: int
+    noise_key: int
 
 
 class SegmentedTruth(NamedTuple):
@@ -162,7 +181,9 @@ class SegmentedTruth(NamedTuple):
 
     period: int  # ticks of a frame
     pitch_mm: float
+    sigma_mm: float  # of the beam at the chamber; `shares` are made of it
     per_iso: float  # position at the chamber per position at the isocentre
+    offset_mm: float  # of the chamber
     counts_per_particle: float
     spread: float  # relative, of one ion in one gap
     background: float  # counts of a channel in a frame
@@ -171,11 +192,32 @@ class SegmentedTruth(NamedTuple):
     key: int
 
 
+class SpoilTruth(NamedTuple):
+    """What a broken read-out makes of the counts of a strip chamber."""
+
+    active: int  # 0: nothing, and nothing below is looked at
+    gain: Floats  # (n_strips,): factor for the counts of each channel
+    added: Floats  # (n_strips,): counts of each channel in a frame that no charge has made
+    noise: float  # counts of every channel in a frame that come at random, mean
+    key: int
+
+
+class PixelSpoilTruth(NamedTuple):
+    """The same for the pixel chamber."""
+
+    active: int
+    gain: Floats  # (n_pixels, n_pixels)
+    added: Floats  # (n_pixels, n_pixels)
+    noise: float
+    key: int
+
+
 class PlantSettings(NamedTuple):
-    """What holds during one spill, the truth included."""
+    """What holds during one spill, the truth included; faults change it while the spill goes on."""
 
     period: int  # ticks of the scan period, in which magnets and intensity advance
     broadcast_code: int
+    inputs: int  # bits ``INPUT_...`` that come in with every scan period
     spill: SpillTruth
     chopper: ChopperTruth
     beam: BeamTruth
@@ -184,3 +226,6 @@ class PlantSettings(NamedTuple):
     strip_y: SegmentedTruth
     pixel_x: SegmentedTruth
     pixel_y: SegmentedTruth
+    spoil_x: SpoilTruth
+    spoil_y: SpoilTruth
+    spoil_pixel: PixelSpoilTruth

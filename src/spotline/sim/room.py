@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,8 +12,10 @@ from spotline.beamline import BeamLine
 from spotline.control.integral import trip
 from spotline.control.interlocks import STOP
 from spotline.control.memory import (
+    COLLECTING,
     DONE,
     INPUT_CONFIRMED,
+    INPUT_HANG,
     TREND,
     TREND_TICKS,
     LawSettings,
@@ -23,12 +27,41 @@ from spotline.control.memory import (
 from spotline.control.slow import SlowReading
 from spotline.room import Block, Broadcast, RawSamples, SpillResult
 from spotline.sim import settings as truths
+from spotline.sim.faults.crash import SimulatedCrash
+from spotline.sim.faults.model import Fault
+from spotline.sim.faults.plant import apply_to_integrals
+from spotline.sim.faults.slow import SENSORS, mounted_elements, with_faults
+from spotline.sim.faults.striking import Striker, checked
+from spotline.sim.faults.timeline import FOREVER_US, Active, Timeline
+from spotline.sim.faults.timing import ANNOUNCED_US, code_error
+from spotline.sim.front_end import FrontEnd
 from spotline.sim.loop import Samples, run_block
-from spotline.sim.plant import ARRIVED, BEAM, CHARGE, FrameState, PlantSettings, PlantState, SegmentedTruth
+from spotline.sim.plant import Floats, PlantSettings, PlantState
 from spotline.sim.random import stream_key
 
 PRE_ROLL_US = 20_000
 """The fast loop starts this long before extraction, for the magnets to reach the first spot."""
+
+
+class SpillHistory(NamedTuple):
+    """What truly happened in a spill.
+
+    Attributes
+    ----------
+    spill : int
+        Its number.
+    truth : ndarray of float, shape (n_spots, 5)
+        Ions, and sums of x, x^2, y, y^2 in mm at the isocentre, for each spot in the memory boards.
+    last_ion_us : int
+        End of the scan period in which the last ion passed the chopper; 0: none did.
+    first_interlock_us : int or None
+        Sample of the first interlock.
+    """
+
+    spill: int
+    truth: Floats
+    last_ion_us: int
+    first_interlock_us: int | None
 
 
 class SimulatedRoom:
@@ -46,6 +79,20 @@ class SimulatedRoom:
         Passive elements in the nozzle.
     raw : bool
         Whether blocks carry every frame of every chamber.
+    faults : iterable of Fault
+        What fails, and when.
+    spills_before : int
+        Spills of the field that others have delivered: the next one has the number after it.
+
+    Attributes
+    ----------
+    history : list of SpillHistory
+        Every spill so far, one that ended with a crash too.
+
+    Raises
+    ------
+    FaultError
+        If a fault cannot be, or names a channel that the chamber does not have.
     """
 
     def __init__(
@@ -56,22 +103,33 @@ class SimulatedRoom:
         mounted: Sequence[str] = (),
         *,
         raw: bool = False,
+        faults: Iterable[Fault] = (),
+        spills_before: int = 0,
     ) -> None:
         self._beamline = beamline
         self._field_number = field_number
         self._seed = seed
         self._mounted = tuple(mounted)
         self._raw = raw
-        self._spill = 0
-        self._cycle = 0
+        self._spill = spills_before
+        self._cycle = spills_before
         period_us = beamline.facts.accelerator.cycle_period_s * 1e6
         self._cycle_us = round(period_us / TREND_TICKS) * TREND_TICKS
         self._extraction_us = (
             round(beamline.facts.accelerator.spill_length_s * 1e6 / TREND_TICKS) * TREND_TICKS
         )
-        modulators = beamline.facts.passive_elements.range_modulators
-        self._range_modulators = sum(name in modulators for name in self._mounted)
-        self._front_end = _FrontEnd(beamline, stream_key(seed, field_number, 0, truths.CAUSE_REMAINDER))
+        self._faults = Timeline(
+            checked(faults, beamline), self._cycle_us, beamline.facts.control.scan_period_us
+        )
+        self.history: list[SpillHistory] = []
+        self._crash: SimulatedCrash | None = None
+        # How far time has come, as far as the room was asked anything.
+        self._clock_us = spills_before * self._cycle_us
+        self._code_error = 0
+        self._striker = Striker(beamline, self._faults)
+        self._next_strike_us = FOREVER_US
+        self._is_still = False
+        self._front_end = FrontEnd(beamline, stream_key(seed, field_number, 0, truths.CAUSE_REMAINDER))
         self._law: LawState
         self._settings: LawSettings
         self._memory: SliceMemory
@@ -88,7 +146,10 @@ class SimulatedRoom:
         self._spill += 1
         self._cycle = max(self._cycle, after_us // self._cycle_us) + 1
         start_us = self._cycle * self._cycle_us
-        return Broadcast(code, start_us, start_us + self._extraction_us)
+        announced_us = max(self._clock_us, start_us - ANNOUNCED_US)
+        self._live_until(announced_us)
+        self._code_error = code_error(announced_us, self._faults)
+        return Broadcast(code + self._code_error, start_us, start_us + self._extraction_us)
 
     def beam_off(self) -> None:
         """End the cycles: nothing to do, since the simulated synchrotron cycles on request only."""
@@ -99,34 +160,50 @@ class SimulatedRoom:
         """Load the memory boards for the announced spill."""
         facts = self._beamline.facts
         self._settings, self._memory = settings, memory
-        self._start_us = broadcast.extraction_start_us - PRE_ROLL_US
+        ended_us, self._start_us = self._clock_us, broadcast.extraction_start_us - PRE_ROLL_US
+        self._live_until(self._start_us)
+        broadcast = replace(broadcast, code=broadcast.code - self._code_error)
         self._law = new_state(memory, settings, facts.chambers.strips, self._start_us)
         self._told_row = 0
         self._truth, ring, phases = truths.plant_settings(
             self._beamline,
             settings,
             broadcast,
-            self._range_modulators,
+            self._range_modulators(),
             self._seed,
             self._field_number,
             self._spill,
         )
         self._plant = self._front_end.plant(self._truth, ring, phases, self._start_us)
-        self._samples = self._new_samples(0)._replace(truth=np.zeros((len(memory.int1_counts), 5)))
+        self._next_strike_us = FOREVER_US
+        if self._faults:
+            self._striker.begin(self._truth, broadcast)
+            self._plant.lines[1] |= self._faults.lines_between(ended_us, self._start_us)
+            self._next_strike_us = self._start_us
+        self._samples = self._new_samples(0, False)._replace(truth=np.zeros((len(memory.int1_counts), 5)))
 
     def run(self, max_samples: int) -> Block:
         """Run the fast loop for at most so many samples, or to the end of the spill."""
-        n_periods = max_samples // self._truth.period
-        self._samples = self._new_samples(max_samples)._replace(truth=self._samples.truth)
-        done = run_block(
-            self._law, self._settings, self._memory, self._plant, self._truth, self._samples, n_periods
-        )
-        control = self._law.scalars[0]
-        n_samples = done * self._truth.period
+        self._live_until(self._clock_us)
+        self._samples = self._new_samples(max_samples, self._raw)._replace(truth=self._samples.truth)
+        control, period = self._law.scalars[0], self._truth.period
+        start_us = int(control.tick)
+        goal_us = start_us + max_samples // period * period
+        crash = self._faults.first_crash()
+        self._play(goal_us if crash is None else min(goal_us, max(start_us, crash.onset_us)))
+        finished = bool(control.phase == DONE)
+        self._clock_us = int(control.tick)
+        if crash is not None and self._clock_us >= crash.onset_us:
+            self._end_with(crash)
+        if finished:
+            if self._faults and self._is_beam_passing():
+                self._let_beam_end()
+            self._close_spill()
+        n_samples = int(control.tick) - start_us
         first, self._told_row = self._told_row, int(control.row)
         return Block(
             n_samples=n_samples,
-            finished=bool(control.phase == DONE),
+            finished=finished,
             trend=self._samples.trend[: n_samples // TREND_TICKS],
             spot=int(control.spot),
             parts=open_parts(self._law, first),
@@ -166,38 +243,158 @@ class SimulatedRoom:
     # The slow sensors
 
     def read_slow_control(self, time_us: int) -> SlowReading | None:
-        """Read gas and high voltage, each with the noise of its sensor."""
+        """Read gas and high voltage, each with the noise of its sensor; None if there is no reading."""
+        self._live_until(time_us)
+        if self._faults.is_active("slow_control.silent", time_us):
+            return None
+        shown = self._sensors(time_us)
+        for active in self._faults.active(time_us):
+            sensor, mode = SENSORS.get(active.fault.device, ""), active.fault.mode
+            if sensor and mode == "stuck":
+                shown[sensor] = self._sensors(max(0, active.onset_us))[sensor]
+            elif sensor:
+                shown[sensor] += active.fault.value or 0.0
+        return SlowReading(time_us=time_us, **shown, mounted=self._mounted_at(time_us))
+
+    def _sensors(self, time_us: int) -> dict[str, float]:
+        """What sound sensors show."""
         gas = self._beamline.facts.simulation.gas
-        true = truths.gas_state(gas, time_us)
+        true = with_faults(truths.gas_state(gas, time_us), self._faults.active(time_us), time_us)
         key = stream_key(self._seed, self._field_number, time_us, truths.CAUSE_SLOW_CONTROL)
         noise = np.random.Generator(np.random.PCG64(key)).standard_normal(6)
-        return SlowReading(
-            time_us=time_us,
-            temperature1_C=true.temperature1_C + gas.temperature_noise_C * noise[0],
-            temperature2_C=true.temperature2_C + gas.temperature_noise_C * noise[4],
-            pressure1_Pa=true.pressure1_Pa + gas.pressure_noise_Pa * noise[1],
-            pressure2_Pa=true.pressure2_Pa + gas.pressure_noise_Pa * noise[5],
-            high_voltage1_V=true.high_voltage1_V + gas.high_voltage_noise_V * noise[2],
-            high_voltage2_V=true.high_voltage2_V + gas.high_voltage_noise_V * noise[3],
-            mounted=self._mounted,
-        )
+        return {
+            "temperature1_C": true.temperature1_C + gas.temperature_noise_C * noise[0],
+            "temperature2_C": true.temperature2_C + gas.temperature_noise_C * noise[4],
+            "pressure1_Pa": true.pressure1_Pa + gas.pressure_noise_Pa * noise[1],
+            "pressure2_Pa": true.pressure2_Pa + gas.pressure_noise_Pa * noise[5],
+            "high_voltage1_V": true.high_voltage1_V + gas.high_voltage_noise_V * noise[2],
+            "high_voltage2_V": true.high_voltage2_V + gas.high_voltage_noise_V * noise[3],
+        }
 
     def measure_background(self, duration_s: float) -> tuple[float, float]:
         """Count the background of INT1 and INT2 without beam, in whole counts."""
-        counts = truths.background_counts_per_s(self._beamline) * duration_s
+        self._live_until(self._clock_us)
+        integrals = truths.quiet_integrals(self._beamline)
+        integrals = apply_to_integrals(integrals, self._faults.active(self._clock_us), self._clock_us)
+        ticks = duration_s * 1e6
+        counts1 = (integrals.int1_background_per_tick + integrals.int1_noise_per_tick) * ticks
+        counts2 = (integrals.int2_background_per_tick + integrals.int2_noise_per_tick) * ticks
         return (
-            int(counts + self._front_end.int1_remainder) / duration_s,
-            int(counts + self._front_end.int2_remainder) / duration_s,
+            max(0, int(counts1 + self._front_end.int1_remainder)) / duration_s,
+            max(0, int(counts2 + self._front_end.int2_remainder)) / duration_s,
         )
 
-    def _new_samples(self, n_ticks: int) -> Samples:
+    @property
+    def disk_is_full(self) -> bool:
+        """Whether the disk takes nothing more, now."""
+        return self._faults.is_active("disk.full", self._clock_us)
+
+    def _mounted_at(self, time_us: int) -> tuple[str, ...]:
+        known = self._beamline.facts.passive_elements
+        names = (*known.range_modulators, *known.range_shifters)
+        return mounted_elements(self._mounted, names, self._faults.active(time_us))
+
+    def _range_modulators(self) -> int:
+        """Ripple filters in the beam of the spill to be loaded."""
+        modulators = self._beamline.facts.passive_elements.range_modulators
+        return sum(name in modulators for name in self._mounted_at(self._start_us))
+
+    # Faults, and the end of the beam
+
+    def _live_until(self, time_us: int) -> None:
+        """Let time go on between two calls of the fast loop; the process may not live to see it."""
+        if self._crash is not None:
+            raise self._crash
+        self._clock_us = max(self._clock_us, time_us)
+        crash = self._faults.first_crash()
+        if crash is not None and crash.onset_us <= self._clock_us:
+            self._crash = SimulatedCrash(crash.fault.kind)
+            raise self._crash
+
+    def _play(self, goal_us: int) -> None:
+        """Run the compiled loop until some time or the end of the spill, with the faults as they come."""
+        control, period = self._law.scalars[0], self._truth.period
+        start_us = now_us = int(control.tick)
+        while True:
+            if now_us >= self._next_strike_us:
+                self._strike(now_us)
+            until_us = min(goal_us, self._next_strike_us)
+            run_block(
+                self._law,
+                self._settings,
+                self._memory,
+                self._plant,
+                self._truth,
+                _rest(self._samples, now_us - start_us, self._truth),
+                (until_us - now_us) // period,
+            )
+            now_us = until_us
+            if control.phase == DONE or now_us >= goal_us:
+                return
+
+    def _strike(self, now_us: int) -> None:
+        """Bring the plant to what the faults of this moment make of it."""
+        self._truth = self._striker.strike(now_us, self._plant.beam[0])
+        if self._is_still:
+            self._truth = self._truth._replace(inputs=self._truth.inputs | INPUT_HANG)
+        self._next_strike_us = self._striker.next_us(now_us)
+
+    def _play_on(self) -> None:
+        """Follow the beam with the fast control standing still, until no more comes through the chopper."""
+        truth = self._samples.truth
+        end_us = self._truth.spill.end + 2 * TREND_TICKS
+        self._is_still = True
+        now_us = int(self._law.scalars[0].tick)
+        self._next_strike_us = now_us
+        while now_us < end_us and self._is_beam_passing():
+            self._samples = self._new_samples(TREND_TICKS, False)._replace(truth=truth)
+            now_us = (now_us // TREND_TICKS + 1) * TREND_TICKS
+            self._play(now_us)
+        self._is_still = False
+
+    def _is_beam_passing(self) -> bool:
+        beam = self._plant.beam[0]
+        return bool(beam.transmission > 0.0 or beam.chopper_moving == 1 or self._truth.chopper.leak > 0.0)
+
+    def _let_beam_end(self) -> None:
+        """Follow the beam that a broken chopper lets through although the fast control is done."""
+        law, samples = self._law, self._samples
+        scalars, safety = law.scalars.copy(), law.safety.copy()
+        # The loop ends with a spill that is done; the fast control learns nothing of what follows.
+        law.scalars.phase = COLLECTING
+        self._play_on()
+        law.scalars[:] = scalars
+        law.safety[:] = safety
+        self._samples = samples
+
+    def _end_with(self, crash: Active) -> None:
+        """Let the beam end without the fast control, and raise the crash."""
+        self._play_on()
+        self._clock_us = int(self._law.scalars[0].tick)
+        self._close_spill()
+        self._crash = SimulatedCrash(crash.fault.kind)
+        raise self._crash
+
+    def _close_spill(self) -> None:
+        """Add the spill to the history."""
+        rows = self._law.interlocks[: self._law.scalars[0].interlocks]
+        self.history.append(
+            SpillHistory(
+                self._spill,
+                self._samples.truth,
+                int(self._plant.beam[0].last_ion_tick),
+                int(rows[0]["tick"]) if len(rows) else None,
+            )
+        )
+
+    def _new_samples(self, n_ticks: int, raw: bool) -> Samples:
         chambers = self._beamline.facts.chambers
-        n_raw = n_ticks if self._raw else 0
+        n_raw = n_ticks if raw else 0
         control = self._beamline.facts.control
         return Samples(
             trend=np.zeros(n_ticks // TREND_TICKS, TREND).view(np.recarray),
             truth=np.zeros((0, 5)),
-            raw=int(self._raw),
+            raw=int(raw),
             integrals=np.zeros((n_raw, 2), np.uint16),
             strips=np.zeros((n_raw // control.strip_period_us, 2, chambers.strips), np.uint16),
             pixels=np.zeros((n_raw // control.pixel_period_us, chambers.pixels, chambers.pixels), np.uint16),
@@ -216,70 +413,15 @@ class SimulatedRoom:
         )
 
 
-class _FrontEnd:
-    """What the front-end and the magnets keep from spill to spill: remainders of charge, currents."""
-
-    def __init__(self, beamline: BeamLine, key: int) -> None:
-        chambers = beamline.facts.chambers
-        generator = np.random.Generator(np.random.PCG64(key))
-        self._background_per_us = truths.background_counts_per_s(beamline) * 1e-6
-        self._ripple_amplitude = truths.ripple_amplitude(beamline)
-        self._noise_rms = beamline.facts.simulation.spill.noise_rms
-        self._jitter_mm = beamline.facts.simulation.beam.jitter_mm
-        self.int1_remainder, self.int2_remainder = generator.random(2).tolist()
-        self._strips = generator.random((2, chambers.strips))
-        self._pixels = generator.random((chambers.pixels, chambers.pixels))
-        self._currents_A = (0.0, 0.0)
-        self._last_us = 0
-
-    def plant(self, settings: PlantSettings, ring: float, phases: np.ndarray, start_us: int) -> PlantState:
-        """Make the state of the plant at the start of a spill; background has gone on meanwhile."""
-        background = self._background_per_us * (start_us - self._last_us)
-        key = stream_key(settings.spill.key, start_us)
-        noise, x_jitter, y_jitter = np.random.Generator(np.random.PCG64(key)).standard_normal(3)
-        beam, charge = np.zeros(1, BEAM).view(np.recarray), np.zeros(1, CHARGE).view(np.recarray)
-        beam.spill_noise = self._noise_rms * noise
-        beam.x_jitter_mm, beam.y_jitter_mm = self._jitter_mm * x_jitter, self._jitter_mm * y_jitter
-        beam.ring_particles = ring
-        beam.x_current_A, beam.y_current_A = self._currents_A
-        charge.int1_charge = float(_below_a_count(self.int1_remainder + background))
-        charge.int2_charge = float(_below_a_count(self.int2_remainder + background))
-        strips = _below_a_count(self._strips + background)
-        return PlantState(
-            beam=beam,
-            charge=charge,
-            arrived=np.zeros(2, ARRIVED).view(np.recarray),
-            ripple=self._ripple_amplitude * np.stack([np.cos(phases), np.sin(phases)]),
-            arrivals=np.zeros(settings.integrals.drift_ticks, np.int64),
-            strip_x=_frames(settings.strip_x, strips[0].copy()),
-            strip_y=_frames(settings.strip_y, strips[1].copy()),
-            pixel=_frames(settings.pixel_x, _below_a_count(self._pixels + background)),
-            lines=np.zeros(2, np.int64),
-        )
-
-    def keep(self, plant: PlantState, end_us: int) -> None:
-        """Remember what the next spill starts from."""
-        beam, charge = plant.beam[0], plant.charge[0]
-        self.int1_remainder = float(charge.int1_charge - charge.int1_counted)
-        self.int2_remainder = float(charge.int2_charge - charge.int2_counted)
-        self._strips = np.stack([plant.strip_x.remainder, plant.strip_y.remainder])
-        self._pixels = plant.pixel.remainder
-        self._currents_A = float(beam.x_current_A), float(beam.y_current_A)
-        self._last_us = end_us
-
-
-def _frames(truth: SegmentedTruth, remainder: np.ndarray) -> FrameState:
-    n_frames = len(truth.weights)
-    return FrameState(
-        deposits=np.zeros((n_frames, *remainder.shape)),
-        regions=np.zeros((n_frames, 2 * remainder.ndim), np.int64),
-        slot=np.zeros(1, np.int64),
-        remainder=remainder,
-        counts=np.zeros(remainder.shape, np.int32),
-        region=np.zeros(2 * remainder.ndim, np.int64),
+def _rest(samples: Samples, done_us: int, truth: PlantSettings) -> Samples:
+    """The places of a block that come after so many microseconds of it."""
+    if done_us == 0:
+        return samples
+    return samples._replace(
+        trend=samples.trend[done_us // TREND_TICKS :],
+        integrals=samples.integrals[done_us:],
+        strips=samples.strips[done_us // truth.strip_x.period :],
+        pixels=samples.pixels[done_us // truth.pixel_x.period :],
+        currents=samples.currents[done_us // truth.period :],
+        inputs=samples.inputs[done_us // truth.period :],
     )
-
-
-def _below_a_count(charge: float | np.ndarray) -> np.ndarray:
-    """What stays of charge when whole counts are read out; a fluctuation may have left less than nothing."""
-    return np.asarray(charge - np.maximum(0.0, np.floor(charge)))

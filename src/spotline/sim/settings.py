@@ -23,9 +23,11 @@ from spotline.sim.plant import (
     ChopperTruth,
     Floats,
     IntegralTruth,
+    PixelSpoilTruth,
     PlantSettings,
     SegmentedTruth,
     SpillTruth,
+    SpoilTruth,
 )
 from spotline.sim.random import stream_key
 from spotline.sim.spill import ripple_amplitudes
@@ -45,7 +47,11 @@ FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
     CAUSE_PIXEL,
     CAUSE_REMAINDER,
     CAUSE_SLOW_CONTROL,
-) = range(11)
+    CAUSE_NOISE,
+    CAUSE_SPOIL_X,
+    CAUSE_SPOIL_Y,
+    CAUSE_SPOIL_PIXEL,
+) = range(15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +164,10 @@ def plant_settings(
             mm_per_A=mm_per_A * (1.0 + truth.magnets.field_error),
             offset_mm=truth.beam.spill_offset_mm * offset,
             drift_mm_per_us=truth.beam.drift_mm_per_s * 1e-6 * drift,
+            follows=1.0,
+            read_gain=1.0,
+            read_offset_A=0.0,
+            read_noise_A=truth.magnets.readback_noise_A,
         )
 
     def segmented(
@@ -172,7 +182,9 @@ def plant_settings(
         return SegmentedTruth(
             period=period_us,
             pitch_mm=pitch_mm,
+            sigma_mm=sigma_mm,
             per_iso=1.0 - chamber_mm / source_mm,
+            offset_mm=0.0,
             counts_per_particle=counts_per_particle,
             spread=ionization_spread,
             background=background_per_us * period_us,
@@ -182,10 +194,13 @@ def plant_settings(
         )
 
     gains = truth.chambers
+    recombination_a = gains.recombination_V / voltage
+    recombination_b = gains.recombination_V2_per_A * ionization_A_per_us / voltage**2
     pixel_mm = geometry.pixel_to_isocentre_mm
     settings = PlantSettings(
         period=period,
         broadcast_code=broadcast.code,
+        inputs=0,
         spill=SpillTruth(
             start=broadcast.extraction_start_us,
             end=broadcast.extraction_end_us,
@@ -197,6 +212,10 @@ def plant_settings(
             noise_kick=truth.spill.noise_rms * math.sqrt(1.0 - noise_decay**2),
             ripple_turn=np.stack([np.cos(turn), np.sin(turn)]),
             stop_ticks=round(accelerator.extraction_stop_us),
+            start_event=broadcast.extraction_start_us,
+            end_event=broadcast.extraction_end_us,
+            repeat_ticks=0,
+            stray_per_us=0.0,
             key=key(CAUSE_SPILL),
         ),
         chopper=ChopperTruth(
@@ -204,6 +223,9 @@ def plant_settings(
             off_step=1.0 / max(1.0, chopper.off_ramp_us),
             on_delay=round(chopper.on_delay_us),
             on_step=1.0 / max(1.0, chopper.on_ramp_us),
+            closes=1,
+            opens=1,
+            leak=0.0,
         ),
         beam=BeamTruth(
             start=broadcast.extraction_start_us,
@@ -212,7 +234,6 @@ def plant_settings(
             y=axis(facts.scanning.y, y_mm_per_A, once[2], once[4]),
             jitter_decay=jitter_decay,
             jitter_kick_mm=truth.beam.jitter_mm * math.sqrt(1.0 - jitter_decay**2),
-            readback_noise_A=truth.magnets.readback_noise_A,
             jitter_key=key(CAUSE_JITTER),
             readback_key=key(CAUSE_READBACK),
         ),
@@ -223,11 +244,19 @@ def plant_settings(
             int2_map=_true_map(beamline, 2),
             ionization_spread=ionization_spread,
             drift_ticks=max(1, round(gains.ion_drift_time_us)),
-            background_per_tick=background_per_us,
-            recombination_a=gains.recombination_V / voltage,
-            recombination_b_per_rate=gains.recombination_V2_per_A * ionization_A_per_us / voltage**2,
+            int1_background_per_tick=background_per_us,
+            int2_background_per_tick=background_per_us,
+            int1_noise_per_tick=0.0,
+            int2_noise_per_tick=0.0,
+            int1_ceiling_per_tick=math.inf,
+            int2_ceiling_per_tick=math.inf,
+            box1_recombination_a=recombination_a,
+            box2_recombination_a=recombination_a,
+            box1_recombination_b_per_rate=recombination_b,
+            box2_recombination_b_per_rate=recombination_b,
             arrival_key=key(CAUSE_ARRIVAL),
             ionization_key=key(CAUSE_IONIZATION),
+            noise_key=key(CAUSE_NOISE),
         ),
         strip_x=segmented(
             law.strip_period, strip_pitch, geometry.strip_x_to_isocentre_mm, x_source,
@@ -245,6 +274,9 @@ def plant_settings(
             law.pixel_period, pixel_pitch, pixel_mm, y_source, counts_per_particle2 * gains.pixel_gain,
             sigma_y_mm, key(CAUSE_PIXEL),
         ),
+        spoil_x=SpoilTruth(0, np.zeros(0), np.zeros(0), 0.0, key(CAUSE_SPOIL_X)),
+        spoil_y=SpoilTruth(0, np.zeros(0), np.zeros(0), 0.0, key(CAUSE_SPOIL_Y)),
+        spoil_pixel=PixelSpoilTruth(0, np.zeros((0, 0)), np.zeros((0, 0)), 0.0, key(CAUSE_SPOIL_PIXEL)),
     )  # fmt: skip
     return settings, ring, ripple_phases
 
@@ -280,3 +312,30 @@ def background_counts_per_s(beamline: BeamLine) -> float:
     """True background of an integral chamber."""
     chambers = beamline.facts.simulation.chambers
     return chambers.background_fA / beamline.facts.chambers.charge_quantum_fC
+
+
+def quiet_integrals(beamline: BeamLine) -> IntegralTruth:
+    """The integral chambers without beam: only what they count by themselves is right."""
+    background_per_us = background_counts_per_s(beamline) * 1e-6
+    flat = ChamberMap(0.0, 1.0, np.ones((2, 2)))
+    return IntegralTruth(
+        int1_counts_per_particle=0.0,
+        int2_counts_per_particle=0.0,
+        int1_map=flat,
+        int2_map=flat,
+        ionization_spread=0.0,
+        drift_ticks=1,
+        int1_background_per_tick=background_per_us,
+        int2_background_per_tick=background_per_us,
+        int1_noise_per_tick=0.0,
+        int2_noise_per_tick=0.0,
+        int1_ceiling_per_tick=math.inf,
+        int2_ceiling_per_tick=math.inf,
+        box1_recombination_a=0.0,
+        box2_recombination_a=0.0,
+        box1_recombination_b_per_rate=0.0,
+        box2_recombination_b_per_rate=0.0,
+        arrival_key=0,
+        ionization_key=0,
+        noise_key=0,
+    )

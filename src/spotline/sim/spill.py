@@ -38,11 +38,11 @@ def advance_spill(beam: Any, ripple: Floats, truth: SpillTruth, tick: int) -> fl
         ripple[1, i] = re * sine + im * cosine
         modulation += ripple[0, i]
     if beam.ring_particles <= 0.0:
-        return 0.0
+        return truth.stray_per_us
     height = envelope(float(tick - truth.start), truth.rise_us, float(truth.end - truth.start), truth.fall_us)
     rate = truth.particles_per_us * height * max(0.0, modulation)
     beam.ring_particles -= rate * truth.period
-    return rate
+    return rate + truth.stray_per_us
 
 
 @kernel
@@ -59,9 +59,11 @@ def move_chopper(beam: Any, truth: ChopperTruth, tick: int) -> None:
     if tick < beam.chopper_tick:
         return
     if beam.chopper_command == 1:
+        if truth.opens == 0:
+            return
         beam.transmission = min(1.0, beam.transmission + truth.on_step)
         beam.chopper_moving = 1 if beam.transmission < 1.0 else 0
-    else:
+    elif truth.closes == 1:
         beam.transmission = max(0.0, beam.transmission - truth.off_step)
         beam.chopper_moving = 1 if beam.transmission > 0.0 else 0
 

@@ -1,0 +1,23 @@
+"""Faults of the simulated room, as data: what can fail, when it does, and what it does to the plant.
+
+`model` has one fault and the files of them, `catalogue` all kinds there are, `timeline` says which are
+active at a time, `plant`, `slow` and `timing` what they change.
+"""
+
+from spotline.sim.faults.catalogue import KINDS, FaultKind
+from spotline.sim.faults.crash import SimulatedCrash
+from spotline.sim.faults.drawing import draw
+from spotline.sim.faults.files import format_faults, read_faults, write_faults
+from spotline.sim.faults.model import Fault, check_fault
+
+__all__ = [
+    "KINDS",
+    "Fault",
+    "FaultKind",
+    "SimulatedCrash",
+    "check_fault",
+    "draw",
+    "format_faults",
+    "read_faults",
+    "write_faults",
+]

@@ -1,0 +1,113 @@
+"""The plant of a spill, brought up to date with its faults whenever one begins, grows or ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from spotline.beamline import BeamLine
+from spotline.errors import FaultError
+from spotline.preparation.cycle_code import decode
+from spotline.room import Broadcast
+from spotline.sim.faults.model import Fault, check_fault
+from spotline.sim.faults.plant import RAMP_US, RAMPS, Scene, apply_faults
+from spotline.sim.faults.slow import KINDS_OF_BOX, apply_gas, with_faults
+from spotline.sim.faults.timeline import Active, Timeline
+from spotline.sim.faults.timing import with_events
+from spotline.sim.plant import PlantSettings
+from spotline.sim.settings import gas_state, ion_of
+
+RESTART_US = 100_000
+"""A fast control that hangs is started again so long after the extraction, to end its spill."""
+
+
+class Striker:
+    """Applies faults to the settings of a plant.
+
+    What they are at a time depends on that time alone, and on what a device held when it got stuck; not on
+    how the way there was divided.
+
+    Parameters
+    ----------
+    beamline : BeamLine
+    faults : Timeline
+    """
+
+    def __init__(self, beamline: BeamLine, faults: Timeline) -> None:
+        self._beamline = beamline
+        self._faults = faults
+        self._held_A: dict[Active, float] = {}
+        self._sound: PlantSettings
+        self._scene: Scene
+
+    def begin(self, sound: PlantSettings, broadcast: Broadcast) -> None:
+        """Take the settings of a spill without faults."""
+        cycle = decode(broadcast.code)
+        self._sound = sound._replace(spill=with_events(sound.spill, self._faults))
+        self._scene = Scene(
+            beamline=self._beamline,
+            ion=ion_of(cycle),
+            energy_MeV_u=cycle.energy_MeV_u,
+            particles_per_us=sound.spill.particles_per_us,
+            time_us=0,
+            held_A=self._held_A,
+        )
+
+    def strike(self, now_us: int, beam: Any) -> PlantSettings:
+        """Return the settings of the plant at a time.
+
+        Parameters
+        ----------
+        now_us : int
+            On the clock of the field; called at every time that `next_us` gives.
+        beam : record
+            ``PlantState.beam[0]``.
+        """
+        active = self._faults.active(now_us)
+        self._hold(active, beam)
+        if now_us >= self._sound.spill.end + RESTART_US:
+            active = tuple(fault for fault in active if fault.fault.kind != "fast_control.hang")
+        truth = apply_faults(self._sound, active, replace(self._scene, time_us=now_us))
+        if any(fault.fault.kind in KINDS_OF_BOX[number] for fault in active for number in (1, 2)):
+            clean = gas_state(self._beamline.facts.simulation.gas, self._sound.spill.start)
+            truth = apply_gas(truth, self._beamline, clean, with_faults(clean, active, now_us))
+        return truth
+
+    def next_us(self, now_us: int) -> int:
+        """When the settings change after a time."""
+        times_us = [self._faults.next_change_us(now_us)]
+        restart_us = self._sound.spill.end + RESTART_US
+        if now_us < restart_us:
+            times_us.append(restart_us)
+        if any(active.fault.kind in RAMPS for active in self._faults.active(now_us)):
+            times_us.append((now_us // RAMP_US + 1) * RAMP_US)
+        return min(times_us)
+
+    def _hold(self, active: tuple[Active, ...], beam: Any) -> None:
+        """Remember the currents at which read-backs are stuck."""
+        for fault in active:
+            if fault.fault.mode == "readback_stuck" and fault not in self._held_A:
+                current_A = beam.x_current_A if fault.fault.device == "magnet_x" else beam.y_current_A
+                self._held_A[fault] = float(current_A)
+
+
+def checked(faults: Iterable[Fault], beamline: BeamLine) -> Iterator[Fault]:
+    """Yield faults that a beam line can have.
+
+    Raises
+    ------
+    FaultError
+        If there is no such kind, a number cannot be, or the chamber has no such channel.
+    """
+    chambers = beamline.facts.chambers
+    for index, fault in enumerate(faults):
+        where = f"fault[{index}]"
+        check_fault(fault, where)
+        channels = chambers.pixels**2 if fault.device == "pixel" else chambers.strips
+        if fault.mode.endswith(("_channel", "_stretch")) and (fault.value or 0.0) >= channels:
+            raise FaultError(
+                f"{where}: value is {fault.value:g}, but channels of {fault.device} go from 0 to "
+                f"{channels - 1}; correct it"
+            )
+        yield fault

@@ -1,0 +1,72 @@
+"""What a broken front-end makes of counts: noise, dead channels and channels that count by themselves.
+
+Only a faulty chamber comes here; a sound one costs the loop one comparison a frame.
+"""
+
+from __future__ import annotations
+
+import math
+
+from spotline.jit import kernel
+from spotline.sim.plant import Floats, Frame, FrameState, PixelSpoilTruth, SpoilTruth
+from spotline.sim.random import MANY, hash64, normal, poisson_of_few, poisson_of_many, uniform
+
+FULL_COUNTS = 65_535
+"""What a channel can hold of a frame."""
+
+
+@kernel
+def noise_counts(mean: float, key: int, counter: int) -> int:
+    """Draw a Poisson number of counts."""
+    bits = hash64(key, counter)
+    if mean > MANY:
+        return poisson_of_many(mean, math.sqrt(mean), normal(bits, 0))
+    return poisson_of_few(mean, bits)
+
+
+@kernel
+def spoil_row(
+    counts: Frame, gain: Floats, added: Floats, noise: float, rounding_key: int, noise_key: int, counter: int
+) -> None:
+    """Replace the counts of a row of channels by what the broken front-end reads out.
+
+    Parameters
+    ----------
+    counts : ndarray of int32, shape (n,)
+        Of a frame; changed in place.
+    gain, added : ndarray, shape (n,)
+        Factor, and counts added, of each channel; fractions are rounded at random, so that the mean is right.
+    noise : float
+        Mean number of further counts of each channel.
+    rounding_key, noise_key, counter : int
+        Where to take random numbers from.
+    """
+    for i in range(len(counts)):
+        read = int(counts[i] * gain[i] + added[i] + uniform(hash64(rounding_key, counter + i)))
+        if noise > 0.0:
+            read += noise_counts(noise, noise_key, counter + i)
+        counts[i] = min(read, FULL_COUNTS)
+
+
+@kernel
+def spoil_strips(frame: FrameState, spoil: SpoilTruth, tick: int) -> None:
+    """Spoil a frame of a strip chamber; any of its channels may then differ from zero."""
+    n = len(frame.counts)
+    spoil_row(frame.counts, spoil.gain, spoil.added, spoil.noise, spoil.key, spoil.key + 1, tick * n)
+    frame.region[0] = 0
+    frame.region[1] = n
+
+
+@kernel
+def spoil_pixels(frame: FrameState, spoil: PixelSpoilTruth, tick: int) -> None:
+    """Spoil a frame of the pixel chamber."""
+    n = frame.counts.shape[0]
+    for j in range(n):
+        counter = (tick * n + j) * n
+        spoil_row(
+            frame.counts[j], spoil.gain[j], spoil.added[j], spoil.noise, spoil.key, spoil.key + 1, counter
+        )
+    frame.region[0] = 0
+    frame.region[1] = n
+    frame.region[2] = 0
+    frame.region[3] = n
