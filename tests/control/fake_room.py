@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from spotline.beamline import load_beamline
-from spotline.control.integral import trip
-from spotline.control.interlocks import STOP
 from spotline.control.memory import (
     DONE,
+    INPUT_CONFIRMED,
     INPUT_END,
     INPUT_START,
     TREND,
     LawSettings,
     SliceMemory,
+    open_parts,
 )
 from spotline.control.slow import SlowReading
 from spotline.delivery.field import FieldDelivery
@@ -65,6 +65,7 @@ class FakeRoom:
         self.spills = 0
         self.is_off = False
         self.bench: Bench | None = None
+        self._lines, self._is_confirmed = 0, False
 
     def request_cycle(self, code: int) -> Broadcast:
         start_us = self._starts_us[self.spills]
@@ -75,13 +76,16 @@ class FakeRoom:
         self.is_off = True
 
     def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> None:
-        bench = Bench(memory, settings, broadcast.extraction_start_us - PRE_ROLL_US)
+        announced = broadcast.extraction_start_us, broadcast.extraction_end_us
+        bench = Bench(memory, settings, broadcast.extraction_start_us - PRE_ROLL_US, announced)
         bench.broadcast_code = broadcast.code
         bench.events = {
             broadcast.extraction_start_us: INPUT_START,
             broadcast.extraction_end_us: INPUT_END,
         }
         bench.counts = lambda tick: (1, 1) if bench.s.chopper_open and tick % 4 == 0 else (0, 0)
+        bench.inputs = self._inputs
+        self._lines, self._is_confirmed = 0, False
         self.bench = bench
 
     def run(self, max_samples: int) -> Block:
@@ -90,11 +94,24 @@ class FakeRoom:
         assert start < self.bench.start_tick + 10 * EXTRACTION_US, "the spill does not come to an end"
         self.bench.run_to(start + max_samples)
         s = self.bench.s
-        return Block(int(s.tick) - start, s.phase == DONE, np.zeros(0, TREND), int(s.spot), None)
+        trend, parts = np.zeros(0, TREND), open_parts(self.bench.law, 0)
+        return Block(int(s.tick) - start, s.phase == DONE, trend, int(s.spot), parts, None)
 
     def abort(self, cause: int, value: float, limit: float) -> None:
         assert self.bench is not None
-        trip(self.bench.law, cause, STOP, value, limit)
+        self.bench.abort(cause, value, limit)
+
+    def confirm(self) -> None:
+        assert self.bench is not None
+        self._is_confirmed = True
+
+    def raise_line(self, line: int) -> None:
+        self._lines |= line
+
+    def _inputs(self, tick: int) -> int:
+        """What `confirm` and `raise_line` left."""
+        confirmed, self._is_confirmed = self._is_confirmed, False
+        return self._lines | (INPUT_CONFIRMED if confirmed else 0)
 
     def result(self) -> SpillResult:
         assert self.bench is not None

@@ -126,7 +126,7 @@ class FieldDelivery:
         trips = list(self._slow_trips(reading))
         limit = self._beamline.facts.fast_interlocks.background_counts_per_s
         for background in self._room.measure_background(BACKGROUND_S):
-            if background > limit:
+            if background >= limit:
                 trips.append(SlowTrip(interlocks.BACKGROUND, background, limit))
         for trip in trips:
             self._note_interlock(trip, 0, 0)
@@ -206,7 +206,9 @@ class FieldDelivery:
                     for trip in self._slow_trips(reading):
                         self._room.abort(trip.cause, trip.value, trip.limit)
                 start = time.perf_counter()
-                block = self._room.run(min(self._block_us, self._next_slow_us - now_us))
+                confirm_us = self._beamline.facts.control.recovery_period_us
+                block = self._room.run(min(self._block_us, self._next_slow_us - now_us, confirm_us))
+                self._room.confirm()
                 self._outcome.loop_wall_s += time.perf_counter() - start
                 now_us += block.n_samples
                 finished = block.finished
@@ -259,7 +261,8 @@ class FieldDelivery:
     def _note_interlock(self, trip: SlowTrip, spill: int, slice_index: int) -> None:
         """Record an interlock that came while there was no beam."""
         time_us = self._next_slow_us - self._slow_period_us
-        values = (trip.cause, time_us, spill, slice_index, 0, trip.value, trip.limit, interlocks.STOP)
+        action = interlocks.CAUSES[trip.cause].action
+        values = (trip.cause, time_us, spill, slice_index, 0, trip.value, trip.limit, action)
         self._outcome.interlocks_without_beam.append(dict(zip(INTERLOCK.names or (), values, strict=True)))
 
     def _tell(self, slice_: Slice, spots: int, now_us: int) -> None:
