@@ -158,9 +158,9 @@ def nothing(tick: int) -> tuple[int, int]:
     return 0, 0
 
 
-def every(ticks: int, since: int = 0) -> Callable[[int], tuple[int, int]]:
+def every(ticks: int, since: int = 0, until: int = UNKNOWN) -> Callable[[int], tuple[int, int]]:
     """One count in both integral chambers every so many ticks."""
-    return lambda tick: (1, 1) if tick >= since and (tick - since) % ticks == 0 else (0, 0)
+    return lambda tick: (1, 1) if since <= tick < until and (tick - since) % ticks == 0 else (0, 0)
 
 
 def listed(counts: Mapping[int, tuple[int, int]]) -> Callable[[int], tuple[int, int]]:

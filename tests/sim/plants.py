@@ -39,6 +39,7 @@ def spill_truth(**changes: Any) -> SpillTruth:
         noise_decay=0.0,
         noise_kick=0.0,
         ripple_turn=np.zeros((2, 0)),
+        stop_ticks=500,
         key=12345,
     )
     return truth._replace(**changes)

@@ -71,7 +71,7 @@ def timing_event(
     broadcast_code : int
         Cycle-code that the timing system broadcasts with the event.
     """
-    s = law.scalars[0]
+    s, safety = law.scalars[0], law.safety[0]
     if broadcast_code != memory.cycle_code:
         trip(law, interlocks.SYNCHRONIZATION, interlocks.STOP, broadcast_code, memory.cycle_code)
         return
@@ -82,6 +82,10 @@ def timing_event(
             return
         s.int1 = 0  # background while waiting is nobody's
         s.int2 = 0
+        s.bin1 += safety.missed1
+        s.bin2 += safety.missed2
+        safety.missed1 = 0
+        safety.missed2 = 0
         law.parts[s.row].start_tick = s.tick
         if s.settled_tick >= 0:
             set_chopper(law, 1)
