@@ -206,9 +206,12 @@ class FieldDelivery:
                     for trip in self._slow_trips(reading):
                         self._room.abort(trip.cause, trip.value, trip.limit)
                 start = time.perf_counter()
+                # Confirmations come at the same times whatever the size of the blocks.
                 confirm_us = self._beamline.facts.control.recovery_period_us
-                block = self._room.run(min(self._block_us, self._next_slow_us - now_us, confirm_us))
-                self._room.confirm()
+                until_us = confirm_us - now_us % confirm_us
+                block = self._room.run(min(self._block_us, self._next_slow_us - now_us, until_us))
+                if block.n_samples == until_us:
+                    self._room.confirm()
                 self._outcome.loop_wall_s += time.perf_counter() - start
                 now_us += block.n_samples
                 finished = block.finished
