@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.control.interlocks import STOP
 from spotline.control.memory import LawSettings, SliceMemory
 from spotline.control.slow import SlowReading
 
@@ -139,7 +140,7 @@ class Room(Protocol):
     def run(self, max_samples: int) -> Block:
         """Run the fast loop for at most so many samples (a multiple of 1000), or to the end of the spill."""
 
-    def abort(self, cause: int, value: float, limit: float) -> None:
+    def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:
         """Stop the beam for a cause that the fast control does not see itself."""
 
     def confirm(self) -> None:

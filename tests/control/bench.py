@@ -208,7 +208,7 @@ class Bench:
         # Bits INPUT_... by tick: events, and what else comes in; aborts as a room gets them.
         self.events: dict[int, int] = {}
         self.inputs: Callable[[int], int] = lambda tick: 0
-        self.aborts: list[tuple[int, int, float, float]] = []
+        self.aborts: list[tuple[int, int, float, float, int]] = []
         self.broadcast_code = CODE
         # By default the magnets are where they were told to be in the period before.
         self.read_A: Callable[[int], tuple[float, float]] = lambda tick: self.set_A
@@ -333,10 +333,10 @@ class Bench:
         self.events[tick] = INPUT_END
         return self
 
-    def abort(self, cause: int, value: float, limit: float) -> None:
+    def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:
         """Stop the beam from outside, as a room does."""
-        self.aborts.append((int(self.s.tick), cause, value, limit))
-        trip(self.law, cause, STOP, value, limit)
+        self.aborts.append((int(self.s.tick), cause, value, limit, action))
+        trip(self.law, cause, action, value, limit)
 
     def recording(self) -> Recording:
         """What was fed, as a recording."""

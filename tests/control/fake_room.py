@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from spotline.beamline import load_beamline
+from spotline.control.interlocks import STOP
 from spotline.control.memory import (
     DONE,
     INPUT_CONFIRMED,
@@ -97,9 +98,9 @@ class FakeRoom:
         trend, parts = np.zeros(0, TREND), open_parts(self.bench.law, 0)
         return Block(int(s.tick) - start, s.phase == DONE, trend, int(s.spot), parts, None)
 
-    def abort(self, cause: int, value: float, limit: float) -> None:
+    def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:
         assert self.bench is not None
-        self.bench.abort(cause, value, limit)
+        self.bench.abort(cause, value, limit, action)
 
     def confirm(self) -> None:
         assert self.bench is not None

@@ -541,12 +541,17 @@ def test_a_quantity_just_within_its_limit_is_none(case: Case):
     assert case.drive(False) == []
 
 
+_BORDERS = "tests/control/test_slow.py::test_a_quantity_on_the_border_of_its_interval_is_an_interlock"
 ELSEWHERE = {
-    interlocks.TEMPERATURE_2: "tests/control/test_slow.py::test_limits_of_both_boxes",
-    interlocks.PRESSURE_2: "tests/control/test_slow.py::test_limits_of_both_boxes",
-    interlocks.GAS_DENSITY: "tests/control/test_slow.py::test_gas_density",
-    interlocks.SLOW_SILENCE: "tests/control/test_slow.py::test_silence",
-    interlocks.RECORD: "tests/delivery/test_keeper.py::test_disk_that_fills_up",
+    interlocks.TEMPERATURE_2: _BORDERS,
+    interlocks.PRESSURE_2: _BORDERS,
+    interlocks.GAS_DENSITY: (
+        "tests/control/test_slow.py::test_density_of_either_box_that_changed_by_the_limit_is_an_interlock"
+    ),
+    interlocks.SLOW_SILENCE: (
+        "tests/control/test_slow.py::test_silence_trips_when_the_last_reading_is_as_old_as_the_limit"
+    ),
+    interlocks.RECORD: "tests/delivery/test_keeper.py::test_a_full_disk_stops_the_treatment",
 }
 """Causes that no case above can drive, and the test that drives each to its limit and just not."""
 

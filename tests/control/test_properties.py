@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba.core import config
 
-from spotline.control.interlocks import CAUSES, STOP, TEMPERATURE_1
+from spotline.control.interlocks import CAUSES, PAUSE, STOP, TEMPERATURE_1
 from spotline.control.memory import (
     ABORT,
     COMMAND_CHOPPER_CLOSE,
@@ -162,7 +162,10 @@ def faulty_spills(draw: st.DrawFn) -> Spill:
         else:
             recording.inputs[first : first + length] |= np.uint16(what)
     ticks = sorted(draw(st.lists(st.integers(0, n - 1), max_size=2)))
-    aborts = [(spill.start_tick + 25 * tick, TEMPERATURE_1 + k, 1.0, 0.0) for k, tick in enumerate(ticks)]
+    aborts = [
+        (spill.start_tick + 25 * tick, TEMPERATURE_1 + k, 1.0, 0.0, draw(st.sampled_from([PAUSE, STOP])))
+        for k, tick in enumerate(ticks)
+    ]
     recording = recording._replace(aborts=np.array(aborts, ABORT).view(np.recarray))
     return Spill(spill.memory, recording, spill.start, spill.start_tick, spill.announced)
 

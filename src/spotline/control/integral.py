@@ -143,8 +143,6 @@ def next_spot(law: LawState, settings: LawSettings, memory: SliceMemory) -> None
     s.int2 = 0
     s.target1 = memory.int1_counts[s.spot]
     s.target2 = memory.int2_counts[s.spot]
-    s.excess1 = s.target1 + settings.excess1
-    s.excess2 = s.target2 + settings.excess2
     s.int1_per_int2 = memory.int1_per_int2[s.spot]
     s.chopper_target1 = NEVER
     s.settled_tick = -1
@@ -205,19 +203,24 @@ def integral_sample(s: Any, limits: IntegralLimits, int1: int, int2: int) -> boo
         s.int1 >= s.target1
         or s.int2 >= s.target2
         or s.int1 >= s.chopper_target1
-        or s.int1 >= s.excess1
-        or s.int2 >= s.excess2
         or difference >= limits.difference
         or (difference >= limits.ratio * s.int1 and max(s.int1, s.int2) >= limits.ratio_counts)
     )
 
 
 @kernel
-def check_spot_dose(law: LawState, counts: int, excess: int, allowance: int) -> None:
-    """Stop if a spot has more counts than can come while the beam is switched off."""
-    if counts >= excess:
-        prescribed = excess - allowance
-        trip(law, interlocks.SPOT_DOSE, interlocks.STOP, counts - prescribed, allowance)
+def check_spot_dose(law: LawState, settings: LawSettings, memory: SliceMemory) -> None:
+    """Stop if a spot has more counts than can come while the beam is switched off.
+
+    The prescription is taken from the memory boards, not from the targets that the comparator has.
+    """
+    s = law.scalars[0]
+    excess1 = s.int1 - memory.int1_counts[s.spot]
+    excess2 = s.int2 - memory.int2_counts[s.spot]
+    if excess1 >= settings.excess1:
+        trip(law, interlocks.SPOT_DOSE, interlocks.STOP, excess1, settings.excess1)
+    if excess2 >= settings.excess2:
+        trip(law, interlocks.SPOT_DOSE, interlocks.STOP, excess2, settings.excess2)
 
 
 @kernel
@@ -231,8 +234,7 @@ def integral_decision(law: LawState, settings: LawSettings, memory: SliceMemory)
     if difference >= limits.ratio * s.int1 and max(s.int1, s.int2) >= limits.ratio_counts:
         ratio = difference / s.int1 if s.int1 > 0 else math.inf
         trip(law, interlocks.INT_RATIO, interlocks.STOP, ratio, limits.ratio)
-    check_spot_dose(law, s.int1, s.excess1, settings.excess1)
-    check_spot_dose(law, s.int2, s.excess2, settings.excess2)
+    check_spot_dose(law, settings, memory)
 
     is_complete = s.int1 >= s.target1 or s.int2 >= s.target2
     if s.phase == DELIVERING or s.phase == LEAVING or s.phase == MOVING:
@@ -312,6 +314,7 @@ def integral_period(law: LawState, settings: LawSettings, memory: SliceMemory) -
     check_rate(law, settings)
     check_counting(law, settings)
     check_totals(law, settings)
+    check_spot_dose(law, settings, memory)
     s.bin1 = 0
     s.bin2 = 0
 

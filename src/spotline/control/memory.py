@@ -108,8 +108,8 @@ INTERLOCK = np.dtype(
     [("tick", "i8"), ("cause", "i8"), ("spot", "i8"), ("value", "f8"), ("limit", "f8"), ("action", "i8")]
 )
 
-ABORT = np.dtype([("tick", "i8"), ("cause", "i8"), ("value", "f8"), ("limit", "f8")])
-"""A stop that was asked for from outside the fast control, before the sample at `tick`."""
+ABORT = np.dtype([("tick", "i8"), ("cause", "i8"), ("value", "f8"), ("limit", "f8"), ("action", "i8")])
+"""What was asked for from outside the fast control, before the sample at `tick`."""
 
 TREND_TICKS = 1000  # ticks of one row of the trend
 
@@ -141,8 +141,6 @@ SCALARS = np.dtype(
         ("target1", "i8"),  # counts at which the spot is complete
         ("target2", "i8"),
         ("chopper_target1", "i8"),  # INT1 counts at which an anticipated beam-off is commanded
-        ("excess1", "i8"),  # counts beyond which the spot has too many, whatever the comparator above does
-        ("excess2", "i8"),
         ("int1", "i8"),  # counts since the trigger
         ("int2", "i8"),
         ("int1_per_int2", "f8"),  # expected ratio of the chambers' counts at the spot
@@ -386,8 +384,6 @@ def new_state(
     s.prescribed2 = memory.int2_counts.sum()
     s.target1 = memory.int1_counts[0]
     s.target2 = memory.int2_counts[0]
-    s.excess1 = memory.int1_counts[0] + settings.excess1
-    s.excess2 = memory.int2_counts[0] + settings.excess2
     s.chopper_target1 = NEVER
     s.int1_per_int2 = memory.int1_per_int2[0]
     for axis, current_A in zip(state.axes, (memory.x_current_A, memory.y_current_A), strict=True):

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.control import interlocks
 from spotline.control.integral import integral_decision, integral_sample, trip
 from spotline.control.memory import (
     DONE,
@@ -69,7 +68,7 @@ def replay_spill(
         control.tick = start + period * period_ticks
         while n_aborts < len(recording.aborts) and recording.aborts[n_aborts].tick <= control.tick:
             abort = recording.aborts[n_aborts]
-            trip(law, abort.cause, interlocks.STOP, abort.value, abort.limit)
+            trip(law, abort.cause, abort.action, abort.value, abort.limit)
             n_aborts += 1
         inputs = int(recording.inputs[period])
         x_read_A, y_read_A = recording.read_A[period, 0], recording.read_A[period, 1]

@@ -127,7 +127,8 @@ def sample_integrals(
     duration = truth.drift_ticks
     drifting, ion_current, index = charge.arrivals_sum, charge.ion_current, charge.arrivals_index
     per_current = 1.0 / (duration * duration)
-    total = booked = seen1 = seen2 = 0
+    total = 0
+    booked = 0
     for i in range(truths.period):
         tick = start + i
         if beam.chopper_moving == 1:
@@ -154,8 +155,6 @@ def sample_integrals(
         int2 = max(0, int(charge2) - counted2)
         counted1 += int1
         counted2 += int2
-        seen1 += int1
-        seen2 += int2
         if is_read and integral_sample(control, limits, int1, int2):
             row = control.row
             control.tick = tick
@@ -169,9 +168,10 @@ def sample_integrals(
         if samples.raw == 1:
             samples.integrals[sample + i, 0] = int1
             samples.integrals[sample + i, 1] = int2
+    safety = law.safety[0]
+    safety.seen1, safety.seen2 = counted1 - charge.int1_counted, counted2 - charge.int2_counted
     charge.int1_charge, charge.int2_charge = charge1, charge2
     charge.int1_counted, charge.int2_counted = counted1, counted2
-    law.safety[0].seen1, law.safety[0].seen2 = seen1, seen2
     charge.arrivals_sum, charge.ion_current, charge.arrivals_index = drifting, ion_current, index
     add_truth(samples.truth[control.row], total - booked, x_mm, y_mm)
     if total > 0:

@@ -101,7 +101,7 @@ class SimulatedRoom:
         self._start_us = broadcast.extraction_start_us - PRE_ROLL_US
         announced = broadcast.extraction_start_us, broadcast.extraction_end_us
         self._law = new_state(memory, settings, facts.chambers.strips, self._start_us, announced)
-        self._aborts: list[tuple[int, int, float, float]] = []
+        self._aborts: list[tuple[int, int, float, float, int]] = []
         self._told_row = 0
         self._truth, ring, phases = truths.plant_settings(
             self._beamline,
@@ -134,10 +134,10 @@ class SimulatedRoom:
             raw=self._raw_samples(n_samples) if self._raw else None,
         )
 
-    def abort(self, cause: int, value: float, limit: float) -> None:
+    def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:
         """Stop the beam for a cause from outside the fast control."""
-        self._aborts.append((int(self._law.scalars[0].tick), cause, value, limit))
-        trip(self._law, cause, STOP, value, limit)
+        self._aborts.append((int(self._law.scalars[0].tick), cause, value, limit, action))
+        trip(self._law, cause, action, value, limit)
 
     def confirm(self) -> None:
         """Tell the fast control that the recovery journal holds everything so far."""
