@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from spotline.beamline import BeamLine, load_beamline
-from spotline.control.memory import LawSettings, SliceMemory
+from spotline.control.memory import NEVER, LawSettings, SliceMemory
 from spotline.delivery.loading import law_settings, slice_memory
 from spotline.plan import Plan, read_plan
 from spotline.plan.qa_fields import Setup, uniform_plan
@@ -102,7 +102,9 @@ def loaded(beam: Beam) -> Loaded:
     field = prepare(square_plan(beam), line).fields[0]
     slice_ = field.slices[0]
     memory = slice_memory(slice_, np.arange(slice_.n_spots), slice_.int1_counts, slice_.int2_counts)
-    return Loaded(line, law_settings(line.facts, field.beam, slice_), memory, slice_.cycle_code)
+    settings = law_settings(line.facts, field.beam, slice_)
+    # No journal confirms here what was delivered.
+    return Loaded(line, settings._replace(unconfirmed_counts=NEVER), memory, slice_.cycle_code)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,15 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benchmarks.cases import BEAMS, Beam, Loaded, loaded
 from spotline.control.memory import LawState, new_state
 from spotline.control.replay import Recording, Scratch, replay_spill
+from spotline.room import Broadcast
 from spotline.sim.room import PRE_ROLL_US
 
 ROUNDS = 7
 RECORDED_US = 500_000
 
 
-def record(spill: Loaded) -> tuple[Recording, Scratch, int]:
-    """Half a second of a spill; what a replay needs, and when the spill began."""
+def record(spill: Loaded) -> tuple[Recording, Scratch, Broadcast]:
+    """Half a second of a spill; what a replay needs, and what was announced."""
     room, broadcast = spill.room(raw=True)
     raw = room.run(RECORDED_US).raw
     assert raw is not None
@@ -28,6 +29,7 @@ def record(spill: Loaded) -> tuple[Recording, Scratch, int]:
         read_A=np.ascontiguousarray(raw.currents_A[:, :2]),
         inputs=raw.inputs,
         broadcast_code=broadcast.code,
+        aborts=raw.aborts.view(np.recarray),
     )
     scratch = Scratch(
         strip_x=np.zeros(n_strips, np.int32),
@@ -37,17 +39,18 @@ def record(spill: Loaded) -> tuple[Recording, Scratch, int]:
         pixel_region=np.array([0, n_pixels, 0, n_pixels]),
         set_A=np.full((len(raw.inputs), 2), np.nan),
     )
-    return recording, scratch, broadcast.extraction_start_us - PRE_ROLL_US
+    return recording, scratch, broadcast
 
 
 @pytest.mark.parametrize("beam", BEAMS[:4:2], ids=lambda beam: beam.name)
 def test_replay(benchmark: BenchmarkFixture, beam: Beam) -> None:
     spill = loaded(beam)
-    recording, scratch, start_us = record(spill)
+    recording, scratch, broadcast = record(spill)
+    announced = broadcast.extraction_start_us, broadcast.extraction_end_us
     n_strips = len(scratch.strip_x)
 
     def new_law() -> LawState:
-        return new_state(spill.memory, spill.settings, n_strips, start_us)
+        return new_state(spill.memory, spill.settings, n_strips, announced[0] - PRE_ROLL_US, announced)
 
     def fresh() -> tuple[tuple[object, ...], dict[str, object]]:
         return (new_law(), spill.settings, spill.memory, recording, scratch), {}

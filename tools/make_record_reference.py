@@ -1,16 +1,14 @@
-"""Write the reference pages of interlocks and of the files of a record from the tables in the code.
+"""Write the reference page of the files of a record from the tables in the code.
 
-    python tools/make_record_reference.py      # into docs/reference/interlocks.md and record-files.md
+    python tools/make_record_reference.py      # into docs/reference/record-files.md
 
-A test fails when a page is out of date.
+A test fails when the page is out of date.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from spotline.control.interlocks import CAUSES, STOP
-from spotline.control.supervision import TRANSITIONS
 from spotline.preparation.treatment import Slice
 from spotline.record import model
 from spotline.record.merged import MERGED_COLUMNS
@@ -43,34 +41,6 @@ TABLES = (
         "Made by `spotline.merge_records(records)`: every spot of the plan, its deliveries joined.",
     ),
 )
-
-INTERLOCKS = f"""\
-# Interlocks
-
-{NOTE}
-
-An interlock is a row in the record, not an exception: cause, sample, value, limit, action. Where the limit of
-a cause stands is a key of the [beam-line file](beam-line-file.md).
-
-* *pause*: the chopper takes the beam away for the rest of the spill; the slice goes on with the next one.
-  Three paused spills in a row without a complete spot end the treatment.
-* *stop*: the treatment ends; what was delivered so far is in the record, and `spotline deliver` ends with
-  status 3.
-
-The first interlock of a spill takes the beam away; later ones of the same spill are recorded too, each cause
-once, and a stop outranks a pause. Slow-control causes are checked before the treatment as well: then nothing
-is delivered.
-
-| code | cause | source | must hold | unit | limit | checked | action | reference |
-| ---: | --- | --- | --- | --- | --- | --- | --- | --- |
-{{rows}}
-
-## Phases of a treatment
-
-| phase | event | action | next phase | section of the paper |
-| --- | --- | --- | --- | --- |
-{{phases}}
-"""
 
 FILES = f"""\
 # Files of a record
@@ -158,27 +128,13 @@ accelerator then.
 | `raw/strips` | 50 µs | counts of StripX and StripY |
 | `raw/pixels` | 100 µs | counts of the pixel chamber, rows along y |
 | `raw/currents_A` | 25 µs | x and y read back, x and y set |
-| `raw/events` | 25 µs | events of the timing system: 1 extraction starts, 2 extraction ends |
+| `raw/inputs` | 25 µs | what else comes in, as bits: events, missing data, lines of the patient interlock system |
+| `raw/aborts` | orders | stops and pauses asked for by the slow control and the supervision |
 | `truth/parts` | spots touched | ions, and sums of x, x², y, y² in mm at the isocentre; a simulation only |
 
 `parts`, `trend`, `commands` and `interlocks` are documented column by column in
 [`spotline.control.memory`](../../src/spotline/control/memory.py).
 """
-
-
-def interlocks_page() -> str:
-    """The page of interlocks and phases."""
-    rows = [
-        f"| {c.code} | {c.name} | {c.source} | {c.condition} | {c.unit} "
-        f"| {f'`{c.limit}`' if c.limit else ''} | {c.rate} "
-        f"| {'stop' if c.action == STOP else 'pause'} | {c.reference} |"
-        for c in CAUSES.values()
-    ]
-    phases = [
-        f"| {phase.value} | {event.value} | {t.action} | {t.next.value} | {t.reference} |"
-        for (phase, event), t in TRANSITIONS.items()
-    ]
-    return INTERLOCKS.format(rows="\n".join(rows), phases="\n".join(phases))
 
 
 def files_page() -> str:
@@ -207,8 +163,7 @@ def slice_attributes() -> str:
 
 
 def main() -> None:
-    """Write both pages."""
-    (REFERENCE / "interlocks.md").write_text(interlocks_page(), encoding="utf-8")
+    """Write the page."""
     (REFERENCE / "record-files.md").write_text(files_page(), encoding="utf-8")
 
 

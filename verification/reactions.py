@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spotline.control import interlocks
-from spotline.control.memory import DONE, TREND, WINDOW_TICKS
+from spotline.control.memory import DONE, NEVER, TREND, WINDOW_TICKS
 from spotline.delivery.loading import law_settings, slice_memory
 from spotline.preparation.counts import convert_counts
 from spotline.sim.loop import Samples, run_block
@@ -175,7 +175,9 @@ def _start(case: Case) -> tuple[SimulatedRoom, int]:
     prepared = convert_counts(prepared, reading.gas_factors(line), line)
     slice_ = prepared.slices[0]
     memory = slice_memory(slice_, np.arange(slice_.n_spots), slice_.int1_counts, slice_.int2_counts)
-    room.load(law_settings(line.facts, prepared.beam, slice_), memory, room.request_cycle(slice_.cycle_code))
+    # No journal confirms here what was delivered.
+    settings = law_settings(line.facts, prepared.beam, slice_)._replace(unconfirmed_counts=NEVER)
+    room.load(settings, memory, room.request_cycle(slice_.cycle_code))
     period_us = room._truth.period
     # Steps of 11 periods reach all phases of strips and pixels, and of spots.
     n_periods = (PRE_ROLL_US + FIRST_FAULT_US) // period_us + 11 * case.seed

@@ -54,6 +54,8 @@ class RawSamples:
     inputs : ndarray of uint16, shape (n_periods,)
         Events of the timing system, lines of the interlock systems and what did not arrive: bits
         ``INPUT_...`` of `spotline.control.memory`.
+    aborts : Table
+        What `Room.abort` was called with before samples of the block, columns `ABORT`.
     """
 
     integrals: NDArray[np.uint16]
@@ -61,6 +63,7 @@ class RawSamples:
     pixels: NDArray[np.uint16]
     currents_A: NDArray[np.float64]
     inputs: NDArray[np.uint16]
+    aborts: Table
 
 
 @dataclass(frozen=True, slots=True, eq=False)

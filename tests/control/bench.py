@@ -13,14 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.control.integral import integral_decision, integral_sample
+from spotline.control.integral import integral_decision, integral_sample, trip
+from spotline.control.interlocks import STOP
 from spotline.control.memory import (
+    ABORT,
     COMMAND_CHOPPER_CLOSE,
     COMMAND_CHOPPER_OPEN,
     COMMAND_SPOT_COMPLETE,
     DELIVERING,
     DONE,
     INPUT_END,
+    INPUT_HANG,
+    INPUT_NO_INTEGRAL,
+    INPUT_NO_PIXEL,
+    INPUT_NO_STRIP,
     INPUT_START,
     AxisSettings,
     IntegralLimits,
@@ -39,11 +45,31 @@ Frames = NDArray[np.int32]
 N_STRIPS = 128
 N_PIXELS = 32
 CODE = 6 << 28 | 22145
+UNKNOWN = 1 << 40
+"""When an event is announced that a test does not care about."""
 
 SETTINGS = LawSettings(
     integral=IntegralLimits(difference=100.0, ratio=0.25, ratio_counts=100),
-    x=AxisSettings(feedback_limit_A=2.0, step_A=0.0, A_per_mm=0.5, iso_per_strip=1.25, iso_per_pixel=1.125),
-    y=AxisSettings(feedback_limit_A=4.0, step_A=0.0, A_per_mm=0.25, iso_per_strip=1.25, iso_per_pixel=1.125),
+    x=AxisSettings(
+        feedback_limit_A=2.0,
+        step_A=0.0,
+        A_per_mm=0.5,
+        slew_A_per_us=0.03125,
+        settling_us=0.0,
+        deviation_limit_A=1.0,
+        iso_per_strip=1.25,
+        iso_per_pixel=1.125,
+    ),
+    y=AxisSettings(
+        feedback_limit_A=4.0,
+        step_A=0.0,
+        A_per_mm=0.25,
+        slew_A_per_us=0.03125,
+        settling_us=0.0,
+        deviation_limit_A=0.5,
+        iso_per_strip=1.25,
+        iso_per_pixel=1.125,
+    ),
     scan_period=25,
     strip_period=50,
     pixel_period=100,
@@ -67,6 +93,23 @@ SETTINGS = LawSettings(
     particles_per_s_per_count2=8.0e6,
     position_limit_mm=2.5,
     pixel_position_limit_mm=4.5,
+    # What follows is so wide that only the tests that are about it come near.
+    strip_pixel_limit_mm=1e9,
+    rate_ratio=0.25,
+    rate_counts=1 << 40,
+    charge_ratio=0.25,
+    charge_counts=1 << 40,
+    unsettled_spots=1 << 40,
+    excess1=1 << 40,
+    excess2=1 << 40,
+    first_move_ticks=1000,
+    deviation_ticks=1 << 40,
+    rise_ticks=100,
+    no_counts_ticks=1 << 40,
+    off_counts=1 << 40,
+    data_periods=3,
+    event_tolerance_ticks=500,
+    unconfirmed_counts=1 << 40,
     watchdog_ticks=200,
 )
 LATE_TICKS = SETTINGS.beam_off_ticks + SETTINGS.collection_ticks
@@ -115,9 +158,9 @@ def nothing(tick: int) -> tuple[int, int]:
     return 0, 0
 
 
-def every(ticks: int, since: int = 0) -> Callable[[int], tuple[int, int]]:
+def every(ticks: int, since: int = 0, until: int = UNKNOWN) -> Callable[[int], tuple[int, int]]:
     """One count in both integral chambers every so many ticks."""
-    return lambda tick: (1, 1) if tick >= since and (tick - since) % ticks == 0 else (0, 0)
+    return lambda tick: (1, 1) if since <= tick < until and (tick - since) % ticks == 0 else (0, 0)
 
 
 def listed(counts: Mapping[int, tuple[int, int]]) -> Callable[[int], tuple[int, int]]:
@@ -147,16 +190,25 @@ class Bench:
     Each attribute below tells what comes at a tick; a test replaces those that it cares about.
     """
 
-    def __init__(self, memory: SliceMemory, settings: LawSettings = SETTINGS, start_tick: int = 0) -> None:
+    def __init__(
+        self,
+        memory: SliceMemory,
+        settings: LawSettings = SETTINGS,
+        start_tick: int = 0,
+        announced: tuple[int, int] = (UNKNOWN, UNKNOWN),
+    ) -> None:
         self.memory = memory
         self.settings = settings
-        self.law: LawState = new_state(memory, settings, N_STRIPS, start_tick)
+        self.law: LawState = new_state(memory, settings, N_STRIPS, start_tick, announced)
         self.start_tick = start_tick
         self.counts: Callable[[int], tuple[int, int]] = nothing
         self.strip_x: Callable[[int], Mapping[int, int]] = lambda tick: {}
         self.strip_y: Callable[[int], Mapping[int, int]] = lambda tick: {}
         self.pixels: Callable[[int], Mapping[tuple[int, int], int]] = lambda tick: {}
+        # Bits INPUT_... by tick: events, and what else comes in; aborts as a room gets them.
         self.events: dict[int, int] = {}
+        self.inputs: Callable[[int], int] = lambda tick: 0
+        self.aborts: list[tuple[int, int, float, float, int]] = []
         self.broadcast_code = CODE
         # By default the magnets are where they were told to be in the period before.
         self.read_A: Callable[[int], tuple[float, float]] = lambda tick: self.set_A
@@ -173,6 +225,16 @@ class Bench:
     @property
     def set_A(self) -> tuple[float, float]:
         return float(self.law.axes[0].set_A), float(self.law.axes[1].set_A)
+
+    @property
+    def announced(self) -> tuple[int, int]:
+        """Start and end of the extraction as announced."""
+        return int(self.s.start_due), int(self.s.end_due)
+
+    @property
+    def safety(self) -> Any:
+        """The registers of the patient and safety interlock systems."""
+        return self.law.safety[0]
 
     @property
     def commands(self) -> list[tuple[str, int, int]]:
@@ -195,28 +257,36 @@ class Bench:
         """One scan period, in the order of the fast loop."""
         law, settings, memory, s = self.law, self.settings, self.memory, self.s
         start = int(s.tick)
-        event = self.events.get(start, 0)
+        inputs = self.events.get(start, 0) | self.inputs(start)
         read_A = self.read_A(start)
-        open_period(law, settings, memory, event, self.broadcast_code, *read_A)
-        self.fed["inputs"].append(event)
+        open_period(law, settings, memory, inputs, self.broadcast_code, *read_A)
+        runs = not inputs & INPUT_HANG
+        self.fed["inputs"].append(inputs)
         self.fed["read_A"].append(read_A)
         self.fed["set_A"].append(self.set_A)
+        seen = [0, 0]
         for tick in range(start, start + settings.scan_period):
             int1, int2 = self.counts(tick)
             self.fed["integrals"].append((int1, int2))
-            if integral_sample(s, settings.integral, int1, int2):
+            seen[0] += int1
+            seen[1] += int2
+            is_read = runs and not inputs & INPUT_NO_INTEGRAL
+            if is_read and integral_sample(s, settings.integral, int1, int2):
                 s.tick = tick
                 integral_decision(law, settings, memory)
         tick = s.tick = start + settings.scan_period
-        close_period(law, settings, memory, event)
+        law.safety[0].seen1, law.safety[0].seen2 = seen
+        close_period(law, settings, memory, inputs)
         if tick % settings.strip_period == 0:
             x, y = line_of(self.strip_x(tick)), line_of(self.strip_y(tick))
-            strip_frame(law, settings, memory, x, lit(x), y, lit(y))
+            if runs and not inputs & INPUT_NO_STRIP:
+                strip_frame(law, settings, memory, x, lit(x), y, lit(y))
             self.fed["strips"].append((x, y))
         if tick % settings.pixel_period == 0:
             image = image_of(self.pixels(tick))
             rows, columns = lit(image.any(axis=1)), lit(image.any(axis=0))
-            pixel_frame(law, settings, memory, image, np.concatenate([rows, columns]))
+            if runs and not inputs & INPUT_NO_PIXEL:
+                pixel_frame(law, settings, memory, image, np.concatenate([rows, columns]))
             self.fed["pixels"].append(image)
         if s.phase == DONE:
             close_strip_spot(law, settings, memory)
@@ -245,6 +315,8 @@ class Bench:
     def begin(self) -> Bench:
         """Let the extraction start, with the magnets already at the first spot."""
         self.run_to(self.start_tick + self.settings.scan_period)
+        if self.s.start_due == UNKNOWN:
+            self.s.start_due = self.s.tick
         self.events[int(self.s.tick)] = INPUT_START
         return self
 
@@ -256,8 +328,15 @@ class Bench:
         return self
 
     def end_extraction_at(self, tick: int) -> Bench:
+        """Let the extraction end, as announced."""
+        self.s.end_due = tick
         self.events[tick] = INPUT_END
         return self
+
+    def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:
+        """Stop the beam from outside, as a room does."""
+        self.aborts.append((int(self.s.tick), cause, value, limit, action))
+        trip(self.law, cause, action, value, limit)
 
     def recording(self) -> Recording:
         """What was fed, as a recording."""
@@ -268,6 +347,7 @@ class Bench:
             read_A=np.array(self.fed["read_A"], float).reshape(-1, 2),
             inputs=np.array(self.fed["inputs"], np.uint16),
             broadcast_code=self.broadcast_code,
+            aborts=np.array(self.aborts, ABORT).view(np.recarray),
         )
 
 
@@ -278,10 +358,14 @@ def lit(values: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def replay(
-    memory: SliceMemory, settings: LawSettings, recording: Recording, start_tick: int = 0
+    memory: SliceMemory,
+    settings: LawSettings,
+    recording: Recording,
+    start_tick: int = 0,
+    announced: tuple[int, int] = (UNKNOWN, UNKNOWN),
 ) -> tuple[LawState, NDArray[np.float64], int]:
     """Run the law over a recording; the state it leaves, the set-points, and the scan periods it took."""
-    law = new_state(memory, settings, N_STRIPS, start_tick)
+    law = new_state(memory, settings, N_STRIPS, start_tick, announced)
     scratch = Scratch(
         strip_x=np.zeros(N_STRIPS, np.int32),
         strip_y=np.zeros(N_STRIPS, np.int32),

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from spotline.beamline import load_beamline
-from spotline.control.integral import trip
 from spotline.control.interlocks import STOP
 from spotline.control.memory import (
     DONE,
+    INPUT_CONFIRMED,
     INPUT_END,
     INPUT_START,
     TREND,
@@ -66,6 +66,7 @@ class FakeRoom:
         self.spills = 0
         self.is_off = False
         self.bench: Bench | None = None
+        self._lines, self._is_confirmed = 0, False
 
     def request_cycle(self, code: int, after_us: int = 0) -> Broadcast:
         start_us = self._starts_us[self.spills]
@@ -76,13 +77,16 @@ class FakeRoom:
         self.is_off = True
 
     def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> None:
-        bench = Bench(memory, settings, broadcast.extraction_start_us - PRE_ROLL_US)
+        announced = broadcast.extraction_start_us, broadcast.extraction_end_us
+        bench = Bench(memory, settings, broadcast.extraction_start_us - PRE_ROLL_US, announced)
         bench.broadcast_code = broadcast.code
         bench.events = {
             broadcast.extraction_start_us: INPUT_START,
             broadcast.extraction_end_us: INPUT_END,
         }
         bench.counts = lambda tick: (1, 1) if bench.s.chopper_open and tick % 4 == 0 else (0, 0)
+        bench.inputs = self._inputs
+        self._lines, self._is_confirmed = 0, False
         self.bench = bench
 
     def run(self, max_samples: int) -> Block:
@@ -96,7 +100,19 @@ class FakeRoom:
 
     def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:
         assert self.bench is not None
-        trip(self.bench.law, cause, action, value, limit)
+        self.bench.abort(cause, value, limit, action)
+
+    def confirm(self) -> None:
+        assert self.bench is not None
+        self._is_confirmed = True
+
+    def raise_line(self, line: int) -> None:
+        self._lines |= line
+
+    def _inputs(self, tick: int) -> int:
+        """What `confirm` and `raise_line` left."""
+        confirmed, self._is_confirmed = self._is_confirmed, False
+        return self._lines | (INPUT_CONFIRMED if confirmed else 0)
 
     def result(self) -> SpillResult:
         assert self.bench is not None

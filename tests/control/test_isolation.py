@@ -27,6 +27,8 @@ MODULES = [
 BOTH = {
     "x": "settings of either axis",
     "y": "settings of either axis",
+    "slew_A_per_us": "nominal here, true there",
+    "settling_us": "nominal here, true there",
     "x_current_A": "prescribed and read back here, true there",
     "y_current_A": "prescribed and read back here, true there",
 }

@@ -53,7 +53,7 @@ IMAGES = st.dictionaries(
 def test_sums_and_position_agree_with_numpy(image: Image, column: int, row: int, reach: int):
     frame = image_of(image)
     region = np.concatenate([lit(frame.any(axis=1)), lit(frame.any(axis=0))])
-    registers = new_state(spots([1]), SETTINGS, N_STRIPS, 0).pixels
+    registers = new_state(spots([1]), SETTINGS, N_STRIPS, 0, (0, 0)).pixels
     add_pixels(registers, frame, region, column, row, reach)
     add_pixels(registers, frame, region, column, row, reach)
     assert registers[0] == registers[1]

@@ -8,20 +8,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba.core import config
 
+from spotline.control.interlocks import CAUSES, PAUSE, STOP, TEMPERATURE_1
 from spotline.control.memory import (
+    ABORT,
     COMMAND_CHOPPER_CLOSE,
     COMMAND_CHOPPER_OPEN,
     COMMAND_SPOT_COMPLETE,
     DONE,
     END_SLICE_COMPLETE,
+    END_STOP,
+    INPUT_CONFIRMED,
+    INPUT_COUCH,
     INPUT_END,
+    INPUT_HANG,
+    INPUT_NO_INTEGRAL,
+    INPUT_NO_PIXEL,
+    INPUT_NO_STRIP,
+    INPUT_OPERATOR,
+    INPUT_SLOW,
     INPUT_START,
+    INPUT_SUPERVISION,
     LawSettings,
     LawState,
     SliceMemory,
 )
 from spotline.control.replay import Recording
-from tests.control.bench import CODE, N_PIXELS, N_STRIPS, SETTINGS, replay, spots
+from tests.control.bench import CODE, LATE_TICKS, N_PIXELS, N_STRIPS, SETTINGS, replay, spots
 
 pytestmark = pytest.mark.kernel
 
@@ -42,19 +54,41 @@ STRICT = SETTINGS._replace(
     intensity_limit2=60,
     settled_A=1.0,
 )
+GUARDED = STRICT._replace(
+    strip_pixel_limit_mm=3.0,
+    rate_counts=30,
+    charge_counts=100,
+    unsettled_spots=3,
+    excess1=15,
+    excess2=15,
+    deviation_ticks=100,
+    first_move_ticks=50,
+    no_counts_ticks=500,
+    off_counts=5,
+    event_tolerance_ticks=100,
+    unconfirmed_counts=200,
+)
 ANY_SETTINGS = st.sampled_from(
-    [TOLERANT, STRICT, TOLERANT._replace(anticipate=1), STRICT._replace(anticipate=1)]
+    [TOLERANT, STRICT, GUARDED, TOLERANT._replace(anticipate=1), GUARDED._replace(anticipate=1)]
 )
 
 
 class Spill:
     """A prescription, samples, the first one of the extraction, and the clock at the very first."""
 
-    def __init__(self, memory: SliceMemory, recording: Recording, start: int, start_tick: int) -> None:
+    def __init__(
+        self,
+        memory: SliceMemory,
+        recording: Recording,
+        start: int,
+        start_tick: int,
+        announced: tuple[int, int],
+    ) -> None:
         self.memory = memory
         self.recording = recording
         self.start = start
         self.start_tick = start_tick
+        self.announced = announced
 
     def __repr__(self) -> str:
         counts, events = self.memory.int1_counts.tolist(), self.recording.inputs.tolist()
@@ -69,13 +103,15 @@ def spills(draw: st.DrawFn) -> Spill:
     memory = spots(counts, margin2=draw(st.integers(0, 3)), beam_off=tuple(beam_off))
     random = np.random.default_rng(draw(st.integers(0, 1 << 32)))
     before, with_beam = draw(st.integers(0, 5)), draw(st.integers(1, LONGEST))
-    n = before + with_beam + (SETTINGS.beam_off_ticks + SETTINGS.collection_ticks) // 25 + 2
+    n = before + with_beam + LATE_TICKS // 25 + 2
     rate = draw(st.sampled_from([0.0, 0.01, 0.1, 1.0, 10.0]))
     integrals = random.poisson(rate, (25 * n, 2))
     if draw(st.booleans()):
         integrals[:, 1] = integrals[:, 0]
     for _ in range(draw(st.integers(0, 3))):  # a burst
         integrals[draw(st.integers(0, 25 * n - 1))] = draw(st.integers(0, 65_535)), draw(st.integers(0, 99))
+    # The beam dies away, so that the collection of late counts comes to an end.
+    integrals[25 * (before + with_beam) + SETTINGS.beam_off_ticks :] = 0
     events = np.zeros(n, np.uint16)
     events[before] = INPUT_START
     events[before + with_beam] = INPUT_END
@@ -88,12 +124,54 @@ def spills(draw: st.DrawFn) -> Spill:
         read_A=random.normal(0.0, 1.0, (n, 2)),
         inputs=events,
         broadcast_code=CODE,
+        aborts=np.zeros(0, ABORT).view(np.recarray),
     )
-    return Spill(memory, recording, 25 * before, draw(st.sampled_from([0, 4_480_000])))
+    start_tick = draw(st.sampled_from([0, 4_480_000]))
+    announced = start_tick + 25 * before, start_tick + 25 * (before + with_beam)
+    return Spill(memory, recording, 25 * before, start_tick, announced)
+
+
+BITS = (
+    INPUT_START,
+    INPUT_END,
+    INPUT_NO_INTEGRAL,
+    INPUT_NO_STRIP,
+    INPUT_NO_PIXEL,
+    INPUT_HANG,
+    INPUT_CONFIRMED,
+    INPUT_COUCH,
+    INPUT_OPERATOR,
+    INPUT_SUPERVISION,
+    INPUT_SLOW,
+)
+
+
+@st.composite
+def faulty_spills(draw: st.DrawFn) -> Spill:
+    """The same with inputs that are not as they should be: events, missing data, lines, hangs, aborts."""
+    spill = draw(spills())
+    recording = spill.recording
+    n = len(recording.inputs)
+    for _ in range(draw(st.integers(1, 4))):
+        first, length = draw(st.integers(0, n - 1)), draw(st.integers(1, 12))
+        what = draw(st.sampled_from([*BITS, "read-back", "event"]))
+        if what == "read-back":
+            recording.read_A[first : first + length, draw(st.integers(0, 1))] = np.nan
+        elif what == "event":
+            recording.inputs[first : first + length] &= ~np.uint16(INPUT_START | INPUT_END)
+        else:
+            recording.inputs[first : first + length] |= np.uint16(what)
+    ticks = sorted(draw(st.lists(st.integers(0, n - 1), max_size=2)))
+    aborts = [
+        (spill.start_tick + 25 * tick, TEMPERATURE_1 + k, 1.0, 0.0, draw(st.sampled_from([PAUSE, STOP])))
+        for k, tick in enumerate(ticks)
+    ]
+    recording = recording._replace(aborts=np.array(aborts, ABORT).view(np.recarray))
+    return Spill(spill.memory, recording, spill.start, spill.start_tick, spill.announced)
 
 
 def run(spill: Spill, settings: LawSettings) -> LawState:
-    law, _, _ = replay(spill.memory, settings, spill.recording, spill.start_tick)
+    law, _, _ = replay(spill.memory, settings, spill.recording, spill.start_tick, spill.announced)
     assert law.scalars[0].phase == DONE
     return law
 
@@ -218,3 +296,61 @@ def test_each_cause_is_recorded_once_and_the_corrections_stay_in_their_limits(sp
     assert len(set(causes)) == len(causes)
     assert abs(law.axes[0].correction_A) <= STRICT.x.feedback_limit_A
     assert abs(law.axes[1].correction_A) <= STRICT.y.feedback_limit_A
+
+
+# Whatever comes in
+
+
+def run_whole(spill: Spill, settings: LawSettings) -> LawState:
+    """Run all of a recording; with the law hanging, or an event lost, the spill may not be done then."""
+    law, _, _ = replay(spill.memory, settings, spill.recording, spill.start_tick, spill.announced)
+    return law
+
+
+FAULTY_SETTINGS = st.sampled_from([TOLERANT, GUARDED, GUARDED._replace(anticipate=1)])
+
+
+@given(faulty_spills(), FAULTY_SETTINGS)
+def test_the_chopper_is_never_commanded_open_after_an_interlock_or_without_permit(
+    spill: Spill, settings: LawSettings
+):
+    law = run_whole(spill, settings)
+    s, safety = law.scalars[0], law.safety[0]
+    commands = law.commands[: s.commands]
+    opened = commands["tick"][commands["command"] == COMMAND_CHOPPER_OPEN]
+    if s.interlocks:
+        assert (opened <= law.interlocks["tick"][0]).all()
+        assert s.chopper_open == 0
+        assert commands["command"][-1:].tolist() != [COMMAND_CHOPPER_OPEN]
+    if safety.permit == 0:
+        assert (opened < safety.first_tick).all()
+        assert s.chopper_open == 0
+
+
+@given(faulty_spills(), FAULTY_SETTINGS)
+def test_a_stop_is_the_reason_of_the_end(spill: Spill, settings: LawSettings):
+    law = run_whole(spill, settings)
+    s = law.scalars[0]
+    rows = law.interlocks[: s.interlocks]
+    assert set(rows["cause"].tolist()) <= set(CAUSES)
+    if STOP in rows["action"]:
+        assert s.end_reason == END_STOP
+    if law.safety[0].permit == 0:
+        assert s.end_reason != 0
+    assert law.safety[0].end_extraction == 0 or law.safety[0].permit == 0 or STOP in rows["action"]
+
+
+@given(faulty_spills(), FAULTY_SETTINGS)
+def test_no_count_is_lost_whatever_does_not_arrive(spill: Spill, settings: LawSettings):
+    """What the fast control could not read out comes with the next sample, or at the end of the spill."""
+    law = run_whole(spill, settings)
+    s, safety = law.scalars[0], law.safety[0]
+    integrals = spill.recording.integrals[: samples_run(spill, law)].astype(int)
+    waiting = [safety.missed1, safety.missed2]
+    assert [s.total1 + waiting[0], s.total2 + waiting[1]] == integrals.sum(axis=0).tolist()
+    if s.phase != DONE:
+        return
+    assert waiting == [0, 0]
+    if began(spill, law):
+        in_parts = [law.parts["int1_counts"].sum(), law.parts["int2_counts"].sum()]
+        assert in_parts == integrals[spill.start :].sum(axis=0).tolist()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spotline.control.memory import (
+    COLLECTING,
     DONE,
     END_OF_EXTRACTION,
     END_PAUSE,
@@ -13,7 +14,7 @@ from spotline.control.memory import (
     LawSettings,
     LawState,
 )
-from tests.control.bench import N_PIXELS, N_STRIPS, SETTINGS, Bench, replay, spots, strip_mm
+from tests.control.bench import LATE_TICKS, N_PIXELS, N_STRIPS, SETTINGS, Bench, replay, spots, strip_mm
 
 pytestmark = pytest.mark.kernel
 
@@ -35,7 +36,11 @@ def eventful(settings: LawSettings, seed: int, start_tick: int = 0) -> Bench:
     bench = Bench(memory, settings, start_tick)
     integrals = random.poisson(0.05, (60_000, 2))
     read_noise = random.normal(0.0, 0.05, (3000, 2))
-    bench.counts = lambda tick: (int(integrals[tick - start_tick, 0]), int(integrals[tick - start_tick, 1]))
+    bench.counts = lambda tick: (
+        (int(integrals[tick - start_tick, 0]), int(integrals[tick - start_tick, 1]))
+        if bench.s.phase != COLLECTING or bench.s.tick - bench.s.phase_tick < LATE_TICKS
+        else (0, 0)
+    )
 
     def read(tick: int) -> tuple[float, float]:
         x, y = bench.set_A
@@ -79,7 +84,7 @@ def test_replay_comes_to_the_same_decisions(settings: LawSettings, end_tick: int
     bench = eventful(settings, seed=5).end_extraction_at(end_tick)
     bench.finish()
     assert bench.s.end_reason == reason
-    law, set_A, periods = replay(bench.memory, settings, bench.recording())
+    law, set_A, periods = replay(bench.memory, settings, bench.recording(), announced=bench.announced)
     assert periods == len(bench.fed["inputs"])
     assert law.scalars[0].phase == DONE
     same(law, bench.law)
@@ -98,7 +103,7 @@ def test_replay_does_not_depend_on_where_the_clock_stands():
 
 def test_a_recording_that_breaks_off_leaves_the_spill_undone():
     bench = eventful(SETTINGS, seed=5).run_to(5000)
-    law, set_A, periods = replay(bench.memory, SETTINGS, bench.recording())
+    law, set_A, periods = replay(bench.memory, SETTINGS, bench.recording(), announced=bench.announced)
     assert periods == 200
     assert law.scalars[0].phase != DONE
     same(law, bench.law)
@@ -115,7 +120,7 @@ def test_replay_stops_when_the_spill_is_done():
         strips=np.concatenate([recording.strips, np.ones((20, 2, N_STRIPS), np.uint16)]),
         pixels=np.concatenate([recording.pixels, np.ones((10, N_PIXELS, N_PIXELS), np.uint16)]),
     )
-    law, set_A, periods = replay(bench.memory, SETTINGS, longer)
+    law, set_A, periods = replay(bench.memory, SETTINGS, longer, announced=bench.announced)
     assert periods == len(recording.inputs)
     same(law, bench.law)
     assert np.isnan(set_A[periods:]).all()

@@ -15,7 +15,7 @@ from spotline.control.memory import (
     MOVING,
     WAITING,
 )
-from tests.control.bench import LATE_TICKS, SETTINGS, Bench, every, listed, nothing, spots
+from tests.control.bench import LATE_TICKS, SETTINGS, UNKNOWN, Bench, every, listed, nothing, spots
 
 pytestmark = pytest.mark.kernel
 
@@ -69,9 +69,9 @@ def test_last_spot_of_a_slice_takes_the_beam_away_at_once_and_keeps_what_still_c
     assert bench.s.phase == COLLECTING
     assert bench.s.end_reason == END_SLICE_COMPLETE
     bench.finish()
-    # The first scan period that ends so long after the trigger is the last one.
-    end = 77 + LATE_TICKS + (-(77 + LATE_TICKS)) % SETTINGS.scan_period
-    assert bench.s.tick == end == 750
+    # The last count came in the scan period that ends at 750, and then none for the time of collection.
+    end = 750 + SETTINGS.collection_ticks
+    assert bench.s.tick == end
     last = bench.law.parts[1]
     assert (last.complete, last.int1_counts, last.int2_counts) == (1, 5 + 4, 5 + 4)
     assert (last.start_tick, last.end_tick) == (30, end)
@@ -126,16 +126,15 @@ def test_end_of_extraction_during_collection_changes_nothing():
 def test_start_of_extraction_opens_the_chopper_at_once_if_the_magnets_are_there():
     bench = Bench(spots([5]))
     assert bench.s.phase == WAITING
-    bench.run_to(25)
+    bench.begin()
     assert bench.s.settled_tick == 0
-    bench.events[25] = 1
     bench.period()
     assert bench.commands == [("open", 25, 0)]
     assert bench.s.phase == DELIVERING
 
 
 def test_start_of_extraction_waits_for_the_magnets():
-    bench = Bench(spots([5], x_A=[30.0]))
+    bench = Bench(spots([5], x_A=[30.0]), announced=(100, UNKNOWN))
     bench.read_A = lambda tick: (30.0 if tick >= 200 else 29.75, 0.0)  # 0.25 A off is not settled
     bench.events[100] = 1
     bench.run_to(200)
@@ -310,7 +309,7 @@ def test_clock_of_the_field_may_start_anywhere():
         Bench(spots([7, 9, 4], beam_off=(2,))),
         Bench(spots([7, 9, 4], beam_off=(2,)), start_tick=late),
     )
-    one.counts, other.counts = every(9), every(9, since=late)
+    one.counts, other.counts = every(9, until=400), every(9, since=late, until=late + 400)
     one.begin().finish()
     other.begin().finish()
     assert other.commands == [(word, tick + late, spot) for word, tick, spot in one.commands]

@@ -53,7 +53,7 @@ def test_what_is_asked_for_after_a_spill():
 def test_an_event_with_another_cycle_code_does_nothing_but_trip(event: int):
     bench = Bench(spots([5]))
     bench.run_to(100)
-    timing_event(bench.law, bench.memory, event, CODE + 1)
+    timing_event(bench.law, bench.settings, bench.memory, event, CODE + 1)
     assert bench.s.chopper_open == 0
     assert [cause for cause, *_ in bench.interlocks] == [8]
     assert bench.law.interlocks[0].value == CODE + 1
@@ -65,7 +65,7 @@ def test_unknown_events_are_ignored():
     bench = Bench(spots([5]))
     bench.run_to(100)
     before = bench.law.scalars.copy()
-    timing_event(bench.law, bench.memory, 77, CODE)
+    timing_event(bench.law, bench.settings, bench.memory, 77, CODE)
     assert bench.law.scalars == before
 
 

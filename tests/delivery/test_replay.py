@@ -12,7 +12,21 @@ import numpy as np
 import pytest
 
 from spotline import BeamLine, RecordError, load_beamline, replay
-from tests.delivery.deliveries import deliver
+from spotline.control import interlocks
+from spotline.control.memory import (
+    INPUT_COUCH,
+    INPUT_HANG,
+    INPUT_NO_INTEGRAL,
+    INPUT_NO_PIXEL,
+    INPUT_NO_STRIP,
+    INPUT_OPERATOR,
+    INPUT_SLOW,
+    INPUT_START,
+    INPUT_SUPERVISION,
+)
+from spotline.room import Block
+from spotline.sim.room import SimulatedRoom
+from tests.delivery.deliveries import PROTON, deliver
 from tests.lines.facts import with_facts
 from tests.preparation.plans import field, layer, plan_of, square
 
@@ -93,7 +107,7 @@ RAW = [
     ("raw/pixels", one_count_more(16, 16), "x_pixel_mm is"),
     (
         "raw/currents_A",
-        edited(lambda v: v.__setitem__((slice(len(v) // 3, None), 0), 150.0)),
+        edited(lambda v: v.__setitem__((slice(len(v) // 3, None), 0), v[len(v) // 3 :, 0] + 0.01)),
         "x_current_A is",
     ),
     ("raw/currents_A", edited(lambda v: v.__setitem__((1000, 2), 0.01)), "differ from scan period 1000 on"),
@@ -166,3 +180,87 @@ def test_nothing_was_delivered(line: BeamLine, tmp_path: Path):
 def test_no_record(tmp_path: Path):
     with pytest.raises(RecordError, match=r"summary\.json: no such file"):
         replay(tmp_path)
+
+
+# Whatever came in, the law decides the same again
+
+
+class Troubled(SimulatedRoom):
+    """A room in which something comes in after some milliseconds of the first spill.
+
+    Parameters
+    ----------
+    trouble : callable
+        Done to the room once, between two blocks.
+    """
+
+    def __init__(self, line: BeamLine, trouble: Callable[[SimulatedRoom], None]) -> None:
+        super().__init__(line, 1, 1, raw=True)
+        self._trouble, self._blocks = trouble, 0
+
+    def run(self, max_samples: int) -> Block:
+        self._blocks += 1
+        if self._blocks == 10:
+            self._trouble(self)
+        return super().run(max_samples)
+
+
+def line_of(bit: int) -> Callable[[SimulatedRoom], None]:
+    return lambda room: room.raise_line(bit)
+
+
+def abort(room: SimulatedRoom) -> None:
+    """Two causes at once, and one of them a second time."""
+    for cause in (interlocks.PRESSURE_1, interlocks.HIGH_VOLTAGE_2, interlocks.PRESSURE_1):
+        room.abort(cause, 1.5, 2.5)
+
+
+TROUBLES = {
+    "abort": (abort, {interlocks.PRESSURE_1, interlocks.HIGH_VOLTAGE_2}),
+    "couch": (line_of(INPUT_COUCH), {interlocks.COUCH}),
+    "two lines at once": (
+        line_of(INPUT_OPERATOR | INPUT_SUPERVISION),
+        {interlocks.OPERATOR, interlocks.SUPERVISION},
+    ),
+    "slow line": (line_of(INPUT_SLOW), set()),
+    "hang": (line_of(INPUT_HANG), {interlocks.WATCHDOG}),
+    "no integral data": (line_of(INPUT_NO_INTEGRAL), {interlocks.DATA_INTEGRAL}),
+    "no strip data": (line_of(INPUT_NO_STRIP), {interlocks.DATA_STRIP}),
+    "no pixel data": (line_of(INPUT_NO_PIXEL), {interlocks.DATA_PIXEL}),
+}
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_trouble(name: str, line: BeamLine, tmp_path: Path):
+    trouble, causes = TROUBLES[name]
+    record = deliver(PROTON, line, tmp_path / "out", raw=True, make_room=lambda _: Troubled(line, trouble))
+    (stopped,) = record.fields
+    assert set(stopped.interlocks["cause"].tolist()) == causes
+    assert len(stopped.spills) == 1
+    (result,) = replay(tmp_path / "out")
+    assert result.differences == ()
+    # Nothing that was counted is missing from the record, not even what the fast control did not read out.
+    with h5py.File(result.path) as file:
+        parts, integrals = file["measured/parts"][()], file["raw/integrals"][()].astype(int)
+        started = int(np.flatnonzero(file["raw/inputs"][()] & INPUT_START)[0]) * 25
+    assert [parts["int1_counts"].sum(), parts["int2_counts"].sum()] == integrals[started:].sum(
+        axis=0
+    ).tolist()
+    off_us = 25 * int(np.flatnonzero(integrals.any(axis=1))[-1] // 25 + 1)
+    assert off_us - started < 300_000, "the beam went off"
+
+
+def test_an_abort_that_is_forgotten_is_a_difference(line: BeamLine, tmp_path: Path):
+    deliver(PROTON, line, tmp_path / "out", raw=True, make_room=lambda _: Troubled(line, abort))
+    spill = tmp_path / "out" / "field-01" / "spills" / "spill-0001.h5"
+    replace(spill, "raw/aborts", lambda rows: rows[:0])
+    (result,) = replay(tmp_path / "out")
+    assert any("interlocks, recorded 2" in text for text in result.differences)
+
+
+def test_aborts_of_another_kind_are_refused(line: BeamLine, tmp_path: Path):
+    deliver(PROTON, line, tmp_path / "out", raw=True, make_room=lambda _: Troubled(line, abort))
+    spill = tmp_path / "out" / "field-01" / "spills" / "spill-0001.h5"
+    replace(spill, "raw/aborts", lambda rows: np.array(["now"], "S3"))
+    with pytest.raises(RecordError, match=r"spill-0001\.h5: truncated or altered"):
+        replay(tmp_path / "out")

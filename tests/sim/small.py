@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from spotline.beamline import BeamLine, load_beamline
-from spotline.control.memory import LawSettings, SliceMemory
+from spotline.control.memory import NEVER, LawSettings, SliceMemory
 from spotline.delivery.loading import law_settings, slice_memory
 from spotline.physics.ions import CARBON
 from spotline.plan.model import Field, Layer, Plan
@@ -50,8 +50,9 @@ def control_of(line: BeamLine, field: FieldTreatment) -> tuple[LawSettings, Slic
     """Settings and memory boards for the first spill of the first slice."""
     slice_ = field.slices[0]
     spots = np.arange(slice_.n_spots)
+    settings = law_settings(line.facts, field.beam, slice_)
     return (
-        law_settings(line.facts, field.beam, slice_),
+        settings._replace(unconfirmed_counts=NEVER),  # there is no journal
         slice_memory(slice_, spots, slice_.int1_counts, slice_.int2_counts),
     )
 

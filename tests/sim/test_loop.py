@@ -114,7 +114,9 @@ def test_another_seed_gives_another_spill(spill: Run, tmp_path: Path):
 def replay(spill: Run) -> LawState:
     raw = spill.raw
     n_strips, n_pixels = raw.strips.shape[2], raw.pixels.shape[1]
-    law = new_state(spill.memory, spill.settings, n_strips, spill.result.start_us)
+    start_us = spill.result.start_us + PRE_ROLL_US
+    announced = start_us, start_us + round(spill.line.facts.accelerator.spill_length_s * 1e6)
+    law = new_state(spill.memory, spill.settings, n_strips, spill.result.start_us, announced)
     recording = Recording(
         integrals=raw.integrals,
         strips=raw.strips,
@@ -122,6 +124,7 @@ def replay(spill: Run) -> LawState:
         read_A=np.ascontiguousarray(raw.currents_A[:, :2]),
         inputs=raw.inputs,
         broadcast_code=spill.memory.cycle_code,
+        aborts=raw.aborts.view(np.recarray),
     )
     scratch = Scratch(
         strip_x=np.zeros(n_strips, np.int32),

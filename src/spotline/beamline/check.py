@@ -191,9 +191,26 @@ def _check_rates(control: Control) -> Iterator[str]:
         fast_us, slow_us = getattr(control, fast), getattr(control, slow)
         if slow_us % fast_us:
             yield f"control.{slow}: {slow_us} us is no multiple of {fast} {fast_us} us; make it one"
+    if control.recovery_period_us % 1000:
+        yield (
+            f"control.recovery_period_us: {control.recovery_period_us} us is no whole number of "
+            "milliseconds, in which the fast loop runs; make it one"
+        )
+    if control.recovery_credit <= 1.0:
+        yield (
+            f"control.recovery_credit: {control.recovery_credit:g} would pause every spill at its nominal "
+            "intensity; make it larger than 1"
+        )
 
 
 def _check_tolerances(facts: BeamLineFile) -> Iterator[str]:
+    fast, period_us = facts.fast_interlocks, facts.control.scan_period_us
+    for key in ("watchdog_us", "current_us"):
+        if getattr(fast, key) <= period_us:
+            yield (
+                f"fast_interlocks.{key}: {getattr(fast, key)} us is not longer than control.scan_period_us "
+                f"{period_us} us, in which it is checked; raise it"
+            )
     slow = facts.slow_interlocks
     for key in ("temperature_C", "pressure_Pa", "high_voltage_V"):
         low, high = getattr(slow, key)

@@ -239,7 +239,7 @@ class FastInterlocks(_Facts, frozen=True, kw_only=True):
     """Largest difference between set-point and read-back of a magnet that has had its time, at the
     isocentre."""
     current_us: Several
-    """It may last so long; and so much longer than expected a move may take."""
+    """It lasts less than this; and a move takes less than so much longer than expected."""
     strip_pixel_mm: Positive
     """Largest distance between the positions found by the strips and by the pixel chamber."""
     charge_ratio: Positive
@@ -249,12 +249,14 @@ class FastInterlocks(_Facts, frozen=True, kw_only=True):
     unsettled_spots: Several
     """The beam is paused when so many spots in a row end before the magnets have arrived."""
     excess_intensity: Positive
-    """A spot, or what is left of a slice, may get so many times the counts that come at the nominal intensity
-    while the beam is switched off, beyond its prescription."""
+    """Beyond their prescription, a spot and what is left of a slice get less than so many times the counts
+    that come at the nominal intensity while the beam is switched off."""
     beam_when_off_counts: Several
-    """Counts of an integral chamber that may come after the chopper had its time."""
+    """Counts of an integral chamber that are taken for beam after the chopper had its time, unless they come
+    as slowly as background."""
     data_periods: Several
-    """Frames or samples of a chamber, or read-backs, that may fail to arrive in a row."""
+    """The beam is stopped when so many frames or samples of a chamber, or read-backs, in a row do not
+    arrive."""
     watchdog_us: Several
     """Longest time without a sign of life of the fast control."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from spotline.beamline.moves import AxisMoves, transit_time_us
 from spotline.control import interlocks
 from spotline.control.memory import (
     COLLECTING,
@@ -26,7 +27,9 @@ from spotline.control.memory import (
     LEAVING,
     MOVING,
     NEVER,
+    OVERTIME_TICKS,
     WAITING,
+    AxisSettings,
     IntegralLimits,
     LawSettings,
     LawState,
@@ -114,13 +117,24 @@ def close_part(law: LawState) -> None:
 
 
 @kernel
-def next_spot(law: LawState, memory: SliceMemory) -> None:
+def move_ticks(step_A: float, axis: AxisSettings, settled_A: float) -> int:
+    """Time that a magnet takes for a step of its set-point."""
+    moves = AxisMoves(1.0, axis.slew_A_per_us, axis.settling_us, settled_A)
+    return math.ceil(transit_time_us(step_A, moves))
+
+
+@kernel
+def next_spot(law: LawState, settings: LawSettings, memory: SliceMemory) -> None:
     """Trigger: the current spot is complete, go to the next one."""
     s = law.scalars[0]
     law.parts[s.row].complete = 1
     log_command(law, COMMAND_SPOT_COMPLETE)
     if s.spot + 1 == len(memory.int1_counts):
         end_spill(law, END_SLICE_COMPLETE)
+        return
+    s.unsettled = 0 if s.settled_tick >= 0 else s.unsettled + 1
+    if s.unsettled >= settings.unsettled_spots:
+        trip(law, interlocks.UNSETTLED, interlocks.PAUSE, s.unsettled, settings.unsettled_spots)
         return
     close_part(law)
     s.spot += 1
@@ -132,6 +146,13 @@ def next_spot(law: LawState, memory: SliceMemory) -> None:
     s.int1_per_int2 = memory.int1_per_int2[s.spot]
     s.chopper_target1 = NEVER
     s.settled_tick = -1
+    x_step_A = memory.x_current_A[s.spot] - memory.x_current_A[s.spot - 1]
+    y_step_A = memory.y_current_A[s.spot] - memory.y_current_A[s.spot - 1]
+    # A move that has not ended yet adds its rest, which is less than all of it.
+    s.due_tick = max(s.due_tick, s.tick) + max(
+        move_ticks(x_step_A, settings.x, settings.settled_A),
+        move_ticks(y_step_A, settings.y, settings.settled_A),
+    )
     part = law.parts[s.row]
     part.start_tick = s.tick
     part.from_trigger = 1
@@ -188,6 +209,21 @@ def integral_sample(s: Any, limits: IntegralLimits, int1: int, int2: int) -> boo
 
 
 @kernel
+def check_spot_dose(law: LawState, settings: LawSettings, memory: SliceMemory) -> None:
+    """Stop if a spot has more counts than can come while the beam is switched off.
+
+    The prescription is taken from the memory boards, not from the targets that the comparator has.
+    """
+    s = law.scalars[0]
+    excess1 = s.int1 - memory.int1_counts[s.spot]
+    excess2 = s.int2 - memory.int2_counts[s.spot]
+    if excess1 >= settings.excess1:
+        trip(law, interlocks.SPOT_DOSE, interlocks.STOP, excess1, settings.excess1)
+    if excess2 >= settings.excess2:
+        trip(law, interlocks.SPOT_DOSE, interlocks.STOP, excess2, settings.excess2)
+
+
+@kernel
 def integral_decision(law: LawState, settings: LawSettings, memory: SliceMemory) -> None:
     """Decide after a sample that reached a target or left a tolerance."""
     s = law.scalars[0]
@@ -198,11 +234,12 @@ def integral_decision(law: LawState, settings: LawSettings, memory: SliceMemory)
     if difference >= limits.ratio * s.int1 and max(s.int1, s.int2) >= limits.ratio_counts:
         ratio = difference / s.int1 if s.int1 > 0 else math.inf
         trip(law, interlocks.INT_RATIO, interlocks.STOP, ratio, limits.ratio)
+    check_spot_dose(law, settings, memory)
 
     is_complete = s.int1 >= s.target1 or s.int2 >= s.target2
     if s.phase == DELIVERING or s.phase == LEAVING or s.phase == MOVING:
         if is_complete:
-            next_spot(law, memory)
+            next_spot(law, settings, memory)
         elif s.phase == DELIVERING and s.int1 >= s.chopper_target1:
             set_chopper(law, 0)
             enter(law, FINISHING)
@@ -211,32 +248,110 @@ def integral_decision(law: LawState, settings: LawSettings, memory: SliceMemory)
 
 
 @kernel
-def integral_period(law: LawState, settings: LawSettings, memory: SliceMemory) -> None:
-    """Once per scan period: intensity over the sliding window, and phases that end by the clock."""
+def check_rate(law: LawState, settings: LawSettings) -> None:
+    """Compare the chambers across spots; a dead one shows in fields of weak spots too."""
+    s = law.scalars[0]
+    s.rate1 += s.bin1
+    s.rate2 += s.bin2 * s.int1_per_int2
+    if max(float(s.rate1), s.rate2) < settings.rate_counts:
+        return
+    difference = abs(s.rate1 - s.rate2)
+    if difference >= settings.rate_ratio * s.rate1:
+        ratio = difference / s.rate1 if s.rate1 > 0 else math.inf
+        trip(law, interlocks.INT_RATE, interlocks.STOP, ratio, settings.rate_ratio)
+    s.rate1 = 0
+    s.rate2 = 0.0
+
+
+@kernel
+def check_counting(law: LawState, settings: LawSettings) -> None:
+    """Pause if nothing is counted although the chopper is open and the intensity has risen."""
+    s = law.scalars[0]
+    risen = s.start_seen == 1 and s.tick - s.start_due >= settings.rise_ticks
+    if s.bin1 > 0 or s.bin2 > 0 or s.chopper_open == 0 or not risen:
+        s.counted_tick = s.tick
+    silent = s.tick - s.counted_tick
+    if silent >= settings.no_counts_ticks:
+        trip(law, interlocks.NO_COUNTS, interlocks.PAUSE, silent, settings.no_counts_ticks)
+
+
+@kernel
+def check_totals(law: LawState, settings: LawSettings) -> None:
+    """Stop if INT2 has more than all spots were to get; pause if too much is not in the recovery journal."""
+    s = law.scalars[0]
+    excess2 = s.total2 - s.prescribed2
+    if excess2 >= settings.excess2:
+        trip(law, interlocks.FIELD_DOSE, interlocks.STOP, excess2, settings.excess2)
+    s.unconfirmed1 += s.bin1
+    if s.unconfirmed1 >= settings.unconfirmed_counts and s.end_reason == END_NONE:
+        trip(law, interlocks.RECOVERY, interlocks.PAUSE, s.unconfirmed1, settings.unconfirmed_counts)
+
+
+@kernel
+def check_intensity(law: LawState, settings: LawSettings) -> None:
+    """Stop if the intensity over the sliding window is too high."""
     s = law.scalars[0]
     s.window1 += s.bin1 - law.bins1[s.bin_index]
     s.window2 += s.bin2 - law.bins2[s.bin_index]
     law.bins1[s.bin_index] = s.bin1
     law.bins2[s.bin_index] = s.bin2
-    s.total1 += s.bin1
-    s.total2 += s.bin2
     s.bin_index = (s.bin_index + 1) % len(law.bins1)
-    s.bin1 = 0
-    s.bin2 = 0
-    if s.window1 > settings.intensity_limit1:
+    if s.window1 >= settings.intensity_limit1:
         per_s, limit = settings.particles_per_s_per_count1, settings.intensity_limit1
         trip(law, interlocks.INTENSITY, interlocks.STOP, s.window1 * per_s, limit * per_s)
-    if s.window2 > settings.intensity_limit2:
+    if s.window2 >= settings.intensity_limit2:
         per_s, limit = settings.particles_per_s_per_count2, settings.intensity_limit2
         trip(law, interlocks.INTENSITY, interlocks.STOP, s.window2 * per_s, limit * per_s)
+
+
+@kernel
+def integral_period(law: LawState, settings: LawSettings, memory: SliceMemory) -> None:
+    """Once per scan period: what is checked over many samples, and the anticipated end of a spot."""
+    s = law.scalars[0]
+    s.total1 += s.bin1
+    s.total2 += s.bin2
+    check_intensity(law, settings)
+    check_rate(law, settings)
+    check_counting(law, settings)
+    check_totals(law, settings)
+    check_spot_dose(law, settings, memory)
+    s.bin1 = 0
+    s.bin2 = 0
 
     s.chopper_target1 = NEVER
     if settings.anticipate == 1 and s.phase == DELIVERING and is_beam_off_next(law, memory):
         s.chopper_target1 = s.target1 - int(expected_late_counts(law, settings))
-    elapsed = s.tick - s.phase_tick
-    late = settings.beam_off_ticks + settings.collection_ticks
-    if s.phase == FINISHING and elapsed >= late:
-        next_spot(law, memory)
-    elif s.phase == COLLECTING and elapsed >= late:
-        close_part(law)
-        enter(law, DONE)
+    if s.phase == FINISHING and s.tick - s.phase_tick >= late_ticks(settings):
+        next_spot(law, settings, memory)
+
+
+@kernel
+def late_ticks(settings: LawSettings) -> int:
+    """Time from a beam-off command until the last charge of the beam is in."""
+    return settings.beam_off_ticks + settings.collection_ticks
+
+
+@kernel
+def close_spill(law: LawState, settings: LawSettings) -> None:
+    """End the collection of late counts once they have had their time and none come any more.
+
+    Counts that go on are beam that should not be there: the spill stays open, so that they are noticed and
+    booked, but not much longer than the extraction.
+    """
+    s, safety = law.scalars[0], law.safety[0]
+    if s.phase != COLLECTING or s.tick - s.phase_tick < late_ticks(settings):
+        return
+    quiet_ticks = s.tick - safety.seen_tick
+    if quiet_ticks < settings.collection_ticks and s.tick < s.end_due + OVERTIME_TICKS:
+        return
+    # Counts that have not been read out by now are booked all the same: no spot may get them again.
+    s.int1 += safety.missed1
+    s.int2 += safety.missed2
+    s.total1 += safety.missed1
+    s.total2 += safety.missed2
+    safety.missed1 = 0
+    safety.missed2 = 0
+    if s.int1 >= s.target1 or s.int2 >= s.target2:
+        law.parts[s.row].complete = 1
+    close_part(law)
+    enter(law, DONE)

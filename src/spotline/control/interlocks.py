@@ -189,15 +189,15 @@ CAUSES = {
         ),
         Cause(
             STRIP_CHARGE_X, "strip charge x", FAST, "StripX collects as much charge as INT1", "1",
-            "fast_interlocks.charge_ratio", STOP, "40 kHz", "pixel position x", _OWN,
+            "fast_interlocks.charge_ratio", STOP, "20 kHz", "pixel position x", _OWN,
         ),
         Cause(
             STRIP_CHARGE_Y, "strip charge y", FAST, "StripY collects as much charge as INT1", "1",
-            "fast_interlocks.charge_ratio", STOP, "40 kHz", "pixel position y", _OWN,
+            "fast_interlocks.charge_ratio", STOP, "20 kHz", "pixel position y", _OWN,
         ),
         Cause(
             PIXEL_CHARGE, "pixel charge", FAST, "PIX collects as much charge as INT1", "1",
-            "fast_interlocks.charge_ratio", STOP, "40 kHz", "position x and y", _OWN,
+            "fast_interlocks.charge_ratio", STOP, "10 kHz", "position x and y", _OWN,
         ),
         Cause(
             UNSETTLED, "unsettled spots", FAST, "spots in a row that end before the magnets arrive", "spots",

@@ -68,7 +68,14 @@ WINDOW_TICKS = 50_000
 Without beam nothing but background comes in; all channels together need a few hundred milliseconds to
 make as many counts of it as a centre of gravity takes."""
 
-INTERLOCK_ROWS = 16
+LEAK_TICKS = 2000
+"""The discriminator of the safety interlock system forgets one count in so many ticks: 500 counts per second,
+far above the background and far below the beam."""
+
+OVERTIME_TICKS = 20_000
+"""So long after the announced end of extraction a spill is closed, whatever still counts."""
+
+INTERLOCK_ROWS = 64
 """Interlocks kept per spill; the first one ends the spill, later ones are for the record."""
 
 PART = np.dtype(
@@ -100,6 +107,9 @@ COMMAND = np.dtype([("tick", "i8"), ("command", "i8"), ("spot", "i8")])
 INTERLOCK = np.dtype(
     [("tick", "i8"), ("cause", "i8"), ("spot", "i8"), ("value", "f8"), ("limit", "f8"), ("action", "i8")]
 )
+
+ABORT = np.dtype([("tick", "i8"), ("cause", "i8"), ("value", "f8"), ("limit", "f8"), ("action", "i8")])
+"""What was asked for from outside the fast control, before the sample at `tick`."""
 
 TREND_TICKS = 1000  # ticks of one row of the trend
 
@@ -144,6 +154,21 @@ SCALARS = np.dtype(
         ("window2", "i8"),
         ("bin_index", "i8"),
         ("settled_tick", "i8"),  # when the magnets reached the current spot; -1 while they move
+        ("due_tick", "i8"),  # when the magnets should be there
+        ("unsettled", "i8"),  # spots in a row that ended before the magnets had arrived
+        ("counted_tick", "i8"),  # last scan period with a count, or without beam to be counted
+        ("rate1", "i8"),  # counts since the chambers were last compared across spots
+        ("rate2", "f8"),  # on the scale of INT1
+        ("prescribed2", "i8"),  # counts of INT2 of all spots that were loaded
+        ("unconfirmed1", "i8"),  # counts since the recovery journal last confirmed
+        ("start_due", "i8"),  # events as the timing system announced them ...
+        ("end_due", "i8"),
+        ("start_seen", "i8"),  # ... and whether they came
+        ("end_seen", "i8"),
+        ("integral_missing", "i8"),  # periods or frames in a row that did not arrive
+        ("strip_missing", "i8"),
+        ("pixel_missing", "i8"),
+        ("current_missing", "i8"),
         ("strip_row", "i8"),  # row that the strip registers belong to
         ("pixel_row", "i8"),
         ("commands", "i8"),  # rows used of the tables below
@@ -156,12 +181,16 @@ AXIS = np.dtype(
         ("set_A", "f8"),
         ("read_A", "f8"),
         ("correction_A", "f8"),  # sum of the position feedback
+        ("current_tick", "i8"),  # last period in which the current was as it should be, or had its time
         ("inside", "i8"),  # strip counts near the prescribed position since the last correction ...
         ("inside_moment", "i8"),  # ... and their sum of count times strip index
         ("everywhere", "i8"),  # the same of all strips
         ("everywhere_moment", "i8"),
         ("since_tick", "i8"),  # when this collection began
         ("last_mm", "f8"),  # last centre of gravity of a window at the strips; NaN before the first
+        ("last_row", "i8"),  # row of `parts` that it belongs to; -1 before the first
+        ("total", "i8"),  # counts of all frames since the charge was last compared ...
+        ("from_total1", "i8"),  # ... and what `total1` was then
     ]
 )
 
@@ -174,6 +203,8 @@ PIXELS = np.dtype(
         ("everywhere_x_moment", "i8"),
         ("everywhere_y_moment", "i8"),
         ("since_tick", "i8"),  # when this collection began
+        ("total", "i8"),  # counts of all frames since the charge was last compared (first row only) ...
+        ("from_total1", "i8"),  # ... and what `total1` was then
     ]
 )
 """Registers of the pixel chamber: one row for the spot, one since the last check."""
@@ -186,6 +217,15 @@ SAFETY = np.dtype(
         ("first_line", "i8"),  # those of the period in which the permit was lost
         ("first_tick", "i8"),
         ("alive_tick", "i8"),  # last sign of life of the fast control
+        ("seen1", "i8"),  # counts of the scan period, from a discriminator that is not the fast control's
+        ("seen2", "i8"),
+        ("missed1", "i8"),  # counts that the fast control has not read out yet
+        ("missed2", "i8"),
+        ("seen_tick", "i8"),  # last scan period with a count
+        ("off_tick", "i8"),  # last scan period in which the chopper was to be open
+        ("level1", "i8"),  # counts since then, less one every `LEAK_TICKS`
+        ("level2", "i8"),
+        ("leak_tick", "i8"),
         ("end_extraction", "i8"),  # 1: the safety interlock system asks the accelerator to stop
         ("end_extraction_tick", "i8"),
     ]
@@ -207,6 +247,9 @@ class AxisSettings(NamedTuple):
     feedback_limit_A: float
     step_A: float  # quantum of the set-point, 0 if continuous
     A_per_mm: float  # current per millimetre at the isocentre
+    slew_A_per_us: float
+    settling_us: float  # time constant of the approach to a set-point
+    deviation_limit_A: float  # of the read-back from the set-point
     iso_per_strip: float  # millimetre at the isocentre per millimetre at the strips
     iso_per_pixel: float
 
@@ -240,6 +283,22 @@ class LawSettings(NamedTuple):
     particles_per_s_per_count2: float
     position_limit_mm: float
     pixel_position_limit_mm: float
+    strip_pixel_limit_mm: float
+    rate_ratio: float  # of the chambers, across spots ...
+    rate_counts: int  # ... over so many counts
+    charge_ratio: float  # of a segmented chamber to INT1 ...
+    charge_counts: int  # ... over so many counts
+    unsettled_spots: int
+    excess1: int  # counts that may come beyond a prescription while the beam is switched off
+    excess2: int
+    first_move_ticks: int  # longest move of the magnets
+    deviation_ticks: int  # a read-back may deviate so long, and a move take so much longer
+    rise_ticks: int  # of the extracted intensity
+    no_counts_ticks: int
+    off_counts: int  # counts that are beam although there should be none
+    data_periods: int  # so many missing data in a row stop the beam
+    event_tolerance_ticks: int
+    unconfirmed_counts: int  # the beam is paused when the recovery journal is so far behind
     watchdog_ticks: int  # the patient interlock system waits so long for a sign of life
 
 
@@ -275,7 +334,9 @@ class LawState(NamedTuple):
     interlocks: Any  # record array, dtype INTERLOCK
 
 
-def new_state(memory: SliceMemory, settings: LawSettings, n_strips: int, start_tick: int) -> LawState:
+def new_state(
+    memory: SliceMemory, settings: LawSettings, n_strips: int, start_tick: int, announced: tuple[int, int]
+) -> LawState:
     """Make the registers for one spill.
 
     Parameters
@@ -283,11 +344,13 @@ def new_state(memory: SliceMemory, settings: LawSettings, n_strips: int, start_t
     memory : SliceMemory
         Spots to deliver, at least one.
     settings : LawSettings
-        Only the length of the intensity window matters.
+        Settings.
     n_strips : int
         Strips per plane.
     start_tick : int
         Clock of the field at the first sample.
+    announced : tuple of int
+        Start and end of the extraction, as the timing system announces them, on the same clock.
     """
     n_spots = len(memory.int1_counts)
     scalars = np.zeros(1, SCALARS).view(np.recarray)
@@ -312,15 +375,22 @@ def new_state(memory: SliceMemory, settings: LawSettings, n_strips: int, start_t
     s.tick = start_tick
     s.phase_tick = start_tick
     state.safety.permit = 1
-    state.safety.alive_tick = start_tick
+    for name in ("alive_tick", "seen_tick", "off_tick", "leak_tick"):
+        state.safety[name] = start_tick
     s.settled_tick = -1
+    s.due_tick = start_tick + settings.first_move_ticks
+    s.counted_tick = start_tick
+    s.start_due, s.end_due = announced
+    s.prescribed2 = memory.int2_counts.sum()
     s.target1 = memory.int1_counts[0]
     s.target2 = memory.int2_counts[0]
     s.chopper_target1 = NEVER
     s.int1_per_int2 = memory.int1_per_int2[0]
     for axis, current_A in zip(state.axes, (memory.x_current_A, memory.y_current_A), strict=True):
         axis.set_A = current_A[0]
+        axis.current_tick = start_tick
         axis.last_mm = np.nan
+        axis.last_row = -1
     return state
 
 

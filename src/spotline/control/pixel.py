@@ -8,9 +8,18 @@ import numpy as np
 
 from spotline.control import interlocks
 from spotline.control.integral import trip
-from spotline.control.memory import WINDOW_TICKS, Frame, Integers, LawSettings, LawState, SliceMemory
+from spotline.control.memory import (
+    WINDOW_TICKS,
+    AxisSettings,
+    Frame,
+    Integers,
+    LawSettings,
+    LawState,
+    SliceMemory,
+)
 from spotline.control.strip import (
     centre_of_gravity,
+    check_charge,
     is_beam_placed,
     is_elsewhere,
     nearest_channel,
@@ -86,6 +95,41 @@ def add_pixels(registers: Any, frame: Frame, region: Integers, column: int, row:
 
 
 @kernel
+def frame_counts(frame: Frame, region: Integers) -> int:
+    """Counts of a frame in the part of it that may differ from zero."""
+    total = 0
+    for j in range(region[0], region[1]):
+        row = frame[j, region[2] : max(region[2], region[3])]
+        for i in range(len(row)):
+            total += row[i]
+    return total
+
+
+@kernel
+def check_plane(
+    law: LawState,
+    settings: LawSettings,
+    plane: int,
+    axis_settings: AxisSettings,
+    measured_mm: float,
+    prescribed_mm: float,
+) -> None:
+    """Compare a position, at the chamber, with the prescribed one and with that of the strips."""
+    axis = law.axes[plane]
+    position_mm = measured_mm * axis_settings.iso_per_pixel
+    deviation_mm = (measured_mm - prescribed_mm) * axis_settings.iso_per_pixel
+    if abs(deviation_mm) >= settings.pixel_position_limit_mm:
+        cause = interlocks.PIXEL_POSITION_X if plane == 0 else interlocks.PIXEL_POSITION_Y
+        trip(law, cause, interlocks.PAUSE, deviation_mm, settings.pixel_position_limit_mm)
+    if axis.last_row != law.scalars[0].row:
+        return  # the strips have no position of this spot
+    distance_mm = position_mm - axis.last_mm * axis_settings.iso_per_strip
+    if abs(distance_mm) >= settings.strip_pixel_limit_mm:
+        cause = interlocks.STRIP_PIXEL_X if plane == 0 else interlocks.STRIP_PIXEL_Y
+        trip(law, cause, interlocks.STOP, distance_mm, settings.strip_pixel_limit_mm)
+
+
+@kernel
 def pixel_frame(
     law: LawState,
     settings: LawSettings,
@@ -106,6 +150,7 @@ def pixel_frame(
     """
     s = law.scalars[0]
     n_pixels = frame.shape[0]
+    check_charge(law, settings, law.pixels[0], frame_counts(frame, region), interlocks.PIXEL_CHARGE)
     if s.pixel_row != s.row:
         close_pixel_spot(law, settings, n_pixels)
         return
@@ -113,7 +158,7 @@ def pixel_frame(
         return
     if s.tick - law.pixels[1].since_tick > WINDOW_TICKS:
         clear(law.pixels[1], s.tick)
-    pitch_mm, limit_mm = settings.pixel_pitch_mm, settings.pixel_position_limit_mm
+    pitch_mm = settings.pixel_pitch_mm
     column = nearest_channel(memory.x_pixel_mm[s.spot], n_pixels, pitch_mm)
     row = nearest_channel(memory.y_pixel_mm[s.spot], n_pixels, pitch_mm)
     add_pixels(law.pixels, frame, region, column, row, settings.pixel_reach)
@@ -121,9 +166,5 @@ def pixel_frame(
     if counts < settings.pixel_centroid_counts:
         return
     clear(law.pixels[1], s.tick)
-    x_deviation_mm = (x_mm - memory.x_pixel_mm[s.spot]) * settings.x.iso_per_pixel
-    y_deviation_mm = (y_mm - memory.y_pixel_mm[s.spot]) * settings.y.iso_per_pixel
-    if abs(x_deviation_mm) >= limit_mm:
-        trip(law, interlocks.PIXEL_POSITION_X, interlocks.PAUSE, x_deviation_mm, limit_mm)
-    if abs(y_deviation_mm) >= limit_mm:
-        trip(law, interlocks.PIXEL_POSITION_Y, interlocks.PAUSE, y_deviation_mm, limit_mm)
+    check_plane(law, settings, 0, settings.x, x_mm, memory.x_pixel_mm[s.spot])
+    check_plane(law, settings, 1, settings.y, y_mm, memory.y_pixel_mm[s.spot])

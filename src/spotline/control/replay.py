@@ -6,12 +6,12 @@ what the law decides goes nowhere but into its own registers and tables.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.control.integral import integral_decision, integral_sample
+from spotline.control.integral import integral_decision, integral_sample, trip
 from spotline.control.memory import (
     DONE,
     INPUT_HANG,
@@ -40,6 +40,7 @@ class Recording(NamedTuple):
     read_A: Floats  # (n_periods, 2)
     inputs: NDArray[np.uint16]
     broadcast_code: int
+    aborts: Any  # record array, dtype ABORT, in order of ticks
 
 
 class Scratch(NamedTuple):
@@ -61,19 +62,29 @@ def replay_spill(
     control = law.scalars[0]
     start = control.tick
     period_ticks = settings.scan_period
-    n_strips = n_pixels = 0
+    safety = law.safety[0]
+    n_strips = n_pixels = n_aborts = 0
     for period in range(len(recording.inputs)):
         control.tick = start + period * period_ticks
+        while n_aborts < len(recording.aborts) and recording.aborts[n_aborts].tick <= control.tick:
+            abort = recording.aborts[n_aborts]
+            trip(law, abort.cause, abort.action, abort.value, abort.limit)
+            n_aborts += 1
         inputs = int(recording.inputs[period])
         x_read_A, y_read_A = recording.read_A[period, 0], recording.read_A[period, 1]
         open_period(law, settings, memory, inputs, recording.broadcast_code, x_read_A, y_read_A)
         scratch.set_A[period, 0] = law.axes[0].set_A
         scratch.set_A[period, 1] = law.axes[1].set_A
         runs = inputs & INPUT_HANG == 0
-        for i in range(period_ticks if runs and inputs & INPUT_NO_INTEGRAL == 0 else 0):
+        is_read = runs and inputs & INPUT_NO_INTEGRAL == 0
+        safety.seen1 = 0
+        safety.seen2 = 0
+        for i in range(period_ticks):
             sample = period * period_ticks + i
             int1, int2 = int(recording.integrals[sample, 0]), int(recording.integrals[sample, 1])
-            if integral_sample(control, settings.integral, int1, int2):
+            safety.seen1 += int1
+            safety.seen2 += int2
+            if is_read and integral_sample(control, settings.integral, int1, int2):
                 control.tick = start + sample
                 integral_decision(law, settings, memory)
         control.tick = start + (period + 1) * period_ticks

@@ -9,13 +9,16 @@ asks the accelerator to end the extraction.
 from __future__ import annotations
 
 from spotline.control import interlocks
+from spotline.control.integral import end_spill, late_ticks, trip
 from spotline.control.memory import (
     END_PAUSE,
     END_STOP,
     INPUT_COUCH,
     INPUT_OPERATOR,
     INPUT_SLOW,
+    INPUT_START,
     INPUT_SUPERVISION,
+    LEAK_TICKS,
     LINE_COUCH,
     LINE_FAST,
     LINE_OPERATOR,
@@ -43,38 +46,87 @@ def lines_of(law: LawState, settings: LawSettings, inputs: int) -> int:
         lines |= LINE_OPERATOR
     if inputs & INPUT_COUCH:
         lines |= LINE_COUCH
-    if s.tick - safety.alive_tick > settings.watchdog_ticks:
+    if s.tick - safety.alive_tick >= settings.watchdog_ticks:
         lines |= LINE_WATCHDOG
     return lines
 
 
 @kernel
 def patient_interlock(law: LawState, settings: LawSettings, inputs: int) -> None:
-    """Latch what comes in on the lines, and take the permit away."""
-    safety = law.safety[0]
+    """Latch what comes in on the lines, take the permit away, and record why.
+
+    Nothing of this needs the fast control: it is recorded in the period in which the line comes, even if the
+    fast control hangs, and the fast control finds the spill ended when it comes back.
+    """
+    s, safety = law.scalars[0], law.safety[0]
     lines = lines_of(law, settings, inputs)
-    if lines != 0 and safety.latched == 0:
+    if lines == 0:
+        return
+    if safety.latched == 0:
         safety.first_line = lines
-        safety.first_tick = law.scalars[0].tick
+        safety.first_tick = s.tick
         safety.permit = 0
     safety.latched |= lines
-
-
-@kernel
-def cause_of(line: int) -> int:
-    """Interlock of the first of some lines; 0 for those that have been recorded where they come from."""
-    if line & LINE_COUCH:
-        return interlocks.COUCH
-    if line & LINE_OPERATOR:
-        return interlocks.OPERATOR
-    if line & LINE_SUPERVISION:
-        return interlocks.SUPERVISION
-    if line & LINE_WATCHDOG:
-        return interlocks.WATCHDOG
-    return 0
+    if lines & LINE_COUCH:
+        trip(law, interlocks.COUCH, interlocks.STOP, 1.0, 0.0)
+    if lines & LINE_OPERATOR:
+        trip(law, interlocks.OPERATOR, interlocks.STOP, 1.0, 0.0)
+    if lines & LINE_SUPERVISION:
+        trip(law, interlocks.SUPERVISION, interlocks.STOP, 1.0, 0.0)
+    if lines & LINE_WATCHDOG:
+        silent_us = s.tick - safety.alive_tick
+        trip(law, interlocks.WATCHDOG, interlocks.STOP, silent_us, settings.watchdog_ticks)
+    if lines & LINE_SLOW:
+        end_spill(law, END_STOP)  # its cause is recorded by the slow control
+        s.end_reason = END_STOP
 
 
 @kernel
 def is_beam_wanted(law: LawState) -> bool:
     """Whether both the fast control and the patient interlock system let the beam through."""
     return law.scalars[0].chopper_open == 1 and law.safety[0].permit == 1
+
+
+@kernel
+def end_extraction(law: LawState) -> None:
+    """Ask the accelerator to end the extraction, for the rest of the spill."""
+    safety = law.safety[0]
+    if safety.end_extraction == 0:
+        safety.end_extraction = 1
+        safety.end_extraction_tick = law.scalars[0].tick
+
+
+@kernel
+def watch_start(law: LawState, inputs: int) -> None:
+    """Do not let an extraction begin while the permit is gone."""
+    if inputs & INPUT_START and law.safety[0].permit == 0:
+        end_extraction(law)
+
+
+@kernel
+def safety_interlock(law: LawState, settings: LawSettings) -> None:
+    """Once per scan period: compare the counts seen with what the chopper should let through.
+
+    The counts come from a discriminator of its own (``seen1``, ``seen2``).  Once the chopper has had its time
+    and the charge of the beam is in, they may only be background, of which `LEAK_TICKS` lets any amount pass.
+    """
+    s, safety = law.scalars[0], law.safety[0]
+    if safety.seen1 > 0 or safety.seen2 > 0:
+        safety.seen_tick = s.tick
+    if is_beam_wanted(law):
+        safety.off_tick = s.tick
+    if s.tick - safety.off_tick <= late_ticks(settings):
+        safety.level1 = 0
+        safety.level2 = 0
+        safety.leak_tick = s.tick
+        return
+    safety.level1 += safety.seen1
+    safety.level2 += safety.seen2
+    level = max(safety.level1, safety.level2)
+    if level >= settings.off_counts:
+        trip(law, interlocks.BEAM_WHEN_OFF, interlocks.STOP, level, settings.off_counts)
+        end_extraction(law)
+    if s.tick - safety.leak_tick >= LEAK_TICKS:
+        safety.level1 = max(0, safety.level1 - 1)
+        safety.level2 = max(0, safety.level2 - 1)
+        safety.leak_tick = s.tick

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 import math
 
-from spotline.control.integral import enter, set_chopper
-from spotline.control.memory import DELIVERING, LEAVING, MOVING, LawSettings, LawState, SliceMemory
+from spotline.control import interlocks
+from spotline.control.integral import enter, set_chopper, trip
+from spotline.control.memory import (
+    DELIVERING,
+    LEAVING,
+    MOVING,
+    AxisSettings,
+    LawSettings,
+    LawState,
+    SliceMemory,
+)
 from spotline.jit import kernel
 
 
@@ -19,6 +28,39 @@ def to_step(current_A: float, step_A: float) -> float:
     if step_A <= 0.0:
         return current_A
     return math.floor(current_A / step_A + 0.5) * step_A
+
+
+@kernel
+def check_current(law: LawState, settings: LawSettings, plane: int, axis_settings: AxisSettings) -> None:
+    """Stop if a read-back is not at the set-point of the period before although the magnet had its time."""
+    s, axis = law.scalars[0], law.axes[plane]
+    deviation_A, limit_A = axis.read_A - axis.set_A, axis_settings.deviation_limit_A
+    if s.tick < s.due_tick or abs(deviation_A) < limit_A:
+        axis.current_tick = s.tick
+    elif s.tick - axis.current_tick >= settings.deviation_ticks:
+        cause = interlocks.CURRENT_X if plane == 0 else interlocks.CURRENT_Y
+        trip(law, cause, interlocks.STOP, deviation_A, limit_A)
+
+
+@kernel
+def check_arrival(law: LawState, settings: LawSettings, x_read_A: float, y_read_A: float) -> bool:
+    """Whether the read-backs arrived; stop if they fail to for too long.
+
+    Meanwhile the set-points are held, and no time runs against the magnets.
+    """
+    s = law.scalars[0]
+    if not (math.isnan(x_read_A) or math.isnan(y_read_A)):
+        s.current_missing = 0
+        return True
+    s.current_missing += 1
+    s.due_tick += settings.scan_period
+    for axis in law.axes:
+        axis.current_tick += settings.scan_period
+    if s.current_missing >= settings.data_periods:
+        missing_us = s.current_missing * settings.scan_period
+        limit_us = settings.data_periods * settings.scan_period
+        trip(law, interlocks.DATA_CURRENT, interlocks.STOP, missing_us, limit_us)
+    return False
 
 
 @kernel
@@ -32,14 +74,19 @@ def scan_period(
     law, settings, memory
         Registers, settings and memory boards; the set-points are ``set_A`` of both axes.
     x_read_A, y_read_A : float
-        Currents read back.
+        Currents read back; NaN if they did not arrive.
     """
+    if not check_arrival(law, settings, x_read_A, y_read_A):
+        return
     s = law.scalars[0]
     x, y = law.axes[0], law.axes[1]
     x.read_A = x_read_A
     y.read_A = y_read_A
+    check_current(law, settings, 0, settings.x)
+    check_current(law, settings, 1, settings.y)
     if s.phase == LEAVING:
         if s.tick - s.phase_tick < settings.beam_off_ticks:
+            s.due_tick += settings.scan_period
             return  # the magnets hold until the beam is off
         enter(law, MOVING)
 

@@ -61,11 +61,41 @@ def total_and_moment(counts: Integers | Frame, first: int, past: int) -> tuple[i
 
 
 @kernel
-def add(sums: Integers, frame: Frame, region: Integers) -> None:
-    """Add the part of a frame that may differ from zero."""
+def add(sums: Integers, frame: Frame, region: Integers) -> int:
+    """Add the part of a frame that may differ from zero; return its counts."""
     part, new = sums[region[0] : region[1]], frame[region[0] : region[1]]
+    total = 0
     for i in range(len(new)):
         part[i] += new[i]
+        total += new[i]
+    return total
+
+
+@kernel
+def check_charge(law: LawState, settings: LawSettings, chamber: Any, counts: int, cause: int) -> None:
+    """Compare the charge of a segmented chamber with that of INT1, over many counts of either.
+
+    Parameters
+    ----------
+    law, settings
+        Registers and settings.
+    chamber : record
+        Registers of the chamber, with ``total`` and ``from_total1``.
+    counts : int
+        Counts of the frame.
+    cause : int
+        Interlock of a difference.
+    """
+    chamber.total += counts
+    int1 = law.scalars[0].total1 - chamber.from_total1
+    if max(int1, chamber.total) < settings.charge_counts:
+        return
+    difference = abs(chamber.total - int1)
+    if difference >= settings.charge_ratio * int1:
+        ratio = difference / int1 if int1 > 0 else math.inf
+        trip(law, cause, interlocks.STOP, ratio, settings.charge_ratio)
+    chamber.total = 0
+    chamber.from_total1 = law.scalars[0].total1
 
 
 @kernel
@@ -189,6 +219,7 @@ def check_axis(
         return
     position_mm = centre_of_gravity(moment, counts, n_strips, pitch_mm)
     axis.last_mm = position_mm
+    axis.last_row = law.scalars[0].row
     clear_window(axis, tick)
     deviation_mm = (position_mm - prescribed_mm) * axis_settings.iso_per_strip
     if abs(deviation_mm) >= settings.position_limit_mm:
@@ -233,14 +264,20 @@ def strip_frame(
     """
     s = law.scalars[0]
     if s.strip_row != s.row:
+        x_counts, _ = total_and_moment(frame_x, region_x[0], region_x[1])
+        y_counts, _ = total_and_moment(frame_y, region_y[0], region_y[1])
+        check_charge(law, settings, law.axes[0], x_counts, interlocks.STRIP_CHARGE_X)
+        check_charge(law, settings, law.axes[1], y_counts, interlocks.STRIP_CHARGE_Y)
         close_strip_spot(law, settings, memory)  # the frame of the trigger belongs to neither spot
         return
-    if not is_beam_placed(law, settings, settings.strip_period):
-        add(law.strips[0], frame_x, region_x)
-        add(law.strips[1], frame_y, region_y)
+    is_placed = is_beam_placed(law, settings, settings.strip_period)
+    sums = law.settled_strips if is_placed else law.strips
+    x_counts = add(sums[0], frame_x, region_x)
+    y_counts = add(sums[1], frame_y, region_y)
+    check_charge(law, settings, law.axes[0], x_counts, interlocks.STRIP_CHARGE_X)
+    check_charge(law, settings, law.axes[1], y_counts, interlocks.STRIP_CHARGE_Y)
+    if not is_placed:
         return
-    add(law.settled_strips[0], frame_x, region_x)
-    add(law.settled_strips[1], frame_y, region_y)
     x_mm, y_mm = memory.x_strip_mm[s.spot], memory.y_strip_mm[s.spot]
     check_axis(law, settings, 0, settings.x, frame_x, region_x, x_mm, interlocks.POSITION_X)
     check_axis(law, settings, 1, settings.y, frame_y, region_y, y_mm, interlocks.POSITION_Y)

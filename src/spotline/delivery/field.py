@@ -336,7 +336,13 @@ class FieldDelivery:
                 if order is not None:
                     self._obey_with_beam(order)
                 start = time.perf_counter()
-                block = self._room.run(min(self._block_us, self._oversight.next_look_us - now_us))
+                # Confirmations come at the same times whatever the size of the blocks.
+                confirm_us = self._beamline.facts.control.recovery_period_us
+                until_us = confirm_us - now_us % confirm_us
+                look_us = self._oversight.next_look_us - now_us
+                block = self._room.run(min(self._block_us, look_us, until_us))
+                if block.n_samples == until_us:
+                    self._room.confirm()
                 self._outcome.loop_wall_s += time.perf_counter() - start
                 now_us += block.n_samples
                 finished = block.finished

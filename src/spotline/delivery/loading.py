@@ -8,6 +8,7 @@ import numpy as np
 
 from spotline.beamline.geometry import current_A
 from spotline.beamline.model import BeamLineFile, IonBeam, ScanningAxis
+from spotline.beamline.moves import AxisMoves, transit_time_us
 from spotline.control.memory import AxisSettings, IntegralLimits, LawSettings, SliceMemory
 from spotline.physics.ions import Ion
 from spotline.preparation.treatment import Integers, Slice
@@ -21,9 +22,18 @@ def _axis(
         feedback_limit_A=facts.control.feedback_limit_mm * per_mm,
         step_A=axis.current_step_A,
         A_per_mm=per_mm,
+        slew_A_per_us=axis.slew_A_per_s * 1e-6,
+        settling_us=axis.settling_time_us,
+        deviation_limit_A=facts.fast_interlocks.current_mm * per_mm,
         iso_per_strip=source_mm / (source_mm - strip_mm),
         iso_per_pixel=source_mm / (source_mm - facts.geometry.pixel_to_isocentre_mm),
     )
+
+
+def _full_swing_ticks(axis: ScanningAxis) -> int:
+    """Time of the longest move that a magnet can make; it has been anywhere before a spill."""
+    moves = AxisMoves(1.0, axis.slew_A_per_s * 1e-6, axis.settling_time_us, axis.current_limit_A * 1e-3)
+    return math.ceil(transit_time_us(2.0 * axis.current_limit_A, moves))
 
 
 def law_settings(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> LawSettings:
@@ -47,6 +57,11 @@ def law_settings(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> LawSettin
     reach_mm = 1.3 * max(slice_.fwhm_x_mm, slice_.fwhm_y_mm) + 2.0 * limits.position_mm
     per_count1 = float(np.mean(slice_.particles_per_count1))
     per_count2 = float(np.mean(slice_.particles_per_count2))
+    # Until the chopper acts, half of its ramp, and the charge that lags behind the beam: half of
+    # it (the ions) by a third of the collection time (a linearly falling current) on average.
+    late_ticks = chopper.off_delay_us + chopper.off_ramp_us / 2 + control.collection_time_us / 6
+    excess_particles = limits.excess_intensity * slice_.particles_per_s * late_ticks * 1e-6
+    confirmed_s = control.recovery_period_us * 1e-6
     return LawSettings(
         integral=IntegralLimits(
             float(limits.int_difference_counts), limits.int_ratio, limits.int_ratio_minimum_counts
@@ -74,9 +89,7 @@ def law_settings(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> LawSettin
         collection_ticks=control.collection_time_us,
         blanking_ticks=control.strip_blanking_us,
         anticipate=int(control.anticipate_beam_off),
-        # Until the chopper acts, half of its ramp, and the charge that lags behind the beam: half of
-        # it (the ions) by a third of the collection time (a linearly falling current) on average.
-        late_counts_ticks=chopper.off_delay_us + chopper.off_ramp_us / 2 + control.collection_time_us / 6,
+        late_counts_ticks=late_ticks,
         feedback_gain=control.feedback_gain,
         settled_A=control.settled_current_A,
         strip_pitch_mm=facts.chambers.strip_pitch_mm,
@@ -92,6 +105,24 @@ def law_settings(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> LawSettin
         particles_per_s_per_count2=per_count2 / window_s,
         position_limit_mm=limits.position_mm,
         pixel_position_limit_mm=limits.pixel_position_mm,
+        strip_pixel_limit_mm=limits.strip_pixel_mm,
+        rate_ratio=limits.int_rate_ratio,
+        rate_counts=limits.int_rate_counts,
+        charge_ratio=limits.charge_ratio,
+        charge_counts=limits.charge_counts,
+        unsettled_spots=limits.unsettled_spots,
+        excess1=math.ceil(excess_particles / per_count1),
+        excess2=math.ceil(excess_particles / per_count2),
+        first_move_ticks=max(_full_swing_ticks(facts.scanning.x), _full_swing_ticks(facts.scanning.y)),
+        deviation_ticks=limits.current_us,
+        rise_ticks=math.ceil(facts.accelerator.spill_rise_s * 1e6),
+        no_counts_ticks=limits.no_counts_us,
+        off_counts=limits.beam_when_off_counts,
+        data_periods=limits.data_periods,
+        event_tolerance_ticks=facts.accelerator.event_tolerance_us,
+        unconfirmed_counts=math.ceil(
+            control.recovery_credit * slice_.particles_per_s * confirmed_s / per_count1
+        ),
         watchdog_ticks=limits.watchdog_us,
     )
 

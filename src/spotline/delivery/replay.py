@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spotline.control.memory import LawSettings, LawState, new_state
+from spotline.control.memory import ABORT, LawSettings, LawState, new_state
 from spotline.control.replay import Recording, Scratch, replay_spill
 from spotline.errors import RecordError
 from spotline.record.hdf5 import as_written
@@ -72,7 +72,9 @@ def _replay_one(path: Path) -> SpillReplay:
     settings, memory = read_control(path)
     with as_written(path):
         _check_lengths(raw, settings, recorded)
-    law = new_state(memory, settings, raw.strips.shape[2], recorded.header["start_us"])
+        announced = recorded.header["extraction_start_us"], recorded.header["extraction_end_us"]
+        aborts = np.ascontiguousarray(raw.aborts).astype(ABORT, casting="safe").view(np.recarray)
+    law = new_state(memory, settings, raw.strips.shape[2], recorded.header["start_us"], announced)
     n_pixels = raw.pixels.shape[1]
     scratch = Scratch(
         strip_x=np.zeros(raw.strips.shape[2], np.int32),
@@ -89,6 +91,7 @@ def _replay_one(path: Path) -> SpillReplay:
         read_A=np.ascontiguousarray(raw.currents_A[:, :2]),
         inputs=raw.inputs,
         broadcast_code=recorded.header["broadcast_code"],
+        aborts=aborts,
     )
     replay_spill(law, settings, memory, recording, scratch)
     with as_written(path):
@@ -101,6 +104,8 @@ def _check_lengths(raw: RawSamples, settings: LawSettings, recorded: Spill) -> N
     n_samples = len(raw.inputs) * settings.scan_period
     (
         int(recorded.header["start_us"]),
+        int(recorded.header["extraction_start_us"]),
+        int(recorded.header["extraction_end_us"]),
         int(recorded.header["end_reason"]),
         int(recorded.header["broadcast_code"]),
     )

@@ -81,7 +81,6 @@ class SpillWriter:
         self._path = path
         self._trend: list[Table] = []
         # Samples that wait to be written, and how many make a chunk.
-        self._raw: dict[str, list[np.ndarray]] = {name: [] for name in RawSamples.__slots__}
         self._chunk_rows = {
             "integrals": RAW_CHUNK_US,
             "strips": RAW_CHUNK_US // settings.strip_period,
@@ -89,6 +88,8 @@ class SpillWriter:
             "currents_A": RAW_CHUNK_US // settings.scan_period,
             "inputs": RAW_CHUNK_US // settings.scan_period,
         }
+        self._raw: dict[str, list[np.ndarray]] = {name: [] for name in self._chunk_rows}
+        self._aborts: list[Table] = []
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = new_file(path)
         self._file.attrs.update(format=text(FORMAT), version=VERSION)
@@ -110,6 +111,7 @@ class SpillWriter:
         """Take the trend and the raw samples of a block."""
         self._trend.append(block.trend)
         if block.raw is not None:
+            self._aborts.append(block.raw.aborts)
             for name, waiting in self._raw.items():
                 waiting.append(getattr(block.raw, name))
             while all(sum(map(len, w)) >= self._chunk_rows[name] for name, w in self._raw.items()):
@@ -128,6 +130,8 @@ class SpillWriter:
         """Write the results and publish the file."""
         while any(sum(map(len, waiting)) for waiting in self._raw.values()):
             self._write_raw()
+        if self._aborts:
+            put(self._file.require_group("raw"), "aborts", np.concatenate(self._aborts))
         measured = self._file.create_group("measured")
         put(measured, "parts", result.parts)
         put(measured, "trend", np.concatenate(self._trend) if self._trend else np.zeros(0, TREND))

@@ -176,6 +176,8 @@ def sample_integrals(
         if samples.raw == 1:
             samples.integrals[sample + i, 0] = int1
             samples.integrals[sample + i, 1] = int2
+    safety = law.safety[0]
+    safety.seen1, safety.seen2 = counted1 - charge.int1_counted, counted2 - charge.int2_counted
     charge.int1_charge, charge.int2_charge = charge1, charge2
     charge.int1_counted, charge.int2_counted = counted1, counted2
     charge.arrivals_sum, charge.ion_current, charge.arrivals_index = drifting, ion_current, index

@@ -12,6 +12,7 @@ from spotline.beamline import BeamLine
 from spotline.control.integral import trip
 from spotline.control.interlocks import STOP
 from spotline.control.memory import (
+    ABORT,
     COLLECTING,
     DONE,
     INPUT_CONFIRMED,
@@ -162,8 +163,10 @@ class SimulatedRoom:
         self._settings, self._memory = settings, memory
         ended_us, self._start_us = self._clock_us, broadcast.extraction_start_us - PRE_ROLL_US
         self._live_until(self._start_us)
+        announced = broadcast.extraction_start_us, broadcast.extraction_end_us
         broadcast = replace(broadcast, code=broadcast.code - self._code_error)
-        self._law = new_state(memory, settings, facts.chambers.strips, self._start_us)
+        self._law = new_state(memory, settings, facts.chambers.strips, self._start_us, announced)
+        self._aborts: list[tuple[int, int, float, float, int]] = []
         self._told_row = 0
         self._truth, ring, phases = truths.plant_settings(
             self._beamline,
@@ -212,6 +215,7 @@ class SimulatedRoom:
 
     def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:
         """Stop the beam for a cause from outside the fast control."""
+        self._aborts.append((int(self._law.scalars[0].tick), cause, value, limit, action))
         trip(self._law, cause, action, value, limit)
 
     def confirm(self) -> None:
@@ -404,12 +408,14 @@ class SimulatedRoom:
 
     def _raw_samples(self, n_ticks: int) -> RawSamples:
         samples, truth = self._samples, self._truth
+        aborts, self._aborts = self._aborts, []
         return RawSamples(
             integrals=samples.integrals[:n_ticks],
             strips=samples.strips[: n_ticks // truth.strip_x.period],
             pixels=samples.pixels[: n_ticks // truth.pixel_x.period],
             currents_A=samples.currents[: n_ticks // truth.period],
             inputs=samples.inputs[: n_ticks // truth.period],
+            aborts=np.array(aborts, ABORT),
         )
 
 
