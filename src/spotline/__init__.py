@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spotline.beamline import BeamLine, load_beamline, shipped_beamlines
+    from spotline.campaign import Campaign, run_campaign
     from spotline.console import open_preparation, write_preparation
     from spotline.delivery import deliver, replay
     from spotline.dicom.extended_plan import write_extended_plan
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # Where each name lives.  They are imported when first asked for: `spotline --help` needs none of them.
 _HOMES = {
     "spotline.beamline": ("BeamLine", "load_beamline", "shipped_beamlines"),
+    "spotline.campaign": ("Campaign", "run_campaign"),
     "spotline.console": ("open_preparation", "write_preparation"),
     "spotline.delivery": ("deliver", "replay"),
     "spotline.dicom.extended_plan": ("write_extended_plan",),
@@ -47,6 +49,7 @@ _HOMES = {
 __all__ = [
     "BeamLine",
     "BeamLineError",
+    "Campaign",
     "Field",
     "FieldRecord",
     "FieldTreatment",
@@ -69,6 +72,7 @@ __all__ = [
     "prepare",
     "read_plan",
     "replay",
+    "run_campaign",
     "shipped_beamlines",
     "write_extended_plan",
     "write_preparation",

@@ -9,6 +9,7 @@ import sys
 
 from cyclopts import App, CycloptsError
 
+from spotline.cli.campaign import campaign
 from spotline.cli.common import STATUS_BAD_INPUT
 from spotline.cli.deliver import deliver, replay
 from spotline.cli.plan import plan
@@ -25,6 +26,7 @@ app = App(
 app.command(prepare)
 app.command(deliver)
 app.command(replay)
+app.command(campaign)
 app.command(plan)
 
 
@@ -44,7 +46,7 @@ def run(arguments: list[str]) -> int:
     Returns
     -------
     int
-        Exit status: 0 done, 2 bad input, 3 stopped by an interlock.
+        Exit status: 0 done, 1 not what it should be, 2 bad input, 3 stopped by an interlock.
     """
     from spotline.errors import SpotlineError
 
