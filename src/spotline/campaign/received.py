@@ -98,7 +98,8 @@ def received_of(treatment: FieldTreatment, spills: Sequence[Watched]) -> Receive
     keys, first, spot_of_visit = np.unique(planned, axis=0, return_index=True, return_inverse=True)
     spot_of_visit = spot_of_visit.reshape(-1)
     begins = np.cumsum([0] + [s.n_spots for s in slices])
-    prescribed = np.bincount(spot_of_visit, np.concatenate([s.particles for s in slices]))
+    prescribed = np.zeros(len(keys))
+    np.add.at(prescribed, spot_of_visit, np.concatenate([s.particles for s in slices]))
     received, n_spills = np.zeros(len(keys)), np.zeros(len(keys), np.int64)
     misplaced = displacement_mm = 0.0
     now = 0

@@ -111,7 +111,5 @@ def _on_cluster(setting: Setting, numbers: Sequence[int], scheduler: str) -> Ite
 def _remote_chunk(setting: Any, numbers: Sequence[int], wanted: str) -> list[Row]:
     found = version("spotline")
     if found != wanted:
-        raise OptionError(
-            f"a worker of the cluster has spotline {found}, here it is {wanted}; install the same"
-        )
+        raise OptionError(f"a worker of the cluster has spotline {found}, not {wanted} as here; install that")
     return [run_one(setting, number) for number in numbers]

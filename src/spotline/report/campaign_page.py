@@ -89,14 +89,16 @@ def _results(summary: Summary) -> Pairs:
 
 
 def _invariants(summary: Summary) -> Table:
-    rows = [(name.replace("_", " "), number(n, 0)) for name, n in summary["violations"].items()]
+    rows: list[tuple[str, ...]] = [
+        (name.replace("_", " "), number(n, 0)) for name, n in summary["violations"].items()
+    ]
     return Table(("Invariant", "Runs that violate it"), (0,), rows)
 
 
 def _violating(summary: Summary) -> Table | None:
     if not summary["violating_runs"]:
         return None
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (plain(row["run"]), plain(row["invariants"]).replace("_", " "), plain(row["remarks"]))
         for row in summary["violating_runs"][:200]
     ]
@@ -145,8 +147,8 @@ def _pictures(rows: list[dict[str, Any]]) -> list[Picture]:
             figures.figure_delays,
             "How soon faults are found",
             (
-                "A line for each run, from the begin of the first of its faults. At the right: runs in which a "
-                "fault struck and no interlock came."
+                "A line for each run, from the begin of the first of its faults. At the right: runs in which "
+                "a fault struck and no interlock came."
             ),
             f"{found} of {struck} faults were found",
         ),
