@@ -23,7 +23,7 @@ def spill_of(field: FieldTreatment, spill: int, index: int, first: int = 0, **fa
         int1_left=slice_.int1_counts[first:].copy(),
         x_current_A=slice_.x_current_A[first:].copy(),
         y_current_A=slice_.y_current_A[first:].copy(),
-        interlocks=np.zeros(0),
+        interlocks=[],
         truth=np.column_stack([n, n * x, n * x**2, n * y, n * y**2]),
     )
     for name, value in facts.items():

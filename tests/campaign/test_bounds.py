@@ -91,10 +91,12 @@ def test_a_chopper_that_fails_has_the_bound_of_the_second_path(treatment: Treatm
 
 def test_wrong_energy_adds_what_the_chambers_miss(treatment: Treatment, line: BeamLine):
     right = bound(treatment, Fault("int2", "dead"))
-    wrong = bound(treatment, Fault("beam", "wrong_energy", 10.0))
-    factor = line.particles_per_count("carbon", 231.45) / line.particles_per_count("carbon", 221.45) - 1.0
+    wrong = bound(treatment, Fault("beam", "energy", 1.05))
+    factor = (
+        line.particles_per_count("carbon", 221.45 * 1.05) / line.particles_per_count("carbon", 221.45) - 1.0
+    )
     assert wrong.spots[0] - right.spots[0] == pytest.approx(factor * 2.2e6)
-    lower = bound(treatment, Fault("beam", "wrong_energy", -10.0))
+    lower = bound(treatment, Fault("beam", "energy", 0.95))
     assert lower.spots[0] == pytest.approx(right.spots[0])
 
 

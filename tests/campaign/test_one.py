@@ -18,6 +18,7 @@ from spotline.campaign.row import SCHEMA, table_of
 from spotline.campaign.setting import Setting
 from spotline.campaign.watch import Watch
 from spotline.delivery.run import deliver
+from spotline.record.simulated_disk import SimulatedDisk
 from spotline.sim.faults import Fault
 from tests.lines.facts import with_facts
 
@@ -100,16 +101,19 @@ def test_an_error_of_the_program_is_a_violation(treatment: Treatment, monkeypatc
 
 
 def test_counts_that_do_not_add_up_are_found(treatment: Treatment, tmp_path: Path):
-    watch = Watch(treatment.beamline, 3, lambda _: ())
+    disk = SimulatedDisk(np.random.default_rng(1))
+    watch = Watch(treatment.beamline, 3, lambda _: (), disk)
     deliver(treatment, tmp_path / "out", seed=3, make_room=watch.room, documents=False)
     folder, spills = tmp_path / "out" / "field-01", watch.spills_of(1)
     assert check_counts(folder, spills, True) == []
     assert check_counts(folder, spills, False) == [
         "the field is said to be interrupted, and 0 counts are left"
     ]
-    missing = check_counts(folder, spills[:2], True)
-    assert missing[0] == "2 spills were delivered, but 3 stand in the record"
-    assert any("counts are left" in remark for remark in missing)
+    (folder / "spills" / "spill-0002.h5").rename(tmp_path / "taken away")
+    lost = check_counts(folder, spills, True)
+    assert any(remark.endswith("us: was delivered, but is not in the record") for remark in lost)
+    assert any(remark.endswith("counts are left") for remark in lost)
+    (tmp_path / "taken away").rename(folder / "spills" / "spill-0002.h5")
     spills[1].int1_left[0] += 1
     (wrong,) = check_counts(folder, spills, True)
     assert wrong.startswith("spill 2, slice 0, spot ")

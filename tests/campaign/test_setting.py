@@ -61,11 +61,25 @@ def test_pairs_have_at_most_one_dead_channel(treatment: Treatment):
     for number in range(3 * len(KINDS)):
         first, second = (fault.kind for fault in draw_run(setting, number).faults)
         assert may_meet(first, second)
-        assert len({KINDS[first].kills, KINDS[second].kills} - {None}) <= 1
-    dead = [name for name in KINDS if KINDS[name].kills == "int1"]
-    other = [name for name in KINDS if KINDS[name].kills == "int2"]
-    assert not any(may_meet(a, b) for a in dead for b in other)
-    assert not may_meet(dead[0], dead[0])
+        assert len({KINDS[first].channel, KINDS[second].channel} - {None}) <= 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "may"),
+    [
+        ("int1.gain", "int1.noise", True),
+        ("int1.gain", "int2.gain", False),
+        ("int1.gain", "int1.gain", False),
+        ("int1.gain", "beam.spike", True),
+        ("int1.gain", "box2.leak", False),
+        ("int1.gain", "high_voltage1.sag", True),
+        ("int2.dead", "sensor_pressure1.offset", False),
+        ("strip_x.dead", "pixel.dead", False),
+        ("beam.shift_x", "chopper.stuck_open", True),
+    ],
+)
+def test_who_may_meet(first: str, second: str, may: bool):
+    assert may_meet(first, second) == may_meet(second, first) == may
 
 
 def test_fixed_faults_are_the_same_in_every_run(treatment: Treatment):

@@ -10,7 +10,8 @@ term                  particles beyond the prescription
 calibration           P x the relative error of the worse integral chamber: gain, residual of the gain
                       map, recombination, and noise and drift of the gas sensors; five standard deviations
                       of what is noise.  Either chamber ends a spot, so one that has failed adds nothing.
-wrong energy          P x (k of the true energy / k - 1): all chambers read the same too little
+wrong energy          P x (k of the true energy / k - 1): all chambers read the same too little, and
+                      nothing in the nozzle can tell
 resolution            k for the rounding of the prescription of each visit and k for each count of the
                       margin of INT2, and k for each spill that took part: charge below a count is lost
 ionization            5 s sqrt(P), s the relative spread of the charge of an ion
@@ -35,7 +36,7 @@ import numpy as np
 
 from spotline.beamline import BeamLine
 from spotline.preparation.treatment import FieldTreatment, Floats, Slice
-from spotline.sim.faults import Fault
+from spotline.sim.faults import KINDS, Fault
 
 BEAM_OFF_US = 500.0
 """From the first sample out of tolerance to the last ion: invariant 2."""
@@ -100,7 +101,7 @@ def detection(fault: Fault, beamline: BeamLine) -> Detection:
         return Detection(limits.intensity_window_us + period_us)
     if kind in ("fast_control.hang", "process.kill", "power.loss"):
         return Detection(limits.watchdog_us + 2.0 * period_us)
-    if kind in ("int1.lost", "int2.lost"):
+    if kind == "integrals.lost":
         return Detection((limits.data_periods + 1.0) * period_us)
     return NOTHING
 
@@ -164,9 +165,7 @@ def largest_intensity_per_us(slice_: Slice, faults: Iterable[Fault], beamline: B
     spill = beamline.facts.simulation.spill
     lines = len(spill.ripple_frequencies_Hz)
     ripple = spill.ripple_rms * math.sqrt(2.0 * lines)  # all lines at their crest
-    factor = math.prod(
-        max(1.0, fault.value or 1.0) for fault in faults if fault.device == "beam" and fault.mode == "spike"
-    )
+    factor = math.prod(KINDS[fault.kind].peak_factor(fault.value) for fault in faults)
     return slice_.particles_per_s * 1e-6 * (1.0 + ripple + DEVIATIONS * spill.noise_rms) * factor
 
 
@@ -237,9 +236,13 @@ def _wrong_energy(
 ) -> float:
     """Relative excess because the true energy makes fewer counts per particle than the announced one."""
     error, ion = 0.0, treatment.beam.name
+    table_MeV_u = beamline.energies[ion].energy_MeV_u
     for fault in faults:
-        if fault.kind == "beam.wrong_energy" and fault.value is not None:
+        if fault.kind == "beam.energy" and fault.value is not None:
             announced = float(beamline.particles_per_count(ion, slice_.energy_MeV_u))
-            true = float(beamline.particles_per_count(ion, slice_.energy_MeV_u + fault.value))
+            energy_MeV_u = float(
+                np.clip(slice_.energy_MeV_u * fault.value, table_MeV_u.min(), table_MeV_u.max())
+            )
+            true = float(beamline.particles_per_count(ion, energy_MeV_u))
             error += max(0.0, true / announced - 1.0)
     return error

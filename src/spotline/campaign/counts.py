@@ -15,8 +15,10 @@ import numpy as np
 
 from spotline.campaign.received import spots_loaded
 from spotline.campaign.watch import Watched
+from spotline.preparation.treatment import Integers
+from spotline.record.model import Table
 from spotline.record.spill_file import Spill, read_spill
-from spotline.record.treatment_file import TreatmentFile, read_treatment_file
+from spotline.record.treatment_file import read_treatment_file
 
 
 def check_counts(folder: Path, loaded: Sequence[Watched], is_complete: bool) -> list[str]:
@@ -38,38 +40,43 @@ def check_counts(folder: Path, loaded: Sequence[Watched], is_complete: bool) -> 
     """
     treatment = read_treatment_file(folder)
     spills = [read_spill(path) for path in sorted((folder / "spills").glob("spill-*.h5"))]
-    wrong = []
-    if len(spills) != len(loaded):
-        wrong.append(f"{len(loaded)} spills were delivered, but {len(spills)} stand in the record")
+    seen = {watched.start_us: watched for watched in loaded}
     left = [slice_.int1_counts.copy() for slice_ in treatment.slices]
-    now = 0
-    for watched, spill in zip(loaded, spills, strict=False):
-        now, spots = spots_loaded(watched, treatment.slices, now)
-        place = f"spill {watched.spill}, slice {now}"
-        if not np.array_equal(np.flatnonzero(left[now]), spots):
-            wrong.append(f"{place}: other spots were loaded than those that are left")
-        differ = np.flatnonzero(left[now][spots] != watched.int1_left)
-        if len(differ):
-            spot = int(differ[0])
-            wrong.append(
-                f"{place}, spot {spots[spot]}: {watched.int1_left[spot]} counts were loaded, "
-                f"{left[now][spots[spot]]} are left"
-            )
-        wrong += _take(spill, left, place)
+    wrong, now = [], 0
+    for spill in spills:
+        place = f"spill {spill.header['spill']}, slice {spill.header['slice']}"
+        # One that was announced and never loaded, because of a crash, has no counts but assumed ones.
+        watched = seen.pop(spill.header["extraction_start_us"], None)
+        if watched is not None:
+            now, spots = spots_loaded(watched, treatment.slices, now)
+            wrong += _compare(left[now], spots, watched.int1_left, place)
+        wrong += _take(spill, spill.parts, left, place)
+        wrong += _take(spill, spill.assumed, left, place)
+    wrong += [f"spill at {start_us} us: was delivered, but is not in the record" for start_us in seen]
     over = not any(counts.any() for counts in left)
     if over != is_complete:
         counts = sum(int(counts.sum()) for counts in left)
         said = "complete" if is_complete else "interrupted"
         wrong.append(f"the field is said to be {said}, and {counts} counts are left")
-    return wrong + _never_loaded(treatment, loaded, left)
+    return wrong
 
 
-def _take(spill: Spill, left: list[np.ndarray], place: str) -> list[str]:
-    """Take what a spill delivered from what was left."""
-    counts = left[spill.header["slice"]]
-    spots, parts = spill.spots[spill.parts["spot"]], spill.parts
-    wrong = []
-    for spot, part in zip(spots, parts, strict=True):
+def _compare(left: Integers, spots: Integers, loaded: Integers, place: str) -> list[str]:
+    """Compare what was loaded with what is left of a slice."""
+    if not np.array_equal(np.flatnonzero(left), spots):
+        return [f"{place}: other spots were loaded than those that are left"]
+    differ = np.flatnonzero(left[spots] != loaded)
+    if not len(differ):
+        return []
+    i = int(differ[0])
+    return [f"{place}, spot {spots[i]}: {loaded[i]} counts were loaded, {left[spots[i]]} are left"]
+
+
+def _take(spill: Spill, parts: Table, left: list[Integers], place: str) -> list[str]:
+    """Take what a spill delivered, or is assumed to have delivered, from what was left."""
+    counts, wrong = left[spill.header["slice"]], []
+    for part in parts:
+        spot = spill.spots[part["spot"]]
         if part["complete"] == 1:
             counts[spot] = 0
         elif part["int1_counts"] >= counts[spot]:
@@ -77,12 +84,3 @@ def _take(spill: Spill, left: list[np.ndarray], place: str) -> list[str]:
         else:
             counts[spot] -= part["int1_counts"]
     return wrong
-
-
-def _never_loaded(treatment: TreatmentFile, loaded: Sequence[Watched], left: list[np.ndarray]) -> list[str]:
-    """Slices that were skipped: something is left of one although a later one was begun."""
-    codes = [watched.cycle_code for watched in loaded]
-    if not codes:
-        return []
-    last = max(i for i, s in enumerate(treatment.slices) if s.cycle_code in codes)
-    return [f"slice {i}: left behind with {left[i].sum()} counts" for i in range(last) if left[i].any()]

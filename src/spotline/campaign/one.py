@@ -22,6 +22,7 @@ from spotline.delivery.resume import resume
 from spotline.delivery.run import deliver
 from spotline.preparation.treatment import FieldTreatment
 from spotline.record.model import Record
+from spotline.record.simulated_disk import SimulatedDisk
 from spotline.sim.faults import Fault, SimulatedCrash
 
 RESUMES = 3
@@ -82,23 +83,29 @@ def run_one(setting: Setting, number: int, keep: Path | None = None) -> Row:
     def faults_of(field_number: int) -> tuple[Fault, ...]:
         return drawn.faults if field_number == struck_field else ()
 
-    watch = Watch(setting.treatment.beamline, drawn.delivery_seed, faults_of)
+    disk = SimulatedDisk(np.random.default_rng((setting.seed, number, 1)))
+    watch = Watch(setting.treatment.beamline, drawn.delivery_seed, faults_of, disk)
     with tempfile.TemporaryDirectory(prefix="spotline-") as temporary:
         folder = Path(temporary) / "delivery"
-        story = _play(setting, drawn, watch, folder)
+        story = _play(setting, drawn, watch, folder, disk)
         row = _judge(setting, drawn, watch, story, folder)
         if keep is not None and folder.exists():
             shutil.copytree(folder, keep)
     return {"run": number, "seed": setting.seed, "delivery_seed": drawn.delivery_seed, **row}
 
 
-def _play(setting: Setting, drawn: Drawn, watch: Watch, folder: Path) -> _Story:
+def _play(setting: Setting, drawn: Drawn, watch: Watch, folder: Path, disk: SimulatedDisk) -> _Story:
     """Deliver, and resume with everything repaired until the treatment is complete."""
     story = _Story()
     try:
         with contextlib.suppress(SimulatedCrash):
             story.record = deliver(
-                setting.treatment, folder, seed=drawn.delivery_seed, make_room=watch.room, documents=False
+                setting.treatment,
+                folder,
+                seed=drawn.delivery_seed,
+                make_room=watch.room,
+                documents=False,
+                disk=disk,
             )
         watch.repair()
         while not _is_complete(story.record) and story.resumes < RESUMES:
@@ -107,6 +114,7 @@ def _play(setting: Setting, drawn: Drawn, watch: Watch, folder: Path) -> _Story:
                 folder,
                 operator="campaign",
                 reason="what had failed is repaired",
+                plan=setting.treatment.plan,
                 make_room=watch.room,
                 documents=False,
             )
@@ -179,7 +187,7 @@ def _onset_us(drawn: Drawn, setting: Setting) -> int | None:
 
 def _interlocks(record: Record | None, spills: list[Watched], number: int) -> list[tuple[int, int]]:
     """Time and cause of every interlock of a field, in time: those of the spills, and those between."""
-    found = [(int(row["tick"]), int(row["cause"])) for w in spills for row in w.interlocks]
+    found = [interlock for watched in spills for interlock in watched.interlocks]
     for recorded in record.fields if record is not None else ():
         if recorded.number == number:
             between = recorded.header["interlocks_without_beam"]
@@ -206,7 +214,7 @@ def _check_excess(received: Received, bound: Bound, verdict: _Verdict) -> int:
 def _check_beam_off(spills: list[Watched], bound: Bound, verdict: _Verdict) -> int | None:
     """Check invariant 2; return the worst delay."""
     delays = [
-        max(0, w.last_ion_us - w.first_interlock_us) for w in spills if w.first_interlock_us is not None
+        max(0, w.last_ion_us - min(time_us for time_us, _ in w.interlocks)) for w in spills if w.interlocks
     ]
     worst = max(delays, default=None)
     if worst is not None and worst > bound.beam_off_us:

@@ -15,7 +15,7 @@ from spotline.campaign.row import Row, table_of
 from spotline.campaign.setting import ALL, LARGEST_SEED, Setting, choose
 from spotline.campaign.summary import summary_of
 from spotline.campaign.workers import rows_of
-from spotline.delivery.run import versions
+from spotline.delivery.session import versions
 from spotline.errors import OptionError, OutputError
 from spotline.preparation.treatment import Treatment
 from spotline.record.log import write_json

@@ -19,6 +19,8 @@ from spotline.sim.faults import KINDS, Fault, draw, read_faults
 ALL, NONE = "all", "none"
 LARGEST_SEED = 2**63 - 1
 
+_OF_A_BOX = ("box", "high_voltage", "sensor_")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Setting:
@@ -140,5 +142,17 @@ def draw_run(setting: Setting, number: int) -> Drawn:
 
 def may_meet(first: str, second: str) -> bool:
     """Whether faults of two kinds may strike in one run: at most one detection channel may be dead."""
-    dead = {KINDS[name].kills for name in (first, second)} - {None}
+    dead = {dead_channel(name) for name in (first, second)} - {None}
     return first != second and len(dead) <= 1
+
+
+def dead_channel(name: str) -> str | None:
+    """Detection channel that cannot be relied on with a fault of some kind, or None.
+
+    What spoils gas, voltage or slow sensors of a box spoils the counts of its integral chamber, or their
+    conversion.
+    """
+    kind = KINDS[name]
+    if kind.device.startswith(_OF_A_BOX):
+        return f"int{kind.device[-1]}"
+    return kind.channel

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from spotline.beamline import BeamLine
 from spotline.control.memory import LawSettings, SliceMemory
-from spotline.preparation.treatment import FieldTreatment, Integers
-from spotline.room import Block, Broadcast, SpillResult, Table
+from spotline.control.safety import cause_of
+from spotline.control.slow import SlowReading
+from spotline.preparation.treatment import FieldTreatment, Floats, Integers
+from spotline.record.simulated_disk import SimulatedDisk
+from spotline.room import Block, Broadcast
 from spotline.sim.faults import Fault, SimulatedCrash
 from spotline.sim.room import SimulatedRoom
 
@@ -33,14 +37,12 @@ class Watched:
         Counts that the spots in the memory boards lacked.
     x_current_A, y_current_A : ndarray of float, shape (n,)
         Where they are: to know them again.
-    interlocks : Table
-        Columns `spotline.control.memory.INTERLOCK`.
+    interlocks : list of (int, int)
+        Sample and cause of every interlock, and of what the patient interlock system found by itself.
     truth : ndarray of float, shape (n, 5)
         `spotline.room.SpillResult.truth`, with zeros for spots that were not reached.
     last_ion_us : int
         When the last ion passed; 0 if none did.
-    first_interlock_us : int or None
-        Sample of the first interlock.
     """
 
     field: int
@@ -48,12 +50,11 @@ class Watched:
     start_us: int
     cycle_code: int
     int1_left: Integers
-    x_current_A: np.ndarray
-    y_current_A: np.ndarray
-    interlocks: Table
-    truth: np.ndarray
+    x_current_A: Floats
+    y_current_A: Floats
+    interlocks: list[tuple[int, int]]
+    truth: Floats
     last_ion_us: int = 0
-    first_interlock_us: int | None = None
 
 
 class WatchedRoom(SimulatedRoom):
@@ -66,28 +67,27 @@ class WatchedRoom(SimulatedRoom):
         seed: int,
         faults: tuple[Fault, ...],
         spills_before: int,
+        disk: SimulatedDisk,
     ) -> None:
         number = treatment.field.number
         super().__init__(
-            beamline,
-            number,
-            seed,
-            treatment.passive_elements,
-            faults=faults,
-            spills_before=spills_before,
+            beamline, number, seed, treatment.passive_elements, faults=faults, spills_before=spills_before
         )
-        self.spills: list[Watched] = []
+        self._spills: list[Watched] = []
+        self._disk: SimulatedDisk | None = disk
         self._number, self._requested = number, spills_before
 
     def request_cycle(self, code: int) -> Broadcast:
         """Ask for a spill."""
-        self._requested += 1
-        return super().request_cycle(code)
+        with self._power():
+            self._requested += 1
+            return super().request_cycle(code)
 
     def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> None:
         """Load the memory boards, and note what with."""
-        super().load(settings, memory, broadcast)
-        self.spills.append(
+        with self._power():
+            super().load(settings, memory, broadcast)
+        self._spills.append(
             Watched(
                 field=self._number,
                 spill=self._requested,
@@ -96,34 +96,58 @@ class WatchedRoom(SimulatedRoom):
                 int1_left=memory.int1_counts.copy(),
                 x_current_A=memory.x_current_A.copy(),
                 y_current_A=memory.y_current_A.copy(),
-                interlocks=np.zeros(0),
+                interlocks=[],
                 truth=np.zeros((len(memory.int1_counts), 5)),
             )
         )
 
     def run(self, max_samples: int) -> Block:
-        """Run the fast loop; a crash leaves its interlocks too."""
-        try:
-            return super().run(max_samples)
-        except SimulatedCrash:
-            self.result()
-            raise
+        """Run the fast loop."""
+        with self._power():
+            try:
+                return super().run(max_samples)
+            finally:
+                self._note_interlocks()
 
-    def result(self) -> SpillResult:
-        """Return what the spill left behind, and note its interlocks."""
-        result = super().result()
-        self.spills[-1].interlocks = result.interlocks.copy()
-        return result
+    def read_slow_control(self, time_us: int) -> SlowReading | None:
+        """Read the slow sensors."""
+        with self._power():
+            return super().read_slow_control(time_us)
+
+    def measure_background(self, duration_s: float) -> tuple[float, float]:
+        """Count without beam."""
+        with self._power():
+            return super().measure_background(duration_s)
 
     def noted(self) -> list[Watched]:
         """Every spill so far, with what the room knows of the truth."""
-        of_spill = {watched.spill: watched for watched in self.spills}
-        for number, truth, last_ion_us, first_us in self.history:
-            watched = of_spill[number]
-            watched.truth[: len(truth)] = truth
-            watched.last_ion_us = int(last_ion_us or 0)
-            watched.first_interlock_us = None if first_us is None else int(first_us)
-        return self.spills
+        of_spill = {watched.spill: watched for watched in self._spills}
+        for past in self.history:
+            watched = of_spill[past.spill]
+            watched.truth[: len(past.truth)] = past.truth
+            watched.last_ion_us = int(past.last_ion_us or 0)
+        return self._spills
+
+    def _note_interlocks(self) -> None:
+        """Note what tripped; after a crash the patient interlock system is all that knows."""
+        rows, safety = self._law.interlocks[: self._law.scalars[0].interlocks], self._law.safety[0]
+        found = [(int(row["tick"]), int(row["cause"])) for row in rows]
+        if safety.permit == 0:
+            cause = cause_of(int(safety.first_line))
+            if cause:
+                found.append((int(safety.first_tick), cause))
+        self._spills[-1].interlocks = sorted(set(found))
+
+    @contextmanager
+    def _power(self) -> Iterator[None]:
+        """Let a loss of power take what the disk has not confirmed, at once."""
+        try:
+            yield
+        except SimulatedCrash as crash:
+            if crash.kind == "power.loss" and self._disk is not None:
+                self._disk.lose_power()
+                self._disk = None  # it goes once
+            raise
 
 
 class Watch:
@@ -136,6 +160,8 @@ class Watch:
         Seed of the rooms.
     faults_of : callable
         Faults of a field, by its number.
+    disk : SimulatedDisk
+        What the deliveries are written to until they crash.
     """
 
     def __init__(self, beamline: BeamLine, seed: int, faults_of: Callable[[int], tuple[Fault, ...]]) -> None:
@@ -143,12 +169,10 @@ class Watch:
         self._is_repaired = False
         self._rooms: list[WatchedRoom] = []
 
-    def room(self, treatment: FieldTreatment) -> WatchedRoom:
-        """Make the room for a field; spills go on where the last room for it ended."""
-        number = treatment.field.number
-        before = max((watched.spill for watched in self.spills_of(number)), default=0)
-        faults = () if self._is_repaired else self._faults_of(number)
-        room = WatchedRoom(self._beamline, treatment, self._seed, faults, before)
+    def room(self, treatment: FieldTreatment, spills_before: int = 0) -> WatchedRoom:
+        """Make the room for a field of which so many spills are delivered."""
+        faults = () if self._is_repaired else self._faults_of(treatment.field.number)
+        room = WatchedRoom(self._beamline, treatment, self._seed, faults, spills_before, self._disk)
         self._rooms.append(room)
         return room
 
