@@ -10,7 +10,6 @@ import numpy as np
 
 from spotline.beamline import BeamLine
 from spotline.control.memory import LawSettings, SliceMemory
-from spotline.control.safety import cause_of
 from spotline.control.slow import SlowReading
 from spotline.preparation.treatment import FieldTreatment, Floats, Integers
 from spotline.record.simulated_disk import SimulatedDisk
@@ -38,7 +37,7 @@ class Watched:
     x_current_A, y_current_A : ndarray of float, shape (n,)
         Where they are: to know them again.
     interlocks : list of (int, int)
-        Sample and cause of every interlock, and of what the patient interlock system found by itself.
+        Sample and cause of every interlock.
     truth : ndarray of float, shape (n, 5)
         `spotline.room.SpillResult.truth`, with zeros for spots that were not reached.
     last_ion_us : int
@@ -129,14 +128,9 @@ class WatchedRoom(SimulatedRoom):
         return self._spills
 
     def _note_interlocks(self) -> None:
-        """Note what tripped; after a crash the patient interlock system is all that knows."""
-        rows, safety = self._law.interlocks[: self._law.scalars[0].interlocks], self._law.safety[0]
-        found = [(int(row["tick"]), int(row["cause"])) for row in rows]
-        if safety.permit == 0:
-            cause = cause_of(int(safety.first_line))
-            if cause:
-                found.append((int(safety.first_tick), cause))
-        self._spills[-1].interlocks = sorted(set(found))
+        """Note what tripped, after a crash too: the patient interlock system outlives the process."""
+        rows = self._law.interlocks[: self._law.scalars[0].interlocks]
+        self._spills[-1].interlocks = [(int(row["tick"]), int(row["cause"])) for row in rows]
 
     @contextmanager
     def _power(self) -> Iterator[None]:
