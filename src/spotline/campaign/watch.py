@@ -158,8 +158,14 @@ class Watch:
         What the deliveries are written to until they crash.
     """
 
-    def __init__(self, beamline: BeamLine, seed: int, faults_of: Callable[[int], tuple[Fault, ...]]) -> None:
-        self._beamline, self._seed, self._faults_of = beamline, seed, faults_of
+    def __init__(
+        self,
+        beamline: BeamLine,
+        seed: int,
+        faults_of: Callable[[int], tuple[Fault, ...]],
+        disk: SimulatedDisk,
+    ) -> None:
+        self._beamline, self._seed, self._faults_of, self._disk = beamline, seed, faults_of, disk
         self._is_repaired = False
         self._rooms: list[WatchedRoom] = []
 
@@ -177,8 +183,3 @@ class Watch:
     def spills_of(self, number: int) -> list[Watched]:
         """Every spill of a field."""
         return [w for room in self._rooms for w in room.noted() if w.field == number]
-
-    @property
-    def spills(self) -> list[Watched]:
-        """Every spill, in the order of delivery."""
-        return [watched for room in self._rooms for watched in room.noted()]
