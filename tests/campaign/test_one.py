@@ -18,7 +18,7 @@ from spotline.campaign.row import SCHEMA, table_of
 from spotline.campaign.setting import Setting
 from spotline.campaign.watch import Watch
 from spotline.delivery.run import deliver
-from spotline.record.simulated_disk import SimulatedDisk
+from spotline.record.storage import Disk
 from spotline.sim.faults import Fault
 from tests.lines.facts import with_facts
 
@@ -101,8 +101,7 @@ def test_an_error_of_the_program_is_a_violation(treatment: Treatment, monkeypatc
 
 
 def test_counts_that_do_not_add_up_are_found(treatment: Treatment, tmp_path: Path):
-    disk = SimulatedDisk(np.random.default_rng(1))
-    watch = Watch(treatment.beamline, 3, lambda _: (), disk)
+    watch = Watch(treatment.beamline, 3, lambda _: (), Disk())
     deliver(treatment, tmp_path / "out", seed=3, make_room=watch.room, documents=False)
     folder, spills = tmp_path / "out" / "field-01", watch.spills_of(1)
     assert check_counts(folder, spills, True) == []

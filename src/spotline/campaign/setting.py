@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -108,9 +107,9 @@ def choose(faults: str | Path | Sequence[Fault]) -> tuple[tuple[str, ...], tuple
 
 @functools.lru_cache(maxsize=16)
 def expected_spills(setting: Setting, field: int) -> int:
-    """Spills that a field takes if nothing fails, rounded up."""
+    """Spills that a field takes if nothing fails, to the nearest whole number."""
     treatment = setting.treatment
-    return math.ceil(predict_duration(treatment.fields[field], treatment.beamline).total.spills - 1e-9)
+    return max(1, round(predict_duration(treatment.fields[field], treatment.beamline).total.spills))
 
 
 def draw_run(setting: Setting, number: int) -> Drawn:

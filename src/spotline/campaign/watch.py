@@ -13,9 +13,12 @@ from spotline.control.memory import LawSettings, SliceMemory
 from spotline.control.slow import SlowReading
 from spotline.preparation.treatment import FieldTreatment, Floats, Integers
 from spotline.record.simulated_disk import SimulatedDisk
+from spotline.record.storage import Disk
 from spotline.room import Block, Broadcast
 from spotline.sim.faults import Fault, SimulatedCrash
 from spotline.sim.room import SimulatedRoom
+
+POWER_LOSS = "power.loss"
 
 
 @dataclass(slots=True, eq=False)
@@ -66,14 +69,14 @@ class WatchedRoom(SimulatedRoom):
         seed: int,
         faults: tuple[Fault, ...],
         spills_before: int,
-        disk: SimulatedDisk,
+        disk: Disk,
     ) -> None:
         number = treatment.field.number
         super().__init__(
             beamline, number, seed, treatment.passive_elements, faults=faults, spills_before=spills_before
         )
         self._spills: list[Watched] = []
-        self._disk: SimulatedDisk | None = disk
+        self._disk: Disk | None = disk
         self._number, self._requested = number, spills_before
 
     def request_cycle(self, code: int) -> Broadcast:
@@ -138,7 +141,7 @@ class WatchedRoom(SimulatedRoom):
         try:
             yield
         except SimulatedCrash as crash:
-            if crash.kind == "power.loss" and self._disk is not None:
+            if crash.kind == POWER_LOSS and isinstance(self._disk, SimulatedDisk):
                 self._disk.lose_power()
                 self._disk = None  # it goes once
             raise
@@ -154,7 +157,7 @@ class Watch:
         Seed of the rooms.
     faults_of : callable
         Faults of a field, by its number.
-    disk : SimulatedDisk
+    disk : Disk
         What the deliveries are written to until they crash.
     """
 
@@ -163,7 +166,7 @@ class Watch:
         beamline: BeamLine,
         seed: int,
         faults_of: Callable[[int], tuple[Fault, ...]],
-        disk: SimulatedDisk,
+        disk: Disk,
     ) -> None:
         self._beamline, self._seed, self._faults_of, self._disk = beamline, seed, faults_of, disk
         self._is_repaired = False
