@@ -86,8 +86,8 @@ def page_of(found: dict[str, Found], out: Path) -> str:
         "<!-- Written by verification/campaign.py; do not edit. -->",
         fill(
             f"""{sum(one["runs"] for one in found.values())} deliveries of `examples/{PLAN}` on
-            `cnao-h`, seed {SEED}: without faults, with one, and with two at a time. What is judged, with which
-            bounds, is in [the reference](campaign.md). {circumstances()}."""
+            `cnao-h`, seed {SEED}: without faults, with one, and with two at a time. What is judged, with
+            which bounds, is in [the reference](campaign.md). {circumstances()}."""
         ),
         _totals(found, out),
         "## Invariants",
@@ -95,18 +95,19 @@ def page_of(found: dict[str, Found], out: Path) -> str:
         *_violating(found),
         "## Single faults",
         fill(
-            """What found each kind of fault first, after how long, and how many particles the spot nearest to
-            its bound got too many. *Unseen* are runs in which the fault struck and no interlock came; the most
-            particles too many in any of them stand beside. Times in us, from the begin of the fault: many kinds
-            show only with the next spill, or with the next reading of the slow control."""
+            """What found each kind of fault first, after how long, and how many particles the spot nearest
+            to its bound got too many. *Unseen* are runs in which the fault struck and no interlock came; the
+            most particles too many in any of them stand beside. Times in us, from the begin of the fault:
+            many kinds show only with the next spill, or with the next reading of the slow control."""
         ),
         _kinds(singles),
         "## What goes unseen",
         fill(
-            """Faults without an interlock are harmless as far as particles go: none violates an invariant. What
-            they do all the same is in the next table: particles of spots that were more than 2 mm off, and how far
-            off. A wrong energy on the axis changes the depth, which nothing in the nozzle sees, and the particles
-            by the ratio of the stopping powers, which is part of its bound."""
+            """Runs in which a fault struck and no interlock came. Unless an invariant is violated above, none
+            of them gave too many particles; what they did all the same is in this table: particles of spots
+            that were more than 2 mm off, and how far off. A wrong energy on the axis changes the depth, which
+            nothing in the nozzle sees, and the particles by the ratio of the stopping powers, which is part
+            of its bound."""
         ),
         _unseen(pq.read_table(out / "singles" / TABLE).to_pylist()),
     ]
