@@ -16,11 +16,16 @@ version of Spotline always makes the same bytes.  All are for the horizontal lin
     al., Med. Phys. 42 (2015), doi 10.1118/1.4928397, section 2.A.4).
 ``axis_proton.dcm``
     A spot of 1e8 protons on the axis at every fifth energy, to check the undeflected beam (section 2.B.3).
+``two_layers_carbon.dcm``
+    A carbon field for campaigns of faults, quick to deliver although it has a layer of two spills: 8 x 8
+    spots 2 mm apart, with 2.2e6 ions each at the higher energy, and with 5e4 to 1.15e6 ions at the lower
+    one: spots of a hundred counts and more.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +49,18 @@ def make_plans() -> dict[str, Plan]:
         "three_layers_proton.dcm": small_field,
         "nine_spots_carbon.dcm": pattern_plan(carbon, [380.45, 150.71]),
         "axis_proton.dcm": line_plan(proton, every=5),
+        "two_layers_carbon.dcm": _two_layers(line),
     }
+
+
+def _two_layers(line: spotline.BeamLine) -> Plan:
+    """Make a layer of strong spots that takes two spills, and one of weak spots."""
+    setup = Setup(ion="carbon", beamline=line, label="TWOLAYERS", name="Two layers")
+    plan = uniform_plan(setup, [221.45, 150.71], size_mm=16.0, particles=2.2e6)
+    (field,) = plan.fields
+    strong, weak = field.layers
+    weak = replace(weak, meterset=5e4 * np.linspace(1.0, 23.0, weak.n_spots))
+    return replace(plan, fields=(replace(field, layers=(strong, weak)),))
 
 
 def main(folder: Path) -> None:

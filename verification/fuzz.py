@@ -271,8 +271,8 @@ def page(rows: list[tuple[str, int, int, int, int]], violations: list[str], wall
         "# Verification of what is read",
         fill(
             f"""Good files of every kind that Spotline reads, each spoilt at random: cut off, bytes changed,
-            left out, put in or doubled, and tokens that parsers fear. A file must be read or be refused with one
-            line; another exception, a process that dies, more than {LONGEST_S} s, or files left behind are
+            left out, put in or doubled, and tokens that parsers fear. A file must be read or be refused
+            with one line; another exception, a process that dies, more than {LONGEST_S} s, or files left behind are
             violations. `python -m verification.fuzz --write docs/reference/verification-fuzz.md` makes this
             page in {max(1, round(wall_s / 60))} min. Made on {circumstances()}."""
         ),

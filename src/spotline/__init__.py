@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spotline.beamline import BeamLine, load_beamline, shipped_beamlines
+    from spotline.campaign import Campaign, run_campaign
     from spotline.console import open_preparation, write_preparation
     from spotline.delivery import deliver, replay
     from spotline.dicom.extended_plan import write_extended_plan
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 # Where each name lives.  They are imported when first asked for: `spotline --help` needs none of them.
 _HOMES = {
     "spotline.beamline": ("BeamLine", "load_beamline", "shipped_beamlines"),
+    "spotline.campaign": ("Campaign", "run_campaign"),
     "spotline.console": ("open_preparation", "write_preparation"),
     "spotline.delivery": ("deliver", "replay"),
     "spotline.dicom.extended_plan": ("write_extended_plan",),
@@ -62,6 +64,7 @@ _HOMES = {
 __all__ = [
     "BeamLine",
     "BeamLineError",
+    "Campaign",
     "Fault",
     "FaultError",
     "Field",
@@ -89,6 +92,7 @@ __all__ = [
     "read_faults",
     "read_plan",
     "replay",
+    "run_campaign",
     "shipped_beamlines",
     "write_continuation_plan",
     "write_extended_plan",

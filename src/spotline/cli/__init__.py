@@ -9,6 +9,7 @@ import sys
 
 from cyclopts import App, CycloptsError
 
+from spotline.cli.campaign import campaign
 from spotline.cli.common import STATUS_BAD_INPUT
 from spotline.cli.continuation import continuation
 from spotline.cli.deliver import deliver, replay
@@ -27,6 +28,7 @@ app.command(prepare)
 app.command(deliver)
 app.command(replay)
 app.command(continuation)
+app.command(campaign)
 app.command(plan)
 
 
@@ -46,7 +48,7 @@ def run(arguments: list[str]) -> int:
     Returns
     -------
     int
-        Exit status: 0 done, 2 bad input, 3 stopped by an interlock.
+        Exit status: 0 done, 1 not what it should be, 2 bad input, 3 stopped by an interlock.
     """
     from spotline.errors import SpotlineError
 

@@ -69,3 +69,18 @@ def preparation_bar(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
             bar.update(task, total=total, completed=done)
 
         yield show
+
+
+@contextmanager
+def campaign_bar(quiet: bool) -> Iterator[Callable[[int, int, int], None] | None]:
+    """Show how many runs of a campaign are made, and how many violate an invariant."""
+    if not _shows(quiet):
+        yield None
+        return
+    with _bar("runs, {task.fields[bad]} with violations, left") as bar:
+        task = bar.add_task("delivering", total=None, bad=0)
+
+        def show(done: int, total: int, bad: int) -> None:
+            bar.update(task, total=total, completed=done, bad=bad)
+
+        yield show

@@ -1,0 +1,248 @@
+"""How many particles too many a delivery may give, and for how long: stated before it is made.
+
+A bound follows from the beam line, the prescription and what is going to fail.  It does not look at what
+came out, but for the number of spills: each of them ends once.  With P the prescribed particles of a spot,
+k the particles of a count, I the largest intensity:
+
+====================  ==========================================================================
+term                  particles beyond the prescription
+====================  ==========================================================================
+calibration           P x the relative error of the worse integral chamber: gain, residual of the gain
+                      map, recombination, and noise and drift of the gas sensors; five standard deviations
+                      of what is noise.  Either chamber ends a spot, so one that has failed adds nothing.
+wrong energy          P x (k of the true energy / k - 1): all chambers read the same too little, and
+                      nothing in the nozzle can tell
+resolution            k for the rounding of the prescription of each visit and k for each count of the
+                      margin of INT2, and k for each spill that took part: charge below a count is lost
+ionization            5 s sqrt(P), s the relative spread of the charge of an ion
+late charge           I x a sixth of the drift time of the ions: half of the charge comes late, by a third
+                      of that time on average
+beam off              I x 500 us (invariant 2) if something fails, else I x the time of the chopper
+detection             I x the time that the fault may go unnoticed, and k x the counts that it takes to be
+                      noticed (`detection`)
+====================  ==========================================================================
+
+The bound of a field sums the first three over the spots, takes the fourth of all its particles together,
+and the others once per spill.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from spotline.beamline import BeamLine
+from spotline.preparation.treatment import FieldTreatment, Floats, Slice
+from spotline.sim.faults import KINDS, Fault
+
+BEAM_OFF_US = 500.0
+"""From the first sample out of tolerance to the last ion: invariant 2."""
+
+DEVIATIONS = 5.0
+"""Standard deviations that noise may take."""
+
+DIP = 0.1
+"""Part of the nominal intensity below which a rippled spill does not stay: counts take no longer to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """How long a fault may give particles that nobody asked for before anything can notice it.
+
+    Attributes
+    ----------
+    time_us : float
+    counts : float
+        Counts of an integral chamber that must come first.
+    """
+
+    time_us: float = 0.0
+    counts: float = 0.0
+
+
+NOTHING = Detection()
+"""A fault that gives no particles unseen: another chamber ends the spot, or the beam is only missing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bound:
+    """Bounds of one field in one run.
+
+    Attributes
+    ----------
+    spots : ndarray of float, shape (n_prescribed,)
+        Particles that a prescribed spot may receive too many.
+    field : float
+        The same of the whole field.
+    beam_off_us : float
+        From the first sample out of tolerance to the last ion.
+    """
+
+    spots: Floats
+    field: float
+    beam_off_us: float
+
+
+def detection(fault: Fault, beamline: BeamLine) -> Detection:
+    """What a fault may cost until it is noticed, by its kind.
+
+    Times are those of the checks that find it; each stands in the beam-line file.  The scan period is added
+    where a check is made once per period.
+    """
+    facts = beamline.facts
+    limits, period_us = facts.fast_interlocks, float(facts.control.scan_period_us)
+    kind = fault.kind
+    if fault.device == "chopper":
+        return Detection(second_path_us(beamline) - BEAM_OFF_US, float(limits.beam_when_off_counts) + 1.0)
+    if kind == "beam.spike":
+        return Detection(limits.intensity_window_us + period_us)
+    if kind in ("fast_control.hang", "process.kill", "power.loss"):
+        return Detection(limits.watchdog_us + 2.0 * period_us)
+    if kind == "integrals.lost":
+        return Detection((limits.data_periods + 1.0) * period_us)
+    return NOTHING
+
+
+def second_path_us(beamline: BeamLine) -> float:
+    """From the first sample out of tolerance to the last ion if the chopper itself fails.
+
+    The safety interlock system waits until the chopper had its time and late charge is in, counts what comes
+    all the same, and has the accelerator end the extraction.  The time for the counts is in `beam_off_us`.
+    """
+    facts = beamline.facts
+    chopper = facts.chopper.off_delay_us + facts.chopper.off_ramp_us
+    periods_us = 2.0 * facts.control.scan_period_us
+    wait_us = chopper + facts.control.collection_time_us + periods_us
+    return max(BEAM_OFF_US, wait_us + facts.accelerator.extraction_stop_us)
+
+
+def beam_off_us(faults: Iterable[Fault], treatment: FieldTreatment, beamline: BeamLine) -> float:
+    """Bound of invariant 2: 500 us, or that of the second path if the chopper fails.
+
+    The counts that the second path needs come at no less than a tenth of the nominal intensity of the slice,
+    times the part of the beam that the chopper lets through.
+    """
+    bound_us = BEAM_OFF_US
+    for fault in faults:
+        if fault.device != "chopper":
+            continue
+        share = fault.value if fault.mode == "leak" and fault.value else 1.0
+        counts = beamline.facts.fast_interlocks.beam_when_off_counts + 1.0
+        slowest_us = max(
+            counts * _particles_per_count(slice_) / (DIP * share * slice_.particles_per_s * 1e-6)
+            for slice_ in treatment.slices
+        )
+        bound_us = max(bound_us, second_path_us(beamline) + slowest_us)
+    return bound_us
+
+
+def calibration_error(beamline: BeamLine, hours: float) -> float:
+    """Relative error of the worse integral chamber that nothing corrects for.
+
+    Parameters
+    ----------
+    beamline : BeamLine
+        With the ``simulation`` table.
+    hours : float
+        For which gas drifts after the counts were converted.
+    """
+    truth = beamline.facts.simulation
+    chambers, gas = truth.chambers, truth.gas
+    kelvin, pascal = gas.temperature_C + 273.15, gas.pressure_Pa
+    sensors = DEVIATIONS * (gas.temperature_noise_C / kelvin + gas.pressure_noise_Pa / pascal)
+    drift = hours * (abs(gas.temperature_drift_C_per_h) / kelvin + abs(gas.pressure_drift_Pa_per_h) / pascal)
+    recombination = chambers.recombination_V / gas.high_voltage_V
+    gain = min(chambers.int1_gain, chambers.int2_gain)
+    seen = gain * (1.0 - chambers.gain_map_residual) * (1.0 - recombination) * (1.0 - sensors - drift)
+    return max(0.0, 1.0 / seen - 1.0)
+
+
+def largest_intensity_per_us(slice_: Slice, faults: Iterable[Fault], beamline: BeamLine) -> float:
+    """Ions per microsecond at the top of ripple and noise, and of every fault that raises the intensity."""
+    spill = beamline.facts.simulation.spill
+    lines = len(spill.ripple_frequencies_Hz)
+    ripple = spill.ripple_rms * math.sqrt(2.0 * lines)  # all lines at their crest
+    factor = math.prod(KINDS[fault.kind].peak_factor(fault.value) for fault in faults)
+    return slice_.particles_per_s * 1e-6 * (1.0 + ripple + DEVIATIONS * spill.noise_rms) * factor
+
+
+def bound_of(
+    treatment: FieldTreatment,
+    beamline: BeamLine,
+    faults: tuple[Fault, ...],
+    spot_of_visit: np.ndarray,
+    spills_of_spot: np.ndarray,
+    n_spills: int,
+) -> Bound:
+    """Bounds of one field.
+
+    Parameters
+    ----------
+    treatment : FieldTreatment
+        The prepared field.
+    beamline : BeamLine
+    faults : tuple of Fault
+        What fails in it.
+    spot_of_visit : ndarray of int, shape (n_visits,)
+        Prescribed spot of every visit, in delivery order.
+    spills_of_spot : ndarray of int, shape (n_prescribed,)
+        Spills in which particles were booked to the spot.
+    n_spills : int
+        Spills of the field.
+    """
+    facts, n = beamline.facts, len(spills_of_spot)
+    prescribed = np.zeros(n)
+    fixed = np.zeros(n)  # all but what goes with the intensity
+    flight = np.zeros(n)
+    counted = np.zeros(n)
+    spread = facts.simulation.chambers.ionization_spread_proton / treatment.beam.ion.charge_number
+    late_us = facts.simulation.chambers.ion_drift_time_us / 6.0
+    noticed = [detection(fault, beamline) for fault in faults]
+    off_us = BEAM_OFF_US if faults else facts.chopper.off_delay_us + facts.chopper.off_ramp_us
+    time_us = late_us + off_us + sum(found.time_us for found in noticed)
+    counts = sum(found.counts for found in noticed)
+    margin = facts.control.int2_margin_counts
+    hours = n_spills * facts.accelerator.cycle_period_s / 3600.0
+    first = 0
+    for slice_ in treatment.slices:
+        here = spot_of_visit[first : first + slice_.n_spots]
+        first += slice_.n_spots
+        k = _particles_per_count(slice_)
+        error = calibration_error(beamline, hours) + _wrong_energy(slice_, treatment, faults, beamline)
+        np.add.at(prescribed, here, slice_.particles)
+        np.add.at(fixed, here, error * slice_.particles + (1.0 + margin) * k)
+        intensity = largest_intensity_per_us(slice_, faults, beamline)
+        flight[here] = np.maximum(flight[here], intensity * time_us + counts * k)
+        counted[here] = np.maximum(counted[here], k)
+    fixed += counted * spills_of_spot
+    in_flight = float(flight.max(initial=0.0)) * max(1, n_spills)
+    return Bound(
+        spots=fixed + DEVIATIONS * spread * np.sqrt(prescribed) + flight,
+        field=float(fixed.sum()) + DEVIATIONS * spread * math.sqrt(prescribed.sum()) + in_flight,
+        beam_off_us=beam_off_us(faults, treatment, beamline),
+    )
+
+
+def _particles_per_count(slice_: Slice) -> float:
+    """Most particles of a count of either chamber."""
+    return float(max(slice_.particles_per_count1.max(), slice_.particles_per_count2.max()))
+
+
+def _wrong_energy(
+    slice_: Slice, treatment: FieldTreatment, faults: Iterable[Fault], beamline: BeamLine
+) -> float:
+    """Relative excess because the true energy makes fewer counts per particle than the announced one."""
+    error, ion = 0.0, treatment.beam.name
+    table_MeV_u = beamline.energies[ion].energy_MeV_u
+    for fault in faults:
+        if fault.kind == "beam.energy" and fault.value is not None:
+            announced = float(beamline.particles_per_count(ion, slice_.energy_MeV_u))
+            energy_MeV_u = float(
+                np.clip(slice_.energy_MeV_u * fault.value, table_MeV_u.min(), table_MeV_u.max())
+            )
+            true = float(beamline.particles_per_count(ion, energy_MeV_u))
+            error += max(0.0, true / announced - 1.0)
+    return error

@@ -1,0 +1,289 @@
+"""One run of a campaign: deliver with faults, resume without them, judge with the truth."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from spotline.campaign.bounds import Bound, bound_of
+from spotline.campaign.counts import check_counts
+from spotline.campaign.invariants import BEAM_OFF, COUNTS, EXCESS, FAILURE, FALSE_TRIP
+from spotline.campaign.received import Received, received_of
+from spotline.campaign.row import Row
+from spotline.campaign.setting import Drawn, Setting, draw_run
+from spotline.campaign.watch import POWER_LOSS, Watch, Watched
+from spotline.control.interlocks import CAUSES
+from spotline.delivery.resume import resume
+from spotline.delivery.run import deliver
+from spotline.preparation.treatment import FieldTreatment
+from spotline.record.model import Record
+from spotline.record.simulated_disk import SimulatedDisk
+from spotline.record.storage import Disk
+from spotline.sim.faults import Fault, SimulatedCrash
+
+RESUMES = 3
+"""A delivery that stops so often again although nothing fails any more is given up."""
+
+COMPLETE, PAUSED, RESUMED, STOPPED, FAILED = "complete", "paused", "resumed", "stopped", "failed"
+
+
+@dataclass(slots=True)
+class _Story:
+    """How a run went.
+
+    Attributes
+    ----------
+    record : Record or None
+        What stands in the folder at last; None if there is nothing whole.
+    resumes : int
+    failure : str
+        The error of the program that ended it, if one did.
+    """
+
+    record: Record | None = None
+    resumes: int = 0
+    failure: str = ""
+
+
+@dataclass(slots=True)
+class _Verdict:
+    """Invariants that did not hold, and what is to be said about them."""
+
+    violations: int = 0
+    remarks: list[str] = field(default_factory=list)
+
+    def add(self, bit: int, remark: str) -> None:
+        self.violations |= bit
+        self.remarks.append(remark)
+
+
+def run_one(setting: Setting, number: int, keep: Path | None = None) -> Row:
+    """Make one run.
+
+    Parameters
+    ----------
+    setting : Setting
+    number : int
+        Of the run, from 0.
+    keep : Path, optional
+        Where to put what was delivered, a new folder; by default it is thrown away.
+
+    Returns
+    -------
+    dict
+        A row of the table: the same for the same setting and number, wherever it is made.
+    """
+    drawn = draw_run(setting, number)
+    struck_field = setting.treatment.fields[drawn.field].field.number
+
+    def faults_of(field_number: int) -> tuple[Fault, ...]:
+        return drawn.faults if field_number == struck_field else ()
+
+    # Remembering what is not confirmed takes time, so it is done only where the power fails.
+    fails = any(fault.kind == POWER_LOSS for fault in drawn.faults)
+    disk = SimulatedDisk(np.random.default_rng((setting.seed, number, 1))) if fails else Disk()
+    watch = Watch(setting.treatment.beamline, drawn.delivery_seed, faults_of, disk)
+    with tempfile.TemporaryDirectory(prefix="spotline-") as temporary:
+        folder = Path(temporary) / "delivery"
+        story = _play(setting, drawn, watch, folder, disk)
+        row = _judge(setting, drawn, watch, story, folder)
+        if keep is not None and folder.exists():
+            shutil.copytree(folder, keep)
+    return {"run": number, "seed": setting.seed, "delivery_seed": drawn.delivery_seed, **row}
+
+
+def _play(setting: Setting, drawn: Drawn, watch: Watch, folder: Path, disk: Disk) -> _Story:
+    """Deliver, and resume with everything repaired until the treatment is complete."""
+    story = _Story()
+    try:
+        with contextlib.suppress(SimulatedCrash):
+            story.record = deliver(
+                setting.treatment,
+                folder,
+                seed=drawn.delivery_seed,
+                make_room=watch.room,
+                documents=False,
+                disk=disk,
+            )
+        watch.repair()
+        while not _is_complete(story.record) and story.resumes < RESUMES:
+            story.resumes += 1
+            story.record = resume(
+                folder,
+                operator="campaign",
+                reason="what had failed is repaired",
+                plan=setting.treatment.plan,
+                make_room=watch.room,
+                documents=False,
+            )
+    except Exception as error:  # a defect: the campaign goes on and tells of it
+        story.failure = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return story
+
+
+def _is_complete(record: Record | None) -> bool:
+    return record is not None and record.summary["status"] == "complete"
+
+
+def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: Path) -> Row:
+    """Hold a run against the truth."""
+    treatment = setting.treatment.fields[drawn.field]
+    number = treatment.field.number
+    spills = watch.spills_of(number)
+    verdict = _Verdict()
+    if story.failure:
+        verdict.add(FAILURE, story.failure)
+    onset_us = _onset_us(drawn, setting)
+    interlocks = _interlocks(story.record, spills, number)
+    end_us = max((int(w.last_ion_us) for w in spills), default=0)
+    struck = onset_us is not None and (onset_us < end_us or bool(interlocks))
+    if interlocks and (onset_us is None or interlocks[0][0] < onset_us):
+        cause = CAUSES[interlocks[0][1]].name
+        verdict.add(FALSE_TRIP, f"{cause} at {interlocks[0][0]} us, before anything had failed")
+    received = received_of(treatment, spills)
+    bound = _bound(treatment, setting, drawn.faults, received, len(spills))
+    worst = _check_excess(received, bound, verdict)
+    beam_off_us = _check_beam_off(spills, bound, verdict)
+    if not story.failure:
+        _check_counts(folder, treatment, spills, story, verdict)
+    for other in setting.treatment.fields:
+        if other.field.number != number:
+            _judge_faultless(setting, other, watch, story, folder, verdict)
+    first = interlocks[0] if interlocks else None
+    return {
+        "field": number,
+        **_fault_columns(drawn.faults),
+        "struck": struck,
+        "outcome": _outcome(story, interlocks),
+        "detected_by": CAUSES[first[1]].name if first else "",
+        "detection_us": first[0] - onset_us if first and onset_us is not None else None,
+        "beam_off_us": beam_off_us,
+        "beam_off_bound_us": bound.beam_off_us,
+        "excess": float(received.excess[worst]),
+        "excess_bound": float(bound.spots[worst]),
+        "prescribed": float(received.prescribed[worst]),
+        "excess_field": float(received.excess.sum()),
+        "excess_field_bound": bound.field,
+        "slice": int(received.slice[worst]),
+        "spot": int(received.spot[worst]),
+        "missing": float(np.maximum(0.0, -received.excess).sum()),
+        "misplaced": received.misplaced,
+        "displacement_mm": received.displacement_mm,
+        "spills": len(spills),
+        "interlocks": len(interlocks),
+        "resumes": story.resumes,
+        "violations": verdict.violations,
+        "remarks": "; ".join(verdict.remarks),
+    }
+
+
+def _onset_us(drawn: Drawn, setting: Setting) -> int | None:
+    """When the first fault begins, on the clock of its field; None without faults."""
+    cycle_us = round(setting.treatment.beamline.facts.accelerator.cycle_period_s * 1e3) * 1000
+    return min((fault.spill * cycle_us + fault.at_us for fault in drawn.faults), default=None)
+
+
+def _interlocks(record: Record | None, spills: list[Watched], number: int) -> list[tuple[int, int]]:
+    """Time and cause of every interlock of a field, in time: those of the spills, and those between."""
+    found = [interlock for watched in spills for interlock in watched.interlocks]
+    for recorded in record.fields if record is not None else ():
+        if recorded.number == number:
+            between = recorded.header["interlocks_without_beam"]
+            found += [(int(row["time_us"]), int(row["cause"])) for row in between]
+    return sorted(found)
+
+
+def _check_excess(received: Received, bound: Bound, verdict: _Verdict) -> int:
+    """Check invariant 1; return the index of the spot that is nearest to its bound, or furthest beyond."""
+    worst = int(np.argmax(received.excess / bound.spots))
+    excess = float(received.excess[worst])
+    if excess > bound.spots[worst]:
+        verdict.add(
+            EXCESS,
+            f"slice {received.slice[worst]}, spot {received.spot[worst]}: {excess:.4g} particles too many, "
+            f"bound {bound.spots[worst]:.4g}",
+        )
+    total = float(received.excess.sum())
+    if total > bound.field:
+        verdict.add(EXCESS, f"field: {total:.4g} particles too many, bound {bound.field:.4g}")
+    return worst
+
+
+def _check_beam_off(spills: list[Watched], bound: Bound, verdict: _Verdict) -> int | None:
+    """Check invariant 2; return the worst delay."""
+    delays = [
+        max(0, w.last_ion_us - min(time_us for time_us, _ in w.interlocks)) for w in spills if w.interlocks
+    ]
+    worst = max(delays, default=None)
+    if worst is not None and worst > bound.beam_off_us:
+        verdict.add(BEAM_OFF, f"last ion {worst} us after the interlock, bound {bound.beam_off_us:.0f} us")
+    return worst
+
+
+def _check_counts(
+    folder: Path, treatment: FieldTreatment, spills: list[Watched], story: _Story, verdict: _Verdict
+) -> None:
+    """Check invariant 3."""
+    sub = folder / f"field-{treatment.field.number:02d}"
+    if not spills:
+        return
+    recorded = story.record.fields if story.record is not None else ()
+    status = [r.header["status"] for r in recorded if r.number == treatment.field.number]
+    for remark in check_counts(sub, spills, status == ["complete"]):
+        verdict.add(COUNTS, remark)
+
+
+def _judge_faultless(
+    setting: Setting, treatment: FieldTreatment, watch: Watch, story: _Story, folder: Path, verdict: _Verdict
+) -> None:
+    """Hold a field in which nothing fails against the truth."""
+    number = treatment.field.number
+    spills = watch.spills_of(number)
+    tripped = _interlocks(story.record, spills, number)
+    if tripped:
+        verdict.add(FALSE_TRIP, f"field {number}: {CAUSES[tripped[0][1]].name}, and nothing had failed")
+    if not spills:
+        return
+    received = received_of(treatment, spills)
+    bound = _bound(treatment, setting, (), received, len(spills))
+    _check_excess(received, bound, verdict)
+    _check_beam_off(spills, bound, verdict)
+    if not story.failure:
+        _check_counts(folder, treatment, spills, story, verdict)
+
+
+def _bound(
+    treatment: FieldTreatment, setting: Setting, faults: tuple[Fault, ...], received: Received, n_spills: int
+) -> Bound:
+    line = setting.treatment.beamline
+    return bound_of(treatment, line, faults, received.spot_of_visit, received.spills, n_spills)
+
+
+def _outcome(story: _Story, interlocks: list[tuple[int, int]]) -> str:
+    if story.failure:
+        return FAILED
+    if not _is_complete(story.record):
+        return STOPPED
+    if story.resumes:
+        return RESUMED
+    return PAUSED if interlocks else COMPLETE
+
+
+def _fault_columns(faults: tuple[Fault, ...]) -> Row:
+    """Columns of the first two faults."""
+    columns: Row = {}
+    for i in (1, 2):
+        fault = faults[i - 1] if len(faults) >= i else None
+        columns |= {
+            f"fault{i}": fault.kind if fault else "",
+            f"value{i}": fault.value if fault else None,
+            f"spill{i}": fault.spill if fault else 0,
+            f"at{i}_us": fault.at_us if fault else None,
+            f"duration{i}_us": fault.duration_us if fault else None,
+        }
+    return columns

@@ -1,0 +1,110 @@
+"""Bounds follow from the beam line, the prescription and the fault."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from spotline import Treatment
+from spotline.beamline import BeamLine
+from spotline.campaign.bounds import (
+    BEAM_OFF_US,
+    Bound,
+    beam_off_us,
+    bound_of,
+    calibration_error,
+    largest_intensity_per_us,
+)
+from spotline.campaign.received import received_of
+from spotline.sim.faults import Fault
+from tests.campaign.made_up import spill_of
+from tests.lines.facts import with_facts
+
+
+def bound(treatment: Treatment, *faults: Fault, line: BeamLine | None = None, n_spills: int = 3) -> Bound:
+    (field,) = treatment.fields
+    received = received_of(field, [spill_of(field, 1, 0), spill_of(field, 2, 1)])
+    return bound_of(
+        field, line or treatment.beamline, faults, received.spot_of_visit, received.spills, n_spills
+    )
+
+
+def test_terms_of_a_spot_by_hand(treatment: Treatment, line: BeamLine):
+    slice_ = treatment.fields[0].slices[0]
+    k = max(slice_.particles_per_count1.max(), slice_.particles_per_count2.max())
+    particles = 2.2e6
+    # Ripple of six equal lines at their crest, and five times the noise; 60 carbon ions per microsecond.
+    intensity = 60.0 * (1.0 + 0.2 * math.sqrt(12.0) + 5.0 * 0.3)
+    error = calibration_error(line, 3 * 4.5 / 3600.0)
+    expected = (
+        error * particles  # calibration
+        + 2.0 * k  # rounding, and the count that INT2 has more
+        + k  # one spill
+        + 5.0 * 0.55 / 6.0 * math.sqrt(particles)  # ionization
+        + intensity * (350.0 / 6.0 + 250.0)  # late charge, and the chopper
+    )
+    assert bound(treatment).spots[0] == pytest.approx(expected)
+
+
+def test_calibration_error_is_that_of_the_worse_chamber(line: BeamLine):
+    usual = calibration_error(line, 0.0)
+    assert 0.002 < usual < 0.004  # gain 0.1 %, residual 0.1 %, sensors 0.08 %
+    worse = with_facts(line, {"simulation.chambers.int1_gain": 0.98})
+    assert calibration_error(worse, 0.0) == pytest.approx((1.0 + usual) * 0.999 / 0.98 - 1.0)
+
+
+def test_something_that_fails_may_take_500_us(treatment: Treatment):
+    usual, failing = bound(treatment), bound(treatment, Fault("int2", "dead"))
+    (field,) = treatment.fields
+    intensity = largest_intensity_per_us(field.slices[0], (), treatment.beamline)
+    assert failing.spots - usual.spots == pytest.approx(np.full(128, intensity * 250.0))
+    assert failing.field - usual.field == pytest.approx(3 * intensity * 250.0)
+    assert failing.beam_off_us == BEAM_OFF_US
+
+
+def test_a_spike_raises_the_intensity_and_takes_the_window_to_be_seen(treatment: Treatment):
+    dead, spike = bound(treatment, Fault("int2", "dead")), bound(treatment, Fault("beam", "spike", 100.0))
+    (field,) = treatment.fields
+    intensity = largest_intensity_per_us(field.slices[0], (), treatment.beamline)
+    late_us = 350.0 / 6.0
+    added = intensity * (100.0 * (late_us + 500.0 + 125.0) - (late_us + 500.0))
+    assert spike.spots - dead.spots == pytest.approx(np.full(128, added))
+
+
+def test_a_silent_fast_control_costs_the_time_of_the_watchdog(treatment: Treatment):
+    hang, dead = bound(treatment, Fault("fast_control", "hang")), bound(treatment, Fault("int2", "dead"))
+    intensity = largest_intensity_per_us(treatment.fields[0].slices[0], (), treatment.beamline)
+    assert hang.spots - dead.spots == pytest.approx(np.full(128, intensity * 250.0))
+
+
+def test_a_chopper_that_fails_has_the_bound_of_the_second_path(treatment: Treatment, line: BeamLine):
+    (field,) = treatment.fields
+    stuck = beam_off_us((Fault("chopper", "stuck_open"),), field, line)
+    # Chopper 250, collection 400, two periods 50, extraction 500; and six counts at a tenth of 60 per us.
+    k = max(max(s.particles_per_count1.max(), s.particles_per_count2.max()) for s in field.slices)
+    assert stuck == pytest.approx(1200.0 + 6.0 * k / 6.0)
+    leak = beam_off_us((Fault("chopper", "leak", 0.5),), field, line)
+    assert leak == pytest.approx(1200.0 + 6.0 * k / 3.0)
+
+
+def test_wrong_energy_adds_what_the_chambers_miss(treatment: Treatment, line: BeamLine):
+    right = bound(treatment, Fault("int2", "dead"))
+    wrong = bound(treatment, Fault("beam", "energy", 1.05))
+    factor = (
+        line.particles_per_count("carbon", 221.45 * 1.05) / line.particles_per_count("carbon", 221.45) - 1.0
+    )
+    assert wrong.spots[0] - right.spots[0] == pytest.approx(factor * 2.2e6)
+    lower = bound(treatment, Fault("beam", "energy", 0.95))
+    assert lower.spots[0] == pytest.approx(right.spots[0])
+
+
+def test_a_field_adds_up_its_spots_and_its_spills(treatment: Treatment):
+    few, many = bound(treatment, n_spills=3), bound(treatment, n_spills=10)
+    intensity = largest_intensity_per_us(treatment.fields[0].slices[0], (), treatment.beamline)
+    line, particles = treatment.beamline, treatment.fields[0].particles
+    drift = calibration_error(line, 10 * 4.5 / 3600.0) - calibration_error(line, 3 * 4.5 / 3600.0)
+    flight = 7 * intensity * (350.0 / 6.0 + 250.0)
+    assert many.field - few.field == pytest.approx(flight + drift * particles)
+    assert few.field < few.spots.sum()

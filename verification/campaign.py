@@ -1,0 +1,200 @@
+"""Run the documented campaign: thousands of deliveries with faults, and the page that tells of them.
+
+    python -m verification.campaign --singles 7000 --pairs 3000 --workers 2 --out campaign
+    python -m verification.campaign --out campaign --write docs/reference/verification-campaign.md
+
+The first makes the runs, the second a page of them (both can be asked for at once).  Runs that are made
+already in the folder are not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+import spotline
+from spotline.campaign.invariants import INVARIANTS
+from spotline.campaign.run import SUMMARY, TABLE
+from spotline.campaign.summary import name_of
+from verification.page import circumstances, fill, percent, power, table
+from verification.runs import EXAMPLES
+
+PLAN = "two_layers_carbon.dcm"
+SEED = 1
+Found = dict[str, Any]
+
+
+def main(arguments: list[str]) -> int:
+    """Make the runs that are missing, and write the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--singles", type=int, default=7000, help="runs with one fault")
+    parser.add_argument("--pairs", type=int, default=3000, help="runs with two")
+    parser.add_argument("--faultless", type=int, default=1000, help="runs without")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--scheduler", help="address of a Dask scheduler")
+    parser.add_argument("--out", type=Path, required=True, help="folder for tables and reports")
+    parser.add_argument("--write", type=Path, help="page to write")
+    options = parser.parse_args(arguments)
+    treatment = spotline.prepare(spotline.read_plan(EXAMPLES / PLAN), spotline.load_beamline("cnao-h"))
+    found = {}
+    for name, runs, faults in (
+        ("faultless", options.faultless, "none"),
+        ("singles", options.singles, "all"),
+        ("pairs", options.pairs, "all"),
+    ):
+        folder = options.out / name
+        if not (folder / SUMMARY).exists():
+            began = time.perf_counter()
+            spotline.run_campaign(
+                treatment,
+                folder,
+                runs=runs,
+                faults=faults,
+                pairs=name == "pairs",
+                seed=SEED,
+                workers=options.workers,
+                scheduler=options.scheduler,
+                progress=_tell,
+            )
+            wall_s = time.perf_counter() - began
+            (folder / "took.json").write_text(json.dumps({"wall_s": wall_s, "workers": options.workers}))
+        found[name] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    page = page_of(found, options.out)
+    if options.write:
+        options.write.write_text(page, encoding="utf-8", newline="\n")
+    else:
+        print(page)
+    return 1 if any(any(one["violations"].values()) for one in found.values()) else 0
+
+
+def _tell(done: int, total: int, bad: int) -> None:
+    if done % 100 == 0 or done == total:
+        print(f"{done} of {total} runs, {bad} with violations", file=sys.stderr)
+
+
+def page_of(found: dict[str, Found], out: Path) -> str:
+    """The page: totals, invariants, and what found each kind of fault."""
+    singles = found["singles"]
+    parts = [
+        "# Verification of the safety: a campaign of faults",
+        "<!-- Written by verification/campaign.py; do not edit. -->",
+        fill(
+            f"""{sum(one["runs"] for one in found.values())} deliveries of `examples/{PLAN}` on
+            `cnao-h`, seed {SEED}: without faults, with one, and with two at a time. What is judged, with
+            which bounds, is in [the reference](campaign.md). {circumstances()}."""
+        ),
+        _totals(found, out),
+        "## Invariants",
+        _violations(found),
+        *_violating(found),
+        "## Single faults",
+        fill(
+            """What found each kind of fault first, after how long, and how many particles the spot nearest
+            to its bound got too many. *Unseen* are runs in which the fault struck and no interlock came; the
+            most particles too many in any of them stand beside. Times in us, from the begin of the fault:
+            many kinds show only with the next spill, or with the next reading of the slow control."""
+        ),
+        _kinds(singles),
+        "## What goes unseen",
+        fill(
+            """Runs in which a fault struck and no interlock came. Unless an invariant is violated above, none
+            of them gave too many particles; what they did all the same is in this table: particles of spots
+            that were more than 2 mm off, and how far off. A wrong energy on the axis changes the depth, which
+            nothing in the nozzle sees, and the particles by the ratio of the stopping powers, which is part
+            of its bound."""
+        ),
+        _unseen(pq.read_table(out / "singles" / TABLE).to_pylist()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _totals(found: dict[str, Found], out: Path) -> str:
+    rows = []
+    for name, one in found.items():
+        took = json.loads((out / name / "took.json").read_text(encoding="utf-8"))
+        excess, off = one["worst_excess"], one["worst_beam_off"]
+        rows.append(
+            (
+                name,
+                one["runs"],
+                one["faults"],
+                one["detections"],
+                "-" if excess is None else f"{power(excess['value'])} of {power(excess['bound'])}",
+                "-" if off is None else f"{off['value']} of {off['bound']:.0f}",
+                f"{took['wall_s'] * took['workers'] / one['runs']:.2f}",
+            )
+        )
+    heads = ("Campaign", "runs", "fault struck", "interlock", "most particles too many, of bound",
+             "longest beam-off delay, of bound (us)", "core-seconds per run")  # fmt: skip
+    return table(heads, rows)
+
+
+def _violations(found: dict[str, Found]) -> str:
+    rows = [
+        (i.name.replace("_", " "), i.condition, *(one["violations"][i.name] for one in found.values()))
+        for i in INVARIANTS
+    ]
+    return table(("Invariant", "what must hold", *(f"violated, {name}" for name in found)), rows)
+
+
+def _violating(found: dict[str, Found]) -> list[str]:
+    rows = [
+        (name, row["run"], ", ".join(row["invariants"]), row["remarks"])
+        for name, one in found.items()
+        for row in one["violating_runs"][:50]
+    ]
+    return [table(("Campaign", "run", "invariant", "what did not hold"), rows)] if rows else []
+
+
+def _kinds(found: Found) -> str:
+    rows = []
+    for name, kind in found["kinds"].items():
+        by = ", ".join(f"{cause} {n}" for cause, n in kind["by"].items()) or "-"
+        delay, excess, unseen = kind["detection_us"], kind["worst_excess"], kind["worst_excess_undetected"]
+        rows.append(
+            (
+                f"`{name}`",
+                kind["struck"],
+                by,
+                "-" if delay["median"] is None else f"{delay['median']:.0f}",
+                "-" if delay["largest"] is None else delay["largest"],
+                "-" if kind["worst_beam_off"] is None else kind["worst_beam_off"]["value"],
+                "-" if excess is None else f"{power(excess['value'])} of {power(excess['bound'])}",
+                kind["struck"] - kind["detected"],
+                "-" if unseen is None else power(unseen["value"]),
+            )
+        )
+    heads = ("Fault", "struck", "first interlock", "median after", "longest", "beam off at most",
+             "too many, of bound", "unseen", "too many then")  # fmt: skip
+    return table(heads, rows)
+
+
+def _unseen(runs: list[dict[str, Any]]) -> str:
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for row in runs:
+        if row["struck"] and not row["detected_by"]:
+            kinds.setdefault(name_of(row), []).append(row)
+    rows = [
+        (
+            f"`{name}`",
+            len(some),
+            percent(max(row["excess"] / row["prescribed"] for row in some)),
+            percent(sum(row["misplaced"] > 0 for row in some) / len(some)),
+            power(max(row["misplaced"] for row in some)),
+            f"{max(row['displacement_mm'] for row in some):.1f}",
+        )
+        for name, some in sorted(kinds.items())
+    ]
+    heads = ("Fault", "unseen", "most too many, of the spot", "runs with misplaced particles",
+             "most misplaced", "furthest (mm)")  # fmt: skip
+    return table(heads, rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
