@@ -58,7 +58,13 @@ def test_whole_delivery(tmp_path: Path):
     assert "\x1b" not in result.stdout, "no colours in a file"
     record = open_record(out)
     assert (record.summary["status"], record.summary["seed"]) == ("complete", 3)
-    assert {path.name for path in out.iterdir()} == {"field-01", "report.html", "summary.json"}
+    assert {path.name for path in out.iterdir()} == {
+        "delivery.json",
+        "field-01",
+        "plan",
+        "report.html",
+        "summary.json",
+    }
     assert f"{record.summary['particles_delivered']:.6g}" in result.stdout
     assert (out / "report.html").stat().st_size > 10_000
 

@@ -13,6 +13,7 @@ from spotline.cli.common import STATUS_BAD_INPUT
 from spotline.cli.deliver import deliver, replay
 from spotline.cli.plan import plan
 from spotline.cli.prepare import prepare
+from spotline.cli.resume import resume
 
 app = App(
     name="spotline",
@@ -24,6 +25,7 @@ app = App(
 )
 app.command(prepare)
 app.command(deliver)
+app.command(resume)
 app.command(replay)
 app.command(plan)
 

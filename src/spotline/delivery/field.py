@@ -258,6 +258,7 @@ class FieldDelivery:
         needed = file_bytes(n_spots, duration_us, _raw_bytes_per_us(self._beamline) if self._raw else 0.0)
         try:
             self._journal.reserve(journal.spill_bytes(n_spots, duration_us // control.recovery_period_us + 1))
+            self._disk.make_folder(spill_path(self._folder, 1).parent)
             free = self._disk.free_bytes(self._folder)
         except OSError:
             free = 0

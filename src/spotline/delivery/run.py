@@ -136,7 +136,6 @@ def _keep_what_it_takes(
     for field in treatment.fields:
         name = f"field-{field.field.number:02d}"
         disk.make_folder(folder / name)
-        disk.make_folder(folder / name / "spills")
         write_treatment_file(folder / name, _header(treatment, field, seed), field.slices, disk)
         fields.append(
             {

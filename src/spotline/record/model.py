@@ -180,7 +180,7 @@ class FieldRecord:
         Facts that hold for the whole field: ``ion``, ``charge_number``, ``mass_number``,
         ``beamline``, ``beamline_sha256``, ``plan_sha256``, ``plan_label``, ``seed``, ``versions``,
         ``status`` (``"complete"``, ``"interlock"`` or ``"interrupted"``), ``started`` (ISO 8601),
-        ``sessions`` (list, one per resumption: ``operator``, ``reason``, ``resumed``, ``spill``),
+        ``sessions`` (list, one per resumption: operator, reason, when, next spill),
         ``focus`` (list, one per slice),
         ``passive_elements`` (list of str), ``gas_factor``, ``gantry_angle_deg``,
         ``patient_support_angle_deg``, ``unit``, ``spots_planned``, ``particles_planned``,

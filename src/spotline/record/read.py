@@ -148,7 +148,9 @@ def _field_header(folder: Path, state: FieldState) -> dict[str, Any]:
     path = folder / FIELD_HEADER
     if state.begun is None or (path.exists() and state.status != INTERRUPTED):
         header = read_json(path)
-        if state.begun is None or header.get("journal_entries") == state.entries:
+        with as_written(path):
+            is_old = state.begun is not None and int(header["journal_entries"]) < state.entries
+        if not is_old:
             return header
     delivery = folder.parent / DELIVERY
     started = read_json(delivery).get("started", "") if delivery.exists() else ""

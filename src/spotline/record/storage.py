@@ -134,8 +134,10 @@ class Disk:
 
     def make_folder(self, path: Path) -> None:
         """Make a folder that is there for good when this returns."""
-        path.mkdir(exist_ok=True)
-        sync_folder(path.parent)
+        if not path.exists():
+            self.check_room(path)
+            path.mkdir()
+            sync_folder(path.parent)
 
     def free_bytes(self, folder: Path) -> int:
         """Bytes that may still be written."""
