@@ -62,6 +62,8 @@ def replay(path: str | Path) -> list[SpillReplay]:
     ]
     if not spills:
         raise RecordError(f"{folder}: no spill files; nothing was delivered")
+    # What was recovered from the journal has no samples: the delivery died in it.
+    spills = [spill for spill in spills if not read_spill(spill).header.get("recovered", False)]
     return [_replay_one(spill) for spill in spills]
 
 

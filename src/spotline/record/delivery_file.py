@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,16 @@ def read_delivery(folder: Path) -> dict[str, Any]:
             raise RecordError(f"{path}: has version {content['format']}; use the Spotline that wrote it")
         for name in ("plan_name", "plan_label", "plan_sha256", "beamline", "beamline_sha256", "started"):
             _text(content[name], name)
+        datetime.fromisoformat(content["started"])
         for name in ("plan", "beamline_path"):
-            _text(content[name] or "", name)
+            if content[name] is not None and not _text(content[name], name):
+                raise ValueError(f"{name} is empty")
         if not isinstance(content["seed"], int) or not isinstance(content["raw"], bool):
             raise ValueError("seed or raw is of the wrong kind")
         if Path(content["plan"] or "").name != (content["plan"] or ""):
             raise ValueError(f"plan is {content['plan']!r}, not the name of a file in the folder")
+        if not isinstance(content["fields"], list) or not content["fields"]:
+            raise ValueError("it has no fields")
         for field in content["fields"]:
             int(field["number"]), int(field["spots_planned"]), float(field["particles_planned"])
             if Path(_text(field["folder"], "folder")).name != field["folder"]:

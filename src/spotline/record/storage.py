@@ -81,6 +81,8 @@ class AppendFile:
 
     def sync(self) -> None:
         """Return when what was appended would survive the loss of power."""
+        if not self._disk.confirms:
+            return
         try:
             os.fdatasync(self._file.fileno())
         except OSError as error:
@@ -108,13 +110,20 @@ class AppendFile:
 class Disk:
     """The disk that the operating system has.
 
+    Parameters
+    ----------
+    confirms : bool
+        Whether to wait until the disk has what it was given.  Without, a loss of power may take anything:
+        for simulations whose folder nobody needs afterwards.
+
     Attributes
     ----------
     is_full : bool
         Set by a simulated fault: from then on the disk takes nothing more, except where room was reserved.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, confirms: bool = True) -> None:
+        self.confirms = confirms
         self.is_full = False
 
     def open_append(self, path: Path, end: int = 0) -> AppendFile:
@@ -130,7 +139,7 @@ class Disk:
     def publish(self, content: bytes, path: Path) -> None:
         """Write a file whole, or leave what was there; it is there for good when this returns."""
         self.check_room(path)
-        publish(content, path)
+        publish(content, path, confirm=self.confirms)
 
     def make_folder(self, path: Path) -> None:
         """Make a folder that is there for good when this returns."""
@@ -168,16 +177,18 @@ def only_one(path: Path) -> Iterator[None]:
         yield
 
 
-def publish(content: bytes, path: Path) -> None:
+def publish(content: bytes, path: Path, *, confirm: bool = True) -> None:
     """Write a file under another name, and give it its own when it is complete and on the disk."""
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if confirm:
+                os.fsync(file.fileno())
         part.replace(path)
-        sync_folder(path.parent)
+        if confirm:
+            sync_folder(path.parent)
     except BaseException as error:
         part.unlink(missing_ok=True)
         raise _named(error, path) from None
