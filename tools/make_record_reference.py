@@ -29,6 +29,11 @@ TABLES = (
     ("trend", model.TREND_COLUMNS, "One row per millisecond of every spill."),
     ("interlocks", model.INTERLOCK_COLUMNS, "Every interlock, those between spills first."),
     ("slow_control", model.SLOW_CONTROL_COLUMNS, "Every reading of the slow control."),
+    (
+        "assumed",
+        model.ASSUMED_COLUMNS,
+        "What [counts as delivered](../explanation/recovery.md) because a delivery died; in no other table.",
+    ),
     ("truth", model.TRUTH_COLUMNS, "What only the simulation knows, one row per row of `spots`."),
     (
         "prescribed_spots",
@@ -51,18 +56,23 @@ FILES = f"""\
 
 | file | contents |
 | --- | --- |
+| `delivery.json` | what was asked for: plan, beam line, seed, fields; written when all is there to begin |
+| `plan/` | copy of the plan, so that `spotline resume` needs nothing else |
+| `field-NN/journal.bin` | the [journal](../explanation/recovery.md): what was delivered, as it is delivered |
 | `summary.json` | status, totals, one entry per field, versions, hashes of plan and beam line |
 | `report.html` | the [report](report.md), self-contained |
 | `status.json` | the last [status](#the-status-file) that was published |
 | `field-NN/DDS_treatment.h5` | the prepared field in machine units: one group per slice |
 | `field-NN/spills/spill-NNNN.h5` | one file per spill, published when the spill is over |
-| `field-NN/field.json` | status, start, readings and interlocks [between spills](#the-header-of-a-field) |
+| `field-NN/field.json` | status, start, sessions, and what came [between spills](#the-header-of-a-field) |
 | `field-NN/log.json` | the log: exactly the quantities of Table 3 of the dose delivery paper |
 | `field-NN/record.dcm` | the [DICOM treatment record](treatment-record.md) |
 
-A file appears under its name when it is complete. Times are microseconds on the clock of the field, which
-starts with its pre-treatment checks; nothing in `DDS_treatment.h5` and the spill files depends on the date,
-so that the same plan, beam line and seed leave the same bytes.
+A file other than the journal appears under its name when it is complete. A record that lacks `summary.json`
+or a `field.json` is read from its journals; its status is `interrupted` if the delivery did not come to an end.
+Times are microseconds on the clock of the field, which starts with its checks; nothing in
+`DDS_treatment.h5` and the spill files depends on the date, so that the same plan, beam line and seed leave
+the same bytes.
 
 ## Tables of a field
 
@@ -113,8 +123,8 @@ the attributes of `spotline.Slice`:
 ## The spill file
 
 Format `spotline-spill`, version 2; datasets are compressed and carry a checksum. The attribute `header` is
-JSON with field, spill, slice, cycle-code, times, counts, how the spill ended and what was asked of the
-accelerator then.
+JSON with field, spill, slice, cycle-code, times, counts, how the spill ended, what was asked of the
+accelerator then, and whether the file was `recovered` from the journal.
 
 | dataset | rows | contents |
 | --- | --- | --- |
@@ -130,6 +140,7 @@ accelerator then.
 | `raw/currents_A` | 25 µs | x and y read back, x and y set |
 | `raw/inputs` | 25 µs | bits: events, missing data, lines of the patient interlock system |
 | `raw/aborts` | orders | stops and pauses asked for by the slow control and the supervision |
+| `assumed/parts` | spots | counts that nobody confirmed; in a recovered file only |
 | `truth/parts` | spots touched | ions, and sums of x, x², y, y² in mm at the isocentre; a simulation only |
 
 `parts`, `trend`, `commands` and `interlocks` are documented column by column in

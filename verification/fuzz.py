@@ -26,13 +26,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from spotline.record.journal import NAME as JOURNAL
-from spotline.record.journal import read_journal
 
 import spotline
 from spotline import cli
 from spotline.beamline.load import SHIPPED
 from spotline.errors import SpotlineError
+from spotline.record.journal import NAME as JOURNAL
+from spotline.record.journal import read_journal
 from spotline.sim.faults import read_faults
 from verification.page import circumstances, fill, page_parser, put_page, say, table, verdict_of
 
@@ -272,9 +272,10 @@ def page(rows: list[tuple[str, int, int, int, int]], violations: list[str], wall
         fill(
             f"""Good files of every kind that Spotline reads, each spoilt at random: cut off, bytes changed,
             left out, put in or doubled, and tokens that parsers fear. A file must be read or be refused
-            with one line; another exception, a process that dies, more than {LONGEST_S} s, or files left behind are
-            violations. `python -m verification.fuzz --write docs/reference/verification-fuzz.md` makes this
-            page in {max(1, round(wall_s / 60))} min. Made on {circumstances()}."""
+            with one line; another exception, a process that dies, more than {LONGEST_S} s, or files left
+            behind are violations. `python -m verification.fuzz --write
+            docs/reference/verification-fuzz.md` makes this page in {max(1, round(wall_s / 60))} min.
+            Made on {circumstances()}."""
         ),
         table(("Kind of file", "spoilt", "read all the same", "refused", "violations"), rows),
         f"Verdict: {verdict_of(not violations)}.",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spotline.beamline import BeamLine, load_beamline, shipped_beamlines
     from spotline.campaign import Campaign, run_campaign
     from spotline.console import open_preparation, write_preparation
-    from spotline.delivery import deliver, replay
+    from spotline.delivery import deliver, replay, resume
     from spotline.dicom.extended_plan import write_extended_plan
     from spotline.errors import (
         BeamLineError,
@@ -41,7 +41,7 @@ _HOMES = {
     "spotline.beamline": ("BeamLine", "load_beamline", "shipped_beamlines"),
     "spotline.campaign": ("Campaign", "run_campaign"),
     "spotline.console": ("open_preparation", "write_preparation"),
-    "spotline.delivery": ("deliver", "replay"),
+    "spotline.delivery": ("deliver", "replay", "resume"),
     "spotline.dicom.extended_plan": ("write_extended_plan",),
     "spotline.errors": (
         "BeamLineError",
@@ -92,6 +92,7 @@ __all__ = [
     "read_faults",
     "read_plan",
     "replay",
+    "resume",
     "run_campaign",
     "shipped_beamlines",
     "write_continuation_plan",

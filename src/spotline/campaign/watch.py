@@ -79,11 +79,11 @@ class WatchedRoom(SimulatedRoom):
         self._disk: Disk | None = disk
         self._number, self._requested = number, spills_before
 
-    def request_cycle(self, code: int) -> Broadcast:
+    def request_cycle(self, code: int, after_us: int = 0) -> Broadcast:
         """Ask for a spill."""
         with self._power():
             self._requested += 1
-            return super().request_cycle(code)
+            return super().request_cycle(code, after_us)
 
     def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> None:
         """Load the memory boards, and note what with."""

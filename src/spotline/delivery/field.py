@@ -1,38 +1,33 @@
-"""Deliver one field in a room: checks, spills, interlocks, and what is written of each spill."""
+"""Deliver one field in a room: checks, slices, spills, interlocks and orders."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import msgspec
 
 from spotline.beamline import BeamLine
 from spotline.control import interlocks, timing
 from spotline.control.interlocks import PAUSE
-from spotline.control.memory import (
-    COMMAND_CHOPPER_CLOSE,
-    COMMAND_CHOPPER_OPEN,
-    END_PAUSE,
-    END_STOP,
-    INPUT_OPERATOR,
-    INPUT_SUPERVISION,
-)
+from spotline.control.memory import END_PAUSE, END_STOP, INPUT_OPERATOR, INPUT_SUPERVISION
 from spotline.control.register import InterlockRegister
 from spotline.control.slow import Grant, SlowTrip
 from spotline.control.supervision import Event, State
-from spotline.delivery.loading import law_settings, slice_memory
+from spotline.delivery.logbook import Logbook
 from spotline.delivery.outcome import Outcome
 from spotline.delivery.oversight import Oversight
 from spotline.delivery.progress import Command, Order, Orders, Progress, Report
+from spotline.delivery.spill import SpillDelivery
 from spotline.delivery.status import PERIOD_US
 from spotline.errors import OptionError
 from spotline.preparation.counts import convert_counts
-from spotline.preparation.treatment import FieldTreatment, Slice
-from spotline.record.model import SLOW_CONTROL, Table
-from spotline.record.spill_file import SpillWriter, spill_path
+from spotline.preparation.treatment import FieldTreatment, Integers, Slice
+from spotline.record import journal
+from spotline.record.account import Account
+from spotline.record.journal import Journal
+from spotline.record.storage import Disk
 from spotline.record.treatment_file import write_treatment_file
 from spotline.room import Block, Broadcast, Room, SpillResult
 
@@ -43,13 +38,26 @@ FRUITLESS_PAUSES = 3
 beam came: the fault persists."""
 
 
-@dataclass(slots=True)
-class _Left:
-    """What is left of a slice: indices of its spots that are not complete, and what every spot lacks."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Earlier:
+    """What was delivered before, of a field whose delivery goes on.
 
-    spots: np.ndarray
-    int1_counts: np.ndarray
-    int2_counts: np.ndarray
+    Attributes
+    ----------
+    account : Account or None
+        What is left; None if particles have not been converted to counts yet.
+    spills : int
+        Spills used.
+    clock_us : int
+        Clock of the field; it stood still in between.
+    register : InterlockRegister
+        What is latched.
+    """
+
+    account: Account | None
+    spills: int
+    clock_us: int
+    register: InterlockRegister
 
 
 class FieldDelivery:
@@ -71,14 +79,20 @@ class FieldDelivery:
         Told how far the delivery is, after every block of samples.
     position : tuple of int
         Position of the field in the treatment, from 1, and number of fields.
+    disk : Disk
+        Where the files are.
     block_us : int
-        Samples per call of the fast loop, a multiple of 1000; changes nothing in the results.
+        Samples per call of the fast loop at most, a multiple of 1000; changes nothing in the results.
+    raw : bool
+        Whether the room keeps every frame: the files are larger then.
     publish : callable, optional
-        Told the same whenever the state changes, and once per second of a spill.
+        Told the same as `report` whenever the state changes, and once per second of a spill.
     orders : callable, optional
         Asked for orders; by default nobody has any.
-    register : InterlockRegister, optional
-        What is latched from before; by default nothing.
+    earlier : Earlier, optional
+        What was delivered before; by default the delivery begins.
+    session : dict, optional
+        Who has it go on, and why, for the journal: ``operator``, ``reason``, ``resumed``.
     """
 
     def __init__(
@@ -90,11 +104,14 @@ class FieldDelivery:
         header: dict[str, Any],
         report: Report,
         position: tuple[int, int],
-        block_us: int = BLOCK_US,
         *,
+        disk: Disk,
+        block_us: int = BLOCK_US,
+        raw: bool = False,
         publish: Report | None = None,
         orders: Orders | None = None,
-        register: InterlockRegister | None = None,
+        earlier: Earlier | None = None,
+        session: dict[str, Any] | None = None,
     ) -> None:
         self._treatment = treatment
         self._beamline = beamline
@@ -103,16 +120,21 @@ class FieldDelivery:
         self._header = header
         self._report = report
         self._position = position
+        self._disk = disk
         self._block_us = block_us
+        self._raw = raw
         self._publish = publish
         self._orders = orders
-        self._outcome = Outcome(register=register if register is not None else InterlockRegister())
-        self._oversight = Oversight(
-            treatment.passive_elements, beamline, room, self._outcome, lambda: self._show(self._progress())
-        )
-        self._is_converted = False
-        self._left: dict[int, _Left] = {}
-        self._spots_done, self._spots_in_spill = 0, 0
+        self._earlier = earlier
+        self._session = session
+        self._outcome = Outcome()
+        if earlier is not None:
+            self._outcome.spills, self._outcome.register = earlier.spills, earlier.register
+        self._account = earlier.account if earlier is not None else None
+        self._logbook: Logbook
+        self._oversight: Oversight
+        self._spills: SpillDelivery
+        self._spots_in_spill = 0
         self._pause_ordered = False
         # What is shown of the spill under way.
         self._slice: Slice | None = None
@@ -122,21 +144,64 @@ class FieldDelivery:
 
     def run(self) -> Outcome:
         """Deliver the field, as far as interlocks and orders let it."""
-        self._oversight.happens(Event.LOADED)
-        while self._is(State.LOADED):
-            self._check()
-            if self._is(State.READY):
-                self._acknowledge()
-            if self._is(State.DELIVERY):
-                self._deliver()
-            if self._is(State.INTERRUPTED):
-                self._release()
-        self._room.beam_off()
+        with Journal(self._disk, self._folder / journal.NAME) as book:
+            self._open(book)
+            self._begin()
+            while self._is(State.LOADED):
+                self._check()
+                if self._is(State.READY):
+                    self._acknowledge()
+                if self._is(State.DELIVERY):
+                    self._deliver()
+                if self._is(State.INTERRUPTED):
+                    self._release()
+            self._room.beam_off()
+            self._oversight.happens(Event.RECORD_WRITTEN)  # what follows is made of the journal
+            latched = msgspec.to_builtins(self._outcome.register.latched)
+            status = "complete" if self._outcome.complete else "interlock"
+            self._logbook.note(journal.CLOSED, {"status": status, "latched": latched})
+            self._logbook.finish()
         return self._outcome
 
-    def record_written(self) -> None:
-        """Tell the supervision that the record of the field is on the disk."""
-        self._oversight.happens(Event.RECORD_WRITTEN)
+    def _open(self, book: Journal) -> None:
+        """Open the journal, and put those to their places who write to it."""
+        self._logbook = Logbook(book, is_begun=book.entries > 0)
+        self._oversight = Oversight(
+            self._treatment.passive_elements,
+            self._beamline,
+            self._room,
+            self._outcome,
+            self._logbook,
+            lambda: self._show(self._progress()),
+            self._earlier.clock_us if self._earlier is not None else 0,
+        )
+        if self._account is not None:
+            self._oversight.expect_gas(self._treatment.gas_factors)
+        self._spills = SpillDelivery(
+            self._beamline,
+            self._room,
+            self._folder,
+            self._header,
+            self._disk,
+            self._logbook,
+            self._oversight,
+            self._outcome,
+            self._block_us,
+            self._raw,
+            self._ask_with_beam,
+            self._tell,
+        )
+
+    def _begin(self) -> None:
+        """Load the treatment; one that was interrupted goes on when its operator has reset it."""
+        if self._session is not None:
+            self._logbook.note(journal.RESUME, {**self._session, "spill": self._outcome.spills + 1})
+        if self._earlier is None or self._session is None:
+            self._oversight.happens(Event.LOADED)
+            return
+        self._oversight.happens(Event.POWER_UP)
+        operator, reason = self._session["operator"], self._session["reason"]
+        self._oversight.reset(Order(Command.RESET, operator, reason))
 
     # Supervision
 
@@ -148,7 +213,7 @@ class FieldDelivery:
         grant = self._oversight.look()
         while not grant.is_known and not grant.trips:
             grant = self._oversight.look()  # until a reading comes, or the silence is too long
-        if not self._is_converted:
+        if self._account is None:
             self._convert(grant)
         trips = list(grant.trips)
         limit = self._beamline.facts.fast_interlocks.background_counts_per_s
@@ -166,9 +231,18 @@ class FieldDelivery:
             gas_factors = self._oversight.reading.gas_factors(self._beamline)
             self._treatment = convert_counts(self._treatment, gas_factors, self._beamline)
             self._oversight.expect_gas(gas_factors)
-            self._is_converted = True
+            self._account = Account(self._treatment.slices)
         header = {**self._header, "gas_factors": list(self._treatment.gas_factors)}
-        write_treatment_file(self._folder, header, self._treatment.slices)
+        treatment_sha256 = write_treatment_file(self._folder, header, self._treatment.slices, self._disk)
+        names = ("plan_sha256", "beamline_sha256", "seed", "versions")
+        self._logbook.begin(
+            {
+                "field": self._treatment.field.number,
+                "treatment_sha256": treatment_sha256,
+                "converted": self._account is not None,
+                **{name: self._header[name] for name in names},
+            }
+        )
 
     def _acknowledge(self) -> None:
         """Wait for the supervision: it begins, or aborts just before the beam."""
@@ -227,6 +301,12 @@ class FieldDelivery:
     def _ask(self) -> Order | None:
         return self._orders(self._progress()) if self._orders is not None else None
 
+    def _ask_with_beam(self) -> None:
+        """Ask for an order during a spill, and carry it out."""
+        order = self._ask() if self._is(State.DELIVERY) else None
+        if order is not None:
+            self._obey_with_beam(order)
+
     # Beam
 
     def _deliver(self) -> None:
@@ -237,39 +317,48 @@ class FieldDelivery:
 
     def _deliver_slice(self, slice_: Slice) -> bool:
         """Deliver what is left of a slice with as many spills as it takes; return whether it is complete."""
-        whole = _Left(np.arange(slice_.n_spots), slice_.int1_counts.copy(), slice_.int2_counts.copy())
-        left = self._left.setdefault(slice_.index, whole)
-        left1, left2 = left.int1_counts, left.int2_counts
+        account = self._account
+        assert account is not None, "particles have been converted"
+        spots = account.open_spots(slice_.index)
         fruitless = 0
-        while len(left.spots):
-            spots = left.spots
-            broadcast = self._room.request_cycle(slice_.cycle_code, self._oversight.now_us)
-            self._outcome.spills += 1
-            if not self._is_granted(slice_, broadcast):
+        while len(spots):
+            self._slice, self._oversight.slice = slice_, slice_.index
+            result = self._deliver_spill(slice_, account, spots)
+            if result is None:
                 return False
-            result = self._deliver_spill(slice_, spots, left1, left2, broadcast)
-            complete = result.parts["complete"] == 1
-            self._spots_done, self._spots_in_spill = self._spots_done + int(complete.sum()), 0
-            open_spot = result.parts["spot"][~complete]
-            # What a part still lacks is at least one count: the counts that are in did not complete it.
-            left1[spots[open_spot]] = np.maximum(
-                1, left1[spots[open_spot]] - result.parts["int1_counts"][~complete]
+            account.book(slice_.index, spots, result.parts)
+            spots, self._spots_in_spill = account.open_spots(slice_.index), 0
+            in_vain = not (result.parts["complete"] == 1).any() and (
+                result.end_reason == END_PAUSE or not self._was_beam(result)
             )
-            left2[spots[open_spot]] = np.maximum(
-                1, left2[spots[open_spot]] - result.parts["int2_counts"][~complete]
-            )
-            left.spots = np.delete(spots, result.parts["spot"][complete])
-            in_vain = not complete.any() and (result.end_reason == END_PAUSE or not self._was_beam(result))
             fruitless = fruitless + 1 if in_vain and not self._pause_ordered else 0
-            persists = len(left.spots) > 0 and fruitless == FRUITLESS_PAUSES
-            self._after_spill(result, slice_, persists, is_over=not len(left.spots))
+            persists = len(spots) > 0 and fruitless == FRUITLESS_PAUSES
+            self._after_spill(result, slice_, persists, is_over=not len(spots))
             if self._is(State.INTERRUPTED):
                 return False
         return True
 
+    def _deliver_spill(self, slice_: Slice, account: Account, spots: Integers) -> SpillResult | None:
+        """Deliver one spill; None if it is not taken, because something is wrong before it."""
+        if not self._spills.has_room(len(spots)):
+            self._oversight.happens(Event.STOP)
+            return None
+        broadcast = self._room.request_cycle(slice_.cycle_code, self._oversight.now_us)
+        self._outcome.spills += 1
+        self._counts = (0, 0)
+        result = None
+        if self._is_granted(slice_, broadcast):
+            result = self._spills.deliver(self._treatment, slice_, account, spots, broadcast)
+            if result is None:
+                self._oversight.happens(Event.STOP)
+        if result is None:
+            self._outcome.spills -= 1
+        return result
+
     def _after_spill(self, result: SpillResult, slice_: Slice, persists: bool, *, is_over: bool) -> None:
         """Tell the supervision how a spill ended, and wait if it ended in a pause that somebody ordered."""
-        stops = result.end_reason == END_STOP
+        is_unwritten = self._logbook.is_lost or self._spills.is_file_lost
+        stops = result.end_reason == END_STOP or is_unwritten
         for row in result.interlocks:
             if (stops and row["action"] != PAUSE) or persists:
                 self._oversight.latch(
@@ -300,88 +389,21 @@ class FieldDelivery:
 
     def _is_granted(self, slice_: Slice, broadcast: Broadcast) -> bool:
         """Check slow control until the spill, and the cycle-code that is broadcast."""
-        self._slice, self._oversight.slice = slice_, slice_.index
         while self._oversight.next_look_us < broadcast.extraction_start_us - self._oversight.period_us // 2:
             trips = self._oversight.look().trips
             for trip in trips:
                 self._oversight.interlock(trip)
             if trips:
-                self._outcome.spills -= 1  # the spill is not taken
                 return False
         if not timing.acknowledge(slice_.cycle_code, broadcast.code):
             self._oversight.interlock(SlowTrip(interlocks.SYNCHRONIZATION, broadcast.code, slice_.cycle_code))
             self._oversight.happens(Event.STOP)
-            self._outcome.spills -= 1
             return False
         return True
 
-    def _deliver_spill(
-        self, slice_: Slice, spots: np.ndarray, left1: np.ndarray, left2: np.ndarray, broadcast: Broadcast
-    ) -> SpillResult:
-        """Deliver one spill and write its file."""
-        settings = law_settings(self._beamline.facts, self._treatment.beam, slice_)
-        memory = slice_memory(slice_, spots, left1[spots], left2[spots])
-        path = spill_path(self._folder, self._outcome.spills)
-        readings: list[tuple[Any, ...]] = []
-        self._counts = (0, 0)
-        with SpillWriter(path, settings, memory, spots) as writer:
-            self._room.load(settings, memory, broadcast)
-            self._room.run(0)  # compiles the loop on first use, outside of the clock below
-            now_us, finished = self._room.result().end_us, False
-            while not finished:
-                if now_us >= self._oversight.next_look_us:
-                    for trip in self._oversight.look(readings).trips:
-                        self._room.abort(trip.cause, trip.value, trip.limit)
-                order = self._ask() if self._is(State.DELIVERY) else None
-                if order is not None:
-                    self._obey_with_beam(order)
-                start = time.perf_counter()
-                # Confirmations come at the same times whatever the size of the blocks.
-                confirm_us = self._beamline.facts.control.recovery_period_us
-                until_us = confirm_us - now_us % confirm_us
-                look_us = self._oversight.next_look_us - now_us
-                block = self._room.run(min(self._block_us, look_us, until_us))
-                if block.n_samples == until_us:
-                    self._room.confirm()
-                self._outcome.loop_wall_s += time.perf_counter() - start
-                now_us += block.n_samples
-                finished = block.finished
-                writer.add(block)
-                self._tell(block, spots, now_us)
-            result = self._room.result()
-            writer.finish(
-                self._spill_header(slice_, broadcast, result, len(spots)), result, _slow_table(readings)
-            )
-        return result
-
-    def _spill_header(
-        self, slice_: Slice, broadcast: Broadcast, result: SpillResult, n_spots: int
-    ) -> dict[str, Any]:
-        is_complete = len(result.parts) == n_spots and bool((result.parts["complete"] == 1).all())
-        is_last = slice_.index == len(self._treatment.slices) - 1
-        return {
-            "field": self._treatment.field.number,
-            "spill": self._outcome.spills,
-            "slice": slice_.index,
-            "cycle_code": slice_.cycle_code,
-            "extraction_start_us": broadcast.extraction_start_us,
-            "extraction_end_us": broadcast.extraction_end_us,
-            "broadcast_code": broadcast.code,
-            "start_us": result.start_us,
-            "end_us": result.end_us,
-            "beam_on_us": beam_on_us(result.commands),
-            "end_reason": result.end_reason,
-            "request": timing.request_after(result.end_reason, is_last, is_complete),
-            "int1_counts": result.int1_counts,
-            "int2_counts": result.int2_counts,
-            "beamline_sha256": self._header["beamline_sha256"],
-            "plan_sha256": self._header["plan_sha256"],
-            "seed": self._header["seed"],
-        }
-
     # Progress
 
-    def _tell(self, block: Block, spots: np.ndarray, now_us: int) -> None:
+    def _tell(self, block: Block, spots: Integers, now_us: int) -> None:
         """Report a block of samples."""
         self._oversight.now_us = max(self._oversight.now_us, now_us)
         self._spots_in_spill = block.spot
@@ -410,7 +432,7 @@ class FieldDelivery:
             n_slices=len(self._treatment.slices),
             energy_MeV_u=self._slice.energy_MeV_u if self._slice is not None else 0.0,
             spot=self._spot,
-            spots=self._spots_done + self._spots_in_spill,
+            spots=(self._account.n_complete if self._account is not None else 0) + self._spots_in_spill,
             n_spots=self._treatment.n_spots,
             spill=self._outcome.spills,
             treatment_s=self._oversight.now_us * 1e-6,
@@ -426,14 +448,3 @@ class FieldDelivery:
 
 def _cannot(order: Order, state: State) -> OptionError:
     return OptionError(f"order {order.command.value!r} cannot be carried out during {state.value!r}")
-
-
-def beam_on_us(commands: Table) -> int:
-    """Time for which the chopper was commanded open."""
-    opened = commands["tick"][commands["command"] == COMMAND_CHOPPER_OPEN]
-    closed = commands["tick"][commands["command"] == COMMAND_CHOPPER_CLOSE]
-    return int(closed.sum() - opened.sum())
-
-
-def _slow_table(readings: list[tuple[Any, ...]]) -> Table:
-    return np.array(readings, SLOW_CONTROL) if readings else np.zeros(0, SLOW_CONTROL)

@@ -6,13 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from spotline.beamline import BeamLine
 from spotline.control.interlocks import CAUSES
 from spotline.control.slow import Expected, Grant, SlowControl, SlowReading, SlowTrip
 from spotline.control.supervision import Event, State, Supervision
+from spotline.delivery.logbook import Logbook
 from spotline.delivery.outcome import Outcome
 from spotline.delivery.progress import Order
 from spotline.errors import OptionError
+from spotline.record import journal
 from spotline.record.model import INTERLOCK, SLOW_CONTROL
 from spotline.room import Room
 
@@ -29,9 +33,13 @@ class Oversight:
     room : Room
         Whose slow sensors are read.
     outcome : Outcome
-        Where events, readings and interlocks without beam are recorded.
+        Its register is the one to latch in.
+    logbook : Logbook
+        Where events, readings and interlocks without beam are noted.
     changed : callable
         Called after every change of the state.
+    start_us : int
+        Clock of the field.
 
     Attributes
     ----------
@@ -47,15 +55,18 @@ class Oversight:
         beamline: BeamLine,
         room: Room,
         outcome: Outcome,
+        logbook: Logbook,
         changed: Callable[[], None],
+        start_us: int = 0,
     ) -> None:
         self._beamline = beamline
         self._room = room
         self._outcome = outcome
+        self._logbook = logbook
         self._changed = changed
         self._supervision = Supervision(outcome.register)
-        self._slow = SlowControl(beamline, Expected(passive_elements))
-        self.now_us = 0
+        self._slow = SlowControl(beamline, Expected(passive_elements), start_us)
+        self.now_us = start_us
         self.slice = 0
 
     # Supervision
@@ -87,11 +98,12 @@ class Oversight:
             self._supervision.reset(order.identity, order.reason, self.now_us, persisting)
         except OptionError:
             return  # what is latched says what persists
-        self._note(Event.RESET)
+        reset = self._outcome.register.resets[-1]
+        self._note(Event.RESET, reset=msgspec.to_builtins(reset))
 
-    def _note(self, event: Event) -> None:
-        row = {"time_us": self.now_us, "event": event.value, "state": self.state.value}
-        self._outcome.events.append(row)
+    def _note(self, event: Event, **more: Any) -> None:
+        row = {"time_us": self.now_us, "event": event.value, "state": self.state.value, **more}
+        self._logbook.note(journal.EVENT, row)
         self._changed()
 
     # Slow control
@@ -125,7 +137,11 @@ class Oversight:
         reading = self._room.read_slow_control(slow.next_us) if slow.is_due else None
         grant = slow.take(reading)
         if reading is not None:
-            (self._outcome.slow_control if into is None else into).append(self._row(reading))
+            row = self._row(reading)
+            if into is not None:
+                into.append(row)
+            else:
+                self._logbook.note(journal.READING, dict(zip(SLOW_CONTROL.names or (), row, strict=True)))
         for trip in grant.trips:
             self.latch(trip, self.now_us)
         if grant.is_granted != self._supervision.is_slow_granted:
@@ -151,5 +167,5 @@ class Oversight:
         action = CAUSES[trip.cause].action
         spill = self._outcome.spills
         values = (trip.cause, self.now_us, spill, self.slice, 0, trip.value, trip.limit, action)
-        self._outcome.interlocks_without_beam.append(dict(zip(INTERLOCK.names or (), values, strict=True)))
+        self._logbook.note(journal.INTERLOCK, dict(zip(INTERLOCK.names or (), values, strict=True)))
         self.latch(trip, self.now_us)
