@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -286,3 +288,21 @@ def test_altered_bytes_of_the_block(data: st.DataObject, made: tuple[Plan, Path]
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
     assert found is None or (found.number >= 1 and isinstance(found.plan_sha256, str))
+
+
+@pytest.mark.skipif(
+    shutil.which("dciodvfy") is None, reason="dciodvfy (package dicom3tools) is not installed"
+)
+def test_independent_validator_finds_what_it_finds_in_any_plan(made: tuple[Plan, Path], tmp_path: Path):
+    """And the two attributes that make it a standard extension."""
+    _, path = made
+
+    def messages(file: Path) -> list[str]:
+        result = subprocess.run(["dciodvfy", str(file)], capture_output=True, text=True, check=False)
+        return (result.stdout + result.stderr).splitlines()
+
+    more = set(messages(path)) - set(messages(tmp_path / "plan.dcm"))
+    assert len(more) == 3
+    for said in ("(0x0074,0x0120)", "(0x0074,0x0121)", "this is a Standard Extended SOP Class"):
+        (message,) = (line for line in more if said in line)
+        assert message.startswith("Warning")

@@ -150,6 +150,18 @@ def test_other_gas(first, second, gas, later, data):
         assert (np.abs(after["int1_left"] - bounded) <= 0.5 + 1e-6).all()
 
 
+def test_rounding_leaves_no_more_than_there_was(tmp_path: Path):
+    """6 counts are 5.5 in thinner gas, so 6; 6 of those would be 6.5 of the first, so 7: more than 6."""
+    treatment = treatment_of(plan_of(field(layer([0.0, 8.0], 0.0, 5e4))))
+    first, _ = prescribed(treatment)[0]
+    record = record_of(treatment, [[(first - 6, False), (0, False)]], tmp_path / "0")
+    rest = treatment_of(continuation_plan(record, treatment.plan), None, (20.0, 101_325.0 * 0.92))
+    asked = prescribed(rest)[0]
+    assert asked[0] == 6
+    later = record_of(rest, [[(0, False), (20, False)]], tmp_path / "1")
+    assert account(record, later).spots["int1_left"][0] == 6
+
+
 def small(folder: Path, visits: list[Visit] | None = None, **changes: object) -> tuple[Treatment, Record]:
     """Three spots of 200, 100 and 300 counts, of which the first is complete and the second stopped."""
     treatment = treatment_of(dataclasses.replace(plan_with([1e5, 5e4], [1.5e5]), **changes))

@@ -118,8 +118,8 @@ def put_continuation_metersets(beam: Dataset, start: float, end: float) -> None:
     beam.ContinuationEndMeterset = end
 
 
-def read_start_meterset(beam: Dataset, where: str) -> float:
-    """Read what earlier deliveries gave of a field; 0 if the file does not say.
+def read_start_meterset(beam: Dataset, where: str) -> float | None:
+    """Read what earlier deliveries gave of a field; None if the file does not say.
 
     Raises
     ------
@@ -131,4 +131,4 @@ def read_start_meterset(beam: Dataset, where: str) -> float:
         raise PlanError(
             f"{where}: ContinuationStartMeterset is {start:g}; it must not be negative, correct it"
         )
-    return start or 0.0
+    return start

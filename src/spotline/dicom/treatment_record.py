@@ -250,7 +250,7 @@ def _session_beam(
     beam.ModulatedScanModeType = "STATIONARY"
     beam.CurrentFractionNumber = int(record.header.get("fraction", 1))
     beam.TreatmentDeliveryType = field.delivery_type
-    if field.is_continuation:
+    if field.start_meterset is not None:
         end = field.start_meterset + cumulative_meterset(layers)[-1]
         put_continuation_metersets(beam, field.start_meterset, end)
     beam.TreatmentVerificationStatus = "NOT_VERIFIED"

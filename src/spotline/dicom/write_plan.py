@@ -192,7 +192,7 @@ def _beam(field: Field, where: str, source_axis_distances_mm: tuple[float, float
     beam.TreatmentMachineName = short_string(field.machine, "TreatmentMachineName", where)
     beam.PrimaryDosimeterUnit = field.unit
     beam.TreatmentDeliveryType = field.delivery_type
-    if field.is_continuation:
+    if field.start_meterset is not None:
         put_continuation_metersets(beam, field.start_meterset, field.start_meterset + field.meterset)
     set_ion(beam, field.ion)
     beam.ScanMode = "MODULATED"

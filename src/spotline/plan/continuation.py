@@ -200,7 +200,7 @@ def _rest_of(field: Field, account: MergedField | None, merged: Merged) -> Field
         field,
         layers=tuple(layers),
         delivery_type="CONTINUATION",
-        start_meterset=max(0.0, field.meterset - left),
+        start_meterset=(field.start_meterset or 0.0) + max(0.0, field.meterset - left),
     )
 
 

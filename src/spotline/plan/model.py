@@ -132,8 +132,8 @@ class Field:
         ``"TREATMENT"`` or ``"CONTINUATION"``, as in DICOM.
     instructions : tuple of Instruction
         How to deliver it, in delivery order; empty unless the plan was prepared.
-    start_meterset : float
-        What earlier deliveries gave of the field, in `unit`; 0 unless it is a continuation.
+    start_meterset : float or None
+        What earlier deliveries gave of the field, in `unit`; None unless it is a continuation that says so.
     """
 
     number: int
@@ -149,7 +149,7 @@ class Field:
     machine: str = ""
     delivery_type: str = "TREATMENT"
     instructions: tuple[Instruction, ...] = ()
-    start_meterset: float = 0.0
+    start_meterset: float | None = None
 
     @property
     def n_spots(self) -> int:
