@@ -183,9 +183,14 @@ def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: 
 
 
 def _onset_us(drawn: Drawn, setting: Setting) -> int | None:
-    """When the first fault begins, on the clock of its field; None without faults."""
-    cycle_us = round(setting.treatment.beamline.facts.accelerator.cycle_period_s * 1e3) * 1000
-    return min((fault.spill * cycle_us + fault.at_us for fault in drawn.faults), default=None)
+    """When the first fault begins, on the clock of its field; None without faults.
+
+    That is with the scan period in which it comes: what happens within one is all the same to the room.
+    """
+    facts = setting.treatment.beamline.facts
+    cycle_us, period_us = round(facts.accelerator.cycle_period_s * 1e3) * 1000, facts.control.scan_period_us
+    begins_us = (fault.spill * cycle_us + fault.at_us for fault in drawn.faults)
+    return min((begin_us // period_us * period_us for begin_us in begins_us), default=None)
 
 
 def _interlocks(record: Record | None, spills: list[Watched], number: int) -> list[tuple[int, int]]:
