@@ -11,7 +11,8 @@ from spotline.campaign import one
 from spotline.cli import run
 from tests.campaign.conftest import TWO_LAYERS
 
-FEW = [str(TWO_LAYERS), "--beamline", "cnao-h", "--runs", "2", "--faults", "none"]
+PLAN = [str(TWO_LAYERS), "--beamline", "cnao-h"]
+FEW = [*PLAN, "--runs", "2", "--faults", "none"]
 
 
 def test_all_invariants_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -40,10 +41,10 @@ def test_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     ("arguments", "message"),
     [
         ([str(TWO_LAYERS), "--out", "out"], "--beamline is missing"),
-        ([*FEW, "--out", "out", "--faults", "int2.deaf"], "'int2.deaf' is no kind of fault"),
+        ([*PLAN, "--out", "out", "--faults", "int2.deaf"], "'int2.deaf' is no kind of fault"),
         ([*FEW, "--out", "out", "--run", "2"], "run: 2 is none of the runs 0 to 1"),
         ([*FEW, "--out", "out", "--workers", "0"], "workers: 0 is too few"),
-        ([*FEW, "--out", "out", "--runs", "1.5"], "not a whole number"),
+        ([*PLAN, "--out", "out", "--runs", "1.5"], "not a whole number"),
         (["none.dcm", "--beamline", "cnao-h", "--out", "out"], "none.dcm"),
     ],
 )

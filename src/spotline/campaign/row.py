@@ -31,7 +31,11 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
         ),
     ),
     ("detected_by", "string", "cause of the first interlock; empty if none came"),
-    ("detection_us", "int64", "from the begin of the first fault to the first interlock; null without one"),
+    (
+        "detection_us",
+        "int64",
+        "from the scan period in which the first fault began to the first interlock; null without one",
+    ),
     (
         "beam_off_us",
         "int64",
