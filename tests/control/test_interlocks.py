@@ -141,10 +141,10 @@ def synchronization(name: str, tick: int, code: int) -> Case:
 def background(name: str, which: int) -> Case:
     def drive(reach: bool) -> list[Tripped]:
         measured = [0.0, 0.0]
-        measured[which] = 11.0 if reach else 10.0
+        measured[which] = 10.0 if reach else math.nextafter(10.0, 0.0)
         return before_treatment(FakeRoom(background=(measured[0], measured[1])))
 
-    return Case(name, drive, Tripped(interlocks.BACKGROUND, 11.0, 10.0, INHIBIT))
+    return Case(name, drive, Tripped(interlocks.BACKGROUND, 10.0, 10.0, INHIBIT))
 
 
 def before_treatment(room: FakeRoom) -> list[Tripped]:
