@@ -63,6 +63,7 @@ def test_whole_delivery(tmp_path: Path):
         "field-01",
         "plan",
         "report.html",
+        "status.json",
         "summary.json",
     }
     assert f"{record.summary['particles_delivered']:.6g}" in result.stdout
@@ -139,7 +140,8 @@ def test_interlock(tmp_path: Path, no_report: None, capsys: pytest.CaptureFixtur
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "STOPPED BY AN INTERLOCK: 0 of 900 spots"
     assert any(
-        re.search(r"interlock: gas temperature at 0\.0+ s: 2[78]\.\d+, limit 26 C \(stop\)", s) for s in said
+        re.search(r"interlock: gas temperature BOX[12] at 0\.0+ s: 2[78]\.\d+, limit 26 C \(stop\)", s)
+        for s in said
     )
     assert open_record(tmp_path / "out").summary["status"] == "interlock"
 

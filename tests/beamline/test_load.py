@@ -238,6 +238,7 @@ TOML_FAULTS = [
         "\nhigh_voltage_V = [405.0, 410.0]",
         "slow_interlocks.high_voltage_V: the nominal",
     ),
+    ("silence_s = 3.0", "silence_s = 1.0", "slow_interlocks.silence_s: 1 s is not longer than period_s 1 s"),
     (
         "reference_temperature_C = 20.0",
         "reference_temperature_C = -274.0",

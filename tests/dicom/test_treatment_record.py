@@ -14,6 +14,7 @@ import pytest
 from pydicom import DataElement, Dataset, dcmread
 from pydicom.uid import ImplicitVRLittleEndian, RTIonPlanStorage
 
+from spotline.control import interlocks
 from spotline.control.interlocks import CAUSES
 from spotline.dicom.ion_plan import read_ion_plan
 from spotline.dicom.treatment_record import (
@@ -295,7 +296,7 @@ def test_interrupted_field(plan: Plan):
     dataset = written(record, plan)
     beam, points = session_beam(dataset), points_of(dataset)
     assert beam.TreatmentTerminationStatus == "MACHINE"
-    assert beam.TreatmentTerminationDescription.startswith("gas temperature: value 41.5 C, limit 40 C;")
+    assert beam.TreatmentTerminationDescription.startswith("gas temperature BOX1: value 41.5 C, limit 40 C;")
     assert (
         points[4].NumberOfScanSpotPositions,
         list(np.atleast_1d(points[4].ScanSpotPrescribedIndices)),
@@ -380,6 +381,21 @@ def test_last_pause_of_an_interrupted_field_ended_it(plan: Plan):
         for item in session_beam(written(record, plan)).InterlockSequence
     ]
     assert resolutions == ["Interlock Resolved", "Treatment Terminated"]
+
+
+def test_what_an_operator_has_reset_is_resolved(plan: Plan):
+    """The first stop was reset; the operator then stopped the treatment."""
+    operator = (interlocks.OPERATOR, STOP[1] + 1_000_000, *STOP[2:])
+    register = {"latched": [], "resets": [{"time_us": STOP[1]}]}
+    record = field_record(plan, spots=INTERRUPTED, interlocks=[TRIP, STOP, operator], register=register)
+    beam = session_beam(written(record, plan))
+    resolutions = [item.InterlockResolutionCodeSequence[0].CodeMeaning for item in beam.InterlockSequence]
+    assert resolutions == ["Interlock Resolved", "Interlock Resolved", "Treatment Terminated"]
+    assert beam.TreatmentTerminationStatus == "OPERATOR"
+    assert beam.TreatmentTerminationDescription.startswith("operator: ")
+    whole = field_record(plan, interlocks=[STOP], status="complete", register=register)
+    (item,) = session_beam(written(whole, plan)).InterlockSequence
+    assert item.InterlockResolutionCodeSequence[0].CodeMeaning == "Interlock Resolved"
 
 
 @pytest.mark.parametrize("cause", [*CAUSES, 99])

@@ -216,6 +216,11 @@ def _check_tolerances(facts: BeamLineFile) -> Iterator[str]:
         low, high = getattr(slow, key)
         if low >= high:
             yield f"slow_interlocks.{key}: {low:g} to {high:g} is no range; give the lower limit first"
+    if slow.silence_s <= slow.period_s:
+        yield (
+            f"slow_interlocks.silence_s: {slow.silence_s:g} s is not longer than period_s "
+            f"{slow.period_s:g} s, and readings do not come more often; make it longer"
+        )
     low, high = slow.high_voltage_V
     nominal = facts.chambers.high_voltage_V
     if not low <= nominal <= high:

@@ -52,6 +52,8 @@ def deliver(
 ) -> Record:
     """Deliver a treatment, field by field, and write its record.
 
+    While it goes on, its status is published in ``status.json`` (`spotline.delivery.status`).
+
     Parameters
     ----------
     treatment : Treatment

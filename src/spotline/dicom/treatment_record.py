@@ -30,6 +30,7 @@ from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 from pydicom.uid import RTIonBeamsTreatmentRecordStorage, RTIonPlanStorage
 
+from spotline.control import interlocks
 from spotline.dicom.continuation import put_continuation_metersets
 from spotline.dicom.encoding import (
     LONG_STRING,
@@ -280,9 +281,14 @@ def _set_termination(beam: Dataset, record: FieldRecord, started: datetime) -> N
     beam.TreatmentTerminationStatus = "NORMAL" if complete else "MACHINE"
     rows = record.interlocks[record.interlocks["time_us"].argsort(kind="stable")]
     if len(rows):
-        beam.InterlockSequence = interlock_items(rows, started, complete)
+        resets = record.header.get("register", {}).get("resets", [])
+        reset_us = max((reset["time_us"] for reset in resets), default=-1)
+        beam.InterlockSequence = interlock_items(rows, started, complete, reset_us)
         if not complete:
-            beam.TreatmentTerminationDescription = describe_interlock(rows[ending_interlock(rows)])
+            ending = rows[ending_interlock(rows, reset_us)]
+            beam.TreatmentTerminationDescription = describe_interlock(ending)
+            if ending["cause"] == interlocks.OPERATOR:
+                beam.TreatmentTerminationStatus = "OPERATOR"
 
 
 def _set_description(beam: Dataset, layers: tuple[DeliveredLayer, ...]) -> None:

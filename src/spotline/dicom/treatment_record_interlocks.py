@@ -35,7 +35,7 @@ _ACTIONS = {PAUSE: "pause of the spill", STOP: "stop of the treatment", INHIBIT:
 _TERMINATED = ("130453", "Treatment Terminated")
 
 
-def interlock_items(rows: Table, started: datetime, complete: bool) -> list[Dataset]:
+def interlock_items(rows: Table, started: datetime, complete: bool, reset_us: int = -1) -> list[Dataset]:
     """Make the items of the Interlock Sequence.
 
     Parameters
@@ -47,16 +47,21 @@ def interlock_items(rows: Table, started: datetime, complete: bool) -> list[Data
     complete : bool
         Whether the field was completed; if not, and nothing stopped it, the last pause ended it: several
         pauses without a spot in between do.
+    reset_us : int
+        When an operator last reset the interlocks: what came until then has been resolved.
     """
-    ending = -1 if complete else ending_interlock(rows)
-    return [
-        _item(row, started, ended=row["action"] != PAUSE or index == ending) for index, row in enumerate(rows)
-    ]
+    ended = (rows["action"] != PAUSE) & (rows["time_us"] > reset_us)
+    if not complete:
+        ended[ending_interlock(rows, reset_us)] = True
+    return [_item(row, started, ended=bool(end)) for row, end in zip(rows, ended, strict=True)]
 
 
-def ending_interlock(rows: Table) -> int:
-    """Index of the interlock that ended an interrupted field: the first stop, or else the last pause."""
-    stops = np.flatnonzero(rows["action"] != PAUSE)
+def ending_interlock(rows: Table, reset_us: int = -1) -> int:
+    """Index of the interlock that ended an interrupted field.
+
+    The first stop since the last reset, or else the last interlock of all.
+    """
+    stops = np.flatnonzero((rows["action"] != PAUSE) & (rows["time_us"] > reset_us))
     return int(stops[0]) if len(stops) else len(rows) - 1
 
 
