@@ -33,8 +33,7 @@ TABLES = (
     (
         "assumed",
         model.ASSUMED_COLUMNS,
-        "What may have been delivered when the delivery died during a spill, and counts as delivered "
-        "([why](../explanation/recovery.md)). It is in none of the other tables.",
+        "What was [assumed](../explanation/recovery.md) because the delivery died; in no other table.",
     ),
     ("truth", model.TRUTH_COLUMNS, "What only the simulation knows, one row per row of `spots`."),
     (
@@ -86,15 +85,15 @@ FILES = f"""\
 | `field-NN/journal.bin` | the [journal](../explanation/recovery.md): what was delivered, as it is delivered |
 | `summary.json` | status, totals, one entry per field, versions, hashes of plan and beam line |
 | `report.html` | the [report](report.md), self-contained |
-| `field-NN/DDS_treatment.h5` | the prepared field in machine units: one group per slice; counts when it begins |
+| `field-NN/DDS_treatment.h5` | the prepared field in machine units: a group per slice; counts once begun |
 | `field-NN/spills/spill-NNNN.h5` | one file per spill, published when the spill is over |
 | `field-NN/field.json` | status, start, sessions, readings and interlocks between spills, from the journal |
 | `field-NN/log.json` | the log: exactly the quantities of Table 3 of the dose delivery paper |
 | `field-NN/record.dcm` | the [DICOM treatment record](treatment-record.md) |
 
-A file other than the journal appears under its name when it is complete. A record that lacks `summary.json` or a
-`field.json` is read from its journals; its status is `interrupted` if the delivery did not come to an end. Times are microseconds on the clock of the field, which
-starts with its pre-treatment checks; nothing in `DDS_treatment.h5` and the spill files depends on the date,
+A file other than the journal appears under its name when it is complete. A record that lacks `summary.json`
+or a `field.json` is read from its journals; its status is `interrupted` if the delivery did not end.
+Times are microseconds on the clock of the field, which starts with its pre-treatment checks; nothing in `DDS_treatment.h5` and the spill files depends on the date,
 so that the same plan, beam line and seed leave the same bytes.
 
 ## Tables of a field
