@@ -93,8 +93,9 @@ FILES = f"""\
 
 A file other than the journal appears under its name when it is complete. A record that lacks `summary.json`
 or a `field.json` is read from its journals; its status is `interrupted` if the delivery did not end.
-Times are microseconds on the clock of the field, which starts with its pre-treatment checks; nothing
-in `DDS_treatment.h5`, the journal and the spill files depends on the date, so that the same plan, beam line and seed leave the same bytes.
+Times are microseconds on the clock of the field, which starts with its pre-treatment checks; nothing in
+`DDS_treatment.h5`, the journal and the spill files depends on the date, so that the same plan, beam line and
+seed leave the same bytes.
 
 ## Tables of a field
 
