@@ -32,7 +32,7 @@ TABLES = (
     (
         "assumed",
         model.ASSUMED_COLUMNS,
-        "What [counts as delivered](../explanation/recovery.md) because a delivery died; in no other table.",
+        "What was [assumed](../explanation/recovery.md) because the delivery died; in no other table.",
     ),
     ("truth", model.TRUTH_COLUMNS, "What only the simulation knows, one row per row of `spots`."),
     (
@@ -62,17 +62,17 @@ FILES = f"""\
 | `summary.json` | status, totals, one entry per field, versions, hashes of plan and beam line |
 | `report.html` | the [report](report.md), self-contained |
 | `status.json` | the last [status](#the-status-file) that was published |
-| `field-NN/DDS_treatment.h5` | the prepared field in machine units: one group per slice |
+| `field-NN/DDS_treatment.h5` | the prepared field in machine units: a group per slice; counts once begun |
 | `field-NN/spills/spill-NNNN.h5` | one file per spill, published when the spill is over |
 | `field-NN/field.json` | status, start, sessions, and what came [between spills](#the-header-of-a-field) |
 | `field-NN/log.json` | the log: exactly the quantities of Table 3 of the dose delivery paper |
 | `field-NN/record.dcm` | the [DICOM treatment record](treatment-record.md) |
 
 A file other than the journal appears under its name when it is complete. A record that lacks `summary.json`
-or a `field.json` is read from its journals; its status is `interrupted` if the delivery did not come to an end.
-Times are microseconds on the clock of the field, which starts with its checks; nothing in
-`DDS_treatment.h5` and the spill files depends on the date, so that the same plan, beam line and seed leave
-the same bytes.
+or a `field.json` is read from its journals; its status is `interrupted` if the delivery did not end.
+Times are microseconds on the clock of the field, which starts with its pre-treatment checks; nothing in
+`DDS_treatment.h5`, the journal and the spill files depends on the date, so that the same plan, beam line and
+seed leave the same bytes.
 
 ## Tables of a field
 

@@ -92,8 +92,8 @@ def page(tally: Tally) -> str:
         "<!-- Written by verification/kills.py; do not edit. -->",
         fill(
             f"{runs} deliveries of `{PLAN.name}` on cnao-h were killed (SIGKILL) at random moments from the "
-            "start to some time after the end, and resumed to the end. What was confirmed before was "
-            "told to another process as well."
+            "start to some time after the end, and resumed to the end. What was confirmed before the kill "
+            "was told to another process as well."
         ),
         table(("killed", "deliveries", "most counts assumed", "deliveries with assumed counts"), rows),
         fill(

@@ -144,6 +144,19 @@ def test_disk_fills_between_spills(spills: int, line: BeamLine, tmp_path: Path):
     assert after.summary["spots_delivered"] == 147
 
 
+def test_disk_fills_when_everything_is_delivered(line: BeamLine, tmp_path: Path):
+    """No interlock any more: the documents are missing, and can be written later."""
+    out = tmp_path / "out"
+    with pytest.raises(
+        OutputError, match=r"field\.json: cannot be written .* everything was delivered; make room"
+    ):
+        deliver(PROTON, line, out, disk=Filling(7))
+    assert open_record(out).summary["status"] == "complete"
+    assert resume(out, operator="a physicist", reason="made room").summary["status"] == "complete"
+    assert (out / "summary.json").exists()
+    assert (out / "field-01" / "record.dcm").exists()
+
+
 def test_disk_fills_during_a_spill(line: BeamLine, tmp_path: Path):
     """The beam is taken away at the next confirmation."""
     disk, out = Disk(), tmp_path / "out"
