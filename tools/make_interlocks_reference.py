@@ -68,8 +68,7 @@ def sections(line: BeamLine) -> list[str]:
         ]
         found.append(
             f"## {source[0].upper()}{source[1:]}\n\n"
-            "| code | cause | must hold | unit | limit | checked | action | would be noticed by "
-            "| reference |\n"
+            "| code | cause | must hold | unit | limit | checked | action | else noticed by | reference |\n"
             "| ---: | --- | --- | --- | --- | --- | --- | --- | --- |\n" + "\n".join(rows) + "\n"
         )
     return found

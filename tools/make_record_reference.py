@@ -138,7 +138,7 @@ accelerator then, and whether the file was `recovered` from the journal.
 | `raw/strips` | 50 µs | counts of StripX and StripY |
 | `raw/pixels` | 100 µs | counts of the pixel chamber, rows along y |
 | `raw/currents_A` | 25 µs | x and y read back, x and y set |
-| `raw/inputs` | 25 µs | bits: events, missing data, lines of the patient interlock system |
+| `raw/inputs` | 25 µs | bits `INPUT_...`: events, what did not arrive, lines of the interlock systems |
 | `raw/aborts` | orders | stops and pauses asked for by the slow control and the supervision |
 | `assumed/parts` | spots | counts that nobody confirmed; in a recovered file only |
 | `truth/parts` | spots touched | ions, and sums of x, x², y, y² in mm at the isocentre; a simulation only |

@@ -222,6 +222,26 @@ TOML_FAULTS = [
         "pixel_period_us = 75",
         "control.pixel_period_us: 75 us is no multiple of strip_period_us",
     ),
+    (
+        "recovery_period_us = 20000",
+        "recovery_period_us = 20500",
+        "control.recovery_period_us: 20500 us is no whole number of milliseconds",
+    ),
+    (
+        "recovery_credit = 3.0",
+        "recovery_credit = 1.0",
+        "control.recovery_credit: 1 would pause every spill at its nominal intensity; make it larger",
+    ),
+    (
+        "watchdog_us = 200",
+        "watchdog_us = 25",
+        "fast_interlocks.watchdog_us: 25 us is not longer than control.scan_period_us 25 us",
+    ),
+    (
+        "current_us = 300",
+        "current_us = 20",
+        "fast_interlocks.current_us: 20 us is not longer than control.scan_period_us 25 us",
+    ),
     ("feedback_gain = 0.3", "feedback_gain = 1.5", "control.feedback_gain: expected float <= 1.0"),
     (
         "temperature_C = [16.0, 26.0]",

@@ -518,7 +518,7 @@ ELSEWHERE = {
     interlocks.SLOW_SILENCE: (
         "tests/control/test_slow.py::test_silence_trips_when_the_last_reading_is_as_old_as_the_limit"
     ),
-    interlocks.RECORD: "tests/delivery/test_keeper.py::test_a_full_disk_stops_the_treatment",
+    interlocks.RECORD: "tests/delivery/test_output.py::test_disk_fills_between_spills",
 }
 """Causes that no case above can drive, and the test that drives each to its limit and just not."""
 
