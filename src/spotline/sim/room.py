@@ -25,6 +25,7 @@ from spotline.control.memory import (
     open_parts,
 )
 from spotline.control.slow import SlowReading
+from spotline.preparation.cycle_code import decode
 from spotline.room import Block, Broadcast, RawSamples, SpillResult
 from spotline.sim import settings as truths
 from spotline.sim.faults.crash import SimulatedCrash
@@ -167,7 +168,7 @@ class SimulatedRoom:
             self._beamline,
             settings,
             broadcast,
-            self._range_modulators(),
+            self._range_modulators(broadcast.code),
             self._seed,
             self._field_number,
             self._spill,
@@ -299,10 +300,19 @@ class SimulatedRoom:
         names = (*known.range_modulators, *known.range_shifters)
         return mounted_elements(self._mounted, names, self._faults.active(time_us))
 
-    def _range_modulators(self) -> int:
+    def _range_modulators(self, code: int) -> int:
         """Ripple filters in the beam of the spill to be loaded."""
         modulators = self._beamline.facts.passive_elements.range_modulators
-        return sum(name in modulators for name in self._mounted_at(self._start_us))
+        wanted, there = (
+            sum(name in modulators for name in names)
+            for names in (self._mounted, self._mounted_at(self._start_us))
+        )
+        cycle = decode(code)
+        ion = truths.ion_of(cycle).name
+        focus = self._beamline.foci(ion)[cycle.focus]
+        # The line knows the optics of the combinations that are used; a wrong one may be none of them.
+        known = self._beamline.spot_size(ion, cycle.energy_MeV_u, focus, there) is not None
+        return there if known else wanted
 
     # Faults, and the end of the beam
 
