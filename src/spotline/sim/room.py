@@ -125,6 +125,7 @@ class SimulatedRoom:
         self._crash: SimulatedCrash | None = None
         # How far time has come, as far as the room was asked anything.
         self._clock_us = spills_before * self._cycle_us
+        self._ended_us = self._clock_us  # when the fast loop ran last
         self._code_error = 0
         self._striker = Striker(beamline, self._faults)
         self._next_strike_us = FOREVER_US
@@ -159,7 +160,7 @@ class SimulatedRoom:
         """Load the memory boards for the announced spill."""
         facts = self._beamline.facts
         self._settings, self._memory = settings, memory
-        ended_us, self._start_us = self._clock_us, broadcast.extraction_start_us - PRE_ROLL_US
+        self._start_us = broadcast.extraction_start_us - PRE_ROLL_US
         self._live_until(self._start_us)
         broadcast = replace(broadcast, code=broadcast.code - self._code_error)
         self._law = new_state(memory, settings, facts.chambers.strips, self._start_us)
@@ -177,7 +178,7 @@ class SimulatedRoom:
         self._next_strike_us = FOREVER_US
         if self._faults:
             self._striker.begin(self._truth, broadcast)
-            self._plant.lines[1] |= self._faults.lines_between(ended_us, self._start_us)
+            self._plant.lines[1] |= self._faults.lines_between(self._ended_us, self._start_us)
             self._next_strike_us = self._start_us
         self._samples = self._new_samples(0, False)._replace(truth=np.zeros((len(memory.int1_counts), 5)))
 
@@ -191,7 +192,7 @@ class SimulatedRoom:
         crash = self._faults.first_crash()
         self._play(goal_us if crash is None else min(goal_us, max(start_us, crash.onset_us)))
         finished = bool(control.phase == DONE)
-        self._clock_us = int(control.tick)
+        self._clock_us = self._ended_us = int(control.tick)
         if crash is not None and self._clock_us >= crash.onset_us:
             self._end_with(crash)
         if finished:
