@@ -26,6 +26,7 @@ from spotline.control.memory import (
     open_parts,
 )
 from spotline.control.slow import SlowReading
+from spotline.preparation.cycle_code import decode
 from spotline.room import Block, Broadcast, RawSamples, SpillResult
 from spotline.sim import settings as truths
 from spotline.sim.faults.crash import SimulatedCrash
@@ -126,6 +127,7 @@ class SimulatedRoom:
         self._crash: SimulatedCrash | None = None
         # How far time has come, as far as the room was asked anything.
         self._clock_us = spills_before * self._cycle_us
+        self._ended_us = self._clock_us  # when the fast loop ran last
         self._code_error = 0
         self._striker = Striker(beamline, self._faults)
         self._next_strike_us = FOREVER_US
@@ -161,7 +163,7 @@ class SimulatedRoom:
         """Load the memory boards for the announced spill."""
         facts = self._beamline.facts
         self._settings, self._memory = settings, memory
-        ended_us, self._start_us = self._clock_us, broadcast.extraction_start_us - PRE_ROLL_US
+        self._start_us = broadcast.extraction_start_us - PRE_ROLL_US
         self._live_until(self._start_us)
         announced = broadcast.extraction_start_us, broadcast.extraction_end_us
         broadcast = replace(broadcast, code=broadcast.code - self._code_error)
@@ -172,7 +174,7 @@ class SimulatedRoom:
             self._beamline,
             settings,
             broadcast,
-            self._range_modulators(),
+            self._range_modulators(broadcast.code),
             self._seed,
             self._field_number,
             self._spill,
@@ -181,7 +183,7 @@ class SimulatedRoom:
         self._next_strike_us = FOREVER_US
         if self._faults:
             self._striker.begin(self._truth, broadcast)
-            self._plant.lines[1] |= self._faults.lines_between(ended_us, self._start_us)
+            self._plant.lines[1] |= self._faults.lines_between(self._ended_us, self._start_us)
             self._next_strike_us = self._start_us
         self._samples = self._new_samples(0, False)._replace(truth=np.zeros((len(memory.int1_counts), 5)))
 
@@ -195,7 +197,7 @@ class SimulatedRoom:
         crash = self._faults.first_crash()
         self._play(goal_us if crash is None else min(goal_us, max(start_us, crash.onset_us)))
         finished = bool(control.phase == DONE)
-        self._clock_us = int(control.tick)
+        self._clock_us = self._ended_us = int(control.tick)
         if crash is not None and self._clock_us >= crash.onset_us:
             self._end_with(crash)
         if finished:
@@ -298,10 +300,19 @@ class SimulatedRoom:
         names = (*known.range_modulators, *known.range_shifters)
         return mounted_elements(self._mounted, names, self._faults.active(time_us))
 
-    def _range_modulators(self) -> int:
+    def _range_modulators(self, code: int) -> int:
         """Ripple filters in the beam of the spill to be loaded."""
         modulators = self._beamline.facts.passive_elements.range_modulators
-        return sum(name in modulators for name in self._mounted_at(self._start_us))
+        wanted, there = (
+            sum(name in modulators for name in names)
+            for names in (self._mounted, self._mounted_at(self._start_us))
+        )
+        cycle = decode(code)
+        ion = truths.ion_of(cycle).name
+        focus = self._beamline.foci(ion)[cycle.focus]
+        # The line knows the optics of the combinations that are used; a wrong one may be none of them.
+        known = self._beamline.spot_size(ion, cycle.energy_MeV_u, focus, there) is not None
+        return there if known else wanted
 
     # Faults, and the end of the beam
 
