@@ -14,7 +14,7 @@ import pytest
 
 import spotline
 from spotline import cli, open_record
-from spotline.delivery import run
+from spotline.delivery import session
 from tests.delivery.deliveries import CARBON, PROTON
 from tests.lines.edit import copy_line, edit
 
@@ -37,7 +37,7 @@ def spotline_process(*arguments: str | Path, **options) -> subprocess.CompletedP
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than delivering."""
-    monkeypatch.setattr(run, "_write_report", lambda record: None)
+    monkeypatch.setattr(session, "_write_report", lambda record: None)
 
 
 def delivered(plan: Path, out: Path, *more: str, beamline: str = "cnao-h") -> int:
@@ -58,7 +58,13 @@ def test_whole_delivery(tmp_path: Path):
     assert "\x1b" not in result.stdout, "no colours in a file"
     record = open_record(out)
     assert (record.summary["status"], record.summary["seed"]) == ("complete", 3)
-    assert {path.name for path in out.iterdir()} == {"field-01", "report.html", "summary.json"}
+    assert {path.name for path in out.iterdir()} == {
+        "delivery.json",
+        "field-01",
+        "plan",
+        "report.html",
+        "summary.json",
+    }
     assert f"{record.summary['particles_delivered']:.6g}" in result.stdout
     assert (out / "report.html").stat().st_size > 10_000
 
@@ -89,7 +95,9 @@ def on_a_terminal(*arguments: str | Path) -> tuple[str, str]:
     import pty
 
     main_end, terminal = pty.openpty()
-    program = f"import spotline.delivery.run as run; run._write_report = lambda record: None; {CALL}"
+    program = (
+        f"import spotline.delivery.session as session; session._write_report = lambda record: None; {CALL}"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", program, *map(str, arguments)],
         stdout=subprocess.PIPE,

@@ -31,6 +31,11 @@ TABLES = (
     ("trend", model.TREND_COLUMNS, "One row per millisecond of every spill."),
     ("interlocks", model.INTERLOCK_COLUMNS, "Every interlock, those between spills first."),
     ("slow_control", model.SLOW_CONTROL_COLUMNS, "Every reading of the slow control."),
+    (
+        "assumed",
+        model.ASSUMED_COLUMNS,
+        "What was [assumed](../explanation/recovery.md) because the delivery died; in no other table.",
+    ),
     ("truth", model.TRUTH_COLUMNS, "What only the simulation knows, one row per row of `spots`."),
     (
         "prescribed_spots",
@@ -81,16 +86,20 @@ FILES = f"""\
 
 | file | contents |
 | --- | --- |
+| `delivery.json` | what was asked for: plan, beam line, seed, fields; written when all is there to begin |
+| `plan/` | copy of the plan, so that `spotline resume` needs nothing else |
+| `field-NN/journal.bin` | the [journal](../explanation/recovery.md): what was delivered, as it is delivered |
 | `summary.json` | status, totals, one entry per field, versions, hashes of plan and beam line |
 | `report.html` | the [report](report.md), self-contained |
-| `field-NN/DDS_treatment.h5` | the prepared field in machine units: one group per slice |
+| `field-NN/DDS_treatment.h5` | the prepared field in machine units: a group per slice; counts once begun |
 | `field-NN/spills/spill-NNNN.h5` | one file per spill, published when the spill is over |
-| `field-NN/field.json` | status, start, readings and interlocks between spills |
+| `field-NN/field.json` | status, start, sessions, readings and interlocks between spills, from the journal |
 | `field-NN/log.json` | the log: exactly the quantities of Table 3 of the dose delivery paper |
 | `field-NN/record.dcm` | the [DICOM treatment record](treatment-record.md) |
 
-A file appears under its name when it is complete. Times are microseconds on the clock of the field, which
-starts with its pre-treatment checks; nothing in `DDS_treatment.h5` and the spill files depends on the date,
+A file other than the journal appears under its name when it is complete. A record that lacks `summary.json`
+or a `field.json` is read from its journals; its status is `interrupted` if the delivery did not end.
+Times are microseconds on the clock of the field, which starts with its pre-treatment checks; nothing in `DDS_treatment.h5` and the spill files depends on the date,
 so that the same plan, beam line and seed leave the same bytes.
 
 ## Tables of a field
@@ -110,9 +119,9 @@ the attributes of `spotline.Slice`:
 
 ## The spill file
 
-Format `spotline-spill`, version 1; datasets are compressed and carry a checksum. The attribute `header` is
-JSON with field, spill, slice, cycle-code, times, counts, how the spill ended and what was asked of the
-accelerator then.
+Format `spotline-spill`, version 2; datasets are compressed and carry a checksum. The attribute `header` is
+JSON with field, spill, slice, cycle-code, times, counts, how the spill ended, what was asked of the
+accelerator then, and whether the file was `recovered` from the journal.
 
 | dataset | rows | contents |
 | --- | --- | --- |
@@ -126,7 +135,8 @@ accelerator then.
 | `raw/strips` | 50 µs | counts of StripX and StripY |
 | `raw/pixels` | 100 µs | counts of the pixel chamber, rows along y |
 | `raw/currents_A` | 25 µs | x and y read back, x and y set |
-| `raw/events` | 25 µs | events of the timing system: 1 extraction starts, 2 extraction ends |
+| `raw/inputs` | 25 µs | events, lines and missing data, as bits `INPUT_...` |
+| `assumed/parts` | spots | counts that nobody confirmed; in a recovered file only |
 | `truth/parts` | spots touched | ions, and sums of x, x², y, y² in mm at the isocentre; a simulation only |
 
 `parts`, `trend`, `commands` and `interlocks` are documented column by column in

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spotline.beamline import BeamLine, load_beamline, shipped_beamlines
     from spotline.console import open_preparation, write_preparation
-    from spotline.delivery import deliver, replay
+    from spotline.delivery import deliver, replay, resume
     from spotline.dicom.extended_plan import write_extended_plan
     from spotline.errors import BeamLineError, OptionError, OutputError, PlanError, RecordError, SpotlineError
     from spotline.plan import Field, Layer, PassiveElement, Plan, read_plan
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "spotline.beamline": ("BeamLine", "load_beamline", "shipped_beamlines"),
     "spotline.console": ("open_preparation", "write_preparation"),
-    "spotline.delivery": ("deliver", "replay"),
+    "spotline.delivery": ("deliver", "replay", "resume"),
     "spotline.dicom.extended_plan": ("write_extended_plan",),
     "spotline.errors": (
         "BeamLineError",
@@ -75,6 +75,7 @@ __all__ = [
     "prepare",
     "read_plan",
     "replay",
+    "resume",
     "shipped_beamlines",
     "write_continuation_plan",
     "write_extended_plan",

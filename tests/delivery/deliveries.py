@@ -11,7 +11,7 @@ import pytest
 
 import spotline
 from spotline.beamline import BeamLine
-from spotline.delivery import run
+from spotline.delivery import session
 from spotline.plan import Plan
 from spotline.preparation import FieldTreatment
 from spotline.record.model import FieldRecord, Record
@@ -31,7 +31,7 @@ def deliver(
         plan = spotline.read_plan(plan)
     treatment = spotline.prepare(plan, line, field=field)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "_write_report", lambda record: None)
+        patch.setattr(session, "_write_report", lambda record: None)
         return spotline.deliver(treatment, out, **options)
 
 

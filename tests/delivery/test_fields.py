@@ -74,7 +74,7 @@ def test_after_an_interlock_the_next_field_waits(line: BeamLine, tmp_path: Path)
     assert record.summary["status"] == "interlock"
     assert [f["status"] for f in record.summary["fields"]] == ["complete", "interlock"]
     assert [f.number for f in record.fields] == [2, 11]
-    assert not (tmp_path / "field-05").exists()
+    assert [p.name for p in (tmp_path / "field-05").iterdir()] == ["DDS_treatment.h5"], "as it was prepared"
     # What was never begun is still planned.
     assert record.summary["spots_planned"] == 15
     assert record.summary["particles_planned"] == 9e5 + 8e7 + 1e5

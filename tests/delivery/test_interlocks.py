@@ -12,7 +12,7 @@ import pytest
 
 from spotline import BeamLine, FieldTreatment, Record, cli, open_record
 from spotline.control.interlocks import CAUSES
-from spotline.delivery import run
+from spotline.delivery import session
 from spotline.delivery.field import FRUITLESS_PAUSES
 from spotline.dicom.write_plan import write_ion_plan
 from spotline.plan import Plan
@@ -130,7 +130,7 @@ FAULTS = {
 
 def run_cli(fault: Fault, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
     """Deliver with the command line, on a beam line that has the fault; return the record."""
-    monkeypatch.setattr(run, "_write_report", lambda record: None)
+    monkeypatch.setattr(session, "_write_report", lambda record: None)
     toml = copy_line("cnao-h", folder / "line")
     edit(toml, *fault.changes)
     plan = fault.plan

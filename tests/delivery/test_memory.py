@@ -13,13 +13,13 @@ import resource, sys
 from dataclasses import replace
 
 import spotline
-import spotline.delivery.run as run
+import spotline.delivery.session as session
 from spotline.physics.ions import CARBON
 from tests.lines.facts import with_facts
 from tests.preparation.plans import field, plan_of, square
 
 out = sys.argv[1]
-run._write_report = lambda record: None  # takes longer than the delivery, and 40 MB
+session._write_report = lambda record: None  # takes longer than the delivery, and 40 MB
 line = with_facts(spotline.load_beamline("cnao-h"), {"accelerator.cycle_period_s": 1.6})
 energies = line.energies["carbon"].energy_MeV_u[10:110]
 layers = [square(25, 3.0, 1.6e4, index=i, energy_MeV_u=float(e)) for i, e in enumerate(energies)]

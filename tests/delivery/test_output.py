@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import subprocess
@@ -12,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from spotline import BeamLine, OutputError, RecordError, open_record
+from spotline import BeamLine, OutputError, open_record, resume
 from spotline.delivery.progress import Progress
 from spotline.record.spill_file import read_spill
+from spotline.record.storage import Disk
 from spotline.record.treatment_file import read_treatment_file
-from tests.delivery.deliveries import CARBON, PROTON, deliver, hashes
+from tests.delivery.deliveries import CARBON, PROTON, causes, deliver, hashes
 
 
 def files_in(folder: Path) -> list[str]:
@@ -24,25 +24,36 @@ def files_in(folder: Path) -> list[str]:
 
 
 def assert_whole(out: Path, spills: list[str]) -> None:
-    """Nothing but whole files: the treatment, the spills, and no sign of a finished record."""
-    (field,) = out.iterdir()
-    assert files_in(field) == ["DDS_treatment.h5", *(f"spills/{name}" for name in spills)]
+    """Nothing but whole files: the treatment, the journal, the spills, and no sign of a finished record."""
+    field = out / "field-01"
+    assert files_in(out) == [
+        "delivery.json",
+        "field-01/DDS_treatment.h5",
+        "field-01/journal.bin",
+        *(f"field-01/spills/{name}" for name in spills),
+        "plan/three_layers_proton.dcm",
+    ]
     assert len(read_treatment_file(field).slices) == 3
     for name in spills:
         assert len(read_spill(field / "spills" / name).parts) == 49
-    with pytest.raises(RecordError, match=r"summary\.json: no such file"):
-        open_record(out)
+    record = open_record(out)
+    assert record.summary["status"] == "interrupted"
+    assert record.fields[0].header["status"] == "interrupted"
+    assert record.summary["spots_delivered"] >= 49 * len(spills)
 
 
 def test_files_of_a_record(protons: Path):
     assert files_in(protons) == [
+        "delivery.json",
         "field-01/DDS_treatment.h5",
         "field-01/field.json",
+        "field-01/journal.bin",
         "field-01/log.json",
         "field-01/record.dcm",
         "field-01/spills/spill-0001.h5",
         "field-01/spills/spill-0002.h5",
         "field-01/spills/spill-0003.h5",
+        "plan/three_layers_proton.dcm",
         "summary.json",
     ]
 
@@ -87,60 +98,97 @@ def test_folder_cannot_be_written(line: BeamLine, tmp_path: Path):
     tmp_path.chmod(0o700)
 
 
-@pytest.mark.parametrize(
-    ("calls", "spills"),
-    [(0, None), (1, []), (2, ["spill-0001.h5"]), (3, ["spill-0001.h5", "spill-0002.h5"])],
-)
-def test_disk_is_full(
-    calls: int, spills: list[str] | None, line: BeamLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """The disk takes the first files, and no more."""
-    left = [calls]
-    real = os.fsync
-
-    def fsync(fd: int) -> None:
-        if not left[0]:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        left[0] -= 1
-        real(fd)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    out = tmp_path / "out"
+def test_disk_is_full_from_the_start(line: BeamLine, tmp_path: Path):
+    disk = Disk()
+    disk.is_full = True
     with pytest.raises(OutputError) as caught:
-        deliver(PROTON, line, out)
+        deliver(PROTON, line, tmp_path / "out", disk=disk)
     text = str(caught.value)
-    failed = "DDS_treatment.h5" if spills is None else f"spill-{len(spills) + 1:04d}.h5"
-    assert (
-        f"{failed}: cannot be written (No space left on device); make room or choose another folder" in text
-    )
-    assert "\n" not in text
-    if spills is None:
-        assert files_in(out) == []
-    else:
-        assert_whole(out, spills)
+    assert "DDS_treatment.h5" not in files_in(tmp_path / "out")
+    assert "cannot be written (No space left on device); make room or choose another folder" in text
+    assert "nothing was delivered" in text
+
+
+class Filling(Disk):
+    """A disk that has room for so many files, and for what was reserved in them."""
+
+    def __init__(self, files: int) -> None:
+        super().__init__()
+        self._left = files
+
+    def publish(self, content: bytes, path: Path) -> None:
+        self.is_full |= self._left == 0
+        super().publish(content, path)
+        self._left -= 1
+
+
+@pytest.mark.parametrize("spills", [0, 1, 2])
+def test_disk_fills_between_spills(spills: int, line: BeamLine, tmp_path: Path):
+    """The spill that cannot be written is in the journal, whole; nothing is assumed, and nothing is lost."""
+    out = tmp_path / "out"
+    before = 4  # treatment twice, plan, delivery.json
+    record = deliver(PROTON, line, out, disk=Filling(before + spills), seed=1)
+    assert record.summary["status"] == "interlock"
+    assert causes(record) == [("record", "stop")]
+    assert record.summary["spots_delivered"] == 49 * (spills + 1)
+    assert record.summary["assumed"]["int1_counts"] == 0
+    assert [p.name for p in sorted(out.glob("*/spills/*.h5"))] == [
+        f"spill-{number:04d}.h5" for number in range(1, spills + 1)
+    ]
+    assert not list(out.rglob("*.part"))
+    after = resume(out, operator="a physicist", reason="made room", documents=False)
+    assert after.summary["status"] == "complete"
+    assert after.summary["assumed"]["int1_counts"] == 0
+    assert after.summary["spills"] == 3
+    assert after.summary["spots_delivered"] == 147
+
+
+def test_disk_fills_when_everything_is_delivered(line: BeamLine, tmp_path: Path):
+    """No interlock any more: the documents are missing, and can be written later."""
+    out = tmp_path / "out"
+    with pytest.raises(
+        OutputError, match=r"field\.json: cannot be written .* everything was delivered; make room"
+    ):
+        deliver(PROTON, line, out, disk=Filling(7))
+    assert open_record(out).summary["status"] == "complete"
+    assert resume(out, operator="a physicist", reason="made room").summary["status"] == "complete"
+    assert (out / "summary.json").exists()
+    assert (out / "field-01" / "record.dcm").exists()
+
+
+def test_disk_fills_during_a_spill(line: BeamLine, tmp_path: Path):
+    """The beam is taken away at the next confirmation."""
+    disk, out = Disk(), tmp_path / "out"
+
+    def fill(progress: Progress) -> None:
+        disk.is_full |= progress.spots > 60
+
+    record = deliver(PROTON, line, out, disk=disk, progress=fill)
+    assert ("record", "stop") in causes(record)
+    assert 60 < record.summary["spots_delivered"] < 98
+    assert record.summary["status"] == "interlock"
+    after = resume(out, operator="a physicist", reason="made room", documents=False)
+    assert (after.summary["status"], after.summary["spots_delivered"]) == ("complete", 147)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limits of this kind")
 def test_disk_is_really_full(tmp_path: Path):
-    """No file may grow beyond the size of a treatment file: HDF5 would take the process down with it."""
+    """No file may grow beyond a size: HDF5 would take the process down with it."""
     program = (
         "import resource, sys, spotline\n"
         "plan, out = sys.argv[1:]\n"
         "treatment = spotline.prepare(spotline.read_plan(plan), spotline.load_beamline('cnao-h'))\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))\n"
-        "try:\n"
-        "    spotline.deliver(treatment, out, raw=True)\n"
-        "except spotline.OutputError as error:\n"
-        "    sys.exit(str(error))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))\n"
+        "record = spotline.deliver(treatment, out, raw=True, documents=False)\n"
+        "print(record.summary['status'], [i['cause'] for i in record.summary['interlocks']])\n"
     )
     out = tmp_path / "out"
     result = subprocess.run(
         [sys.executable, "-c", program, str(PROTON), str(out)], capture_output=True, text=True, check=False
     )
-    assert result.returncode == 1, result
-    assert "spill-0001.h5: cannot be written (" in result.stderr
-    assert "Traceback" not in result.stderr
-    assert_whole(out, [])
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.strip() == "interlock ['record']"
+    assert open_record(out).summary["spots_delivered"] == 49
 
 
 def at_spill(number: int, action: Callable[[], None]) -> Callable[[Progress], None]:

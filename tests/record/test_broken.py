@@ -168,9 +168,22 @@ def test_spill_of_another_delivery(copy: Path, tmp_path: Path):
     assert_refused(copy, f"{copy / SPILL}: seed is not that of {copy / TREATMENT}; restore the spill")
 
 
-@pytest.mark.parametrize("file", [SUMMARY, FIELD, TREATMENT])
-def test_missing_file(file: Path, copy: Path):
+def test_missing_treatment(copy: Path):
+    (copy / TREATMENT).unlink()
+    assert_refused(copy, f"{copy / TREATMENT}: no such file")
+
+
+@pytest.mark.parametrize("file", [SUMMARY, FIELD])
+def test_missing_file_that_says_what_others_say(file: Path, copy: Path):
+    """The journal knows as much: a delivery that was killed before it wrote the file can be read."""
+    before = open_record(copy)
     (copy / file).unlink()
+    after = open_record(copy)
+    assert after.summary["status"] == "complete"
+    assert after.fields[0].spots.tobytes() == before.fields[0].spots.tobytes()
+    assert after.fields[0].slow_control.tobytes() == before.fields[0].slow_control.tobytes()
+    (copy / "delivery.json").unlink()
+    (copy / "field-03" / "journal.bin").unlink()
     assert_refused(copy, f"{copy / file}: no such file")
 
 

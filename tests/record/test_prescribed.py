@@ -10,7 +10,7 @@ import pytest
 
 import spotline
 from spotline import Record, load_beamline
-from spotline.delivery import run
+from spotline.delivery import session
 from spotline.dicom.treatment_record import read_treatment_record
 from spotline.preparation import Options
 from spotline.record import FieldRecord, prescribed_spots
@@ -129,7 +129,7 @@ def repainted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     plan, line = plan_of(field(*layers)), load_beamline("cnao-h")
     treatment = spotline.prepare(plan, line, options=Options(paintings=3, repainting=request.param))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "_write_report", lambda record: None)
+        patch.setattr(session, "_write_report", lambda record: None)
         record = spotline.deliver(treatment, tmp_path_factory.mktemp("repainted") / "out", seed=4)
     assert record.summary["status"] == "complete"
     return record.fields[0]

@@ -14,6 +14,7 @@ from spotline.cli.continuation import continuation
 from spotline.cli.deliver import deliver, replay
 from spotline.cli.plan import plan
 from spotline.cli.prepare import prepare
+from spotline.cli.resume import resume
 
 app = App(
     name="spotline",
@@ -25,6 +26,7 @@ app = App(
 )
 app.command(prepare)
 app.command(deliver)
+app.command(resume)
 app.command(replay)
 app.command(continuation)
 app.command(plan)

@@ -9,6 +9,12 @@ from typing import Any
 from spotline.cli.bars import delivery_bar, preparation_bar
 from spotline.cli.common import STATUS_DIFFERENT, STATUS_DONE, STATUS_INTERLOCK, Seed, Switch, WholeNumber
 
+VERDICTS = {
+    "complete": "delivered whole",
+    "interlock": "STOPPED BY AN INTERLOCK",
+    "interrupted": "INTERRUPTED",
+}
+
 
 def deliver(
     plan: Path,
@@ -64,7 +70,7 @@ def deliver(
     with delivery_bar(quiet) as show:
         record = spotline.deliver(treatment, out, seed=seed, raw=raw, progress=show)
     if not quiet:
-        print(_in_words(record.summary, out))
+        print(in_words(record.summary, out))
     return STATUS_DONE if record.summary["status"] == "complete" else STATUS_INTERLOCK
 
 
@@ -89,9 +95,9 @@ def replay(record: Path, *, raw: Switch = False) -> int:
     return STATUS_DIFFERENT if any(result.differences for result in results) else STATUS_DONE
 
 
-def _in_words(summary: dict[str, Any], out: Path) -> str:
+def in_words(summary: dict[str, Any], out: Path) -> str:
     """The summary in a few lines."""
-    verdict = "delivered whole" if summary["status"] == "complete" else "STOPPED BY AN INTERLOCK"
+    verdict = VERDICTS[summary["status"]]
     lines = [
         "{}: {spots_delivered} of {spots_planned} spots",
         "  {particles_delivered:.6g} of {particles_planned:.6g} particles",
@@ -102,11 +108,18 @@ def _in_words(summary: dict[str, Any], out: Path) -> str:
     if summary["position_rms_mm"] is not None:
         lines.append("  position: {position_rms_mm:.2f} mm rms")
     said = [line.format(verdict, **summary) for line in lines]
-    said += [f"  interlock: {_interlock_in_words(interlock)}" for interlock in summary["interlocks"]]
-    return "\n".join([*said, f"  report: {out / 'report.html'}"])
+    if summary["assumed"]["int1_counts"]:
+        said.append(
+            "  assumed delivered, not confirmed: {int1_counts} counts of INT1".format(**summary["assumed"])
+        )
+    said += [f"  interlock: {_interlockin_words(interlock)}" for interlock in summary["interlocks"]]
+    if summary["status"] != "complete":
+        said.append(f"  to go on: spotline resume {out} --operator NAME --reason TEXT")
+    report = out / "report.html"
+    return "\n".join([*said, f"  report: {report}"] if report.exists() else said)
 
 
-def _interlock_in_words(interlock: dict[str, Any]) -> str:
+def _interlockin_words(interlock: dict[str, Any]) -> str:
     value = "not a number" if interlock["value"] is None else f"{interlock['value']:.6g}"
     return (
         f"{interlock['cause']} at {interlock['time_s']:.6f} s: {value}, limit {interlock['limit']:.6g} "

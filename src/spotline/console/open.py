@@ -14,7 +14,7 @@ from spotline.console.summary import FORMAT, VERSION
 from spotline.errors import PlanError, RecordError
 from spotline.preparation.treatment import FieldTreatment, Slice, Treatment
 from spotline.record.hdf5 import as_written
-from spotline.record.read import read_json
+from spotline.record.log import read_json
 from spotline.record.treatment_file import NAME, read_treatment_file
 
 

@@ -30,8 +30,8 @@ from spotline.preparation.cycle_code import in_words
 from spotline.preparation.options import Options
 from spotline.preparation.retarget import Retargeted
 from spotline.preparation.treatment import FieldTreatment, Treatment
-from spotline.record.hdf5 import publish
 from spotline.record.log import write_json
+from spotline.record.storage import publish
 from spotline.record.treatment_file import slice_path, write_slice_file, write_treatment_file
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spotline.delivery.replay import replay
+from spotline.delivery.resume import resume
 from spotline.delivery.run import deliver
 
-__all__ = ["deliver", "replay"]
+__all__ = ["deliver", "replay", "resume"]

@@ -11,7 +11,8 @@ from spotline.control.memory import LawSettings, LawState, new_state
 from spotline.control.replay import Recording, Scratch, replay_spill
 from spotline.errors import RecordError
 from spotline.record.hdf5 import as_written
-from spotline.record.read import SUMMARY, field_folders, read_json
+from spotline.record.log import read_json
+from spotline.record.read import SUMMARY, field_folders
 from spotline.record.spill_file import Spill, read_control, read_raw, read_spill
 from spotline.room import RawSamples
 
@@ -61,6 +62,8 @@ def replay(path: str | Path) -> list[SpillReplay]:
     ]
     if not spills:
         raise RecordError(f"{folder}: no spill files; nothing was delivered")
+    # What was recovered from the journal has no samples: the delivery died in it.
+    spills = [spill for spill in spills if not read_spill(spill).header.get("recovered", False)]
     return [_replay_one(spill) for spill in spills]
 
 

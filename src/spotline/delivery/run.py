@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime, timedelta
-from importlib.metadata import version
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spotline.beamline import BeamLine
+from spotline.beamline.load import SHIPPED
 from spotline.control.memory import TREND_TICKS
-from spotline.delivery.field import BLOCK_US, FieldDelivery, Outcome
-from spotline.delivery.progress import Progress, Report
+from spotline.delivery.field import BLOCK_US
+from spotline.delivery.progress import Report
+from spotline.delivery.session import Session, versions
 from spotline.errors import OutputError
-from spotline.plan.model import Plan
 from spotline.preparation.treatment import FieldTreatment, Treatment
-from spotline.record.hdf5 import publish
-from spotline.record.log import write_json, write_log
+from spotline.record import delivery_file
+from spotline.record.log import write_json
 from spotline.record.model import Record
-from spotline.record.read import FIELD_HEADER, SUMMARY, open_field, open_record
-from spotline.record.statistics import field_statistics, total_statistics
+from spotline.record.storage import Disk
+from spotline.record.treatment_file import write_treatment_file
 from spotline.room import Room
 from spotline.sim.room import SimulatedRoom
 
@@ -42,6 +41,8 @@ def deliver(
     make_room: MakeRoom | None = None,
     progress: Report | None = None,
     block_us: int = BLOCK_US,
+    documents: bool = True,
+    disk: Disk | None = None,
 ) -> Record:
     """Deliver a treatment, field by field, and write its record.
 
@@ -60,19 +61,24 @@ def deliver(
     make_room : callable, optional
         Given a field, makes the room to deliver it in; by default a simulated one.
     progress : callable, optional
-        Told how far the delivery is, about ten times per second of beam.
+        Told how far the delivery is, about fifty times per second of beam.
     block_us : int
-        Samples per call of the fast loop, a multiple of 1000.  It changes no result.
+        Samples per call of the fast loop at most, a multiple of 1000.  It changes no result.
+    documents : bool
+        Whether to write the DICOM treatment record and the report too.
+    disk : Disk, optional
+        Where to write; by default the disk that there is.
 
     Returns
     -------
     Record
-        The delivery as `spotline.open_record` reads it.
+        The delivery as `spotline.open_record` reads it.  If the disk fails during the delivery, that is an
+        interlock in it.
 
     Raises
     ------
     OutputError
-        If `out` is not free or cannot be written.
+        If `out` is not free or cannot be written; nothing was delivered then, or everything.
     ValueError
         If `seed` is negative, or `block_us` no multiple of 1000.
     """
@@ -80,44 +86,36 @@ def deliver(
         raise ValueError(f"seed is {seed}; it must not be negative")
     if block_us < TREND_TICKS or block_us % TREND_TICKS:
         raise ValueError(f"block_us is {block_us}; it must be a multiple of {TREND_TICKS}")
-    folder = Path(out)
+    folder, disk = Path(out), disk or Disk()
     wall = time.perf_counter()
     began = started if started is not None else datetime.now().astimezone()
     _claim(folder)
     try:
-        _keep_plan(treatment.plan, folder)
-        fields: list[dict[str, Any]] = []
-        for number, field in enumerate(treatment.fields, start=1):
-            room = make_room(field) if make_room else _simulated_room(treatment.beamline, field, seed, raw)
-            header = _header(treatment, field, seed)
-            sub = folder / f"field-{field.field.number:02d}"
-            sub.mkdir()
-            delivery = FieldDelivery(
-                field,
-                treatment.beamline,
-                room,
-                sub,
-                header,
-                progress or _ignore,
-                (number, len(treatment.fields)),
-                block_us,
-            )
-            outcome = delivery.run()
-            before_s = sum(done["treatment_s"] for done in fields)  # fields follow without a pause
-            fields.append(_finish(sub, outcome, began + timedelta(seconds=before_s), treatment))
-            if fields[-1]["status"] != "complete":
-                break  # the next field waits until somebody has looked at the interlock
-        summary = _summary(treatment, fields, seed, time.perf_counter() - wall, raw)
-        write_json(folder / SUMMARY, summary)
+        delivery = _keep_what_it_takes(treatment, folder, seed, raw, began, disk)
     except OSError as error:
         reason = " ".join((error.strerror or str(error)).split())
         raise OutputError(
             f"{error.filename or folder}: cannot be written ({reason}); make room or choose another folder; "
-            f"what was delivered is in the spill files of {folder}"
+            "nothing was delivered"
         ) from error
-    record = open_record(folder)
-    _write_report(record)
-    return record
+
+    def room_of(field: FieldTreatment, spills_before: int) -> Room:
+        if make_room is not None:
+            return make_room(field)
+        return simulated_room(treatment.beamline, field, seed, raw, spills_before)
+
+    return Session(
+        folder, treatment, delivery, disk, room_of, progress, block_us, documents, operator=None
+    ).run(wall)
+
+
+def simulated_room(
+    beamline: BeamLine, field: FieldTreatment, seed: int, raw: bool, spills_before: int
+) -> Room:
+    """Make the room that a field is delivered in unless there is another."""
+    return SimulatedRoom(
+        beamline, field.field.number, seed, field.passive_elements, raw=raw, spills_before=spills_before
+    )
 
 
 def _claim(folder: Path) -> None:
@@ -130,20 +128,56 @@ def _claim(folder: Path) -> None:
         raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
 
 
-def _keep_plan(plan: Plan, folder: Path) -> None:
-    """Keep a copy of the file of the plan, if it has one: a continuation is made from it."""
-    if plan.sha256 and plan.path.is_file():
+def _keep_what_it_takes(
+    treatment: Treatment, folder: Path, seed: int, raw: bool, began: datetime, disk: Disk
+) -> dict[str, Any]:
+    """Write everything that it takes to deliver the treatment; ``delivery.json`` comes last."""
+    plan, line = treatment.plan, treatment.beamline
+    fields = []
+    for field in treatment.fields:
+        name = f"field-{field.field.number:02d}"
+        disk.make_folder(folder / name)
+        write_treatment_file(folder / name, _header(treatment, field, seed), field.slices, disk)
+        fields.append(
+            {
+                "number": field.field.number,
+                "folder": name,
+                "spots_planned": field.n_spots,
+                "particles_planned": field.particles,
+            }
+        )
+    delivery = {
+        "format": delivery_file.FORMAT,
+        "plan": _keep_plan(treatment, folder, disk),
+        "plan_name": plan.path.name,
+        "plan_label": plan.label,
+        "plan_sha256": plan.sha256,
+        "beamline": line.name,
+        "beamline_version": line.facts.version,
+        "beamline_path": None if line.path.is_relative_to(SHIPPED) else str(line.path.resolve()),
+        "beamline_sha256": line.sha256,
+        "seed": seed,
+        "raw": raw,
+        "started": began.isoformat(timespec="microseconds"),
+        "versions": versions(),
+        "fields": fields,
+    }
+    write_json(folder / delivery_file.NAME, delivery, disk)
+    return delivery
+
+
+def _keep_plan(treatment: Treatment, folder: Path, disk: Disk) -> str | None:
+    """Copy the file of the plan; return the name of the copy, or None if there is no such file any more."""
+    plan = treatment.plan
+    try:
         content = plan.path.read_bytes()
-        if hashlib.sha256(content).hexdigest() == plan.sha256:
-            publish(content, folder / f"plan{plan.path.suffix}")
-
-
-def _simulated_room(beamline: BeamLine, field: FieldTreatment, seed: int, raw: bool) -> Room:
-    return SimulatedRoom(beamline, field.field.number, seed, field.passive_elements, raw=raw)
-
-
-def _ignore(progress: Progress) -> None:
-    """Report to nobody."""
+    except OSError:
+        return None
+    if hashlib.sha256(content).hexdigest() != plan.sha256:
+        return None
+    disk.make_folder(folder / delivery_file.PLANS)
+    disk.publish(content, folder / delivery_file.PLANS / plan.path.name)
+    return plan.path.name
 
 
 def _header(treatment: Treatment, field: FieldTreatment, seed: int) -> dict[str, Any]:
@@ -202,84 +236,3 @@ def _meterset_per_particle(field: FieldTreatment, beamline: BeamLine, energy_MeV
     if field.field.unit == "NP":
         return 1.0
     return 1.0 / float(beamline.particles_per_MU(field.beam.name, energy_MeV_u))  # type: ignore[arg-type]
-
-
-def _finish(folder: Path, outcome: Outcome, began: datetime, treatment: Treatment) -> dict[str, Any]:
-    """Write what belongs to a whole field: header, log and DICOM record; return its part of the summary."""
-    status = "complete" if outcome.complete else "interlock"
-    slow = [{k: v for k, v in asdict(reading).items() if k != "mounted"} for reading in outcome.slow_control]
-    write_json(
-        folder / FIELD_HEADER,
-        {
-            "status": status,
-            "started": began.isoformat(timespec="microseconds"),
-            "spills": outcome.spills,
-            "slow_control": slow,
-            "interlocks_without_beam": outcome.interlocks_without_beam,
-        },
-    )
-    record = open_field(folder)
-    write_log(record, folder)
-    _write_dicom(record, treatment, folder)
-    statistics = field_statistics(record)
-    return {
-        "folder": folder.name,
-        "field": record.number,
-        "name": record.name,
-        "status": status,
-        **statistics,
-        "loop_wall_s": outcome.loop_wall_s,
-        "realtime_factor": _ratio(statistics["beam_on_s"], outcome.loop_wall_s),
-        "warnings": record.header["warnings"],
-    }
-
-
-def _summary(
-    treatment: Treatment, fields: list[dict[str, Any]], seed: int, wall_s: float, raw: bool
-) -> dict[str, Any]:
-    """Content of ``summary.json``."""
-    totals = total_statistics(fields)
-    # Fields that were never begun still count as planned.
-    totals["spots_planned"] = sum(f.n_spots for f in treatment.fields)
-    totals["particles_planned"] = sum(f.particles for f in treatment.fields)
-    loop_wall_s = sum(field["loop_wall_s"] for field in fields)
-    whole = len(fields) == len(treatment.fields) and all(f["status"] == "complete" for f in fields)
-    return {
-        "status": "complete" if whole else "interlock",
-        **totals,
-        "wall_s": wall_s,
-        "loop_wall_s": loop_wall_s,
-        "realtime_factor": _ratio(totals["beam_on_s"], loop_wall_s),
-        "seed": seed,
-        "raw": raw,
-        "plan": str(treatment.plan.path.name),
-        "plan_label": treatment.plan.label,
-        "plan_sha256": treatment.plan.sha256,
-        "beamline": treatment.beamline.name,
-        "beamline_version": treatment.beamline.facts.version,
-        "beamline_sha256": treatment.beamline.sha256,
-        "versions": versions(),
-        "fields": fields,
-    }
-
-
-def _ratio(beam_on_s: float, wall_s: float) -> float | None:
-    return beam_on_s / wall_s if wall_s > 0.0 else None
-
-
-def versions() -> dict[str, str]:
-    """Versions of what took part in a delivery."""
-    packages = ("spotline", "numpy", "numba", "h5py", "pydicom")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
-
-
-def _write_dicom(record: Any, treatment: Treatment, folder: Path) -> None:
-    from spotline.dicom.treatment_record import write_treatment_record
-
-    write_treatment_record(record, treatment.plan, folder / "record.dcm")
-
-
-def _write_report(record: Record) -> None:
-    from spotline.report import write_report
-
-    write_report(record, record.path / "report.html")

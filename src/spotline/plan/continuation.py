@@ -20,6 +20,7 @@ from spotline.plan.model import Continues, Field, Layer, Plan
 from spotline.plan.read import read_plan
 from spotline.preparation.options import LARGEST_PAINTINGS
 from spotline.preparation.wording import several
+from spotline.record.delivery_file import PLANS
 from spotline.record.merged import SAME_POSITION_MM, Merged, MergedField, merge_records
 from spotline.record.model import Record
 
@@ -143,7 +144,7 @@ def delivered_plan(merged: Merged, plan: Plan | None = None) -> Plan:
             )
         return plan
     folder = merged.records[0].path
-    for path in sorted(folder.iterdir()):
+    for path in sorted((folder / PLANS).glob("*")):
         # Known by its hash, whatever it is called.
         if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == merged.plan_sha256:
             return read_plan(path)

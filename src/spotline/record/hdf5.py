@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from spotline.errors import RecordError
+from spotline.record.storage import Disk
 
 # What a file that lacks something, or has something else in its place, makes of the code that reads it.
 _NOT_AS_WRITTEN = (
@@ -63,28 +64,13 @@ def new_file(path: Path) -> h5py.File:
     return h5py.File(path, "w", driver="core", backing_store=False, libver="latest")
 
 
-def publish_file(file: h5py.File, path: Path) -> None:
-    """Close a file that was made in memory, and write it as a whole or not at all."""
+def publish_file(file: h5py.File, path: Path, disk: Disk | None = None) -> str:
+    """Close a file that was made in memory, and write it whole or not at all; return its SHA-256."""
     file.flush()
     image = file.id.get_file_image()
     file.close()
-    publish(image, path)
-
-
-def publish(content: bytes, path: Path) -> None:
-    """Write a file under another name, and give it its own when it is complete and on the disk."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException as error:
-        part.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            error.filename = str(path)
-        raise
+    (disk or Disk()).publish(image, path)
+    return hashlib.sha256(image).hexdigest()
 
 
 @contextmanager

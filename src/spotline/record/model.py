@@ -7,7 +7,7 @@ or sample): ``pandas.DataFrame(field.spots)`` makes a data frame of any of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +153,19 @@ TRUTH = dtype_of(TRUTH_COLUMNS)
 """Columns of `FieldRecord.truth`: known to the simulation only."""
 
 
+ASSUMED_COLUMNS: Columns = (
+    ("slice", "i4", "index of the slice in the field, from 0"),
+    ("spot", "i4", "index of the spot in the slice, from 0, in delivery order"),
+    ("spill", "i4", "number of the spill that was cut short, from 1"),
+    ("int1_counts", "i8", "counts that nobody confirmed and that count as delivered"),
+    ("int2_counts", "i8", "likewise"),
+    ("particles", "f8", "what the counts of INT1 would be"),
+    ("complete", "?", "whether nothing more is delivered to the spot because of them"),
+)
+ASSUMED = dtype_of(ASSUMED_COLUMNS)
+"""Columns of `FieldRecord.assumed`: empty unless the delivery died during a spill."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FieldRecord:
     """Everything measured while one field was delivered.
@@ -166,7 +179,8 @@ class FieldRecord:
     header : dict
         Facts that hold for the whole field: ``ion``, ``charge_number``, ``mass_number``,
         ``beamline``, ``beamline_sha256``, ``plan_sha256``, ``plan_label``, ``seed``, ``versions``,
-        ``status`` (``"complete"`` or ``"interlock"``), ``started`` (ISO 8601),
+        ``status`` (``"complete"``, ``"interlock"`` or ``"interrupted"``), ``started`` (ISO 8601),
+        ``sessions`` (list, one per resumption: operator, reason, when, next spill),
         ``focus`` (list, one per slice),
         ``passive_elements`` (list of str), ``gas_factor``, ``gantry_angle_deg``,
         ``patient_support_angle_deg``, ``unit``, ``spots_planned``, ``particles_planned``,
@@ -177,7 +191,10 @@ class FieldRecord:
     visits : Table
         Columns `VISIT`: what the treatment prescribes, delivered or not.
     truth : Table or None
-        Columns `TRUTH`; None unless a simulation made the record.
+        Columns `TRUTH`; None unless a simulation made the record, all of it.
+    assumed : Table
+        Columns `ASSUMED`: what may have been delivered but was not confirmed when the delivery died.  It is
+        in none of the other tables.
     """
 
     path: Path
@@ -192,6 +209,7 @@ class FieldRecord:
     slow_control: Table
     visits: Table
     truth: Table | None
+    assumed: Table = field(default_factory=lambda: np.zeros(0, ASSUMED))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

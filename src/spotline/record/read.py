@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,13 @@ import numpy as np
 
 from spotline.errors import RecordError
 from spotline.preparation.treatment import Slice
+from spotline.record.account import Account, account_of
+from spotline.record.delivery_file import NAME as DELIVERY
+from spotline.record.delivery_file import read_delivery
 from spotline.record.hdf5 import as_written
+from spotline.record.log import read_json
 from spotline.record.model import (
+    ASSUMED,
     INTERLOCK,
     SLICE,
     SLOW_CONTROL,
@@ -24,7 +28,9 @@ from spotline.record.model import (
     Record,
     Table,
 )
+from spotline.record.recovered import INTERRUPTED, FieldState, field_header, read_state, recover_spill
 from spotline.record.spill_file import Spill, read_spill, spill_path
+from spotline.record.summary import summarize
 from spotline.record.treatment_file import NAME, TreatmentFile, read_treatment_file
 
 SUMMARY = "summary.json"
@@ -49,8 +55,26 @@ def open_record(path: str | Path) -> Record:
         If a file is missing, truncated or altered.
     """
     folder = Path(path)
+    if not (folder / SUMMARY).exists() and (folder / DELIVERY).exists():
+        return _open_unfinished(folder)
     summary = read_json(folder / SUMMARY)
-    return Record(folder, summary, tuple(open_field(field) for field in field_folders(folder, summary)))
+    fields = tuple(open_field(field) for field in field_folders(folder, summary))
+    with as_written(folder / SUMMARY):
+        is_old = [f["status"] for f in summary["fields"]] != [f.header["status"] for f in fields]
+    if is_old and (folder / DELIVERY).exists():
+        return _open_unfinished(folder)  # somebody went on with the delivery, and has not come to an end
+    return Record(folder, summary, fields)
+
+
+def _open_unfinished(folder: Path) -> Record:
+    """Open what there is of a delivery that has not come to an end."""
+    delivery = read_delivery(folder)
+    fields = [
+        open_field(folder / said["folder"])
+        for said in delivery["fields"]
+        if read_state(folder / said["folder"]).begun is not None
+    ]
+    return Record(folder, summarize(delivery, fields, wall_s=0.0), tuple(fields))
 
 
 def field_folders(folder: Path, summary: dict[str, Any]) -> list[Path]:
@@ -66,21 +90,24 @@ def open_field(folder: Path) -> FieldRecord:
         identity = {key: treatment.header[key] for key in ("plan_sha256", "beamline_sha256", "seed")}
         if not np.isfinite([float(scale) for scale in treatment.header["iso_per_chamber"].values()]).all():
             raise ValueError("iso_per_chamber is not finite")
-    header = {**treatment.header, **read_json(folder / FIELD_HEADER)}
+    state = read_state(folder)
+    header = {**treatment.header, **_field_header(folder, state)}
     with as_written(folder / FIELD_HEADER):
         n_spills, status = int(header["spills"]), header["status"]
         slow_control = _rows(header["slow_control"], SLOW_CONTROL)
         interlocks = _rows(header["interlocks_without_beam"], INTERLOCK)
-        if status not in ("complete", "interlock"):
+        if status not in ("complete", "interlock", INTERRUPTED):
             raise ValueError(f"status is {status!r}")
+    recovered = recover_spill(folder, state, treatment.slices)
     found = len(list((folder / "spills").glob("spill-*.h5")))
-    if found != n_spills:
+    n_files = n_spills - (recovered is not None)
+    if found != n_files:
         raise RecordError(
-            f"{folder}: {found} spill files, but {FIELD_HEADER} tells of {n_spills}; restore them from a copy"
+            f"{folder}: {found} spill files, but {FIELD_HEADER} tells of {n_files}; restore them from a copy"
         )
-    spills = [
-        _read_own_spill(folder, number, identity, treatment.slices) for number in range(1, n_spills + 1)
-    ]
+    spills = [_read_own_spill(folder, number, identity, treatment.slices) for number in range(1, n_files + 1)]
+    if recovered is not None:
+        spills.append(recovered)
     with as_written(folder / NAME):
         spots, truth = merge_parts(treatment, spills)
         return FieldRecord(
@@ -96,7 +123,38 @@ def open_field(folder: Path) -> FieldRecord:
             interlocks=_interlocks(interlocks, spills),
             slow_control=_in_time([slow_control, *(spill.slow_control for spill in spills)]),
             truth=truth,
+            assumed=_assumed(treatment, spills),
         )
+
+
+def read_account(folder: Path) -> Account:
+    """Make the account in counts of a field that was begun, to the end of its record.
+
+    Raises
+    ------
+    RecordError
+        If a file is missing, truncated or altered.
+    """
+    treatment, state = read_treatment_file(folder), read_state(folder)
+    recovered = recover_spill(folder, state, treatment.slices)
+    n_files = state.spills - (recovered is not None)
+    identity = {key: treatment.header[key] for key in ("plan_sha256", "beamline_sha256", "seed")}
+    spills = [_read_own_spill(folder, number, identity, treatment.slices) for number in range(1, n_files + 1)]
+    return account_of(treatment.slices, [*spills, recovered] if recovered is not None else spills)
+
+
+def _field_header(folder: Path, state: FieldState) -> dict[str, Any]:
+    """What is known of the delivery as a whole: from ``field.json`` unless the journal has gone on since."""
+    path = folder / FIELD_HEADER
+    if state.begun is None or (path.exists() and state.status != INTERRUPTED):
+        header = read_json(path)
+        with as_written(path):
+            is_old = state.begun is not None and int(header["journal_entries"]) < state.entries
+        if not is_old:
+            return header
+    delivery = folder.parent / DELIVERY
+    started = read_json(delivery).get("started", "") if delivery.exists() else ""
+    return {**field_header(state), "started": started}
 
 
 def _read_own_spill(folder: Path, number: int, identity: dict[str, Any], slices: tuple[Slice, ...]) -> Spill:
@@ -119,21 +177,6 @@ def _read_own_spill(folder: Path, number: int, identity: dict[str, Any], slices:
                 int(spill.header[name])
         int(spill.header["extraction_start_us"])
     return spill
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file of a record."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecordError(
-            f"{path}: no such file; a delivery that was completed or stopped writes it"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise RecordError(f"{path}: cannot be read ({error}); restore it from a copy") from error
-    if not isinstance(content, dict):
-        raise RecordError(f"{path}: truncated or altered (no table of keys); restore it from a copy")
-    return content
 
 
 def merge_parts(treatment: TreatmentFile, spills: list[Spill]) -> tuple[Table, Table | None]:
@@ -302,6 +345,20 @@ def _trend(treatment: TreatmentFile, spills: list[Spill]) -> Table:
         table["spot"] = spill.spots[np.minimum(source["row"], len(spill.spots) - 1)]
         tables.append(table)
     return np.concatenate(tables) if tables else np.zeros(0, TREND)
+
+
+def _assumed(treatment: TreatmentFile, spills: list[Spill]) -> Table:
+    tables = []
+    for spill in spills:
+        source, slice_ = spill.assumed, treatment.slices[spill.header["slice"]]
+        table = np.zeros(len(source), ASSUMED)
+        table["spill"], table["slice"] = spill.header["spill"], slice_.index
+        table["spot"] = spill.spots[source["spot"]]
+        for name in ("int1_counts", "int2_counts", "complete"):
+            table[name] = source[name]
+        table["particles"] = source["int1_counts"] * slice_.particles_per_count1[table["spot"]]
+        tables.append(table)
+    return np.concatenate(tables) if tables else np.zeros(0, ASSUMED)
 
 
 def _interlocks(between_spills: Table, spills: list[Spill]) -> Table:

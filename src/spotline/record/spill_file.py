@@ -7,13 +7,15 @@ group               contents
 ``control``         settings and memory boards of the fast control, so that it can be replayed
 ``raw``             every frame of every chamber (only if asked for)
 ``truth``           what only the simulation knows; nothing else reads it
+``assumed``         only in a file that was recovered from the journal: counts that may have been
+                    delivered after the last entry, and count as delivered
 ==================  =========================================================================
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,21 +23,57 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from spotline.control.memory import TREND, AxisSettings, IntegralLimits, LawSettings, SliceMemory
+from spotline.control.memory import (
+    COMMAND,
+    PART,
+    TREND,
+    TREND_TICKS,
+    AxisSettings,
+    IntegralLimits,
+    LawSettings,
+    SliceMemory,
+)
 from spotline.record.hdf5 import header_of, new_file, open_file, publish_file, put, text
 from spotline.record.model import SLOW_CONTROL, Table
+from spotline.record.storage import Disk
 from spotline.room import Block, RawSamples, SpillResult
 
 FORMAT = "spotline-spill"
-VERSION = 1
+VERSION = 2
 
 RAW_CHUNK_US = 100_000
 """Raw samples are written in stretches of this length, whatever the size of the blocks: the same bytes."""
 
 
+ASSUMED_PART = np.dtype([("spot", "i8"), ("int1_counts", "i8"), ("int2_counts", "i8"), ("complete", "i8")])
+"""Counts of a spot (index in the memory boards) that nobody confirmed, and whether they complete it."""
+
+_FRAME_BYTES = 1 << 17  # what HDF5 adds, settings, header
+
+NOTHING_ASSUMED = np.zeros(0, ASSUMED_PART)
+
+
 def spill_path(folder: Path, spill: int) -> Path:
     """Path of a spill file in the folder of its field."""
     return folder / "spills" / f"spill-{spill:04d}.h5"
+
+
+def file_bytes(n_spots: int, duration_us: int, raw_bytes_per_us: float) -> int:
+    """Most bytes that a spill file takes: everything in it without compression, and its frame.
+
+    Parameters
+    ----------
+    n_spots : int
+        Spots in the memory boards.
+    duration_us : int
+        Length of the spill.
+    raw_bytes_per_us : float
+        Of all chambers; 0 without raw samples.
+    """
+    truth_bytes = 5 * 8
+    per_spot = PART.itemsize + truth_bytes + 3 * COMMAND.itemsize + len(SliceMemory._fields) * 8
+    trend = duration_us // TREND_TICKS * TREND.itemsize
+    return n_spots * per_spot + trend + int(raw_bytes_per_us * duration_us) + _FRAME_BYTES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,12 +84,15 @@ class Spill:
     ----------
     header : dict
         ``field``, ``spill``, ``slice``, ``cycle_code``, ``extraction_start_us``, ``beam_on_us``,
-        ``start_us``, ``end_us``, ``end_reason``, ``request``, ``int1_counts``, ``int2_counts``, hashes.
+        ``start_us``, ``end_us``, ``end_reason``, ``request``, ``int1_counts``, ``int2_counts``, hashes,
+        ``recovered`` (whether it comes from the journal, because the spill file was never written).
     spots : ndarray of int
         Indices in the slice of the spots that were in the memory boards.
     parts, trend, commands, interlocks, slow_control : Table
     truth : ndarray or None
         `spotline.room.SpillResult.truth`.
+    assumed : Table
+        Columns `ASSUMED_PART`; empty unless the delivery died during the spill.
     """
 
     header: dict[str, Any]
@@ -62,6 +103,7 @@ class Spill:
     interlocks: Table
     slow_control: Table
     truth: np.ndarray | None
+    assumed: Table = field(default_factory=NOTHING_ASSUMED.copy)
 
 
 class SpillWriter:
@@ -75,10 +117,14 @@ class SpillWriter:
         What the fast control was loaded with.
     spots : ndarray of int
         Indices in the slice of the spots in the memory boards.
+    disk : Disk
+        Where to write.
     """
 
-    def __init__(self, path: Path, settings: LawSettings, memory: SliceMemory, spots: np.ndarray) -> None:
-        self._path = path
+    def __init__(
+        self, path: Path, settings: LawSettings, memory: SliceMemory, spots: np.ndarray, disk: Disk
+    ) -> None:
+        self._path, self._disk = path, disk
         self._trend: list[Table] = []
         # Samples that wait to be written, and how many make a chunk.
         self._raw: dict[str, list[np.ndarray]] = {name: [] for name in RawSamples.__slots__}
@@ -89,7 +135,6 @@ class SpillWriter:
             "currents_A": RAW_CHUNK_US // settings.scan_period,
             "inputs": RAW_CHUNK_US // settings.scan_period,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._file = new_file(path)
         self._file.attrs.update(format=text(FORMAT), version=VERSION)
         control = self._file.create_group("control")
@@ -124,8 +169,14 @@ class SpillWriter:
             self._raw[name] = [values[rows:].copy()]
             _append(group, name, values[:rows], rows)
 
-    def finish(self, header: dict[str, Any], result: SpillResult, slow_control: Table) -> None:
-        """Write the results and publish the file."""
+    def finish(
+        self,
+        header: dict[str, Any],
+        result: SpillResult,
+        slow_control: Table,
+        assumed: Table = NOTHING_ASSUMED,
+    ) -> str:
+        """Write the results and publish the file; return its SHA-256."""
         while any(sum(map(len, waiting)) for waiting in self._raw.values()):
             self._write_raw()
         measured = self._file.create_group("measured")
@@ -136,8 +187,10 @@ class SpillWriter:
         put(measured, "slow_control", slow_control)
         if result.truth is not None:
             put(self._file.create_group("truth"), "parts", result.truth)
+        if len(assumed):
+            put(self._file.create_group("assumed"), "parts", assumed)
         self._file.attrs["header"] = text(json.dumps(header, sort_keys=True))
-        publish_file(self._file, self._path)
+        return publish_file(self._file, self._path, self._disk)
 
 
 def read_spill(path: Path) -> Spill:
@@ -160,6 +213,7 @@ def read_spill(path: Path) -> Spill:
             interlocks=measured["interlocks"][()],
             slow_control=slow if slow.size else np.zeros(0, SLOW_CONTROL),
             truth=file["truth/parts"][()] if "truth" in file else None,
+            assumed=file["assumed/parts"][()] if "assumed" in file else NOTHING_ASSUMED.copy(),
         )
 
 

@@ -62,7 +62,20 @@ def field_statistics(record: FieldRecord) -> dict[str, Any]:
         "spills": len(record.spills),
         "beam_on_s": float(record.spills["beam_on_us"].sum()) * 1e-6,
         "treatment_s": float(record.spills["end_us"].max()) * 1e-6 if len(record.spills) else 0.0,
+        "assumed": _assumed(record),
         "interlocks": [describe_interlock(row) for row in record.interlocks],
+    }
+
+
+def _assumed(record: FieldRecord) -> dict[str, Any]:
+    """What counts as delivered without having been confirmed, because the delivery died."""
+    return {
+        "int1_counts": int(record.assumed["int1_counts"].sum()),
+        "particles": float(record.assumed["particles"].sum()),
+        "spots": [
+            {name: int(row[name]) for name in ("spill", "slice", "spot", "int1_counts")}
+            for row in record.assumed
+        ],
     }
 
 
@@ -95,6 +108,9 @@ def total_statistics(fields: list[dict[str, Any]]) -> dict[str, Any]:
         "treatment_s",
     )
     total: dict[str, Any] = {name: sum(field[name] for field in fields) for name in summed}
+    total["assumed"] = {
+        name: sum(field["assumed"][name] for field in fields) for name in ("int1_counts", "particles")
+    }
     total["interlocks"] = [interlock for field in fields for interlock in field["interlocks"]]
     for of in ("spots", "prescribed_spots"):
         fraction = f"fraction_{of}_within_1_percent"

@@ -21,6 +21,7 @@ import numpy as np
 
 from spotline.preparation.treatment import Slice
 from spotline.record.hdf5 import header_of, new_file, open_file, plain, publish_file, put, text
+from spotline.record.storage import Disk
 
 FORMAT = "spotline-treatment"
 SLICE_FORMAT = "spotline-slice"
@@ -31,19 +32,22 @@ CHECKSUM = "sha256"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TreatmentFile:
-    """Content of a treatment file: the header of the field and its slices."""
+    """Content of a treatment file: the header of the field, its slices, and the hash of both."""
 
     header: dict[str, Any]
     slices: tuple[Slice, ...]
+    sha256: str = ""
 
 
-def write_treatment_file(folder: Path, header: dict[str, Any], slices: tuple[Slice, ...]) -> None:
-    """Write ``DDS_treatment.h5`` into a folder, as a whole or not at all."""
+def write_treatment_file(
+    folder: Path, header: dict[str, Any], slices: tuple[Slice, ...], disk: Disk | None = None
+) -> str:
+    """Write ``DDS_treatment.h5`` into a folder, as a whole or not at all; return the hash of its content."""
     with new_file(folder / NAME) as file:
         _begin(file, FORMAT, header)
         for slice_ in slices:
             _put_slice(file.create_group(f"slices/{slice_.index:04d}"), slice_)
-        _finish(file, folder / NAME)
+        return _finish(file, folder / NAME, disk)
 
 
 def read_treatment_file(folder: Path) -> TreatmentFile:
@@ -57,7 +61,8 @@ def read_treatment_file(folder: Path) -> TreatmentFile:
     with open_file(folder / NAME, FORMAT, VERSION) as file:
         header = _checked_header(file)
         slices = tuple(_get_slice(file["slices"][name]) for name in sorted(file["slices"]))
-    return TreatmentFile(header, slices)
+        sha256 = plain(file.attrs[CHECKSUM])
+    return TreatmentFile(header, slices, sha256)
 
 
 def slice_path(folder: Path, index: int) -> Path:
@@ -90,9 +95,11 @@ def _begin(file: h5py.File, kind: str, header: dict[str, Any]) -> None:
     file.attrs["header"] = text(json.dumps(header, sort_keys=True))
 
 
-def _finish(file: h5py.File, path: Path) -> None:
-    file.attrs[CHECKSUM] = text(_checksum(file))
-    publish_file(file, path)
+def _finish(file: h5py.File, path: Path, disk: Disk | None = None) -> str:
+    sha256 = _checksum(file)
+    file.attrs[CHECKSUM] = text(sha256)
+    publish_file(file, path, disk)
+    return sha256
 
 
 def _checked_header(file: h5py.File) -> dict[str, Any]:

@@ -86,6 +86,8 @@ def status(value: Any) -> tuple[str, str]:
         return "Delivered whole", "good"
     if value == "interlock":
         return "Stopped by an interlock", "bad"
+    if value == "interrupted":
+        return "Interrupted", "bad"
     return f"Status: {plain(value)}", "unknown"
 
 

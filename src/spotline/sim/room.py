@@ -46,6 +46,8 @@ class SimulatedRoom:
         Passive elements in the nozzle.
     raw : bool
         Whether blocks carry every frame of every chamber.
+    spills_before : int
+        Spills that the field has already had: the next one is the one after.
     """
 
     def __init__(
@@ -56,13 +58,14 @@ class SimulatedRoom:
         mounted: Sequence[str] = (),
         *,
         raw: bool = False,
+        spills_before: int = 0,
     ) -> None:
         self._beamline = beamline
         self._field_number = field_number
         self._seed = seed
         self._mounted = tuple(mounted)
         self._raw = raw
-        self._spill = 0
+        self._spill = spills_before
         period_us = beamline.facts.accelerator.cycle_period_s * 1e6
         self._cycle_us = round(period_us / TREND_TICKS) * TREND_TICKS
         self._extraction_us = (

@@ -1,0 +1,192 @@
+"""Go on with a delivery that was stopped, killed, or lost its power."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from spotline.beamline import BeamLine, load_beamline
+from spotline.delivery.field import BLOCK_US
+from spotline.delivery.progress import Report
+from spotline.delivery.run import simulated_room
+from spotline.delivery.session import DICOM_RECORD, Session
+from spotline.errors import BeamLineError, OptionError, RecordError
+from spotline.plan import Field, Plan, read_plan
+from spotline.preparation.treatment import FieldTreatment, Treatment
+from spotline.record import delivery_file, journal
+from spotline.record.hdf5 import as_written
+from spotline.record.model import Record
+from spotline.record.read import SUMMARY, open_record
+from spotline.record.recovered import read_state
+from spotline.record.spill_file import spill_path
+from spotline.record.storage import Disk, sha256_of
+from spotline.record.treatment_file import NAME as TREATMENT
+from spotline.record.treatment_file import read_treatment_file
+from spotline.room import Room
+
+
+def resume(
+    folder: str | Path,
+    *,
+    operator: str,
+    reason: str,
+    beamline: str | Path | None = None,
+    plan: Plan | None = None,
+    make_room: Callable[[FieldTreatment, int], Room] | None = None,
+    progress: Report | None = None,
+    block_us: int = BLOCK_US,
+    documents: bool = True,
+    resumed: datetime | None = None,
+    disk: Disk | None = None,
+) -> Record:
+    """Go on with a delivery, in place, until it is complete or stopped again.
+
+    What was confirmed counts as delivered, and so does what may have followed before the beam was off (see
+    ``docs/explanation/recovery.md``).  For every spot, delivered, assumed and remaining counts together are
+    what was prescribed.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Record of the delivery.  One that is complete stays as it is.
+    operator, reason : str
+        Who has it go on, and why; kept in the record.
+    beamline : str or Path, optional
+        The beam line, if it is not where it was.
+    plan : Plan, optional
+        The plan, if it was read from no file.
+    make_room : callable, optional
+        Given a field and the number of spills it has used, makes the room; by default a simulated one.
+    progress, block_us, documents, disk
+        As of `spotline.deliver`.
+    resumed : datetime, optional
+        When; by default now.
+
+    Returns
+    -------
+    Record
+        Of the whole delivery.
+
+    Raises
+    ------
+    RecordError
+        If the record is broken, another process is at it, or plan, beam line or treatment are not its own.
+    OptionError
+        If operator or reason is blank.
+    OutputError
+        If nothing can be written.
+    """
+    wall = time.perf_counter()
+    folder = Path(folder)
+    delivery = delivery_file.read_delivery(folder)
+    if _is_complete(folder, delivery, documents):
+        return open_record(folder)
+    for name, value in (("operator", operator), ("reason", reason)):
+        if not value.strip():
+            raise OptionError(
+                f"{name} is missing: a delivery that did not end well goes on in somebody's name"
+            )
+    line = _load_line(folder, delivery, beamline)
+    treatment = _read_treatment(folder, delivery, plan or _read_plan(folder, delivery), line)
+
+    def room_of(field: FieldTreatment, spills_before: int) -> Room:
+        if make_room is not None:
+            return make_room(field, spills_before)
+        return simulated_room(line, field, delivery["seed"], delivery["raw"], spills_before)
+
+    when = resumed if resumed is not None else datetime.now().astimezone()
+    session = {
+        "operator": operator.strip(),
+        "reason": reason.strip(),
+        "resumed": when.isoformat(timespec="seconds"),
+    }
+    return Session(
+        folder, treatment, delivery, disk or Disk(), room_of, progress, block_us, documents, session
+    ).run(wall)
+
+
+def _is_complete(folder: Path, delivery: dict[str, Any], documents: bool) -> bool:
+    """Whether there is nothing left to deliver or to write."""
+    if not (folder / SUMMARY).exists() or open_record(folder).summary["status"] != "complete":
+        return False
+    return not documents or all((folder / f["folder"] / DICOM_RECORD).exists() for f in delivery["fields"])
+
+
+def _load_line(folder: Path, delivery: dict[str, Any], given: str | Path | None) -> BeamLine:
+    where = folder / delivery_file.NAME
+    kept = delivery["beamline_path"] or delivery["beamline"]
+    try:
+        line = load_beamline(given if given is not None else kept)
+    except BeamLineError as error:
+        if given is not None:
+            raise
+        raise RecordError(
+            f"{where}: the beam line cannot be loaded ({error}); name it with --beamline"
+        ) from error
+    if line.sha256 != delivery["beamline_sha256"]:
+        raise RecordError(
+            f"{where}: {line.path} is not the beam line of this record (SHA-256 {line.sha256[:12]}, not "
+            f"{delivery['beamline_sha256'][:12]}); give the one it was begun with as --beamline"
+        )
+    return line
+
+
+def _read_plan(folder: Path, delivery: dict[str, Any]) -> Plan:
+    if delivery["plan"] is None:
+        raise RecordError(
+            f"{folder / delivery_file.NAME}: the plan was not read from a file and is not in the record; "
+            "give it as `plan` to spotline.resume"
+        )
+    path = folder / delivery_file.PLANS / delivery["plan"]
+    if not path.is_file():
+        raise RecordError(f"{path}: no such file; restore the plan of this record from a copy")
+    if sha256_of(path) != delivery["plan_sha256"]:
+        raise RecordError(f"{path}: is not the plan of this record; restore it from a copy")
+    return read_plan(path)
+
+
+def _read_treatment(folder: Path, delivery: dict[str, Any], plan: Plan, line: BeamLine) -> Treatment:
+    """Read what was prepared, as it was."""
+    if plan.sha256 != delivery["plan_sha256"]:
+        raise RecordError(f"{folder / delivery_file.NAME}: the plan given is not that of this record")
+    planned = {field.number: field for field in plan.fields}
+    fields = []
+    for said in delivery["fields"]:
+        if said["number"] not in planned:
+            raise RecordError(f"{folder / delivery_file.NAME}: field {said['number']} is not in the plan")
+        fields.append(_read_field(folder / said["folder"], delivery, planned[said["number"]], line))
+    return Treatment(plan, line, tuple(fields))
+
+
+def _read_field(folder: Path, delivery: dict[str, Any], planned: Field, line: BeamLine) -> FieldTreatment:
+    path = folder / TREATMENT
+    content, state = read_treatment_file(folder), read_state(folder)
+    with as_written(path):
+        for key in ("plan_sha256", "beamline_sha256", "seed"):
+            if content.header[key] != delivery[key] or (state.begun and state.begun[key] != delivery[key]):
+                raise RecordError(f"{path}: {key} is not that of the delivery; restore it from a copy")
+        if content.header["number"] != planned.number:
+            raise RecordError(f"{path}: belongs to field {content.header['number']}; restore it from a copy")
+        if state.begun and state.begun["treatment_sha256"] != content.sha256:
+            raise RecordError(f"{path}: is not the treatment that the journal began with; restore it")
+        for number, stored in state.stored.items():
+            spill = spill_path(folder, number)
+            if not spill.is_file() or sha256_of(spill) != stored["sha256"]:
+                raise RecordError(
+                    f"{spill}: is not the file that {journal.NAME} tells of; restore it from a copy"
+                )
+        beam = line.beam(planned.ion.name)
+        if beam is None:
+            raise RecordError(f"{path}: the beam line has no {planned.ion.name}")
+        return FieldTreatment(
+            field=planned,
+            beam=beam,
+            passive_elements=tuple(content.header["passive_elements"]),
+            instructions=planned.instructions,
+            slices=content.slices,
+            gas_factor=float(content.header.get("gas_factor", 1.0)),
+            warnings=tuple(content.header["warnings"]),
+        )

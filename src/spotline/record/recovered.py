@@ -1,0 +1,236 @@
+"""Read the journal of a field: how far it is, and the spill whose file was never written."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spotline.control.memory import COMMAND, END_NONE, INTERLOCK, PART, TREND
+from spotline.errors import RecordError
+from spotline.preparation.treatment import Slice
+from spotline.record import journal
+from spotline.record.hdf5 import as_written
+from spotline.record.journal import Entry
+from spotline.record.model import SLOW_CONTROL, Table
+from spotline.record.spill_file import ASSUMED_PART, NOTHING_ASSUMED, Spill, spill_path
+
+INTERRUPTED = "interrupted"
+"""Status of a field whose delivery did not come to an end: the process died, or is still at it."""
+
+
+@dataclass(slots=True)
+class FieldState:
+    """How far the journal of a field says that it is.
+
+    Attributes
+    ----------
+    begun : dict or None
+        Values of the entry with which its delivery began; None if it never did.
+    status : str
+        ``complete``, ``interlock``, or `INTERRUPTED`.
+    spills : int
+        Spills begun.
+    interlocks, readings : list of dict
+        Between spills, columns `INTERLOCK` of the record model and attributes of the slow control.
+    sessions : list of dict
+        Operators who had it go on: ``operator``, ``reason``, ``resumed``, ``spill``.
+    stored : dict of int to dict
+        Values of the entry of every spill file, by number of the spill.
+    open_spill : list of Entry
+        Entries of the last spill, if its file is not noted; the first is `SPILL`.
+    entries : int
+        Entries of the journal.
+    is_torn : bool
+        Whether the journal ends with something that was never confirmed.
+    """
+
+    begun: dict[str, Any] | None = None
+    status: str = INTERRUPTED
+    spills: int = 0
+    interlocks: list[dict[str, Any]] = field(default_factory=list)
+    readings: list[dict[str, Any]] = field(default_factory=list)
+    sessions: list[dict[str, Any]] = field(default_factory=list)
+    stored: dict[int, dict[str, Any]] = field(default_factory=dict)
+    open_spill: list[Entry] = field(default_factory=list)
+    entries: int = 0
+    is_torn: bool = False
+
+
+def read_state(folder: Path) -> FieldState:
+    """Read the journal of a field; without one its delivery never began.
+
+    Raises
+    ------
+    RecordError
+        If it was altered.
+    """
+    path = folder / journal.NAME
+    if not path.exists():
+        return FieldState()
+    content = journal.read_journal(path)
+    state = FieldState(entries=len(content.entries), is_torn=content.is_torn)
+    with as_written(path):
+        for entry in content.entries:
+            _take(state, entry, path)
+    return state
+
+
+def _take(state: FieldState, entry: Entry, path: Path) -> None:
+    """Take one entry."""
+    values = entry.values
+    if (entry.kind == journal.FIELD) == (state.begun is not None):
+        raise RecordError(f"{path}: begins not once but never or twice; restore the journal from a copy")
+    if entry.kind == journal.FIELD:
+        state.begun = values
+    elif entry.kind == journal.SPILL:
+        if values["spill"] != state.spills + 1 or state.open_spill:
+            raise RecordError(f"{path}: spill {values['spill']} is out of order; restore it from a copy")
+        state.spills, state.open_spill = values["spill"], [entry]
+    elif entry.kind in (journal.PROGRESS, journal.OVER):
+        if not state.open_spill or values["spill"] != state.spills:
+            raise RecordError(f"{path}: progress in spill {values['spill']}, which is not open; restore it")
+        state.open_spill.append(entry)
+    elif entry.kind == journal.STORED:
+        state.stored[values["spill"]] = values
+        state.open_spill = []
+    elif entry.kind == journal.READING:
+        state.readings.append(values)
+    elif entry.kind == journal.INTERLOCK:
+        state.interlocks.append(values)
+    elif entry.kind == journal.RESUME:
+        state.sessions.append(values)
+    state.status = str(values["status"]) if entry.kind == journal.CLOSED else INTERRUPTED
+
+
+def recover_spill(folder: Path, state: FieldState, slices: tuple[Slice, ...]) -> Spill | None:
+    """Make the spill whose file was never written from its entries in the journal.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the field.
+    state : FieldState
+        From its journal.
+    slices : tuple of Slice
+        Of its treatment file.
+
+    Returns
+    -------
+    Spill or None
+        None if all spills have files.  Parts that were confirmed are as measured.  If the spill was not
+        over, the counts that may have followed are in `Spill.assumed`.
+    """
+    if not state.open_spill or spill_path(folder, state.spills).exists():
+        return None
+    first, last = state.open_spill[0], state.open_spill[-1]
+    assert first.table is not None
+    assert state.begun is not None
+    with as_written(folder / journal.NAME):
+        loaded, parts = first.table, _parts(state.open_spill[1:])
+        spots = loaded["spot"].astype(np.int64)
+        if last.kind == journal.OVER:
+            header, assumed = dict(last.values["header"]), NOTHING_ASSUMED.copy()
+            interlocks = np.array([tuple(row) for row in last.values["interlocks"]], INTERLOCK)
+        else:
+            slice_ = slices[first.values["slice"]]
+            per_int2 = (slice_.particles_per_count2 / slice_.particles_per_count1)[spots]
+            header, assumed = (
+                _header(state, parts),
+                assume(first.values["unconfirmed"], loaded, parts, per_int2),
+            )
+            interlocks = np.zeros(0, INTERLOCK)
+        return Spill(
+            header={**header, "recovered": True},
+            spots=spots,
+            parts=parts,
+            trend=np.zeros(0, TREND),
+            commands=np.zeros(0, COMMAND),
+            interlocks=interlocks,
+            slow_control=np.zeros(0, SLOW_CONTROL),
+            truth=None,
+            assumed=assumed,
+        )
+
+
+def _parts(entries: list[Entry]) -> Table:
+    """Join the rows of the entries; later ones replace earlier ones of the same number."""
+    rows: list[np.void] = []
+    for entry in entries:
+        assert entry.table is not None
+        row = entry.values["row"]
+        if not 0 <= row <= len(rows):
+            raise ValueError(f"rows from {row} on, but only {len(rows)} before")
+        rows[row:] = list(entry.table)
+    return np.array(rows, PART) if rows else np.zeros(0, PART)
+
+
+def _header(state: FieldState, parts: Table) -> dict[str, Any]:
+    """Header of the file of a spill that was cut short, as far as it is known."""
+    first, last = state.open_spill[0].values, state.open_spill[-1].values
+    assert state.begun is not None
+    end_us = last.get("time_us", first["start_us"])
+    return {
+        **first["header"],
+        "start_us": first["start_us"],
+        "end_us": end_us,
+        "beam_on_us": max(0, end_us - first["header"]["extraction_start_us"]),
+        "end_reason": END_NONE,
+        "request": 0,
+        "int1_counts": int(parts["int1_counts"].sum()),
+        "int2_counts": int(parts["int2_counts"].sum()),
+    }
+
+
+def assume(unconfirmed: int, loaded: Table, parts: Table, int1_per_int2: np.ndarray) -> Table:
+    """Assume that the beam went on along the delivery path, for as many counts as it may have.
+
+    Parameters
+    ----------
+    unconfirmed : int
+        Counts of INT1 that may have come in after the last entry.
+    loaded : Table
+        Columns `LOADED`.
+    parts : Table
+        Columns `PART`: what was confirmed.
+    int1_per_int2 : ndarray of float, shape (n_spots,)
+        Expected ratio of the chambers' counts.
+
+    Returns
+    -------
+    Table
+        Columns `ASSUMED_PART`: no spot gets more than it lacks.
+    """
+    lacks1, lacks2 = loaded["int1_counts"].astype(np.int64), loaded["int2_counts"].astype(np.int64)
+    here = 0
+    if len(parts):
+        np.subtract.at(lacks1, parts["spot"], parts["int1_counts"])
+        np.subtract.at(lacks2, parts["spot"], parts["int2_counts"])
+        here = int(parts["spot"][-1]) + int(parts["complete"][-1])
+    rows = []
+    for spot in range(here, len(loaded)):
+        if unconfirmed <= 0:
+            break
+        lacking = max(1, int(lacks1[spot]))
+        counts = min(lacking, unconfirmed)
+        complete = counts == lacking
+        lacking2 = max(0, int(lacks2[spot]))
+        counts2 = lacking2 if complete else min(lacking2, math.ceil(counts / float(int1_per_int2[spot])))
+        rows.append((spot, counts, counts2, int(complete)))
+        unconfirmed -= counts
+    return np.array(rows, ASSUMED_PART) if rows else NOTHING_ASSUMED.copy()
+
+
+def field_header(state: FieldState) -> dict[str, Any]:
+    """What ``field.json`` says of the delivery, from the journal."""
+    return {
+        "status": state.status,
+        "spills": state.spills,
+        "slow_control": state.readings,
+        "interlocks_without_beam": state.interlocks,
+        "sessions": state.sessions,
+        "journal_entries": state.entries,
+    }

@@ -1,0 +1,74 @@
+"""The summary of a delivery, from the records of its fields: whole, stopped, or interrupted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spotline.record.model import FieldRecord
+from spotline.record.statistics import field_statistics, total_statistics
+
+
+def field_summary(record: FieldRecord) -> dict[str, Any]:
+    """Entry of a field in ``summary.json``."""
+    statistics = field_statistics(record)
+    loop_wall_s = float(record.header.get("loop_wall_s", 0.0))
+    return {
+        "folder": record.path.name,
+        "field": record.number,
+        "name": record.name,
+        "status": record.header["status"],
+        **statistics,
+        "loop_wall_s": loop_wall_s,
+        "realtime_factor": _ratio(statistics["beam_on_s"], loop_wall_s),
+        "sessions": record.header.get("sessions", []),
+        "warnings": record.header["warnings"],
+    }
+
+
+def summarize(delivery: dict[str, Any], records: list[FieldRecord], wall_s: float) -> dict[str, Any]:
+    """Content of ``summary.json``.
+
+    Parameters
+    ----------
+    delivery : dict
+        Content of ``delivery.json``.
+    records : list of FieldRecord
+        Fields that were begun.
+    wall_s : float
+        Time that it took.
+    """
+    fields = [field_summary(record) for record in records]
+    totals = total_statistics(fields)
+    # Fields that were never begun still count as planned.
+    totals["spots_planned"] = sum(f["spots_planned"] for f in delivery["fields"])
+    totals["particles_planned"] = sum(f["particles_planned"] for f in delivery["fields"])
+    loop_wall_s = sum(field["loop_wall_s"] for field in fields)
+    return {
+        "status": _status(delivery, fields),
+        **totals,
+        "wall_s": wall_s,
+        "loop_wall_s": loop_wall_s,
+        "realtime_factor": _ratio(totals["beam_on_s"], loop_wall_s),
+        "seed": delivery["seed"],
+        "raw": delivery["raw"],
+        "plan": delivery["plan_name"],
+        "plan_label": delivery["plan_label"],
+        "plan_sha256": delivery["plan_sha256"],
+        "beamline": delivery["beamline"],
+        "beamline_version": delivery["beamline_version"],
+        "beamline_sha256": delivery["beamline_sha256"],
+        "versions": delivery["versions"],
+        "fields": fields,
+    }
+
+
+def _status(delivery: dict[str, Any], fields: list[dict[str, Any]]) -> str:
+    """Status of the whole: that of the first field that is not complete."""
+    for field in fields:
+        if field["status"] != "complete":
+            return str(field["status"])
+    return "complete" if len(fields) == len(delivery["fields"]) else "interrupted"
+
+
+def _ratio(beam_on_s: float, wall_s: float) -> float | None:
+    return beam_on_s / wall_s if wall_s > 0.0 else None

@@ -1,0 +1,227 @@
+"""The journal: what was confirmed is there, and nothing is there that was not written."""
+
+from __future__ import annotations
+
+import errno
+import random
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spotline import RecordError
+from spotline.record import journal
+from spotline.record.journal import RESERVE_BYTES, Journal, read_journal, spill_bytes
+from spotline.record.storage import Disk
+from tests.record.journals import ENTRIES, is_prefix, loaded, parts, write
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.bin"
+
+
+def test_round_trip(path: Path):
+    write(path)
+    content = read_journal(path)
+    assert len(content.entries) == len(ENTRIES)
+    assert is_prefix(content)
+    assert (content.end, content.is_torn) == (path.stat().st_size, False)
+    assert {kind for kind, _, _ in ENTRIES} == set(journal.KINDS), "every kind is tried"
+
+
+def test_empty(path: Path):
+    Journal(Disk(), path).__exit__(None, None, None)
+    assert read_journal(path).entries == ()
+    with pytest.raises(RecordError, match="cannot be read"):
+        read_journal(path.with_name("other.bin"))
+
+
+def test_goes_on(path: Path):
+    for kind, values, table in ENTRIES:
+        with Journal(Disk(), path) as book:
+            book.reserve(1000)
+            book.append(kind, values, table)
+    content = read_journal(path)
+    assert len(content.entries) == len(ENTRIES)
+    assert is_prefix(content)
+
+
+def test_reserved_room_is_no_entry(path: Path):
+    with Journal(Disk(), path) as book:
+        book.append(*ENTRIES[0])
+        size = path.stat().st_size
+        book.reserve(1000)
+        assert path.stat().st_size == size + 1000 + RESERVE_BYTES
+        assert not read_journal(path).is_torn
+        book.append(*ENTRIES[1])
+        assert len(read_journal(path).entries) == 2
+        book.finish()
+    assert path.stat().st_size == read_journal(path).end
+
+
+def test_reserved_room_can_be_written_when_the_disk_is_full(path: Path):
+    disk = Disk()
+    with Journal(disk, path) as book:
+        book.append(*ENTRIES[0])
+        book.reserve(10_000)
+        disk.is_full = True
+        for entry in ENTRIES[1:]:
+            book.append(*entry)
+        with pytest.raises(OSError, match="No space") as caught:
+            book.reserve(10**6)
+        assert caught.value.errno == errno.ENOSPC
+        with pytest.raises(OSError, match="No space"):
+            book.append(journal.SPILL, {}, loaded(*range(1, 10_000)))
+    content = read_journal(path)
+    assert len(content.entries) == len(ENTRIES)
+    assert is_prefix(content)
+
+
+def test_a_spill_takes_no_more_than_is_reserved(path: Path):
+    """Each of ten spots open at four confirmations, complete at the last."""
+    disk = Disk()
+    with Journal(disk, path) as book:
+        book.append(*ENTRIES[0])
+        before = read_journal(path).end
+        long = 2**62
+        book.append(
+            journal.SPILL, {"spill": long, "slice": long, "header": "x" * 4000}, loaded(*range(1, 11))
+        )
+        n = 0
+        for spot in range(10):
+            for _ in range(4):
+                rows = parts((spot, 5, 0))
+                book.append(journal.PROGRESS, {"spill": long, "row": long, "time_us": long}, rows)
+                n += 1
+        done = [(spot, 5, 1) for spot in range(10)]
+        book.append(journal.OVER, {"spill": long, "row": 0, "header": "x" * 4000}, parts(*done))
+        book.append(journal.STORED, {"spill": long, "sha256": "a" * 64}, None)
+    assert read_journal(path).end - before <= spill_bytes(10, n)
+
+
+def test_truncated_at_every_byte(path: Path):
+    """What is left of the entries that are whole; the journal goes on from there."""
+    ends = write(path)
+    content = path.read_bytes()
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        found = read_journal(path)
+        assert len(found.entries) == sum(end <= length for end in ends)
+        assert is_prefix(found)
+        assert found.is_torn == (length not in (0, *ends))
+    with Journal(Disk(), path) as book:
+        book.append(*ENTRIES[-1])
+    found = read_journal(path)
+    assert len(found.entries) == len(ENTRIES)
+    assert is_prefix(found)
+
+
+def test_every_bit_before_the_last_entry(path: Path):
+    """An altered byte is noticed, wherever it is, if an entry follows."""
+    ends = write(path)
+    content = path.read_bytes()
+    for place in range(ends[-2]):
+        altered = bytearray(content)
+        altered[place] ^= 1 << (place % 8)
+        path.write_bytes(altered)
+        with pytest.raises(RecordError, match=r"altered|follows") as caught:
+            read_journal(path)
+        assert "restore the journal from a copy" in str(caught.value)
+
+
+@pytest.mark.parametrize("number", range(len(ENTRIES) - 1))
+def test_missing_repeated_or_swapped_entry(number: int, path: Path):
+    ends = [0, *write(path)]
+    content = path.read_bytes()
+    pieces = [content[a:b] for a, b in pairwise(ends)]
+    missing = pieces[:number] + pieces[number + 1 :]
+    repeated = [*pieces[: number + 1], *pieces[number:]]
+    swapped = pieces.copy()
+    swapped[number : number + 2] = swapped[number + 1], swapped[number]
+    for order, damaged in ((missing, number), (repeated, number + 1), (swapped, number)):
+        path.write_bytes(b"".join(order))
+        with pytest.raises(RecordError, match=f"entry {damaged} is not the one that follows"):
+            read_journal(path)
+
+
+def test_entry_of_another_journal(path: Path, tmp_path: Path):
+    """Whole in itself, and the right number: only the CRC of the entry before tells."""
+    ends = write(path)
+    other = tmp_path / "other.bin"
+    with Journal(Disk(), other) as book:
+        book.append(journal.FIELD, {"field": 1, "seed": 8}, None)
+        book.append(*ENTRIES[1])
+    first = ends[0]
+    path.write_bytes(path.read_bytes()[:first] + other.read_bytes()[first:])
+    with pytest.raises(RecordError, match="entry 1 is not the one that follows"):
+        read_journal(path)
+
+
+def test_other_version(path: Path):
+    path.write_bytes(journal.encode(journal.FIELD, 0, 0, {}, None))
+    assert len(read_journal(path).entries) == 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal, "FORMAT", 9)
+        path.write_bytes(journal.encode(journal.FIELD, 0, 0, {}, None))
+    with pytest.raises(RecordError, match="version 9 of the format"):
+        read_journal(path)
+
+
+def mutate(content: bytes, chance: random.Random, ends: list[int]) -> bytes:
+    """Damage in one or a few ways: bits, stretches, cuts, blocks of the disk or entries in other places."""
+    for _ in range(chance.choice([1, 1, 1, 2, 4])):
+        data = bytearray(content)
+        a, b = sorted(chance.randrange(len(data) + 1) for _ in range(2))
+        kind = chance.randrange(8)
+        if kind == 0 and data:
+            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        elif kind == 1:
+            data[a:b] = chance.randbytes(b - a)
+        elif kind == 2:
+            del data[a:]
+        elif kind == 3:
+            del data[a:b]
+        elif kind == 4:
+            data[a:a] = data[a:b]
+        elif kind == 5:
+            data[a:b] = bytes(b - a)
+        elif kind == 6:
+            blocks = [data[i : i + 512] for i in range(0, len(data), 512)]
+            chance.shuffle(blocks)
+            data = bytearray(b"".join(blocks))
+        else:
+            places = [0, *ends]
+            first, second = chance.choice(places), chance.choice(places)
+            data[first:first] = data[min(first, second) : max(first, second)]
+        content = bytes(data)
+        if not content:
+            break
+    return content
+
+
+def test_ten_thousand_mutated_journals(path: Path):
+    """A typed error, or the first of the entries: never one that was not written."""
+    ends = write(path)
+    original = path.read_bytes()
+    chance = random.Random(20)
+    refused = shorter = 0
+    for _ in range(10_000):
+        path.write_bytes(mutate(original, chance, ends))
+        try:
+            content = read_journal(path)
+        except RecordError:
+            refused += 1
+        else:
+            assert is_prefix(content)
+            shorter += len(content.entries) < len(ENTRIES)
+    assert refused > 2000
+    assert shorter > 1000
+
+
+def test_parts_with_nan_survive(path: Path):
+    write(path)
+    table = read_journal(path).entries[3].table
+    assert table is not None
+    assert np.isnan(table["x_strip_mm"]).all()

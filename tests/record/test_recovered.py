@@ -1,0 +1,76 @@
+"""What a journal says was delivered, and what has to be assumed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spotline.record.recovered import assume
+from tests.record.journals import loaded, parts
+
+RATIO = np.ones(5)
+
+
+def rows(table) -> list[tuple[int, int, int, int]]:
+    return [tuple(int(v) for v in row) for row in table]
+
+
+def test_nothing_was_confirmed():
+    """From the first spot on."""
+    assert rows(assume(130, loaded(100, 50, 80), parts(), RATIO)) == [(0, 100, 103, 1), (1, 30, 30, 0)]
+
+
+def test_from_the_open_spot_on():
+    done = parts((0, 100, 1), (1, 20, 0))
+    assert rows(assume(40, loaded(100, 50, 80), done, RATIO)) == [(1, 30, 33, 1), (2, 10, 10, 0)]
+    assert rows(assume(30, loaded(100, 50, 80), done, RATIO)) == [(1, 30, 33, 1)]
+    assert rows(assume(29, loaded(100, 50, 80), done, RATIO)) == [(1, 29, 29, 0)]
+
+
+def test_last_part_is_complete():
+    """A spot that is complete takes no more, though it was the current one."""
+    assert rows(assume(9, loaded(100, 50, 80), parts((0, 100, 1)), RATIO)) == [(1, 9, 9, 0)]
+    assert rows(assume(9, loaded(100), parts((0, 100, 1)), RATIO)) == []
+
+
+def test_never_more_than_the_slice_lacks():
+    assert rows(assume(10**6, loaded(100, 50), parts((0, 99, 0)), RATIO)) == [(0, 1, 4, 1), (1, 50, 53, 1)]
+
+
+def test_none():
+    assert rows(assume(0, loaded(100, 50), parts((0, 99, 0)), RATIO)) == []
+
+
+def test_back_up_by_the_expected_ratio():
+    """INT2 makes two counts for each of INT1 here."""
+    assert rows(assume(10, loaded(100), parts(), np.array([0.5]))) == [(0, 10, 20, 0)]
+
+
+@given(
+    counts=st.lists(st.integers(1, 200), min_size=1, max_size=5),
+    reached=st.integers(0, 1000),
+    unconfirmed=st.integers(0, 2000),
+)
+def test_all_that_may_have_followed_and_no_more(counts: list[int], reached: int, unconfirmed: int):
+    """With `reached` counts confirmed, the next `unconfirmed` along the path, up to the end of the slice."""
+    table, done, left = loaded(*counts), [], reached
+    for spot, count in enumerate(counts):
+        if left < count:
+            done.append((spot, left, 0))
+            break
+        done.append((spot, count, 1))
+        left -= count
+    found = assume(unconfirmed, table, parts(*done), RATIO)
+    assert found["int1_counts"].sum() == min(unconfirmed, max(0, sum(counts) - reached))
+    total = np.zeros(len(counts), int)
+    for spot, count, _ in done:
+        total[spot] += count
+    np.add.at(total, found["spot"], found["int1_counts"])
+    assert (total <= counts).all()
+    for row in found:
+        assert (row["complete"] == 1) == (total[row["spot"]] == counts[row["spot"]])
+    assert total.tolist() == pytest.approx(
+        np.diff(np.minimum(np.cumsum([0, *counts]), reached + unconfirmed))
+    )
