@@ -11,7 +11,7 @@ import pytest
 
 import spotline
 from spotline import BeamLine, FieldTreatment, Options, Plan, Record, cli, merge_records
-from spotline.delivery import run
+from spotline.delivery import session
 from spotline.dicom.treatment_record import read_treatment_record
 from spotline.dicom.write_plan import write_ion_plan
 from spotline.record.merged import MergedField
@@ -37,7 +37,7 @@ WARMING = (
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than delivering."""
-    monkeypatch.setattr(run, "_write_report", lambda record: None)
+    monkeypatch.setattr(session, "_write_report", lambda record: None)
 
 
 def file_of(plan: Plan, folder: Path) -> Path:
@@ -230,10 +230,10 @@ def test_broken_and_foreign_records(
     delivered(file_of(plan_of(field(LAYERS[1])), other), line, other / "0", make_room=stopping_after(1, line))
     empty = tmp_path / "empty"
     empty.mkdir()
-    (tmp_path / "0" / "plan.dcm").rename(tmp_path / "moved.dcm")
+    (tmp_path / "0" / "plan" / "plan.dcm").rename(tmp_path / "moved.dcm")
     out = tmp_path / "out.dcm"
     for arguments, match in (
-        ([empty], "summary.json"),
+        ([empty], "no such file"),
         ([tmp_path / "0", other / "0"], "is of another plan"),
         ([tmp_path / "0", tmp_path / "0"], "was delivered in another record too"),
         ([tmp_path / "0"], "has no copy of the plan that was delivered"),

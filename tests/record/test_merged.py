@@ -15,6 +15,7 @@ from spotline import Options, Plan, Record, RecordError, continuation_plan, merg
 from spotline.physics.ions import PROTON
 from spotline.preparation.treatment import Treatment
 from spotline.record.merged import MergedField
+from spotline.record.model import ASSUMED
 from tests.preparation.plans import CARBON_MeV_u, PROTON_MeV, field, layer, plan_of
 from tests.record.continued import (
     Visit,
@@ -211,6 +212,23 @@ def test_surplus_of_a_stopped_visit_is_taken_off_the_others(tmp_path: Path):
         visits = [[(first + surplus, False), (0, False)]]
         spots = account(record_of(treatment, visits, tmp_path / str(surplus))).spots
         assert (spots["int1_left"][0], spots["int1_done"][0]) == (left, first + second - left)
+
+
+def test_counts_that_are_assumed_count_as_delivered(tmp_path: Path):
+    """A delivery that died: 40 counts were confirmed, 30 and a whole spot may have followed."""
+    treatment, record = small(tmp_path)
+    counts = prescribed(treatment)[0]
+    (stopped,) = record.fields
+    rows = [(0, 1, 1, 30, 30, 0.0, False), (1, 0, 2, counts[2], counts[2], 0.0, True)]
+    stopped = dataclasses.replace(stopped, assumed=np.array(rows, ASSUMED))
+    record = dataclasses.replace(record, fields=(stopped,))
+    spots = account(record).spots
+    assert spots["int1_left"].tolist() == [0, counts[1] - 70, 0]
+    assert spots["int1_done"].tolist() == [counts[0], 70, counts[2]]
+    assert spots["int1_counts"].tolist() == [counts[0] + 1, 40, 0]
+    assert spots["int1_assumed"].tolist() == [0, 30, counts[2]]
+    assert spots["deliveries"].tolist() == [1, 1, 1]
+    assert continuation_plan(record, treatment.plan).fields[0].n_spots == 1
 
 
 def test_two_fields_of_which_one_was_not_begun(tmp_path: Path):

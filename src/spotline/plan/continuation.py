@@ -145,6 +145,7 @@ def delivered_plan(merged: Merged, plan: Plan | None = None) -> Plan:
         return plan
     folder = merged.records[0].path
     for path in sorted((folder / PLANS).glob("*")):
+        # Known by its hash, whatever it is called.
         if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == merged.plan_sha256:
             return read_plan(path)
     raise RecordError(

@@ -7,7 +7,8 @@ later delivery makes other counts of the same particles, which are brought to th
 A visit that is complete counts as delivered with its prescribed counts, neither more nor less.  What INT1
 counted beyond, or did not because INT2 was first, is in ``int1_counts``; nobody delivers it or takes it back.
 A visit that was stopped counts with what INT1 counted; if that is more than its prescription, the surplus is
-taken off what other visits to the spot have left.
+taken off what other visits to the spot have left.  Counts that nobody confirmed when a delivery died count as
+delivered, too.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ MERGED_COLUMNS: Columns = (
     ("int1_done", "i8", "what of these counts as delivered"),
     ("int1_left", "i8", "what is left of these"),
     ("int1_counts", "f8", "what INT1 measured in all deliveries, in counts of the same conversion"),
+    ("int1_assumed", "f8", "what a delivery that died may have given beyond; it counts as delivered"),
     ("particles_planned", "f8", "prescribed particles"),
     ("particles", "f8", "particles measured with INT1, all deliveries together"),
     ("particles_int2", "f8", "particles measured with INT2, likewise"),
@@ -136,7 +138,7 @@ def merge_records(records: Iterable[Record]) -> Merged:
     for record in found:
         for field in record.fields:
             delivered = _delivered(field)
-            if delivered is None or not (delivered.counts.any() or delivered.complete.any()):
+            if delivered is None or not _has_begun(delivered):
                 continue
             if field.number not in accounts:
                 accounts[field.number] = _Account(field, delivered)
@@ -213,6 +215,7 @@ class _Delivered(NamedTuple):
     meterset: Floats
     meterset_per_count: Floats
     counts: Integers
+    assumed: Integers  # counts that nobody confirmed
     complete: np.ndarray
 
 
@@ -238,6 +241,10 @@ def _delivered(field: FieldRecord) -> _Delivered | None:
         # Particles of a spot are a whole number of counts times this, so nothing is rounded here.
         counts[row] = np.rint(field.spots["particles"] / per_count[row]).astype(np.int64)
         complete[row] = field.spots["complete"]
+        assumed = np.zeros(len(per_count), np.int64)
+        unconfirmed = starts[field.assumed["slice"]] + field.assumed["spot"]
+        np.add.at(assumed, unconfirmed, field.assumed["int1_counts"])
+        complete[unconfirmed[field.assumed["complete"]]] = True
         return _Delivered(
             layer=column("planned_layer"),
             spot=column("planned_spot"),
@@ -249,8 +256,13 @@ def _delivered(field: FieldRecord) -> _Delivered | None:
             meterset=column("particles") * scale,
             meterset_per_count=per_count * scale,
             counts=counts,
+            assumed=assumed,
             complete=complete,
         )
+
+
+def _has_begun(visits: _Delivered) -> bool:
+    return bool(visits.counts.any() or visits.assumed.any() or visits.complete.any())
 
 
 class _Spots(NamedTuple):
@@ -262,6 +274,7 @@ class _Spots(NamedTuple):
     prescribed: Integers
     meterset: Floats
     counts: Integers
+    assumed: Integers
     left: Integers
     visits_left: Integers
 
@@ -278,7 +291,7 @@ def _join(visits: _Delivered) -> _Spots:
 
     is_open = ~visits.complete
     # What a stopped visit got too much is taken off the others: nothing is given to a spot that has all.
-    left = np.maximum(0, total(np.where(is_open, visits.prescribed - visits.counts, 0)))
+    left = np.maximum(0, total(np.where(is_open, visits.prescribed - visits.counts - visits.assumed, 0)))
     return _Spots(
         layer=keys // stride,
         spot=keys % stride,
@@ -286,6 +299,7 @@ def _join(visits: _Delivered) -> _Spots:
         prescribed=total(visits.prescribed),
         meterset=np.bincount(spot, visits.meterset, n).astype(np.float64),
         counts=total(visits.counts),
+        assumed=total(visits.assumed),
         left=left,
         visits_left=np.where(left > 0, total(is_open), 0),
     )
@@ -304,8 +318,8 @@ class _Account:
         table["planned_layer"], table["planned_spot"] = joined.layer, joined.spot
         table["energy_MeV_u"] = visits.energy_MeV_u[joined.first]
         table["int1_prescribed"], table["int1_left"] = joined.prescribed, joined.left
-        table["int1_counts"] = joined.counts
-        table["deliveries"] = joined.counts > 0
+        table["int1_counts"], table["int1_assumed"] = joined.counts, joined.assumed
+        table["deliveries"] = joined.counts + joined.assumed > 0
         measured = prescribed_spots(field)
         for name in ("particles_planned", "x_planned_mm", "y_planned_mm"):
             table[name] = measured[name]
@@ -324,7 +338,8 @@ class _Account:
         self._table["int1_left"][rows] = np.where(joined.left == 0, 0, np.clip(left, 1, before))
         self._visits_left[rows] = joined.visits_left
         self._table["int1_counts"][rows] += joined.counts * ratio
-        self._table["deliveries"][rows] += joined.counts > 0
+        self._table["int1_assumed"][rows] += joined.assumed * ratio
+        self._table["deliveries"][rows] += joined.counts + joined.assumed > 0
         self._measured.append((rows, prescribed_spots(field)))
 
     def _check_same_spots(
