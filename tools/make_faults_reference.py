@@ -30,12 +30,12 @@ fail. A fault has these keys:
 | `at_us` | whole number, 0 by default | after the start of extraction of that spill; negative is before it |
 | `duration_us` | whole number | how long it lasts; without it, for good |
 
-Faults begin and end with a scan period of the fast control (25 us). Those of the timing system concern an event
-if they are there when it was announced for, and a cycle-code if they are there one second before the extraction.
-Several faults of one device act one after the other, in the order of the file.
+Faults begin and end with a scan period of the fast control (25 us). Those of the timing system concern an
+event if they are there when it was announced for, and the announced cycle-code if they are there one second
+before the extraction. Several faults of one device act one after the other, in the order of the file.
 
-*Drawn* is the range from which campaigns draw values, *found by* the interlocks that should find the fault; any
-of them is enough.
+*Drawn* is the range from which campaigns draw values, *found by* the interlocks that should find the fault;
+any of them is enough.
 
 {tables}
 
@@ -44,8 +44,8 @@ of them is enough.
 * Between the spills no beam is followed: one that came through an open chopper then is not counted.
 * With the high voltage the collection efficiency changes as the formula of the beam line says, far below the
   voltages where it was measured too; the drift time of the ions does not.
-* A wrong or missing passive element changes the size of the beam if the line has optics for it, and what the slow
-  control reads; depth and energy behind the nozzle are not followed.
+* A wrong or missing passive element changes the size of the beam if the line has optics for it, and what the
+  slow control reads; depth and energy behind the nozzle are not followed.
 * A wide beam or one of another energy is as wide, or as bent, at all chambers; its angle does not change.
 * A leaking or warm box is well again at once when the fault ends.
 * The noise of a chamber is that of Poisson counts; microphonics and pick-up with a frequency are not there.
@@ -74,9 +74,8 @@ def _row(kind: FaultKind) -> str:
     legal = _range(kind.legal, False)
     drawn = _range(kind.draws, kind.either_sign)
     found = ", ".join(CAUSES[code].name for code in kind.detected_by)
-    return f"| `{kind.mode}` | {kind.effect} | {kind.unit} | {legal} | {drawn} | {found} | {kind.unseen} |".replace(
-        "  ", " "
-    )
+    cells = (f"`{kind.mode}`", kind.effect, kind.unit, legal, drawn, found, kind.unseen)
+    return "| " + " | ".join(cells) + " |"
 
 
 def _range(limits: tuple[float, float] | None, either_sign: bool) -> str:

@@ -175,7 +175,8 @@ def check_beam_off(seeds: int, workers: Workers) -> Section:
     section.text(
         f"""A fault strikes at once, {FIRST_FAULT_US // 1000} ms or a little more after the start of
         extraction. *Seen* is the time from there to the sample in which the control law finds the
-        quantity out of tolerance; *off* is the time from that sample to the last ion behind the chopper, to the next scan period of 25 us.
+        quantity out of tolerance; *off* is the time from that sample to the last ion behind the chopper,
+        in whole scan periods.
         Mean and largest of {seeds} faults at different moments; carbon of 221 MeV/u and protons of 148
         MeV, at 100 and 10 % intensity, unless a higher energy is named."""
     )
