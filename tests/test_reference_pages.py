@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tools import make_faults_reference as faults
 from tools import make_interlocks_reference as interlocks
 from tools import make_private_tags_reference as private_tags
 from tools import make_record_reference as generator
@@ -21,3 +22,7 @@ def test_page_of_interlocks_is_up_to_date():
 def test_page_of_private_tags_is_up_to_date():
     remedy = "run tools/make_private_tags_reference.py"
     assert private_tags.PAGE.read_text(encoding="utf-8") == private_tags.page(), remedy
+
+
+def test_page_of_faults_is_up_to_date():
+    assert faults.PAGE.read_text(encoding="utf-8") == faults.page(), "run tools/make_faults_reference.py"

@@ -51,7 +51,7 @@ class FaultKind:
     channel : str or None
         What can no longer be relied on to detect other faults.
     peak : float
-        Largest factor by which it may raise the intensity.
+        Largest factor by which it raises the intensity when its value is drawn.
     """
 
     device: str
@@ -212,7 +212,7 @@ def _beam() -> tuple[FaultKind, ...]:
              "line go", unit="1", legal=(0.1, 10.0), draws=(0.8, 1.25), detected_by=_POSITIONS,
              unseen="on the axis nothing in the nozzle sees the energy; particles are off as the stopping "
              "power, the depth is wrong"),
-        kind("spike", "the intensity is higher by this factor", unit="1", legal=(1.0, 100.0),
+        kind("spike", "the intensity is higher by this factor", unit="1", legal=(1.0, 1000.0),
              draws=(2.0, 100.0), lasts_us=(100, 50_000), peak=100.0,
              detected_by=(by.INTENSITY, by.UNSETTLED, by.SPOT_DOSE, by.FIELD_DOSE),
              unseen="below the limit on the intensity spots only end sooner"),
