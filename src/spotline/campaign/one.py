@@ -206,7 +206,7 @@ def _interlocks(
 ) -> list[tuple[int, int]]:
     """Time and cause of every interlock of a field, in time: those of the spills, and those between.
 
-    One between spills has the time of the last reading of the slow control, up to `slow_us` before it came: if
+    One between spills has the time of the last reading of the slow control, up to `slow_us` before it: if
     a fault began meanwhile, it came with the fault at the earliest.
     """
     found = [interlock for watched in spills for interlock in watched.interlocks]
