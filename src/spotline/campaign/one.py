@@ -146,7 +146,8 @@ def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: 
     if story.failure:
         verdict.add(FAILURE, story.failure)
     onset_us = _onset_us(drawn, setting)
-    interlocks = _interlocks(story.record, spills, number)
+    slow_us = round(setting.treatment.beamline.facts.slow_interlocks.period_s * 1e6)
+    interlocks = _interlocks(story.record, spills, number, onset_us, slow_us)
     end_us = max((int(w.last_ion_us) for w in spills), default=0)
     struck = onset_us is not None and (onset_us < end_us or bool(interlocks))
     if interlocks and (onset_us is None or interlocks[0][0] < onset_us):
@@ -200,13 +201,23 @@ def _onset_us(drawn: Drawn, setting: Setting) -> int | None:
     return min((begin_us // period_us * period_us for begin_us in begins_us), default=None)
 
 
-def _interlocks(record: Record | None, spills: list[Watched], number: int) -> list[tuple[int, int]]:
-    """Time and cause of every interlock of a field, in time: those of the spills, and those between."""
+def _interlocks(
+    record: Record | None, spills: list[Watched], number: int, onset_us: int | None = None, slow_us: int = 0
+) -> list[tuple[int, int]]:
+    """Time and cause of every interlock of a field, in time: those of the spills, and those between.
+
+    One between spills has the time of the last reading of the slow control, up to `slow_us` before it: if
+    a fault began meanwhile, it came with the fault at the earliest.
+    """
     found = [interlock for watched in spills for interlock in watched.interlocks]
     for recorded in record.fields if record is not None else ():
-        if recorded.number == number:
-            between = recorded.header["interlocks_without_beam"]
-            found += [(int(row["time_us"]), int(row["cause"])) for row in between]
+        if recorded.number != number:
+            continue
+        for row in recorded.header["interlocks_without_beam"]:
+            time_us = int(row["time_us"])
+            if onset_us is not None and onset_us - slow_us <= time_us < onset_us:
+                time_us = onset_us
+            found.append((time_us, int(row["cause"])))
     return sorted(found)
 
 

@@ -103,7 +103,7 @@ def _on_cluster(setting: Setting, numbers: Sequence[int], scheduler: str) -> Ite
             client.submit(_remote_chunk, sent, list(chunk), own, pure=False)
             for chunk in chunks_of(numbers, n_workers)
         ]
-        for done in as_they_come(chunks):
+        for done in as_they_come(chunks, loop=client.loop):
             yield from done.result()
             done.release()
 
