@@ -47,13 +47,7 @@ def campaign(runs: int) -> Tally:
     """Kill and resume so many deliveries."""
     treatment = spotline.prepare(spotline.read_plan(PLAN), spotline.load_beamline("cnao-h"))
     chance, tally, began = np.random.default_rng(SEED), Tally(), time.perf_counter()
-    chambers = treatment.beamline.facts.chambers
-    prepared = convert_counts(
-        treatment.fields[0],
-        chambers.reference_temperature_C,
-        chambers.reference_pressure_Pa,
-        treatment.beamline,
-    )
+    prepared = convert_counts(treatment.fields[0], (1.0, 1.0), treatment.beamline)
     facts = treatment.beamline.facts
     tally.limit = max(unconfirmed_counts(facts, prepared.beam, s) for s in prepared.slices)
     with tempfile.TemporaryDirectory() as temporary:

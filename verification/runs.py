@@ -18,18 +18,15 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+import spotline
 from spotline.beamline import BeamLine, load_beamline
-from spotline.delivery.field import FieldDelivery
 from spotline.plan import Plan, read_plan
 from spotline.plan.qa_fields import Setup, uniform_plan
-from spotline.preparation import FieldTreatment, Options, Slice, Treatment, prepare
-from spotline.record.log import write_json
+from spotline.preparation import Options, Slice, Treatment, prepare
 from spotline.record.model import FieldRecord, Table
-from spotline.record.read import FIELD_HEADER, open_field
 from spotline.record.spill_file import read_raw, read_spill
 from spotline.record.treatment_file import read_treatment_file
 from spotline.room import RawSamples
-from spotline.sim.room import SimulatedRoom
 from tests.lines.facts import with_facts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -188,54 +185,24 @@ def treatment_of(job: Job) -> Treatment:
 def deliver(job: Job) -> Delivered:
     """Deliver a job in a simulated room, through the files of a record."""
     treatment = treatment_of(job)
-    prepared = treatment.fields[job.field]
-    room = SimulatedRoom(
-        treatment.beamline, prepared.field.number, job.seed, prepared.passive_elements, raw=job.raw
-    )
+    treatment = replace(treatment, fields=(treatment.fields[job.field],))
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        header = _header(treatment, prepared, job.seed)
-        outcome = FieldDelivery(
-            prepared, treatment.beamline, room, folder, header, lambda _: None, (1, 1)
-        ).run()
-        write_json(folder / FIELD_HEADER, outcome.header())
-        record = open_field(folder)
-        files = sorted((folder / "spills").glob("*.h5"))
+        record = spotline.deliver(
+            treatment, Path(name) / "record", seed=job.seed, raw=job.raw, documents=False
+        )
+        (field,) = record.fields
+        files = sorted((field.path / "spills").glob("*.h5"))
         spills = [read_spill(path) for path in files]
         raw = [read_raw(path) for path in files] if job.raw else []
-        slices = read_treatment_file(folder).slices
+        slices = read_treatment_file(field.path).slices
     return Delivered(
         job=job,
-        record=record,
+        record=field,
         slices=slices,
         commands=tuple(spill.commands for spill in spills),
         raw=tuple(samples for samples in raw if samples is not None),
-        loop_wall_s=outcome.loop_wall_s,
+        loop_wall_s=record.summary["loop_wall_s"],
     )
-
-
-def _header(treatment: Treatment, prepared: FieldTreatment, seed: int) -> dict[str, Any]:
-    """What the files of a record need to know, and no more."""
-    geometry = treatment.beamline.facts.geometry
-    x_source, y_source = geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm
-
-    def scale(source_mm: float, chamber_mm: float) -> float:
-        return source_mm / (source_mm - chamber_mm)
-
-    return {
-        "number": prepared.field.number,
-        "name": prepared.field.name,
-        "beamline_sha256": treatment.beamline.sha256,
-        "plan_sha256": treatment.plan.sha256,
-        "seed": seed,
-        "passive_elements": list(prepared.passive_elements),
-        "iso_per_chamber": {
-            "strip_x": scale(x_source, geometry.strip_x_to_isocentre_mm),
-            "strip_y": scale(y_source, geometry.strip_y_to_isocentre_mm),
-            "pixel_x": scale(x_source, geometry.pixel_to_isocentre_mm),
-            "pixel_y": scale(y_source, geometry.pixel_to_isocentre_mm),
-        },
-    }
 
 
 class Workers:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,8 +27,10 @@ from spotline.physics.ions import CARBON
 from spotline.plan.model import Field, Layer, Plan
 from spotline.preparation import prepare
 from spotline.preparation.treatment import Treatment
+from spotline.record.storage import Disk
 from spotline.room import Block, Broadcast, SpillResult
 from tests.control.bench import Bench
+from tests.delivery.noted import Noted, noted
 
 GOOD_READING = SlowReading(0, 20.0, 20.0, 101325.0, 101325.0, 400.0, 400.0, ())
 
@@ -144,12 +145,20 @@ def one_spot_treatment() -> Treatment:
     return prepare(Plan("ONE", (field,), Path("one.dcm"), "0" * 64, "made up"), load_beamline("cnao-h"))
 
 
-@contextmanager
-def field_delivery(room: FakeRoom) -> Iterator[FieldDelivery]:
-    """The delivery of one spot in a room, with a folder for what it writes."""
+def field_delivered(room: FakeRoom) -> Noted:
+    """Deliver one spot in a room."""
     treatment = one_spot_treatment()
-    header = {"beamline_sha256": "", "plan_sha256": "", "seed": 0}
-    with tempfile.TemporaryDirectory() as folder:
-        yield FieldDelivery(
-            treatment.fields[0], treatment.beamline, room, Path(folder), header, lambda progress: None, (1, 1)
+    header = {"beamline_sha256": "", "plan_sha256": "", "seed": 0, "versions": {}}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        delivery = FieldDelivery(
+            treatment.fields[0],
+            treatment.beamline,
+            room,
+            folder,
+            header,
+            lambda progress: None,
+            (1, 1),
+            disk=Disk(),
         )
+        return noted(delivery, folder)

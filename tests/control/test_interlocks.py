@@ -36,7 +36,7 @@ from spotline.control.memory import (
     SliceMemory,
 )
 from tests.control.bench import LATE_TICKS, SETTINGS, UNKNOWN, Bench, listed, spots
-from tests.control.fake_room import FakeRoom, field_delivery
+from tests.control.fake_room import FakeRoom, field_delivered
 
 Counts = dict[int, tuple[int, int]]
 Events = dict[int, int]
@@ -321,8 +321,7 @@ def background(name: str, which: int) -> Case:
 
 def before_treatment(room: FakeRoom) -> list[Tripped]:
     """Begin a treatment in a room; with an interlock not a single spill may be asked for."""
-    with field_delivery(room) as delivery:
-        outcome = delivery.run()
+    outcome = field_delivered(room)
     assert outcome.complete == (not outcome.interlocks_without_beam)
     assert room.spills == (1 if outcome.complete else 0)
     return [
@@ -510,8 +509,15 @@ def test_a_quantity_just_within_its_limit_is_none(case: Case):
 
 _BORDERS = "tests/control/test_slow.py::test_a_quantity_on_the_border_of_its_interval_is_an_interlock"
 ELSEWHERE = {
+    interlocks.TEMPERATURE_1: _BORDERS,
     interlocks.TEMPERATURE_2: _BORDERS,
+    interlocks.PRESSURE_1: _BORDERS,
     interlocks.PRESSURE_2: _BORDERS,
+    interlocks.HIGH_VOLTAGE_1: _BORDERS,
+    interlocks.HIGH_VOLTAGE_2: _BORDERS,
+    interlocks.PASSIVE_ELEMENTS: (
+        "tests/control/test_slow.py::test_wrong_elements_are_those_missing_and_those_too_many"
+    ),
     interlocks.GAS_DENSITY: (
         "tests/control/test_slow.py::test_density_of_either_box_that_changed_by_the_limit_is_an_interlock"
     ),
@@ -714,8 +720,7 @@ def test_background_before_a_wrong_cycle_code_is_nobodys():
 
 def test_a_spill_is_granted_only_with_the_code_that_was_asked_for():
     room = FakeRoom(broadcast=lambda code: code ^ 1)
-    with field_delivery(room) as delivery:
-        outcome = delivery.run()
+    outcome = field_delivered(room)
     (row,) = outcome.interlocks_without_beam
     assert row["cause"] == interlocks.SYNCHRONIZATION
     assert int(row["value"]) == int(row["limit"]) ^ 1

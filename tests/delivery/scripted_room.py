@@ -29,12 +29,13 @@ from spotline.control.memory import (
 )
 from spotline.control.slow import SlowReading
 from spotline.delivery.field import FieldDelivery
-from spotline.delivery.outcome import Outcome
 from spotline.physics.ions import CARBON
 from spotline.plan.model import Field, Layer, Plan
 from spotline.preparation import prepare
 from spotline.preparation.treatment import FieldTreatment
+from spotline.record.storage import Disk
 from spotline.room import Block, Broadcast, SpillResult
+from tests.delivery.noted import Noted, noted
 
 GOOD = SlowReading(0, 20.0, 20.0, 101325.0, 101325.0, 400.0, 400.0, ())
 CYCLE_US = 2_000_000
@@ -198,11 +199,14 @@ def delivery_of(room: ScriptedRoom, folder: Path, **options: Any) -> FieldDelive
         "beamline_sha256": "",
         "plan_sha256": "",
         "seed": 0,
+        "versions": {},
         "iso_per_chamber": dict.fromkeys(("strip_x", "strip_y", "pixel_x", "pixel_y"), 1.0),
     }
-    return FieldDelivery(TREATMENT, LINE, room, folder, header, lambda _: None, (1, 1), **options)
+    return FieldDelivery(
+        TREATMENT, LINE, room, folder, header, lambda _: None, (1, 1), disk=Disk(), **options
+    )
 
 
-def delivered(room: ScriptedRoom, folder: Path, **options: Any) -> Outcome:
+def delivered(room: ScriptedRoom, folder: Path, **options: Any) -> Noted:
     """What came of it."""
-    return delivery_of(room, folder, **options).run()
+    return noted(delivery_of(room, folder, **options), folder)

@@ -32,6 +32,7 @@ def assert_whole(out: Path, spills: list[str]) -> None:
         "field-01/journal.bin",
         *(f"field-01/spills/{name}" for name in spills),
         "plan/three_layers_proton.dcm",
+        "status.json",
     ]
     assert len(read_treatment_file(field).slices) == 3
     for name in spills:
@@ -53,8 +54,8 @@ def test_files_of_a_record(protons: Path):
         "field-01/spills/spill-0001.h5",
         "field-01/spills/spill-0002.h5",
         "field-01/spills/spill-0003.h5",
-        "status.json",
         "plan/three_layers_proton.dcm",
+        "status.json",
         "summary.json",
     ]
 

@@ -17,15 +17,16 @@ from spotline.control import interlocks
 from spotline.control.interlocks import CAUSES, INHIBIT, PAUSE, SLOW, STOP
 from spotline.control.register import InterlockRegister
 from spotline.control.slow import SlowReading
-from spotline.delivery.field import FRUITLESS_PAUSES
-from spotline.delivery.outcome import Outcome
+from spotline.delivery.field import FRUITLESS_PAUSES, Earlier
 from spotline.delivery.progress import Command, Order, Orders, Progress
 from spotline.errors import OptionError
 from spotline.preparation.counts import convert_counts
 from spotline.record.log import write_json
 from spotline.record.read import FIELD_HEADER, open_field
+from spotline.record.recovered import field_header, read_state
 from spotline.record.spill_file import read_spill, spill_path
 from spotline.record.treatment_file import read_treatment_file
+from tests.delivery.noted import Noted, noted
 from tests.delivery.scripted_room import (
     CYCLE_US,
     GOOD,
@@ -40,15 +41,15 @@ SECOND_us = 1_000_000
 RESET = Order(Command.RESET, "M. Curie", "repaired")
 
 
-def events(outcome: Outcome) -> list[str]:
+def events(outcome: Noted) -> list[str]:
     return [row["event"] for row in outcome.events]
 
 
-def state(outcome: Outcome) -> str:
+def state(outcome: Noted) -> str:
     return outcome.events[-1]["state"]
 
 
-def latched(outcome: Outcome) -> list[int]:
+def latched(outcome: Noted) -> list[int]:
     return [row.cause for row in outcome.register.latched]
 
 
@@ -117,15 +118,13 @@ def test_a_field_walks_through_the_table(tmp_path: Path):
 
 
 def test_the_record_ends_it(tmp_path: Path):
-    whole = delivery_of(ScriptedRoom(), tmp_path)
-    outcome = whole.run()
-    whole.record_written()
-    assert (events(outcome)[-1], state(outcome)) == ("record written", "off treatment")
+    delivery_of(ScriptedRoom(), tmp_path).run()
+    last = read_state(tmp_path).events[-1]
+    assert (last["event"], last["state"]) == ("record written", "off treatment")
     (tmp_path / "b").mkdir()
-    stopped = delivery_of(ScriptedRoom(background=(11.0, 0.0)), tmp_path / "b")
-    outcome = stopped.run()
-    stopped.record_written()
-    assert state(outcome) == "interrupted", "the rest waits"
+    delivery_of(ScriptedRoom(background=(11.0, 0.0)), tmp_path / "b").run()
+    last = read_state(tmp_path / "b").events[-1]
+    assert (last["event"], last["state"]) == ("record written", "interrupted"), "the rest waits"
 
 
 def test_counts_are_made_with_the_gas_of_either_box(tmp_path: Path):
@@ -249,7 +248,10 @@ def test_a_treatment_without_any_reading_does_not_begin(tmp_path: Path):
 def test_a_reading_that_is_no_number_goes_through_the_files(tmp_path: Path):
     room = ScriptedRoom(replace(GOOD, temperature2_C=math.nan))
     outcome = delivered(room, tmp_path)
-    write_json(tmp_path / FIELD_HEADER, {"started": "2026-01-01T00:00:00+00:00", **outcome.header()})
+    write_json(
+        tmp_path / FIELD_HEADER,
+        {"started": "2026-01-01T00:00:00+00:00", **field_header(read_state(tmp_path))},
+    )
     record = open_field(tmp_path)
     (reading,) = record.slow_control
     assert math.isnan(reading["temperature2_C"])
@@ -285,7 +287,7 @@ def test_no_treatment_begins_with_something_latched(tmp_path: Path):
     register = InterlockRegister()
     register.latch(interlocks.COUCH, 1.0, 0.0, 0, 0)
     room = ScriptedRoom()
-    outcome = delivered(room, tmp_path, register=register)
+    outcome = delivered(room, tmp_path, earlier=Earlier(None, 0, 0, register))
     assert (room.spills, state(outcome), latched(outcome)) == ([], "interrupted", [interlocks.COUCH])
 
 
@@ -524,7 +526,7 @@ def test_whatever_is_ordered_nothing_is_delivered_twice_or_lost(
 
     room = Watched()
     delivery = delivery_of(room, folder, orders=orders, block_us=1000)
-    outcome = delivery.run()
+    outcome = noted(delivery, folder)
     counts, prescribed = delivered_counts(folder, outcome.spills), prescribed_counts(folder)
     assert (counts <= prescribed).all()
     assert outcome.complete == bool((counts == prescribed).all())

@@ -134,13 +134,13 @@ def test_counts_survive_32_bit_weights(
     plan = plan_of(
         field(layer(np.linspace(-90.0, 90.0, n + 1), 5.0, [*(700.0 * (c + 20) for c in counts), 1e5]))
     )
-    treatment = treatment_of(plan, Options(order="planned", intensity=1.0), (20.0, 101_325.0 * gas))
+    treatment = treatment_of(plan, Options(order="planned", intensity=1.0), (gas, gas))
     asked = np.array(prescribed(treatment)[0])
     assert (asked[:-1] > counts).all()
     visits = [[*((int(p - c), False) for p, c in zip(asked, counts, strict=False)), (int(asked[-1]), True)]]
     path = folder / "continuation.dcm"
     rest = write_continuation_plan(record_of(treatment, visits, folder / "record"), path, plan)
-    again = treatment_of(rest, Options(order="planned", intensity=1.0), (20.0, 101_325.0 * gas))
+    again = treatment_of(rest, Options(order="planned", intensity=1.0), (gas, gas))
     assert prescribed(again)[0] == counts
 
 

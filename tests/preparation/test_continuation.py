@@ -38,7 +38,7 @@ def test_order_and_gas_do_not_move_counts_between_spots():
     spots = layer(np.arange(6) * 4.0, 0.0, counts * PER_COUNT)
     treated = prepare(plan_of(rest(spots)), UNIFORM, options=Options(order="planned")).fields[0]
     assert treated.slices[0].int1_counts.tolist() == counts.tolist()
-    thinner = convert_counts(treated, 20.0, 101_325.0 * 0.97, UNIFORM).slices[0]
+    thinner = convert_counts(treated, (0.97, 0.97), UNIFORM).slices[0]
     assert thinner.int1_counts.tolist() == [1, 7, 194, 3, 1, 1746]
 
 

@@ -24,16 +24,16 @@ MU_LINE = replace(
     energies={**LINE.energies, "carbon": replace(_TABLE, particles_per_MU=_TABLE.energy_MeV_u * 1e3)},
 )
 """The line with monitor units for carbon."""
-REFERENCE = (20.0, 101_325.0)
+REFERENCE = (1.0, 1.0)
 Visit = tuple[int, bool]  # counts of INT1, and whether it is complete
 
 
 def treatment_of(
     plan: Plan, options: Options | None = None, gas: tuple[float, float] = REFERENCE, line: BeamLine = LINE
 ) -> Treatment:
-    """Prepare a plan and convert it for a temperature and a pressure."""
+    """Prepare a plan and convert it for gas of some density in both boxes."""
     treatment = prepare(plan, line, options=options or Options(order="planned"))
-    return replace(treatment, fields=tuple(convert_counts(f, *gas, line) for f in treatment.fields))
+    return replace(treatment, fields=tuple(convert_counts(f, gas, line) for f in treatment.fields))
 
 
 def record_of(treatment: Treatment, visits: Sequence[Sequence[Visit]], folder: Path) -> Record:

@@ -40,7 +40,8 @@ ENTRIES: tuple[tuple[str, dict[str, Any], Table | None], ...] = (
     (journal.OVER, {"spill": 1, "row": 0, "interlocks": []}, parts((0, 100, 1), (1, 50, 1), (2, 70, 0))),
     (journal.STORED, {"spill": 1, "sha256": "ab"}, None),
     (journal.INTERLOCK, {"cause": 43}, None),
-    (journal.CLOSED, {"status": "interlock"}, None),
+    (journal.EVENT, {"time_us": 30_000, "event": "stop", "state": "interrupted"}, None),
+    (journal.CLOSED, {"status": "interlock", "latched": []}, None),
     (journal.RESUME, {"operator": "me"}, None),
 )
 

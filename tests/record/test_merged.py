@@ -156,7 +156,7 @@ def test_rounding_leaves_no_more_than_there_was(tmp_path: Path):
     treatment = treatment_of(plan_of(field(layer([0.0, 8.0], 0.0, 5e4))))
     first, _ = prescribed(treatment)[0]
     record = record_of(treatment, [[(first - 6, False), (0, False)]], tmp_path / "0")
-    rest = treatment_of(continuation_plan(record, treatment.plan), None, (20.0, 101_325.0 * 0.92))
+    rest = treatment_of(continuation_plan(record, treatment.plan), None, (0.92, 0.92))
     asked = prescribed(rest)[0]
     assert asked[0] == 6
     later = record_of(rest, [[(0, False), (20, False)]], tmp_path / "1")

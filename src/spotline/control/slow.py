@@ -153,6 +153,11 @@ def _density(
         yield SlowTrip(interlocks.GAS_DENSITY, worst, limit)
 
 
+def slow_period_us(beamline: BeamLine) -> int:
+    """Time from one reading to the next, in whole milliseconds."""
+    return max(MILLISECOND_us, round(beamline.facts.slow_interlocks.period_s * 1e3) * MILLISECOND_us)
+
+
 class SlowControl:
     """The slow control of one field: when to read, what is still good, and the grant.
 
@@ -178,7 +183,7 @@ class SlowControl:
         self.expected = expected
         self.last: SlowReading | None = None
         self._beamline = beamline
-        self._period_us = max(MILLISECOND_us, round(limits.period_s * 1e3) * MILLISECOND_us)
+        self._period_us = slow_period_us(beamline)
         self._silence_us = max(MILLISECOND_us, round(limits.silence_s * 1e3) * MILLISECOND_us)
         self._standing: tuple[SlowTrip, ...] = ()
         self._due_us = start_us

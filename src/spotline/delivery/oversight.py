@@ -10,7 +10,7 @@ import msgspec
 
 from spotline.beamline import BeamLine
 from spotline.control.interlocks import CAUSES
-from spotline.control.slow import Expected, Grant, SlowControl, SlowReading, SlowTrip
+from spotline.control.slow import Expected, Grant, SlowControl, SlowReading, SlowTrip, slow_period_us
 from spotline.control.supervision import Event, State, Supervision
 from spotline.delivery.logbook import Logbook
 from spotline.delivery.outcome import Outcome
@@ -65,7 +65,10 @@ class Oversight:
         self._logbook = logbook
         self._changed = changed
         self._supervision = Supervision(outcome.register)
-        self._slow = SlowControl(beamline, Expected(passive_elements), start_us)
+        # Readings are taken at the same times of the clock, whenever a delivery goes on.
+        period_us = slow_period_us(beamline)
+        first_us = -(-start_us // period_us) * period_us
+        self._slow = SlowControl(beamline, Expected(passive_elements), first_us)
         self.now_us = start_us
         self.slice = 0
 

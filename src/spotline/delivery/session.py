@@ -63,7 +63,7 @@ class Session:
     block_us : int
         Samples per call of the fast loop at most.
     documents : bool
-        Whether to write DICOM record and report too.
+        Whether to write DICOM record and report, and to publish the status.
     operator : dict or None
         Who has the delivery go on, and why: ``operator``, ``reason``, ``resumed``.
     """
@@ -154,7 +154,7 @@ class Session:
             disk=self.disk,
             block_us=self.block_us,
             raw=self.delivery["raw"],
-            publish=StatusFile(self.folder).write,
+            publish=StatusFile(self.folder).write if self.documents else None,
             orders=self.orders,
             earlier=earlier,
             session=self.operator,

@@ -505,9 +505,13 @@ TO_THE_END_US = SPILL_US - ONSET_US
 CHOPPER = {
     # Delay and ramp are 50 and 200 us.
     "slow": Case(lasts(1000, 1275), 5.0, at_us=ALWAYS_US, others=(STOP,)),
-    "stuck_open": Case(lasts(TO_THE_END_US - 500, TO_THE_END_US + 25), others=(STOP,)),
+    "stuck_open": Case(
+        lasts(TO_THE_END_US - 500, TO_THE_END_US + 25), run_us=SPILL_US + 30_000, others=(STOP,)
+    ),
     "stuck_closed": Case(no_beam, at_us=ALWAYS_US),
-    "leak": Case(lasts(TO_THE_END_US - 500, TO_THE_END_US + 25), 0.5, others=(STOP,)),
+    "leak": Case(
+        lasts(TO_THE_END_US - 500, TO_THE_END_US + 25), 0.5, run_us=SPILL_US + 30_000, others=(STOP,)
+    ),
 }
 
 
