@@ -81,6 +81,7 @@ def test_a_pause_and_going_on_loses_nothing(line: BeamLine, tmp_path: Path, prot
         "resume",
         "spill over, spots left",
         "last spot of the last slice delivered",
+        "record written",
     ]
     status = json.loads((tmp_path / "status.json").read_text())
     assert (status["state"], status["permit"], status["spots_complete"]) == ("off treatment", False, 147)

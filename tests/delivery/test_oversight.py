@@ -263,7 +263,7 @@ def test_a_reading_that_is_no_number_goes_through_the_files(tmp_path: Path):
     kept = json.loads((tmp_path / FIELD_HEADER).read_text())
     assert kept["register"]["latched"][0]["value"] is None
     assert InterlockRegister.from_json(json.dumps(kept["register"])) == outcome.register
-    assert kept["events"][-1] == {"time_us": 0, "event": "a check failed", "state": "interrupted"}
+    assert kept["events"][-2] == {"time_us": 0, "event": "a check failed", "state": "interrupted"}
 
 
 # Before the beam

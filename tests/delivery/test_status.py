@@ -45,6 +45,7 @@ def test_every_change_of_the_state_is_published(tmp_path: Path):
         ("beam delivery", True, 1, 5),
         ("beam delivery", True, 2, 9),
         ("post treatment", False, 2, 10),
+        ("off treatment", False, 2, 10),
     ]
     last = seen[-1]
     assert (last["fields"], last["slices"], last["spots_planned"], last["energy_MeV_u"]) == (1, 2, 10, 208.6)
@@ -74,7 +75,7 @@ def test_gas_and_high_voltage_of_both_boxes_are_there(tmp_path: Path):
 def test_a_long_spill_is_published_once_a_second(tmp_path: Path):
     seen = published(tmp_path, ScriptedRoom(spill_ms=3500, no_beam=(1,)))
     in_spill = [status["treatment_s"] for status in seen if status["spill"] == 1]
-    assert in_spill == pytest.approx([2.1, 3.1, 4.1, 5.1, 5.5])
+    assert in_spill == pytest.approx([2.02, 3.02, 4.02, 5.02, 5.5])
 
 
 def test_what_is_latched_is_published_in_words(tmp_path: Path):
@@ -102,4 +103,4 @@ def test_a_status_that_cannot_be_written_ends_no_treatment(tmp_path: Path):
         seen.append(status_of(progress)["state"])
 
     assert delivered(ScriptedRoom(), tmp_path, publish=publish).complete
-    assert seen[-1] == "post treatment"
+    assert seen[-1] == "off treatment"
