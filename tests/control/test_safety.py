@@ -153,3 +153,14 @@ def test_a_channel_that_counts_for_ever_does_not_keep_the_spill_open():
     bench.finish()
     assert bench.s.tick == 1000 + OVERTIME_TICKS
     assert bench.law.parts[0].int2_counts == bench.s.total2 - 1, "the count before the extraction is nobody's"
+
+
+@pytest.mark.kernel
+def test_a_spot_that_has_all_it_lacked_gets_no_more_even_if_no_beam_was_let_through():
+    """Counts with the chopper closed are noise or stray ions; on the safe side they are ions."""
+    bench = Bench(spots([20, 20]))
+    bench.counts = lambda tick: (1, 0) if 120 <= tick < 150 else (0, 0)
+    bench.inputs = lambda tick: INPUT_COUCH if tick == 100 else 0
+    bench.finish()
+    part = bench.law.parts[0]
+    assert (part.int1_counts, part.int2_counts, part.complete) == (30, 0, 1)

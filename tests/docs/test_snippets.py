@@ -2,7 +2,7 @@
 
 In each Markdown file, the ``python`` blocks run one after the other in one namespace, and the lines
 ``$ spotline ...`` of the ``console`` blocks run as commands, in the order of the page, in a folder
-that has a copy of ``examples/``.  A comment right before a block changes that:
+that has copies of ``examples/`` and ``faults/``.  A comment right before a block changes that:
 
 ``<!-- no-run: reason -->``
     the block is not run, and shows up among the skipped tests;
@@ -101,7 +101,8 @@ RUN = {page: [b for b in blocks_of(page) if b.language in ("python", "console")]
     "page", [p for p in PAGES if RUN[p]], ids=lambda page: page.relative_to(ROOT).as_posix()
 )
 def test_examples_of(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    for name in ("examples", "faults"):
+        shutil.copytree(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     namespace: dict[str, Any] = {"__name__": "__main__"}

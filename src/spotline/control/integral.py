@@ -332,7 +332,7 @@ def late_ticks(settings: LawSettings) -> int:
 
 
 @kernel
-def close_spill(law: LawState, settings: LawSettings) -> None:
+def close_spill(law: LawState, settings: LawSettings, memory: SliceMemory) -> None:
     """End the collection of late counts once they have had their time and none come any more.
 
     Counts that go on are beam that should not be there: the spill stays open, so that they are noticed and
@@ -351,7 +351,8 @@ def close_spill(law: LawState, settings: LawSettings) -> None:
     s.total2 += safety.missed2
     safety.missed1 = 0
     safety.missed2 = 0
-    if s.int1 >= s.target1 or s.int2 >= s.target2:
+    # Counts that came without the beam of a spill may be ions: a spot that has all it lacked gets no more.
+    if s.int1 >= memory.int1_counts[s.spot] or s.int2 >= memory.int2_counts[s.spot]:
         law.parts[s.row].complete = 1
     close_part(law)
     enter(law, DONE)

@@ -131,4 +131,4 @@ def close_period(law: LawState, settings: LawSettings, memory: SliceMemory, inpu
             read_out_missed(law, settings, memory)
         integral_period(law, settings, memory)
         check_data(law, settings, inputs)
-    close_spill(law, settings)
+    close_spill(law, settings, memory)
