@@ -75,14 +75,11 @@ def _line(folder: Path) -> list[Path]:
 
 
 def _record(folder: Path) -> list[Path]:
-    """A small delivery; it is made once and copied."""
-    made = Path(tempfile.gettempdir()) / f"spotline-fuzz-{spotline.__version__}-record"
-    if not (made / "summary.json").exists():
-        shutil.rmtree(made, ignore_errors=True)
-        plan = spotline.read_plan(EXAMPLES / "nine_spots_carbon.dcm")
-        spotline.deliver(spotline.prepare(plan, spotline.load_beamline(LINE)), made, documents=False)
-    shutil.copytree(made, folder / "record")
-    return sorted(p for p in (folder / "record").rglob("*") if p.is_file() and p.suffix in (".h5", ".json"))
+    """A small delivery."""
+    plan = spotline.read_plan(EXAMPLES / "nine_spots_carbon.dcm")
+    out = folder / "record"
+    spotline.deliver(spotline.prepare(plan, spotline.load_beamline(LINE)), out, documents=False)
+    return sorted(path for path in out.rglob("*") if path.suffix in (".h5", ".json"))
 
 
 def _journal(folder: Path) -> list[Path]:
@@ -236,6 +233,8 @@ def run_kind(name: str, runs: int) -> tuple[Counter[str], list[str]]:
             counts[verdict] += 1
             if verdict == "violation":
                 violations.append(f"{name}, seed {tried}: {said}")
+        if not rows:
+            raise SystemExit(f"{name}: {done.stderr.strip()[-500:]}")
         seed += len(rows)
         if seed < last:
             counts["violation"] += 1
