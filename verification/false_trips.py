@@ -23,7 +23,7 @@ from verification.durations import Case, Runner
 from verification.page import circumstances, fill, page_parser, put_page, say, table, verdict_of
 from verification.runs import EXAMPLES, Delivered, Job, Workers, deliver
 
-LARGE_SHARE = 0.3
+LARGE_SHARE = 0.08
 """Part of the deliveries that goes to the plans of others: they take ten times as long."""
 
 

@@ -20,7 +20,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from spotline.control.interlocks import CAUSES, Cause
+from spotline.control.interlocks import BACKGROUND, CAUSES, RECORD, SLOW, Cause
 from verification.page import circumstances, fill, page_parser, put_page, say, table, verdict_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,12 +38,16 @@ STAGES = (
 )
 """Tests that are run one after the other, until one fails, and what they need in the environment."""
 
-DEAF = (
+COMPILED = (
     (
         "src/spotline/control/integral.py",
         r"(def trip\(.*?\"\"\".*?\"\"\"\n)",
         "    if cause == {code}:\n        return\n",
     ),
+)
+"""File, place, and what is put there: where an interlock of the compiled law comes into being."""
+
+BETWEEN_SPILLS = (
     (
         "src/spotline/control/slow.py",
         r"(        self\._looked_us = now_us\n)",
@@ -55,16 +59,17 @@ DEAF = (
         "        if trip.cause == {code}:\n            return\n",
     ),
 )
-"""File, place, and what is put there: wherever an interlock comes into being."""
+"""The same where one comes into being without the law; nothing need be compiled anew for these."""
 
 
-def make_deaf(tree: Path, code: int) -> None:
+def make_deaf(tree: Path, cause: Cause) -> None:
     """Take a cause out of a copy of the sources."""
-    for name, place, inserted in DEAF:
+    is_slow = cause.source == SLOW or cause.code in (BACKGROUND, RECORD)
+    for name, place, inserted in BETWEEN_SPILLS + (() if is_slow else COMPILED):
         path = tree / name
         text, n = re.subn(
             place,
-            lambda found, line=inserted: found[1] + line.format(code=code),
+            lambda found, line=inserted: found[1] + line.format(code=cause.code),
             path.read_text(encoding="utf-8"),
             count=1,
             flags=re.DOTALL,
@@ -82,7 +87,6 @@ def run_tests(tree: Path, paths: tuple[str, ...], environment: dict[str, str]) -
         env=os.environ
         | {
             "PYTHONPATH": str(tree / "src"),
-            "NUMBA_CACHE_DIR": str(tree / "cache"),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         | environment,
@@ -105,7 +109,7 @@ def first_to_notice(cause: Cause | None) -> str:
         for name in ("pyproject.toml", "README.md"):
             shutil.copy(ROOT / name, tree)
         if cause is not None:
-            make_deaf(tree, cause.code)
+            make_deaf(tree, cause)
         for paths, environment in STAGES:
             found = run_tests(tree, paths, environment)
             if found:
