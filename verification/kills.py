@@ -1,6 +1,8 @@
 """Kill deliveries at random moments, resume them, and check that nothing is lost and nothing is given twice.
 
-    python -m verification.kills --runs 1000            # into docs/reference/verification-kills.md
+::
+
+    python -m verification.kills --write docs/reference/verification-kills.md
 
 Each run delivers the shipped proton plan in a process of its own, kills that at a random moment with SIGKILL
 and resumes the delivery.  A pipe, which survives the process, has what was confirmed.
@@ -8,7 +10,6 @@ and resumes the delivery.  A pipe, which survives the process, has what was conf
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import tempfile
 import time
@@ -23,10 +24,9 @@ import spotline
 from spotline.delivery.credit import unconfirmed_counts
 from spotline.preparation.counts import convert_counts
 from tests.delivery.killing import deliver_and_kill, stage_of, violations
-from verification.page import circumstances, fill, table
+from verification.page import circumstances, fill, page_parser, put_page, say, table
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "reference" / "verification-kills.md"
 PLAN = ROOT / "examples" / "three_layers_proton.dcm"
 SEED = 4
 
@@ -57,6 +57,8 @@ def campaign(runs: int) -> Tally:
             spotline.deliver(treatment, folder / name, documents=False)
             whole_s = time.perf_counter() - start
         for run in range(runs):
+            if run % 50 == 0:
+                say(f"{run} of {runs}")
             out = folder / str(run)
             # Longer than a delivery, so that its very end, and the report, are hit too.
             witnessed = deliver_and_kill(treatment, out, run, chance.uniform(0.0, 1.5 * whole_s))
@@ -83,7 +85,6 @@ def page(tally: Tally) -> str:
     ]
     parts = [
         "# Verification: deliveries that were killed",
-        "<!-- Written by verification/kills.py; do not edit. -->",
         fill(
             f"{runs} deliveries of `{PLAN.name}` on cnao-h were killed (SIGKILL) at random moments from the "
             "start to some time after the end, and resumed to the end. What was confirmed before the kill "
@@ -106,14 +107,12 @@ def page(tally: Tally) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run and write the page; status 1 if anything is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--out", type=Path, default=PAGE)
-    given = parser.parse_args(arguments)
-    tally = campaign(given.runs)
-    given.out.write_text(page(tally), encoding="utf-8")
-    print(f"{given.out}: {len(tally.violations)} violations in {given.runs} runs, {tally.wall_s:.0f} s")
+    """Kill, resume, and print or write the page."""
+    parser = page_parser("python -m verification.kills", __doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=1000, help="deliveries to kill (1000)")
+    asked = parser.parse_args(arguments)
+    tally = campaign(asked.runs)
+    put_page(page(tally), asked.write)
     return 1 if tally.violations else 0
 
 

@@ -105,13 +105,8 @@ def _replay_one(path: Path) -> SpillReplay:
 def _check_lengths(raw: RawSamples, settings: LawSettings, recorded: Spill) -> None:
     """Check that there are as many samples of each kind as the others want: compiled code does not."""
     n_samples = len(raw.inputs) * settings.scan_period
-    (
-        int(recorded.header["start_us"]),
-        int(recorded.header["extraction_start_us"]),
-        int(recorded.header["extraction_end_us"]),
-        int(recorded.header["end_reason"]),
-        int(recorded.header["broadcast_code"]),
-    )
+    for name in ("start_us", "extraction_start_us", "extraction_end_us", "end_reason", "broadcast_code"):
+        int(recorded.header[name])  # refuses what is no number
     for name, expected in (
         ("integrals", n_samples),
         ("strips", n_samples // settings.strip_period),
