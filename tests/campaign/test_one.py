@@ -66,6 +66,14 @@ def replace_at(fault: Fault, **changes: Any) -> Fault:
     return Fault(**{name: changes.get(name, getattr(fault, name)) for name in fault.__struct_fields__})
 
 
+def test_an_event_that_comes_too_early_is_no_false_trip(treatment: Treatment):
+    early = Fault("timing", "shift_start", value=-16_319.0, spill=2, at_us=-2_770)
+    row = one.run_one(Setting(treatment, 1, fixed=(early,)), 0)
+    assert row["violations"] == 0, row["remarks"]
+    assert (row["struck"], row["detected_by"]) == (True, "unexpected event")
+    assert row["detection_us"] >= 0
+
+
 def test_too_many_particles_are_a_violation(treatment: Treatment, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(one, "bound_of", lambda *_: Bound(np.full(128, 10.0), -1e9, 500.0))
     row = one.run_one(Setting(treatment, 1), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import tempfile
@@ -194,11 +195,16 @@ def _onset_us(drawn: Drawn, setting: Setting) -> int | None:
     """When the first fault begins, on the clock of its field; None without faults.
 
     That is with the scan period in which it comes: what happens within one is all the same to the room.
+    An event that comes too early does so before the time for which it was announced.
     """
     facts = setting.treatment.beamline.facts
     cycle_us, period_us = round(facts.accelerator.cycle_period_s * 1e3) * 1000, facts.control.scan_period_us
-    begins_us = (fault.spill * cycle_us + fault.at_us for fault in drawn.faults)
+    begins_us = (fault.spill * cycle_us + fault.at_us - _early_us(fault) for fault in drawn.faults)
     return min((begin_us // period_us * period_us for begin_us in begins_us), default=None)
+
+
+def _early_us(fault: Fault) -> int:
+    return math.ceil(max(0.0, -(fault.value or 0.0))) if fault.kind.startswith("timing.shift_") else 0
 
 
 def _interlocks(
