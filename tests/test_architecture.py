@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src"
 
 ALLOWED = {"__future__", "collections", "dataclasses", "enum", "math", "typing", "numpy"}
 """What a module with kernels, and any module that it imports, may use besides others of its kind."""
-EXCEPTIONS = {("spotline.sim.random", "scipy")}
+EXCEPTIONS = {("spotline.random", "scipy")}
 """Tables that are made once, while the module is imported."""
 PLUMBING = {"spotline.jit"}
 """The decorator itself, which has to know Numba."""

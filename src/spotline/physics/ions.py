@@ -54,15 +54,16 @@ class Ion:
         return self.momentum_MeV_c(energy_MeV_u) * 1e6 / (SPEED_OF_LIGHT_M_PER_S * self.charge_number)
 
 
-def _nucleus(name: str, symbol: str, z: int, a: int, atomic_mass_u: float) -> Ion:
+def nucleus(name: str, symbol: str, z: int, a: int, atomic_mass_u: float) -> Ion:
+    """Make an ion of a nuclide from the mass of its neutral atom (the binding of electrons is left out)."""
     return Ion(name, symbol, z, a, atomic_mass_u * ATOMIC_MASS_UNIT_MEV - z * ELECTRON_MASS_MEV)
 
 
 # Atomic masses: AME2020, Wang et al., Chinese Physics C 45 (2021) 030003.
-PROTON = _nucleus("proton", "1H", 1, 1, 1.007825031898)
-HELIUM = _nucleus("helium", "4He", 2, 4, 4.002603254130)
-CARBON = _nucleus("carbon", "12C", 6, 12, 12.0)
-OXYGEN = _nucleus("oxygen", "16O", 8, 16, 15.994914619257)
+PROTON = nucleus("proton", "1H", 1, 1, 1.007825031898)
+HELIUM = nucleus("helium", "4He", 2, 4, 4.002603254130)
+CARBON = nucleus("carbon", "12C", 6, 12, 12.0)
+OXYGEN = nucleus("oxygen", "16O", 8, 16, 15.994914619257)
 
 IONS = {ion.name: ion for ion in (PROTON, HELIUM, CARBON, OXYGEN)}
 """All ions by name."""

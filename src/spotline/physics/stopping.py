@@ -64,6 +64,8 @@ class Material:
         For multiple scattering.
     density_effect : tuple of five floats
         Sternheimer's C-bar, x_0, x_1, a and m.
+    composition : tuple of (int, float)
+        Atomic number and mass fraction of every element.
     """
 
     name: str
@@ -73,15 +75,34 @@ class Material:
     mean_excitation_eV: float
     radiation_length_g_cm2: float
     density_effect: tuple[float, float, float, float, float]
+    composition: tuple[tuple[int, float], ...]
 
 
 # Composition, density, Z/A and the density effect: Sternheimer et al. (1984).  I of water: ICRU 90 (2016).
 # Radiation lengths: Particle Data Group, Atomic and Nuclear Properties of Materials.
-WATER = Material("water", 1.0, 0.55509, 10.0, 78.0, 36.08, (3.5017, 0.2400, 2.8004, 0.09116, 3.4773))
-NITROGEN = Material(
-    "nitrogen", 1.165e-3, 0.49976, 7.0, 82.0, 37.99, (10.5400, 1.7378, 4.1323, 0.15349, 3.2125)
+WATER = Material(
+    "water",
+    1.0,
+    0.55509,
+    10.0,
+    78.0,
+    36.08,
+    (3.5017, 0.2400, 2.8004, 0.09116, 3.4773),
+    ((1, 0.111894), (8, 0.888106)),
 )
-AIR = Material("air", 1.2048e-3, 0.49919, 7.22, 85.7, 36.62, (10.5961, 1.7418, 4.2759, 0.10914, 3.3994))
+NITROGEN = Material(
+    "nitrogen", 1.165e-3, 0.49976, 7.0, 82.0, 37.99, (10.5400, 1.7378, 4.1323, 0.15349, 3.2125), ((7, 1.0),)
+)
+AIR = Material(
+    "air",
+    1.2048e-3,
+    0.49919,
+    7.22,
+    85.7,
+    36.62,
+    (10.5961, 1.7418, 4.2759, 0.10914, 3.3994),
+    ((6, 0.000124), (7, 0.755267), (8, 0.231781), (18, 0.012827)),
+)
 
 MEAN_EXCITATION_WATER_eV = {"proton": 77.0, "helium": 77.5, "carbon": 77.5, "oxygen": 78.0}
 """I of water by ion.  Proton and carbon: the values that brought simulated depth doses onto the measured

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from spotline.beamline import BeamLine
+from spotline.random import stream_key
 from spotline.sim import settings as truths
 from spotline.sim.plant import ARRIVED, BEAM, CHARGE, FrameState, PlantSettings, PlantState, SegmentedTruth
-from spotline.sim.random import stream_key
 
 
 class FrontEnd:

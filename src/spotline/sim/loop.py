@@ -32,10 +32,10 @@ from spotline.control.pixel import close_pixel_spot, pixel_frame
 from spotline.control.safety import is_beam_wanted
 from spotline.control.strip import close_strip_spot, strip_frame
 from spotline.jit import kernel
+from spotline.random import MANY, hash64, normal, poisson_of_few, poisson_of_many
 from spotline.sim.chambers import map_gain, next_ion_current, pixel_readout, strip_readout
 from spotline.sim.magnets import advance_magnets, read_back
 from spotline.sim.plant import Floats, PlantSettings, PlantState, SpillTruth
-from spotline.sim.random import MANY, hash64, normal, poisson_of_few, poisson_of_many
 from spotline.sim.spill import advance_spill, command_chopper, move_chopper
 from spotline.sim.spoil import noise_counts, spoil_pixels, spoil_strips
 

@@ -27,6 +27,7 @@ from spotline.control.memory import (
 )
 from spotline.control.slow import SlowReading
 from spotline.preparation.cycle_code import decode
+from spotline.random import stream_key
 from spotline.room import Block, Broadcast, RawSamples, SpillResult
 from spotline.sim import settings as truths
 from spotline.sim.faults.crash import SimulatedCrash
@@ -39,7 +40,6 @@ from spotline.sim.faults.timing import ANNOUNCED_US, code_error
 from spotline.sim.front_end import FrontEnd
 from spotline.sim.loop import Samples, run_block
 from spotline.sim.plant import Floats, PlantSettings, PlantState
-from spotline.sim.random import stream_key
 
 PRE_ROLL_US = 20_000
 """The fast loop starts this long before extraction, for the magnets to reach the first spot."""

@@ -14,6 +14,7 @@ from spotline.beamline.model import Scanning, ScanningAxis, SimulatedGas
 from spotline.control.memory import LawSettings
 from spotline.physics.ions import IONS, Ion
 from spotline.preparation.cycle_code import Cycle, decode
+from spotline.random import stream_key
 from spotline.room import Broadcast
 from spotline.sim.chambers import channel_shares, frame_weights
 from spotline.sim.plant import (
@@ -29,7 +30,6 @@ from spotline.sim.plant import (
     SpillTruth,
     SpoilTruth,
 )
-from spotline.sim.random import stream_key
 from spotline.sim.spill import ripple_amplitudes
 
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))

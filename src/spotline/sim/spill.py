@@ -11,8 +11,8 @@ import math
 from typing import Any
 
 from spotline.jit import kernel
+from spotline.random import hash64, normal
 from spotline.sim.plant import ChopperTruth, Floats, SpillTruth
-from spotline.sim.random import hash64, normal
 
 
 @kernel

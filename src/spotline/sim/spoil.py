@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 
 from spotline.jit import kernel
+from spotline.random import MANY, hash64, normal, poisson_of_few, poisson_of_many, uniform
 from spotline.sim.plant import Floats, Frame, FrameState, PixelSpoilTruth, SpoilTruth
-from spotline.sim.random import MANY, hash64, normal, poisson_of_few, poisson_of_many, uniform
 
 FULL_COUNTS = 65_535
 """What a channel can hold of a frame."""

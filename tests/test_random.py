@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numba.core import config
 from scipy import stats
 
-from spotline.sim.random import (
+from spotline.random import (
     MANY,
     NORMAL,
     NORMAL_BITS,

@@ -3,6 +3,9 @@
 The value of a stream at a counter (a sample number) is a hash of both, so that a run has the same
 randomness whatever the size of its blocks, and any sample can be drawn alone.  The hash is the
 output function of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014, section 5.3).
+
+Where the number of draws is not known beforehand, as along the track of a particle, a sequence takes the
+place of the counter: an array of one number that every draw moves on.
 """
 
 from __future__ import annotations
@@ -10,9 +13,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from spotline.jit import kernel
+
+Sequence = NDArray[np.uint64]
+"""State of a sequence, shape (1,)."""
 
 _INCREMENT = np.uint64(0x9E3779B97F4A7C15)
 _FACTOR1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -44,6 +51,35 @@ def hash64(key: int, counter: int) -> np.uint64:
     z = (z ^ (z >> _30)) * _FACTOR1
     z = (z ^ (z >> _27)) * _FACTOR2
     return z ^ (z >> _31)
+
+
+@kernel
+def begin_sequence(sequence: Sequence, key: int, counter: int) -> None:
+    """Set a sequence to its start, which depends on the key and the counter alone."""
+    sequence[0] = hash64(key, counter)
+
+
+@kernel
+def draw(sequence: Sequence) -> np.uint64:
+    """The next 64 random bits of a sequence."""
+    sequence[0] += _INCREMENT
+    z = sequence[0]
+    z = (z ^ (z >> _30)) * _FACTOR1
+    z = (z ^ (z >> _27)) * _FACTOR2
+    return np.uint64(z ^ (z >> _31))
+
+
+@kernel
+def draw_uniform(sequence: Sequence) -> float:
+    """The next uniform deviate of a sequence, in [0, 1)."""
+    return uniform(draw(sequence))
+
+
+@kernel
+def draw_exponential(sequence: Sequence) -> float:
+    """The next exponential deviate of mean 1 of a sequence."""
+    deviate: float = -math.log(1.0 - draw_uniform(sequence))
+    return deviate
 
 
 @kernel

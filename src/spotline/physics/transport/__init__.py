@@ -1,0 +1,1 @@
+"""Monte Carlo transport of ions by condensed history, in slabs and voxels."""

@@ -1,0 +1,56 @@
+"""What a nuclear reaction leaves: the form in which reactions hand charged particles to the transport."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spotline.jit import kernel
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+MOST_PRODUCTS = 24
+"""No reaction leaves more charged particles: an oxygen nucleus has 8 protons, and so has its target."""
+
+
+class Products(NamedTuple):
+    """Charged particles behind a reaction, the scattered projectile among them if it survived.
+
+    Attributes
+    ----------
+    species : ndarray of int, shape (MOST_PRODUCTS,)
+        Index in `spotline.physics.nuclei.SPECIES`.
+    energy_MeV_u : ndarray, shape (MOST_PRODUCTS,)
+        Kinetic energy per nucleon in the laboratory.
+    direction : ndarray, shape (MOST_PRODUCTS, 3)
+        Unit vector in a frame whose third axis is the direction of the projectile before.
+    """
+
+    species: Integers
+    energy_MeV_u: Floats
+    direction: Floats
+
+
+def new_products() -> Products:
+    """Make room for the products of one reaction."""
+    return Products(
+        np.zeros(MOST_PRODUCTS, dtype=np.int64), np.zeros(MOST_PRODUCTS), np.zeros((MOST_PRODUCTS, 3))
+    )
+
+
+@kernel
+def add_product(
+    products: Products, number: int, species: int, energy_MeV_u: float, u: float, v: float, w: float
+) -> int:
+    """Write product `number`; return the number of the next, which stays the same if there is no room."""
+    if number >= MOST_PRODUCTS:
+        return number
+    products.species[number] = species
+    products.energy_MeV_u[number] = energy_MeV_u
+    products.direction[number, 0] = u
+    products.direction[number, 1] = v
+    products.direction[number, 2] = w
+    return number + 1
