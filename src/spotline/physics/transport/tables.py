@@ -32,10 +32,9 @@ Floats = NDArray[np.float64]
 NODES = 1024
 HIGHEST_ENERGY_MeV_u = 600.0
 
-ENERGY, VARIANCE, SKEW, SCATTERING, REACTIONS, STOPPING = range(6)
+ENERGY, VARIANCE, SKEW, SCATTERING, REACTIONS = range(5)
 """Columns: energy per nucleon (MeV/u); variance and third moment of the range per path ((g/cm2)^2 and
-(g/cm2)^3 per g/cm2); scattering power (rad2 cm2/g, in one plane); reactions (cm2/g); mass stopping power of
-the ion (MeV cm2/g)."""
+(g/cm2)^3 per g/cm2); scattering power (rad2 cm2/g, in one plane); reactions (cm2/g)."""
 COLUMNS = 8  # a power of two, so that a node fills a line of the processor's cache
 
 
@@ -126,7 +125,6 @@ def _slowing_down(ion: Ion, material: Material, excitation_eV: float | None) -> 
     nodes[:, ENERGY] = energies
     evaluated = np.clip(energies, LOWEST_ENERGY_MeV_u, HIGHEST_ENERGY_MeV_u)
     stopping = mass_stopping_power_MeV_cm2_per_g(ion, evaluated, material, excitation_eV)
-    nodes[:, STOPPING] = stopping
     nodes[:, VARIANCE] = straggling_variance_MeV2_cm2_per_g(ion, evaluated, material) / stopping**2
     nodes[:, SKEW] = straggling_third_moment_MeV3_cm2_per_g(ion, evaluated, material) / stopping**3
     at = (np.arange(NODES + 2) / NODES_PER_ROOT_ENERGY) ** 2
