@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from spotline.physics.ions import Ion
-from spotline.physics.stopping import Material
+from spotline.physics.materials import Material
 
 
 def highland_angle_mrad(ion: Ion, energy_MeV_u: float, material: Material, thickness_mm: float) -> float:
