@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from spotline.errors import PhysicsError
-from spotline.physics.ions import PROTON
-from spotline.physics.stopping import AIR, WATER
+from spotline.physics.materials import AIR, WATER
 from spotline.physics.transport.geometry import slabs, voxels
 from spotline.physics.transport.tables import energy_at, range_of, transport_tables
 from spotline.physics.transport.tally import TallyPlan, bin_of, new_arrays, score_point, score_track
@@ -57,7 +58,7 @@ def test_bins():
 
 
 def test_range_and_energy_are_inverse():
-    tables = transport_tables((WATER,), PROTON, 150.0)
+    tables = transport_tables((WATER,), 150.0)
     for energy in (1.0, 12.0, 150.0, 400.0):
         there = range_of(tables, 0, 0, energy)
         assert energy_at(tables, 0, 0, there) == pytest.approx(energy, rel=2e-3)
@@ -65,7 +66,7 @@ def test_range_and_energy_are_inverse():
 
 @pytest.mark.parametrize(("from_z", "to_z"), [(-1.0, 4.0), (4.0, -1.0), (0.2, 0.8), (0.2, 2.9), (2.9, 0.2)])
 def test_a_track_leaves_all_its_energy(from_z: float, to_z: float):
-    tables = transport_tables((WATER,), PROTON, 150.0)
+    tables = transport_tables((WATER,), 150.0)
     plan = TallyPlan(EDGES, EDGES, np.array([0.0, 1.0, 100.0]), EDGES[1:2])
     tally = new_arrays(plan, (1, 1, 1))
     ranges = (10.0, 10.0 - abs(to_z - from_z) / 10.0)
@@ -84,7 +85,7 @@ def test_a_track_leaves_all_its_energy(from_z: float, to_z: float):
             at = [ranges[0] - abs(z - from_z) / 10.0 for z in inside]
             expected = abs(energy_at(tables, 0, 0, at[1]) - energy_at(tables, 0, 0, at[0]))
         assert tally.energy[0, k] == pytest.approx(expected, abs=1e-9)
-    path_um = [1e4 * (min(high, b) - max(low, a)) / 10 for a, b in zip(EDGES[:-1], EDGES[1:], strict=True)]
+    path_um = [1e4 * (min(high, b) - max(low, a)) / 10 for a, b in itertools.pairwise(EDGES)]
     np.testing.assert_allclose(tally.let, 1e3 * tally.energy[0] ** 2 / path_um)
     np.testing.assert_allclose(tally.ring.sum(), tally.energy.sum())
     crosses = from_z < EDGES[1] <= to_z

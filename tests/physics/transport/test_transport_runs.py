@@ -9,7 +9,8 @@ import pytest
 
 from spotline.errors import PhysicsError
 from spotline.physics.ions import CARBON, PROTON, Ion
-from spotline.physics.stopping import AIR, WATER, RangeEnergy
+from spotline.physics.materials import AIR, WATER
+from spotline.physics.stopping import RangeEnergy
 from spotline.physics.transport.geometry import Geometry, slabs, voxels, water
 from spotline.physics.transport.run import Tally, simulate
 from spotline.physics.transport.source import Source, pencil_source
@@ -78,7 +79,7 @@ def test_range_and_straggling_are_those_of_theory(ion: Ion, energy: float, monke
     """Variance of the range: Tschalaer, Nucl. Instrum. Methods 61 (1968) 141."""
     without_reactions(monkeypatch)
     csda_mm = range_mm(ion, energy)
-    tables = transport_tables((WATER,), ion, energy)
+    tables = transport_tables((WATER,), energy)
     species = 0 if ion is PROTON else 14
     scale = tables.nodes_per_root[0, species]
     nodes = tables.nodes[0, species, : int((csda_mm / 10.0) ** 0.5 * scale) + 1]

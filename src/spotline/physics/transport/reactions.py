@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spotline.jit import kernel
 from spotline.physics.ions import Ion
-from spotline.physics.stopping import Material
+from spotline.physics.materials import Material
 from spotline.physics.transport.products import Products
 
 Floats = NDArray[np.float64]

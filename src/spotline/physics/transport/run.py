@@ -135,7 +135,7 @@ def simulate(
             f"transport: the source begins at z = {begins_mm:g} mm, the geometry reaches from {first_mm:g} "
             f"to {last_mm:g} mm; put the source into it"
         )
-    tables = transport_tables(geometry.materials, source.ion, source.energy_MeV_u, excitation_eV)
+    tables = transport_tables(geometry.materials, source.energy_MeV_u, excitation_eV)
     reactions = reaction_tables(geometry.materials)
     key = stream_key(seed)
     bounds = np.linspace(0, primaries, BATCHES + 1).astype(int)
