@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.jit import kernel
-from spotline.physics.nuclei import INDEX
 from spotline.physics.ions import HELIUM, PROTON
+from spotline.physics.nuclei import INDEX
 from spotline.physics.transport.products import Products, add_product
 from spotline.random import Sequence, draw_exponential, draw_uniform
 
@@ -268,7 +268,11 @@ def react_inelastic(
         phi = TWO_PI * draw_uniform(rng)
         across = inner * math.sqrt(1.0 - w * w)
         share = size / a
-        fx, fy, fz = across * math.cos(phi) + share * qx, across * math.sin(phi) + share * qy, inner * w + share * qz
+        fx, fy, fz = (
+            across * math.cos(phi) + share * qx,
+            across * math.sin(phi) + share * qy,
+            inner * w + share * qz,
+        )
         qx, qy, qz = qx - fx, qy - fy, qz - fz
         a, z = a - size, z - units
         square = fx * fx + fy * fy + fz * fz

@@ -15,7 +15,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotline.errors import SpotlineError
+from spotline.errors import PhysicsError
+from spotline.physics.elements import ELEMENTS
 from spotline.physics.ions import PROTON
 
 Floats = NDArray[np.float64]
@@ -23,17 +24,6 @@ Floats = NDArray[np.float64]
 LOWEST_MeV = 3.0
 """Below, protons have less than 0.2 mm of water to go, and no nuclear reactions."""
 HIGHEST_MeV = 450.0
-
-# Standard atomic weights (IUPAC, 2021, abridged) and the mass number of the commonest isotope.
-ELEMENTS: dict[int, tuple[float, int]] = {
-    1: (1.008, 1), 2: (4.0026, 4), 3: (6.94, 7), 4: (9.0122, 9), 5: (10.81, 11), 6: (12.011, 12),
-    7: (14.007, 14), 8: (15.999, 16), 9: (18.998, 19), 10: (20.180, 20), 11: (22.990, 23), 12: (24.305, 24),
-    13: (26.982, 27), 14: (28.085, 28), 15: (30.974, 31), 16: (32.06, 32), 17: (35.45, 35), 18: (39.95, 40),
-    19: (39.098, 39), 20: (40.078, 40), 22: (47.867, 48), 24: (51.996, 52), 25: (54.938, 55), 26: (55.845, 56),
-    28: (58.693, 58), 29: (63.546, 63), 30: (65.38, 64), 50: (118.71, 120), 53: (126.90, 127), 74: (183.84, 184),
-    79: (196.97, 197), 82: (207.2, 208),
-}  # fmt: skip
-"""Atomic weight and mass number by atomic number: elements of tissues, gases, plastics and beam line parts."""
 
 _INELASTIC_MeV = (3.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0, 80.0)
 _INELASTIC_MeV += (100.0, 120.0, 150.0, 180.0, 200.0, 250.0)
@@ -52,30 +42,29 @@ ELASTIC_POWER = 0.9
 """Of the mass number, for elements other than oxygen."""
 
 
-def element(atomic_number: int) -> tuple[float, int]:
-    """Atomic weight and mass number of an element.
+def mass_number(atomic_number: int) -> int:
+    """Nucleons of the commonest isotope of an element.
 
     Raises
     ------
-    SpotlineError
-        If the element is not in `ELEMENTS`.
+    PhysicsError
+        If there is no such element in `ELEMENTS`.
     """
-    try:
-        return ELEMENTS[atomic_number]
-    except KeyError:
+    if atomic_number not in ELEMENTS:
         known = ", ".join(map(str, ELEMENTS))
-        raise SpotlineError(
-            f"nuclear cross sections: no element of atomic number {atomic_number}; known are {known}"
-        ) from None
+        raise PhysicsError(
+            f"nuclear reactions: no element of atomic number {atomic_number}; there are {known}"
+        )
+    return round(ELEMENTS[atomic_number].atomic_mass_u)
 
 
-def elastic_slope_MeV2(mass_number: ArrayLike) -> Floats:
+def elastic_slope_MeV2(nucleons: ArrayLike) -> Floats:
     """Slope b of elastic scattering, exp(-b t) in the squared momentum transfer t; in (MeV/c)^-2.
 
     35 A^0.3 (GeV/c)^-2, fitted to the angular distributions of ICRU 63 from 80 to 200 MeV (C 81, O 76, Al 100,
     Ca 104).
     """
-    slope: Floats = 35e-6 * np.asarray(mass_number, dtype=float) ** 0.3
+    slope: Floats = 35e-6 * np.asarray(nucleons, dtype=float) ** 0.3
     return slope
 
 
@@ -104,19 +93,19 @@ def inelastic_mb(atomic_number: int, energy_MeV: ArrayLike) -> Floats:
         Kinetic energy; constant above 250 MeV, and zero where a nucleus has no channel open.
     """
     energy = np.asarray(energy_MeV, dtype=float)
-    mass_number = element(atomic_number)[1]
+    nucleons = mass_number(atomic_number)
     if atomic_number == 1:
         return np.zeros_like(energy)
     known = np.array(list(_INELASTIC_MB))
-    masses = np.array([element(int(z))[1] for z in known], dtype=float)
+    masses = np.array([mass_number(int(z)) for z in known], dtype=float)
     # A cross section over A^(2/3) varies little, so that beyond the ends it is simply held.
     reduced = np.array([np.interp(energy, _INELASTIC_MeV, _INELASTIC_MB[int(z)]) for z in known])
     reduced = reduced / masses.reshape(-1, *[1] * energy.ndim) ** (2.0 / 3.0)
-    upper = int(np.clip(np.searchsorted(masses, mass_number), 1, len(masses) - 1))
-    share = np.log(mass_number / masses[upper - 1]) / np.log(masses[upper] / masses[upper - 1])
+    upper = int(np.clip(np.searchsorted(masses, nucleons), 1, len(masses) - 1))
+    share = np.log(nucleons / masses[upper - 1]) / np.log(masses[upper] / masses[upper - 1])
     share = float(np.clip(share, 0.0, 1.0))
     value = (1.0 - share) * reduced[upper - 1] + share * reduced[upper]
-    cross_section: Floats = value * mass_number ** (2.0 / 3.0)
+    cross_section: Floats = value * nucleons ** (2.0 / 3.0)
     return cross_section
 
 
@@ -124,7 +113,7 @@ def elastic_mb(atomic_number: int, energy_MeV: ArrayLike) -> Floats:
     """Nuclear elastic cross section of a proton on a nucleus (on hydrogen: on a proton), in mb."""
     if atomic_number == 1:
         return proton_proton_mb(energy_MeV)
-    scale = (element(atomic_number)[1] / 16.0) ** ELASTIC_POWER
+    scale = (mass_number(atomic_number) / 16.0) ** ELASTIC_POWER
     energy = np.asarray(energy_MeV, dtype=float)
     cross_section: Floats = np.asarray(np.interp(energy, _ELASTIC_MeV, _ELASTIC_OXYGEN_MB)) * scale
     return cross_section

@@ -9,25 +9,28 @@ scattering on a proton (isotropic in the centre of mass, both protons leave), el
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from spotline.errors import SpotlineError
+from spotline.errors import PhysicsError
 from spotline.jit import kernel
+from spotline.physics.elements import ELEMENTS
+from spotline.physics.materials import Material
 from spotline.physics.nuclei import INDEX
 from spotline.physics.proton_cascade import PARAMETERS, PROTON_MASS_MeV, react_inelastic
 from spotline.physics.proton_cross_sections import (
     HIGHEST_MeV,
     elastic_mb,
     elastic_slope_MeV2,
-    element,
     inelastic_mb,
+    mass_number,
 )
-from spotline.physics.stopping import Material
 from spotline.physics.transport.products import Products, add_product
-from spotline.random import Sequence, draw_uniform
+from spotline.random import Sequence as Random
+from spotline.random import draw_uniform
 from spotline.units import ATOMIC_MASS_UNIT_MEV
 
 Floats = NDArray[np.float64]
@@ -87,23 +90,22 @@ def proton_tables(material: Material) -> ProtonTables:
 
     Raises
     ------
-    SpotlineError
+    PhysicsError
         If it has an element without cross sections, or too many elements.
     """
     composition = material.composition
     if len(composition) > MOST_ELEMENTS:
-        raise SpotlineError(
+        raise PhysicsError(
             f"nuclear reactions in {material.name}: {len(composition)} elements, but there is room for "
             f"{MOST_ELEMENTS}; leave out the least"
         )
     energy = np.arange(0.0, HIGHEST_MeV + STEP_MeV, STEP_MeV)
     channels = np.zeros((len(energy), 2 * MOST_ELEMENTS))
     charge = np.ones(MOST_ELEMENTS, dtype=np.int64)
-    mass_number = np.ones(MOST_ELEMENTS, dtype=np.int64)
+    nucleons = np.ones(MOST_ELEMENTS, dtype=np.int64)
     for index, (z, fraction) in enumerate(composition):
-        weight, mass_number[index] = element(z)
-        charge[index] = z
-        atoms = fraction * AVOGADRO_PER_MB_MOL / weight
+        charge[index], nucleons[index] = z, mass_number(z)
+        atoms = fraction * AVOGADRO_PER_MB_MOL / ELEMENTS[z].atomic_mass_u
         elastic_scale, inelastic_scale = (1.0, 1.0) if z == 1 else (ELASTIC_SCALE, INELASTIC_SCALE)
         channels[:, 2 * index] = atoms * elastic_scale * elastic_mb(z, energy)
         channels[:, 2 * index + 1] = atoms * inelastic_scale * inelastic_mb(z, energy)
@@ -111,23 +113,36 @@ def proton_tables(material: Material) -> ProtonTables:
     total = cumulative[:, -1].copy()
     cumulative /= np.where(total > 0.0, total, 1.0)[:, np.newaxis]
     # e^2 = 1.44 MeV fm; two touching spheres of 1.4 fm A^(1/3).
-    barrier = 1.44 * (charge - 1) / (1.4 * (np.cbrt(mass_number) + 1.0))
+    barrier = 1.44 * (charge - 1) / (1.4 * (np.cbrt(nucleons) + 1.0))
     return ProtonTables(
         energy_MeV=energy,
         total_cm2_g=total,
         cumulative=cumulative,
         charge=charge,
-        mass_number=mass_number,
-        mass_MeV=mass_number * ATOMIC_MASS_UNIT_MEV,
-        slope_MeV2=elastic_slope_MeV2(mass_number),
+        mass_number=nucleons,
+        mass_MeV=nucleons * ATOMIC_MASS_UNIT_MEV,
+        slope_MeV2=elastic_slope_MeV2(nucleons),
         barrier_MeV=barrier,
         parameters=np.array(list(PARAMETERS.values())),
     )
 
 
+def stacked(materials: Sequence[Material]) -> ProtonTables:
+    """Tables of several materials, stacked along a first axis."""
+    tables = [proton_tables(material) for material in materials]
+    return ProtonTables(*(np.stack(fields) for fields in zip(*tables, strict=True)))
+
+
+def proton_reactions_cm2_g(energy_MeV: ArrayLike, material: Material) -> Floats:
+    """Macroscopic cross section of all nuclear reactions of protons; same shape as `energy_MeV`."""
+    tables = proton_tables(material)
+    total: Floats = np.interp(energy_MeV, tables.energy_MeV, tables.total_cm2_g)
+    return total
+
+
 @kernel
 def react_proton(
-    tables: ProtonTables, material: int, energy_MeV: float, rng: Sequence, products: Products
+    tables: ProtonTables, material: int, energy_MeV: float, rng: Random, products: Products
 ) -> tuple[int, float]:
     """Sample one nuclear reaction of a proton.
 
@@ -176,7 +191,7 @@ def react_proton(
 
 
 @kernel
-def _scatter_on_proton(energy_MeV: float, rng: Sequence, products: Products) -> int:
+def _scatter_on_proton(energy_MeV: float, rng: Random, products: Products) -> int:
     # Isotropic in the centre of mass: energies in the laboratory are uniform.  For equal masses, angle and
     # energy belong together by cos^2 = T' (T + 2 m) / (T (T' + 2 m)).
     share, phi = draw_uniform(rng), TWO_PI * draw_uniform(rng)
@@ -199,7 +214,7 @@ def _scatter_on_proton(energy_MeV: float, rng: Sequence, products: Products) -> 
 
 @kernel
 def _scatter_on_nucleus(
-    energy_MeV: float, mass_MeV: float, slope_MeV2: float, rng: Sequence, products: Products
+    energy_MeV: float, mass_MeV: float, slope_MeV2: float, rng: Random, products: Products
 ) -> float:
     m = PROTON_MASS_MeV
     squared = energy_MeV * (energy_MeV + 2.0 * m)
