@@ -133,7 +133,7 @@ def test_every_nucleus_scatters(species: Ion, energy_MeV_u: float, initial_MeV_u
     """Also where the ion is faster than at the beginning, as fragments may be."""
     power = float(scattering_power_rad2_cm2_per_g(species, energy_MeV_u, material, initial_MeV_u))
     rossi = (15.0 * species.charge_number / float(pv_MeV(species, energy_MeV_u))) ** 2
-    assert 0.05 < power * material.radiation_length_g_cm2 / rossi < 1.6
+    assert 0.0 < power * material.radiation_length_g_cm2 / rossi < 1.6
 
 
 def test_isotopes_of_equal_velocity():

@@ -69,7 +69,8 @@ def scattering_length_g_cm2(material: Material) -> float:
 
 
 @functools.lru_cache(maxsize=256)
-def _ranges(ion: Ion, material: Material) -> RangeEnergy:
+def range_table(ion: Ion, material: Material) -> RangeEnergy:
+    """Ranges of an ion in a material with its tabulated I, made once; good enough for scattering."""
     return RangeEnergy(ion, material, material.mean_excitation_eV)
 
 
@@ -79,8 +80,8 @@ def scattering_power_rad2_cm2_per_g(
     """Scattering power of a material for an ion that began its path with a certain energy.
 
     Protons: ``T = f_dM (E_s / pv)^2 / X_S`` with the differential Moliere correction ``f_dM`` of Gottschalk,
-    Med. Phys. 37 (2010) 352 (abstract).  It is fitted to protons and knows the path by the loss of pv alone, so
-    that it also holds for a path through several materials.
+    Med. Phys. 37 (2010) 352 (abstract).  It is fitted to protons, and knows the path by the loss of pv
+    alone, so that it also holds for a path through several materials.
 
     Other ions: ``T = f_dH (z E_s / pv)^2 / X_0`` with the differential Highland correction
     ``f_dH = 0.970 (1 + ln l / 20.7) (1 + ln l / 22.7)``, l being the path so far in radiation lengths:
@@ -109,7 +110,7 @@ def scattering_power_rad2_cm2_per_g(
     if (ion.charge_number, ion.mass_number) == (1, 1):
         initial = pv_MeV(ion, initial_energy_MeV_u)
         return rossi * _differential_moliere(pv, initial) / scattering_length_g_cm2(material)
-    table = _ranges(ion, material)
+    table = range_table(ion, material)
     # Ions below the energies of the table are as good as stopped.
     left = np.nan_to_num(table.range_g_cm2(energy_MeV_u))
     path = (table.range_g_cm2(initial_energy_MeV_u) - left) / material.radiation_length_g_cm2
