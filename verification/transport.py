@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from spotline.physics.fermi_eyges import PhaseSpace, propagate
 
+from spotline.physics.fermi_eyges import Layer, PhaseSpace, propagate
 from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy
@@ -78,7 +78,7 @@ def measure(ion: Ion, energy_MeV_u: float, share: float, primaries: int) -> Foun
     energy = tally.ring_MeV[0]
     r2_mm2 = 0.5 * (rings_mm[1:] ** 2 + rings_mm[:-1] ** 2)
     lateral_mm = float(np.sum(energy * r2_mm2) / np.sum(energy) / 2.0) ** 0.5
-    theory = propagate(PhaseSpace(0.0, 0.0, 0.0), ion, energy_MeV_u, [(WATER, lateral_depth_mm)])
+    theory = propagate(PhaseSpace(0.0, 0.0), ion, energy_MeV_u, [Layer(WATER, lateral_depth_mm)])
     return Found(
         f"{ion.name} {energy_MeV_u:g} MeV/u",
         share,
@@ -86,7 +86,7 @@ def measure(ion: Ion, energy_MeV_u: float, share: float, primaries: int) -> Foun
         csda_mm - mean_mm,
         csda_mm,
         spread_mm / sigma_mm - 1.0,
-        lateral_mm / float(theory.sigma_mm) - 1.0,
+        lateral_mm / float(theory.phase_space.sigma_mm) - 1.0,
         lateral_mm,
         per_s,
     )
