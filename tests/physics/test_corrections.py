@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from spotline.physics.corrections import (
-    FINE_STRUCTURE,
     barkas_l1,
     bloch_l2,
     density_effect,
@@ -18,6 +17,7 @@ from spotline.physics.corrections import (
 )
 from spotline.physics.ions import CARBON, OXYGEN, PROTON
 from spotline.physics.materials import ALUMINIUM, MATERIALS, WATER
+from spotline.units import FINE_STRUCTURE
 
 BETA = np.array([0.05, 0.15, 0.3, 0.5, 0.7])
 

@@ -15,11 +15,9 @@ from scipy.special import digamma, loggamma
 from spotline.physics.elements import ELEMENTS
 from spotline.physics.ions import Ion
 from spotline.physics.materials import Material
-from spotline.units import ELECTRON_MASS_MEV
+from spotline.units import ELECTRON_MASS_MEV, FINE_STRUCTURE
 
 Floats = NDArray[np.float64]
-
-FINE_STRUCTURE = 1.0 / 137.035999
 
 SHELL_FIT = (6.724, 18.86, 152.8)
 """Of `shell_correction`: fitted by least squares to the stopping power of water for protons of ICRU Report 90

@@ -61,7 +61,7 @@ def mean_excitation_eV(ion: Ion, material: Material) -> float:
 
     In a mixed field give all its ions the I of the beam, so that the matter that they cross is one.
     """
-    if material is WATER:
+    if material == WATER:
         known = max(z for z in MEAN_EXCITATION_WATER_eV if z <= ion.charge_number)
         return MEAN_EXCITATION_WATER_eV[known]
     return material.mean_excitation_eV
