@@ -63,6 +63,9 @@ LOCAL_ALPHA_MeV = 8.0
 PROTON_INDEX, DEUTERON_INDEX, ALPHA_INDEX = INDEX["1H"], INDEX["2H"], INDEX["4He"]
 DEUTERON_BINDING_MeV = 2.2246
 ALPHA_SEPARATION_MeV = 7.5
+NEUTRON_EXTRA_MeV = 3.0
+"""Neutrons are bound so much more tightly than protons in light nuclei with as many of both (AME2020: 16O 3.5,
+14N 3.0, 12C 2.8 MeV)."""
 BARRIER_SHARE = 0.7
 """Of the Coulomb energy: charged particles also leave from below its top."""
 TWO_PI = 2.0 * math.pi
@@ -234,7 +237,7 @@ def react_inelastic(
         if a <= 4 or z < 1 or a - z < 1:
             break
         has_surplus = a > mass_number
-        cost_n = surplus_neutron if has_surplus else separation
+        cost_n = surplus_neutron if has_surplus else separation + NEUTRON_EXTRA_MeV
         cost_p = surplus_separation if has_surplus else separation
         cost_d = cost_p + separation - DEUTERON_BINDING_MeV
         room_n = max(excitation - cost_n, 0.0)
