@@ -27,18 +27,17 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 
+from spotline.physics.ionization import particles_per_count
 from spotline.physics.ions import CARBON, PROTON, Ion
-from spotline.physics.materials import AIR, NITROGEN, WATER
+from spotline.physics.materials import AIR, WATER
 from spotline.physics.scattering import highland_angle_mrad
-from spotline.physics.stopping import RangeEnergy, mass_stopping_power_MeV_cm2_per_g
-from spotline.units import ELEMENTARY_CHARGE_C
+from spotline.physics.stopping import RangeEnergy
 
 Floats = NDArray[np.float64]
 
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 DEPTH_STEP_mm = 2.0  # QA 2.A.1
 CHARGE_QUANTUM_C = 200e-15  # DDS III.B.1
-W_NITROGEN_eV = 36.5  # mean energy per ion pair, ICRU 31 (1979), nitrogen, protons
 SPOT_SIZE_STRIDE = 5  # every fifth energy is enough for the smooth spot sizes
 
 # Scatterers between the place where the spot size "at the chambers" holds and the isocentre.
@@ -109,16 +108,11 @@ def energy_list_MeV_u(quoted: Quoted) -> tuple[Floats, Floats]:
     return np.round(table.energy_MeV_u(ranges), 2), depths
 
 
-def particles_per_count(ion: Ion, energy_MeV_u: Floats, upstream_mm: float, gap_mm: float) -> Floats:
-    """Ions whose ionization of a nitrogen gap is one charge quantum.
-
-    ``Q W / (e S(E') rho g)`` with E' the energy behind `upstream_mm` of water.
-    """
-    energy = RangeEnergy(ion, WATER).energy_after_MeV_u(energy_MeV_u, upstream_mm)
-    stopping = mass_stopping_power_MeV_cm2_per_g(ion, energy, NITROGEN)
-    loss_eV = stopping * NITROGEN.density_g_cm3 * gap_mm / 10.0 * 1e6
-    counts: Floats = CHARGE_QUANTUM_C / ELEMENTARY_CHARGE_C * W_NITROGEN_eV / loss_eV
-    return counts
+def counted_particles(ion: Ion, energy_MeV_u: Floats, upstream_mm: float, gap_mm: float) -> Floats:
+    """Particles per count in nitrogen, with the charge of a count at CNAO."""
+    return particles_per_count(
+        ion, energy_MeV_u, charge_quantum_C=CHARGE_QUANTUM_C, gap_mm=gap_mm, upstream_mm=upstream_mm
+    )
 
 
 def upstream_thickness_mm() -> float:
@@ -126,7 +120,7 @@ def upstream_thickness_mm() -> float:
     (low, low_counts), (high, high_counts) = QUOTED["carbon"].counts
 
     def excess(thickness: float) -> float:
-        low_high = particles_per_count(CARBON, np.array([low, high]), thickness, 5.0)
+        low_high = counted_particles(CARBON, np.array([low, high]), thickness, 5.0)
         return float(low_high[1] / low_high[0]) - high_counts / low_counts
 
     return float(brentq(excess, 0.0, 10.0))
@@ -136,7 +130,7 @@ def effective_gap_mm(quoted: Quoted, upstream_mm: float) -> float:
     """Gap that reproduces the quoted particles per count (geometric mean of both energies)."""
     energies = np.array([energy for energy, _ in quoted.counts])
     counts = np.array([count for _, count in quoted.counts])
-    ratio = particles_per_count(quoted.ion, energies, upstream_mm, 1.0) / counts
+    ratio = counted_particles(quoted.ion, energies, upstream_mm, 1.0) / counts
     return float(np.exp(np.mean(np.log(ratio))))
 
 
@@ -208,7 +202,7 @@ def write_energies(folder: Path, name: str) -> Floats:
     energies, depths = energy_list_MeV_u(quoted)
     upstream = upstream_thickness_mm()
     gap = effective_gap_mm(quoted, upstream)
-    counts = particles_per_count(quoted.ion, energies, upstream, gap)
+    counts = counted_particles(quoted.ion, energies, upstream, gap)
     pairs = ", ".join(f"{depth:g} mm - {energy:.2f}" for depth, energy in quoted.depths.items())
     per_count = ", ".join(f"{count:g} at {energy:g}" for energy, count in quoted.counts)
     comments = [

@@ -30,6 +30,8 @@ class Element(NamedTuple):
 # the latter has no value, its rule for condensed compounds holds: 1.13 times that of the element.
 ELEMENTS: dict[int, Element] = {
     1: Element("H", 1.008, 19.2, 19.2),
+    2: Element("He", 4.0026, 41.8, 1.13 * 41.8),
+    4: Element("Be", 9.0122, 63.7, 1.13 * 63.7),
     6: Element("C", 12.011, 70.0, 81.0),
     7: Element("N", 14.007, 82.0, 82.0),
     8: Element("O", 15.999, 97.0, 106.0),
@@ -46,6 +48,8 @@ ELEMENTS: dict[int, Element] = {
     20: Element("Ca", 40.078, 191.0, 1.13 * 191.0),
     22: Element("Ti", 47.867, 233.0, 1.13 * 233.0),
     26: Element("Fe", 55.845, 286.0, 1.13 * 286.0),
+    29: Element("Cu", 63.546, 322.0, 1.13 * 322.0),
+    82: Element("Pb", 207.2, 823.0, 1.13 * 823.0),
 }
 """Elements by atomic number."""
 
