@@ -28,8 +28,9 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 
 from spotline.physics.ions import CARBON, PROTON, Ion
+from spotline.physics.materials import AIR, NITROGEN, WATER
 from spotline.physics.scattering import highland_angle_mrad
-from spotline.physics.stopping import AIR, NITROGEN, WATER, RangeEnergy, mass_stopping_power_MeV_cm2_per_g
+from spotline.physics.stopping import RangeEnergy, mass_stopping_power_MeV_cm2_per_g
 from spotline.units import ELEMENTARY_CHARGE_C
 
 Floats = NDArray[np.float64]
