@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spotline.errors import SpotlineError
+from spotline.errors import PhysicsError
 from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
 from spotline.physics.nuclei import INDEX, SPECIES
 from spotline.physics.reaction_cross_sections import (
@@ -13,7 +13,7 @@ from spotline.physics.reaction_cross_sections import (
     macroscopic_cross_section_cm2_g,
     reaction_cross_section_mb,
 )
-from spotline.physics.stopping import WATER
+from spotline.physics.materials import WATER
 
 
 @pytest.mark.parametrize(("energy", "measured", "error"), [(83, 965, 30), (200, 864, 45), (300, 858, 60)])
@@ -81,5 +81,5 @@ def test_water_is_the_sum_of_its_elements():
 
 
 def test_unknown_element():
-    with pytest.raises(SpotlineError, match="no element of atomic number 99"):
+    with pytest.raises(PhysicsError, match="no element of atomic number 99"):
         reaction_cross_section_mb(CARBON, 99, 100.0)

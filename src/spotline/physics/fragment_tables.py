@@ -23,7 +23,7 @@ from spotline.physics.abrasion import abrasion_probability
 from spotline.physics.breakup import FINAL, break_up, mass_excess_MeV
 from spotline.physics.nuclei import SPECIES
 from spotline.physics.reaction_cross_sections import cross_section_shares_cm2_g, target_mass_number
-from spotline.physics.stopping import Material
+from spotline.physics.materials import Material
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

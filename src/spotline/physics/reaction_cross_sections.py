@@ -22,9 +22,10 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotline.errors import SpotlineError
+from spotline.errors import PhysicsError
+from spotline.physics.elements import ELEMENTS
 from spotline.physics.ions import PROTON, Ion
-from spotline.physics.stopping import Material
+from spotline.physics.materials import Material
 from spotline.units import ATOMIC_MASS_UNIT_MEV, ELECTRON_MASS_MEV
 
 Floats = NDArray[np.float64]
@@ -33,13 +34,6 @@ AVOGADRO_PER_MOL = 6.022_140_76e23
 CM2_PER_MB = 1e-27
 RADIUS_FM = 1.1
 """r_0 of Tripathi et al."""
-
-ATOMIC_MASS_U = {
-    1: 1.008, 2: 4.0026, 3: 6.94, 4: 9.0122, 5: 10.81, 6: 12.011, 7: 14.007, 8: 15.999, 9: 18.998, 10: 20.180,
-    11: 22.990, 12: 24.305, 13: 26.982, 14: 28.085, 15: 30.974, 16: 32.06, 17: 35.45, 18: 39.95, 19: 39.098,
-    20: 40.078, 22: 47.867, 26: 55.845, 29: 63.546, 30: 65.38, 53: 126.90,
-}  # fmt: skip
-"""Standard atomic weights (IUPAC 2021) of the elements that occur in tissue and in the nozzle."""
 
 # Root-mean-square charge radii in fm: Angeli and Marinova, At. Data Nucl. Data Tables 99 (2013) 69; for the
 # short-lived 10C, 11C, 13N and 15O those of their mirror nuclei.
@@ -61,14 +55,14 @@ def target_mass_number(z: int) -> int:
 
     Raises
     ------
-    SpotlineError
-        If the element is none of `ATOMIC_MASS_U`.
+    PhysicsError
+        If the element is none of `ELEMENTS`.
     """
     try:
-        return round(ATOMIC_MASS_U[z])
+        return round(ELEMENTS[z].atomic_mass_u)
     except KeyError:
-        known = ", ".join(map(str, ATOMIC_MASS_U))
-        raise SpotlineError(
+        known = ", ".join(map(str, ELEMENTS))
+        raise PhysicsError(
             f"reaction cross sections: no element of atomic number {z}; use one of {known}"
         ) from None
 
@@ -92,7 +86,7 @@ def reaction_cross_section_mb(ion: Ion, target_z: int, energy_MeV_u: ArrayLike) 
 
     Raises
     ------
-    SpotlineError
+    PhysicsError
         If the element is not known.
     """
     energy = np.asarray(energy_MeV_u, dtype=float)
@@ -199,7 +193,7 @@ def cross_section_shares_cm2_g(ion: Ion, material: Material, energy_MeV_u: Array
     return {
         z: fraction
         * AVOGADRO_PER_MOL
-        / ATOMIC_MASS_U[z]
+        / ELEMENTS[z].atomic_mass_u
         * CM2_PER_MB
         * reaction_cross_section_mb(ion, z, energy_MeV_u)
         for z, fraction in material.composition
