@@ -24,8 +24,6 @@ from spotline.physics.reaction_cross_sections import rms_radius_fm
 
 Floats = NDArray[np.float64]
 
-CROSS_SECTION_NN_FM2 = 3.3
-"""Mean of pp and pn at 200 MeV (Particle Data Group), where half of the fragments are born."""
 _FORCE_VARIANCE_FM2 = 0.5
 """Variance per axis of the range of the force: slope of elastic nucleon-nucleon scattering, Ray, Phys. Rev. C
 20 (1979) 1857."""
@@ -40,13 +38,17 @@ def _variance_fm2(z: int, a: int) -> float:
 
 
 @functools.cache
-def struck_probability(projectile: tuple[int, int], target: tuple[int, int]) -> tuple[Floats, Floats]:
+def struck_probability(
+    projectile: tuple[int, int], target: tuple[int, int], nucleon_fm2: float
+) -> tuple[Floats, Floats]:
     """Chance that a nucleon of the projectile is struck, by impact parameter.
 
     Parameters
     ----------
     projectile, target : tuple of int
         Atomic number and mass number.
+    nucleon_fm2 : float
+        Cross section of a nucleon on a nucleon inside nuclei.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def struck_probability(projectile: tuple[int, int], target: tuple[int, int]) -> 
     radius = (np.arange(100) + 0.5) * 5.0 * math.sqrt(narrow) / 100
     angle = (np.arange(32) + 0.5) * math.pi / 32
     opacity = 1.0 - np.exp(
-        -CROSS_SECTION_NN_FM2 * target[1] / (2.0 * math.pi * narrow) * np.exp(-(radius**2) / (2.0 * narrow))
+        -nucleon_fm2 * target[1] / (2.0 * math.pi * narrow) * np.exp(-(radius**2) / (2.0 * narrow))
     )
     distance_squared = (
         radius[None, :, None] ** 2
@@ -74,28 +76,34 @@ def struck_probability(projectile: tuple[int, int], target: tuple[int, int]) -> 
 
 
 @functools.cache
-def abrasion_probability(projectile: tuple[int, int], target: tuple[int, int]) -> Floats:
+def abrasion_probability(
+    projectile: tuple[int, int], target: tuple[int, int], nucleon_fm2: float
+) -> Floats:
     """Distribution of the number of struck nucleons.
 
     Parameters
     ----------
     projectile, target : tuple of int
         Atomic number and mass number; the projectile has two nucleons or more.
+    nucleon_fm2 : float
+        Cross section of a nucleon on a nucleon inside nuclei.
 
     Returns
     -------
     ndarray, shape (A_P + 1,)
         Probability of k struck nucleons, given that it is one at least; that of k = 0 is 0.
     """
-    impact, chance = struck_probability(projectile, target)
+    impact, chance = struck_probability(projectile, target, nucleon_fm2)
     k = np.arange(projectile[1] + 1)
     probability: Floats = impact @ binom.pmf(k[None, :], projectile[1], chance[:, None])
     probability[0] = 0.0
     return probability / probability.sum()
 
 
-def abrasion_cross_section_mb(projectile: tuple[int, int], target: tuple[int, int]) -> float:
+def abrasion_cross_section_mb(
+    projectile: tuple[int, int], target: tuple[int, int], nucleon_fm2: float
+) -> float:
     """Cross section of striking at least one nucleon, to be held against the total reaction cross section."""
-    impact, chance = struck_probability(projectile, target)
+    impact, chance = struck_probability(projectile, target, nucleon_fm2)
     missed = (1.0 - chance) ** projectile[1]
     return float(10.0 * 2.0 * math.pi * (impact[1] - impact[0]) * np.sum(impact * (1.0 - missed)))

@@ -238,7 +238,9 @@ def break_up(z: int, a: int, excitation_MeV: Floats) -> Breakup:
         return Breakup((whole,), np.ones((n_energies, 1)), np.zeros((n_energies, 1)))
     available = excitation_MeV[:, None] - ways.threshold_MeV
     phase_space = np.maximum(available - ways.barrier_MeV, 1e-30)
-    log_weight = np.where(available > ways.barrier_MeV, ways.log_factor + ways.power * np.log(phase_space), -np.inf)
+    log_weight = np.where(
+        available > ways.barrier_MeV, ways.log_factor + ways.power * np.log(phase_space), -np.inf
+    )
     top = np.max(log_weight, axis=1, keepdims=True)
     is_open = np.isfinite(top[:, 0])
     weight = np.exp(log_weight - np.where(np.isfinite(top), top, 0.0))

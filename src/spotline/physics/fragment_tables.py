@@ -16,14 +16,19 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import gamma, hypergeom
 
 from spotline.physics.abrasion import abrasion_probability
 from spotline.physics.breakup import FINAL, break_up, mass_excess_MeV
-from spotline.physics.nuclei import SPECIES
-from spotline.physics.reaction_cross_sections import cross_section_shares_cm2_g, target_mass_number
+from spotline.physics.ions import Ion
 from spotline.physics.materials import Material
+from spotline.physics.nuclei import SPECIES
+from spotline.physics.reaction_cross_sections import (
+    cross_section_shares_cm2_g,
+    macroscopic_cross_section_cm2_g,
+    target_mass_number,
+)
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -38,6 +43,8 @@ LEAST_PROBABILITY = 3e-4
 """Decays that are rarer than this behind their node are left out."""
 QUANTILES = 8
 """Kinetic energies per decay."""
+LIGHT = 4
+"""Mass number of the heaviest nucleus with nothing but a 1s shell."""
 HYDROGEN, HEAVY = 0, 1
 """The two kinds of targets."""
 
@@ -49,16 +56,22 @@ class FragmentationModel:
     Attributes
     ----------
     excitation_MeV : float
-        Mean excitation that a struck nucleon leaves behind, of any nucleus.
+        Mean excitation that a nucleon struck out of a nucleus leaves behind.
+    excitation_light_MeV : float
+        The same for nuclei up to helium, which have no shell below that of the nucleon.
     inelastic_share : float
         Share of the reactions in which no nucleon is struck and the projectile is only excited.
     cross_section_scale : float
         Factor on all total reaction cross sections.
+    nucleon_fm2 : float
+        Cross section of a nucleon on a nucleon inside nuclei; 3.3 is the mean of free pp and pn at 200 MeV.
     """
 
     excitation_MeV: float = 18.0
+    excitation_light_MeV: float = 6.0
     inelastic_share: float = 0.08
     cross_section_scale: float = 1.0
+    nucleon_fm2: float = 3.3
 
 
 MODEL = FragmentationModel()
@@ -208,7 +221,8 @@ def _nodes(species: int) -> list[tuple[int, int]]:
 
 def _node_probability(species: int, target: tuple[int, int], model: FragmentationModel) -> Floats:
     ion = SPECIES[species]
-    struck = abrasion_probability((ion.charge_number, ion.mass_number), target) * (1.0 - model.inelastic_share)
+    projectile = (ion.charge_number, ion.mass_number)
+    struck = abrasion_probability(projectile, target, model.nucleon_fm2) * (1.0 - model.inelastic_share)
     struck[0] = model.inelastic_share
     chance = [
         struck[p + n] * hypergeom.pmf(p, ion.mass_number, ion.charge_number, p + n)
@@ -237,6 +251,25 @@ def _local_MeV(model: FragmentationModel, most_struck: int) -> Floats:
     return local
 
 
+def ion_reactions_cm2_g(
+    ion: Ion, energy_MeV_u: ArrayLike, material: Material, model: FragmentationModel = MODEL
+) -> Floats:
+    """Macroscopic cross section of all reactions of an ion, as the tables have it.
+
+    Parameters
+    ----------
+    ion : Ion
+        Any of `SPECIES` but the proton.
+    energy_MeV_u : array_like
+        Kinetic energy per nucleon.
+    material : Material
+        What it crosses.
+    model : FragmentationModel
+        Parameters.
+    """
+    return model.cross_section_scale * macroscopic_cross_section_cm2_g(ion, material, energy_MeV_u)
+
+
 def fragment_tables(material: Material, model: FragmentationModel = MODEL) -> FragmentTables:
     """Make the tables for a material.
 
@@ -259,7 +292,7 @@ def fragment_tables(material: Material, model: FragmentationModel = MODEL) -> Fr
     aliases: list[list[Integers]] = [[], []]
     struck: list[tuple[int, int]] = []
     decay_begin, decay_number = [], []
-    found: dict[tuple[int, int, int], tuple[int, int]] = {}
+    found: dict[tuple[int, int, int, float], tuple[int, int]] = {}
     all_decays: list[_Decays] = []
     size = 0
     for species in range(1, n_species):
@@ -277,6 +310,8 @@ def fragment_tables(material: Material, model: FragmentationModel = MODEL) -> Fr
             share / sum(heavy.values()) * _node_probability(species, (z, target_mass_number(z)), model)
             for z, share in heavy.items()
         )
+        light = ion.mass_number <= LIGHT
+        excitation_MeV = model.excitation_light_MeV if light else model.excitation_MeV
         begin[species] = len(struck)
         number[species] = len(_nodes(species))
         for kind, probability in ((HYDROGEN, _node_probability(species, (1, 1), model)), (HEAVY, mixed)):
@@ -285,13 +320,14 @@ def fragment_tables(material: Material, model: FragmentationModel = MODEL) -> Fr
             aliases[kind].append(alias)
         for p, n in _nodes(species):
             struck.append((p, n))
-            rest = (ion.charge_number - p, ion.mass_number - p - n, max(p + n, 1))
-            if rest[1] == 0:
+            holes = max(p + n, 1)
+            rest = (ion.charge_number - p, ion.mass_number - p - n, holes, excitation_MeV)
+            if rest[1] == 0:  # nothing remains
                 decay_begin.append(0)
                 decay_number.append(0)
                 continue
             if rest not in found:
-                chosen = decays(*rest, model.excitation_MeV)
+                chosen = decays(*rest)
                 found[rest] = (size, len(chosen.fragments))
                 all_decays.append(chosen)
                 size += len(chosen.fragments)

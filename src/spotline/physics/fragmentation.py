@@ -291,9 +291,7 @@ def scatter_nucleons(
         x_t, y_t, z_t = back * x - x_cm, back * y - y_cm, back * z - z_cm
         e_t = math.sqrt(mass * mass + x_t * x_t + y_t * y_t + z_t * z_t)
         if i < struck_protons:
-            number = add_momentum(
-                products, number, 0, ahead * x + x_cm, ahead * y + y_cm, ahead * z + z_cm
-            )
+            number = add_momentum(products, number, 0, ahead * x + x_cm, ahead * y + y_cm, ahead * z + z_cm)
         if kind == HEAVY and draw_uniform(rng) < 0.5:
             number = add_momentum(products, number, 0, x_t, y_t, z_t)
     if kind == HYDROGEN and e_t > mass:
