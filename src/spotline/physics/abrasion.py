@@ -76,9 +76,7 @@ def struck_probability(
 
 
 @functools.cache
-def abrasion_probability(
-    projectile: tuple[int, int], target: tuple[int, int], nucleon_fm2: float
-) -> Floats:
+def abrasion_probability(projectile: tuple[int, int], target: tuple[int, int], nucleon_fm2: float) -> Floats:
     """Distribution of the number of struck nucleons.
 
     Parameters

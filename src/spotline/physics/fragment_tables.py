@@ -29,14 +29,13 @@ from spotline.physics.reaction_cross_sections import (
     macroscopic_cross_section_cm2_g,
     target_mass_number,
 )
+from spotline.physics.transport.products import NEUTRON
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 ENERGY_MEV_U: Floats = np.geomspace(1.0, 600.0, 128)
 """Grid of the cross sections, in equal steps of the logarithm."""
-NEUTRON = -1
-"""Stands for a neutron among the fragments of a decay."""
 MOST_FRAGMENTS = 10
 """Decays into more fragments are left out."""
 LEAST_PROBABILITY = 3e-4

@@ -18,7 +18,7 @@ import math
 from spotline.jit import kernel
 from spotline.physics.fragment_tables import ENERGY_MEV_U, HEAVY, HYDROGEN, QUANTILES, FragmentTables
 from spotline.physics.nuclei import MASS_MEV, MASS_NUMBER, NEUTRON_MASS_MEV
-from spotline.physics.transport.products import Products, add_product
+from spotline.physics.transport.products import NEUTRON, Products, add_product
 from spotline.random import Sequence, draw, draw_uniform, normal
 
 GOLDHABER_MEV_C = 90.0
@@ -131,7 +131,8 @@ def react_ion(
     available_MeV = energy_MeV_u * mass_number
     total_MeV = local_MeV
     for i in range(number):
-        total_MeV += products.energy_MeV_u[i] * MASS_NUMBER[products.species[i]]
+        species_i = products.species[i]
+        total_MeV += products.energy_MeV_u[i] * (1 if species_i < 0 else MASS_NUMBER[species_i])
     if total_MeV > available_MeV:
         # The momenta inside the nuclei fluctuate more than energy conservation allows the slowest ions.
         factor = available_MeV / total_MeV
@@ -207,9 +208,7 @@ def decay_rest(
     number = 0
     for i in range(n):
         fragment = tables.decay_fragment[material, decay, i]
-        if fragment < 0:
-            continue
-        mass = MASS_MEV[fragment]
+        mass = NEUTRON_MASS_MEV if fragment < 0 else MASS_MEV[fragment]
         share = mass / whole_MeV
         x = scale * products.direction[i, 0] + share * rest_x
         y = scale * products.direction[i, 1] + share * rest_y
@@ -223,12 +222,11 @@ def decay_rest(
 def add_momentum(products: Products, number: int, species: int, x: float, y: float, z: float) -> int:
     """Write a product of a momentum (x, y, z) in MeV/c; return the number of the next."""
     squared = x * x + y * y + z * z
-    mass = MASS_MEV[species]
+    mass = NEUTRON_MASS_MEV if species < 0 else MASS_MEV[species]
+    nucleons = 1 if species < 0 else MASS_NUMBER[species]
     kinetic_MeV = squared / (math.sqrt(mass * mass + squared) + mass)
     size = max(math.sqrt(squared), 1e-9)
-    return add_product(
-        products, number, species, kinetic_MeV / MASS_NUMBER[species], x / size, y / size, z / size
-    )
+    return add_product(products, number, species, kinetic_MeV / nucleons, x / size, y / size, z / size)
 
 
 @kernel
@@ -272,28 +270,62 @@ def scatter_nucleons(
             x_t, y_t = GOLDHABER_MEV_C * normal(bits, 3), GOLDHABER_MEV_C * normal(bits, 4)
             z_t = GOLDHABER_MEV_C * normal(draw(rng), 0)
             e_t = mass - SEPARATION_MEV - tables.excitation_MeV[material]
-        e, x, y, z = e_p + e_t, x_p + x_t, y_p + y_t, z_p + z_t
-        s = e * e - x * x - y * y - z * z
-        if s <= 4.0 * mass * mass:
+        apart, x, y, z, x_after, y_after, z_after = collide(
+            e_p + e_t, x_p + x_t, y_p + y_t, z_p + z_t, draw_uniform(rng), draw_uniform(rng)
+        )
+        is_proton = i < struck_protons
+        if not apart:
             # Not enough energy to set both free.
-            if i < struck_protons:
+            if is_proton:
                 local_MeV += max(e_p - mass, 0.0)
             continue
-        root_s = math.sqrt(s)
-        e_cm = 0.5 * root_s
-        p_cm = math.sqrt(e_cm * e_cm - mass * mass)
-        cosine = 2.0 * draw_uniform(rng) - 1.0
-        sine = math.sqrt(1.0 - cosine * cosine)
-        angle = 2.0 * math.pi * draw_uniform(rng)
-        x_cm, y_cm, z_cm = p_cm * sine * math.cos(angle), p_cm * sine * math.sin(angle), p_cm * cosine
-        along = (x * x_cm + y * y_cm + z * z_cm) / (root_s * (e + root_s))
-        ahead, back = along + e_cm / root_s, -along + e_cm / root_s
-        x_t, y_t, z_t = back * x - x_cm, back * y - y_cm, back * z - z_cm
+        x_t, y_t, z_t = x_after, y_after, z_after
         e_t = math.sqrt(mass * mass + x_t * x_t + y_t * y_t + z_t * z_t)
-        if i < struck_protons:
-            number = add_momentum(products, number, 0, ahead * x + x_cm, ahead * y + y_cm, ahead * z + z_cm)
-        if kind == HEAVY and draw_uniform(rng) < 0.5:
-            number = add_momentum(products, number, 0, x_t, y_t, z_t)
+        number = add_momentum(products, number, 0 if is_proton else NEUTRON, x, y, z)
+        if kind == HEAVY:
+            number = add_momentum(products, number, 0 if draw_uniform(rng) < 0.5 else NEUTRON, x_t, y_t, z_t)
     if kind == HYDROGEN and e_t > mass:
         number = add_momentum(products, number, 0, x_t, y_t, z_t)
     return number, local_MeV
+
+
+@kernel
+def collide(
+    e: float, x: float, y: float, z: float, chance: float, turn: float
+) -> tuple[bool, float, float, float, float, float, float]:
+    """Let two nucleons part isotropically in their centre of mass.
+
+    Parameters
+    ----------
+    e, x, y, z : float
+        Energy and momentum of both together, in MeV.
+    chance, turn : float
+        Uniform deviates.
+
+    Returns
+    -------
+    tuple of bool and six floats
+        Whether the energy is enough for both, and the two momenta; where it is not, a target at rest.
+    """
+    mass = _NUCLEON_MEV
+    s = e * e - x * x - y * y - z * z
+    if s <= 4.0 * mass * mass:
+        return False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    root_s = math.sqrt(s)
+    e_cm = 0.5 * root_s
+    p_cm = math.sqrt(e_cm * e_cm - mass * mass)
+    cosine = 2.0 * chance - 1.0
+    sine = math.sqrt(1.0 - cosine * cosine)
+    angle = 2.0 * math.pi * turn
+    x_cm, y_cm, z_cm = p_cm * sine * math.cos(angle), p_cm * sine * math.sin(angle), p_cm * cosine
+    along = (x * x_cm + y * y_cm + z * z_cm) / (root_s * (e + root_s))
+    ahead, back = along + e_cm / root_s, e_cm / root_s - along
+    return (
+        True,
+        ahead * x + x_cm,
+        ahead * y + y_cm,
+        ahead * z + z_cm,
+        back * x - x_cm,
+        back * y - y_cm,
+        back * z - z_cm,
+    )

@@ -17,6 +17,7 @@ from spotline.physics.fragment_tables import (
 from spotline.physics.fragmentation import react_ion
 from spotline.physics.ions import Ion
 from spotline.physics.materials import Material
+from spotline.physics.neutrons import NeutronTables, stacked_neutrons
 from spotline.physics.nuclei import SPECIES
 from spotline.physics.proton_nuclear import (
     PROTON_INDEX,
@@ -39,16 +40,19 @@ class ReactionTables(NamedTuple):
         Of all materials, stacked.
     fragments : FragmentTables
         Of all other ions, likewise.
+    neutrons : NeutronTables
+        Of neutrons, likewise.
     """
 
     protons: ProtonTables
     fragments: FragmentTables
+    neutrons: NeutronTables
 
 
 def reaction_tables(materials: tuple[Material, ...]) -> ReactionTables:
     """Make the tables of all nuclear models for the materials of a geometry."""
     fragments = stack_tables([fragment_tables(material) for material in materials])
-    return ReactionTables(stacked(materials), fragments)
+    return ReactionTables(stacked(materials), fragments, stacked_neutrons(materials))
 
 
 def reactions_cm2_g(species: Ion, energy_MeV_u: Floats, material: Material) -> Floats:
