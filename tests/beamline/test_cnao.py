@@ -352,7 +352,7 @@ def test_every_figure_names_its_source(name: str):
     path = SHIPPED / name / "beamline.toml"
     text = path.read_text(encoding="utf-8")
     codes = tuple(f"[{code}" for code in load_beamline(name).facts.sources)
-    told = ("schema", "name", "title", "version", "energies", "energy_selection", "optics")
+    told = ("schema", "name", "title", "version", "energies", "energy_selection", "optics", "library")
     in_sources = False
     for number, row in enumerate(text.splitlines(), start=1):
         if row.startswith("["):
