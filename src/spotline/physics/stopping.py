@@ -112,7 +112,7 @@ ones (Mirandola et al. 2015, 3.A.1); helium and oxygen as carbon and as ICRU 90,
 def mean_excitation_eV(ion: Ion, material: Material) -> float:
     """Return I of a material for an ion: only water's depends on the ion (see `MEAN_EXCITATION_WATER_eV`)."""
     if material is WATER:
-        return MEAN_EXCITATION_WATER_eV[ion.name]
+        return MEAN_EXCITATION_WATER_eV.get(ion.name, 77.0 if ion.charge_number == 1 else 77.5)
     return material.mean_excitation_eV
 
 
