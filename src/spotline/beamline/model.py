@@ -326,7 +326,7 @@ class IonBeam(_Facts, frozen=True, kw_only=True):
     momentum_spread_percent: NotNegative = 0.0
     """Full width at half maximum of the momentum distribution, which is Gaussian."""
     nozzle_mm: NotNegative = 0.0
-    """Water-equivalent thickness of window, chambers and air, so calibrated that peaks lie at ``range_mm``."""
+    """Water-equivalent thickness of window, chambers and air, with which peaks lie at ``range_mm``."""
     library: str | None = None
     """Beam library with depth doses: name of a shipped one, or path of a file relative to the TOML file."""
 

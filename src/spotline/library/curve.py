@@ -65,18 +65,14 @@ def ranges_of(depth_mm: Floats, dose: Floats) -> Ranges:
     """
     peak_mm, peak = _peak(depth_mm, dose)
     curve = PchipInterpolator(depth_mm, dose)
-    # Half of the points near the peak, where the slopes are.
-    high = depth_mm[dose > 0.08 * dose.max()]
-    near = depth_mm[dose > 0.6 * dose.max()]
-    fine = np.unique(
-        np.concatenate(
-            [
-                np.linspace(depth_mm[0], high[-1], STEPS // 4),
-                np.linspace(near[0], high[-1], STEPS),
-                [peak_mm],
-            ]
-        )
+    # Most points go where the slopes are, up to some bins behind the last level.
+    end = min(int(np.flatnonzero(dose > 0.08 * peak)[-1]) + 3, len(dose) - 1)
+    near = int(np.flatnonzero(dose > 0.6 * peak)[0])
+    coarse, close = (
+        np.linspace(depth_mm[0], depth_mm[end], STEPS // 4),
+        np.linspace(depth_mm[near], depth_mm[end], STEPS),
     )
+    fine = np.unique(np.concatenate([coarse, close, [peak_mm]]))
     values = curve(fine)
     before, behind = fine <= peak_mm, fine >= peak_mm
     falls = {

@@ -42,7 +42,7 @@ PLANES = np.concatenate([np.linspace(0.0, 0.9, 10), np.array([0.95, 0.98, 1.0]),
 """Planes of the spectra as fractions of the range; the first one is just below the surface."""
 N_SPECTRUM = 56
 SPECTRUM_ENDS = (0.01, 2.2)
-"""Ends of the energy bins as fractions of the beam's energy: protons may leave a carbon ion faster than it."""
+"""Ends of the energy bins as fractions of the beam's energy: protons may be faster than the ion they left."""
 
 
 def range_sigma_mm(ion: Ion, energy_MeV_u: float, sigma_relative: float) -> float:

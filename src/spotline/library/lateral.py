@@ -118,7 +118,9 @@ def _start(edges_mm: Floats, shares: Floats, used: NDArray[np.bool_]) -> Floats:
     known = np.flatnonzero(used)
     core = np.interp(np.arange(len(core)), known, core[known])
     start[:, 0] = np.log(np.maximum(core, 2e-3))
-    start[:, 1] = np.log(np.maximum(8.0 / np.maximum(core, 2e-3), 4.0)).clip(_LOWEST[1] + 0.1, _HIGHEST[1] - 0.1)
+    start[:, 1] = np.log(np.maximum(8.0 / np.maximum(core, 2e-3), 4.0)).clip(
+        _LOWEST[1] + 0.1, _HIGHEST[1] - 0.1
+    )
     start[:, 2] = np.log(3.0)
     start[:, 3] = 0.1
     start[:, 4] = 0.5

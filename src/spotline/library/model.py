@@ -136,14 +136,16 @@ class Entry:
 
     def letd(self, depth_mm: ArrayLike) -> Floats:
         """Dose-averaged LET in keV/um at any depths, straight between those of the entry."""
-        return np.interp(np.asarray(depth_mm, dtype=float), self.depth_mm, self.letd_keV_um)
+        letd: Floats = np.interp(np.asarray(depth_mm, dtype=float), self.depth_mm, self.letd_keV_um)
+        return letd
 
     def lateral(self, depth_mm: ArrayLike) -> Lateral:
         """Lateral shape at depths of shape (n,), straight between those of the entry."""
         depth = np.atleast_1d(np.asarray(depth_mm, dtype=float))
 
         def at(values: Floats) -> Floats:
-            return np.interp(depth, self.lateral_depth_mm, values)
+            values_at: Floats = np.interp(depth, self.lateral_depth_mm, values)
+            return values_at
 
         return Lateral(
             at(self.core_mm),
@@ -152,8 +154,9 @@ class Entry:
         )
 
     def particles(self, depth_mm: float) -> Floats:
-        """Particles per primary at a depth by group and energy, shape (10, n_bins), straight between planes."""
-        return _between_planes(self, np.array([depth_mm]))[0]
+        """Particles per primary by group and energy, shape (10, n_bins), straight between planes."""
+        particles: Floats = _between_planes(self, np.array([depth_mm]))[0]
+        return particles
 
     def ranges(self, scoring: Scoring = "field") -> Ranges:
         """Peak, ranges and widths of the depth dose."""
@@ -180,8 +183,8 @@ class Entry:
         range_mm = self.range_mm - thickness.mean_mm
         if range_mm < 1.0:
             raise OptionError(
-                f"{self.ion.name} of {self.energy_MeV_u:g} MeV/u reaches {self.range_mm:.1f} mm of water, and "
-                f"{thickness.mean_mm:.1f} mm lie before it; take a higher energy or less in the beam"
+                f"{self.ion.name} of {self.energy_MeV_u:g} MeV/u reaches {self.range_mm:.1f} mm of water, "
+                f"and {thickness.mean_mm:.1f} mm lie before it; take a higher energy or less in the beam"
             )
         sigma_mm = float(np.sqrt(self.sigma_mm**2 + thickness.variance_mm2))
         depth = middles(depth_edges_mm(range_mm, sigma_mm))
@@ -288,8 +291,8 @@ class BeamLibrary:
         arrays, energies = self.arrays, self.arrays.energy_MeV_u
         if not energies[0] - 1e-6 <= energy_MeV_u <= energies[-1] + 1e-6:
             raise LibraryError(
-                f"{self.path or 'beam library'}: has no {self.ion.name} of {energy_MeV_u:g} MeV/u; its energies "
-                f"lie from {energies[0]:g} to {energies[-1]:g} MeV/u"
+                f"{self.path or 'beam library'}: has no {self.ion.name} of {energy_MeV_u:g} MeV/u; its "
+                f"energies lie from {energies[0]:g} to {energies[-1]:g} MeV/u"
             )
         nearest = int(np.argmin(np.abs(energies - energy_MeV_u)))
         if abs(energies[nearest] - energy_MeV_u) < 1e-6:

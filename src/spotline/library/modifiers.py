@@ -55,18 +55,19 @@ class Thickness:
         sums = np.round(self.thickness_mm[:, None] + other.thickness_mm[None, :], 9)
         thickness_mm, where = np.unique(sums.ravel(), return_inverse=True)
         share = np.bincount(where, (self.share[:, None] * other.share[None, :]).ravel())
-        return Thickness(thickness_mm, share)
+        return Thickness(thickness_mm, share.astype(float))
 
 
 def slab(thickness_mm: float) -> Thickness:
     """Something of the same thickness everywhere."""
-    return Thickness(np.array([float(thickness_mm)]), np.ones(1))
+    return Thickness(np.array([thickness_mm], dtype=float), np.ones(1))
 
 
 def ripple_filter(mean_mm: float) -> Thickness:
     """A ripple filter whose thickness is uniform from 0 to twice the mean."""
     n = max(2, int(np.ceil(2.0 * mean_mm / STEP_mm)))
-    return Thickness((np.arange(n) + 0.5) * (2.0 * mean_mm / n), np.full(n, 1.0 / n))
+    edges_mm: Floats = np.linspace(0.0, 2.0 * mean_mm, n + 1, dtype=float)
+    return Thickness(0.5 * (edges_mm[1:] + edges_mm[:-1]), np.full(n, 1.0 / n))
 
 
 def together(elements: Iterable[Thickness]) -> Thickness:
@@ -75,7 +76,11 @@ def together(elements: Iterable[Thickness]) -> Thickness:
 
 
 def in_beam(
-    beamline: BeamLine, ion_name: str, *, range_modulators: Iterable[str] = (), range_shifters: Iterable[str] = ()
+    beamline: BeamLine,
+    ion_name: str,
+    *,
+    range_modulators: Iterable[str] = (),
+    range_shifters: Iterable[str] = (),
 ) -> Thickness:
     """Everything between the vacuum and the water: the nozzle, and what is mounted in it.
 

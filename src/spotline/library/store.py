@@ -94,7 +94,7 @@ def read_library(path: Path) -> BeamLibrary:
                 raise LibraryError(f"{path}: is no beam library; give a file that `library build` wrote")
             if version != VERSION:
                 raise LibraryError(
-                    f"{path}: has version {version} of the format, but this Spotline reads version {VERSION}; "
+                    f"{path}: has version {version} of the format, but this Spotline reads {VERSION}; "
                     "build it anew, or use the Spotline that wrote it"
                 )
             stored = {name: file[name][()] for name in _STORED}
@@ -104,10 +104,10 @@ def read_library(path: Path) -> BeamLibrary:
             if header["ion"] not in IONS:
                 raise ValueError(f"ion {header['ion']!r} is not known")
     except RecordError as error:
-        raise LibraryError(str(error).replace("restore it from a copy", "build it anew or restore it")) from None
-    arrays = LibraryArrays(
-        **{name: array.astype(float) / _STORED[name][1] for name, array in stored.items()}
-    )
+        raise LibraryError(
+            str(error).replace("restore it from a copy", "build it anew or restore it")
+        ) from None
+    arrays = LibraryArrays(**{name: array.astype(float) / _STORED[name][1] for name, array in stored.items()})
     for array in arrays:
         array.setflags(write=False)
     return BeamLibrary(header, arrays, path)
@@ -170,8 +170,8 @@ def load_library(beamline: BeamLine, ion_name: str) -> BeamLibrary:
     held = library.energy_MeV_u
     if listed[0] < held[0] - 1e-6 or listed[-1] > held[-1] + 1e-6:
         raise LibraryError(
-            f"{path}: reaches from {held[0]:g} to {held[-1]:g} MeV/u, but {beamline.name} has {ion_name} from "
-            f"{listed[0]:g} to {listed[-1]:g} MeV/u; {again}"
+            f"{path}: reaches from {held[0]:g} to {held[-1]:g} MeV/u, but {beamline.name} has {ion_name} "
+            f"from {listed[0]:g} to {listed[-1]:g} MeV/u; {again}"
         )
     return library
 
