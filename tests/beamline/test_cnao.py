@@ -346,7 +346,7 @@ def test_angles():
 # --- how the figures are documented ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", (*LINES, "cnao-research"))
+@pytest.mark.parametrize("name", [*LINES, "cnao-research"])
 def test_every_figure_names_its_source(name: str):
     """Each key of a figure has a comment that starts with, or contains, the code of a source."""
     path = SHIPPED / name / "beamline.toml"

@@ -27,7 +27,7 @@ GROWTH = 0.05
 """Relative growth of the bins away from the fine ones."""
 ENTRANCE_mm = 1.0
 """Width of the first bins, which see secondaries build up."""
-TAIL = (1.25, 100.0)
+TAIL = (1.6, 60.0)
 """Depths end at so many times the range plus so many mm: behind an ion's peak, fragments go on."""
 
 N_RINGS = 48
