@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 
 from spotline.errors import SpotlineError
 from spotline.physics.ions import CARBON, HELIUM, IONS, OXYGEN, PROTON, Ion
-from spotline.physics.scattering import highland_angle_mrad
+from spotline.physics.materials import AIR, NITROGEN, WATER, Material
 from spotline.physics.stopping import (
-    AIR,
-    NITROGEN,
-    WATER,
-    Material,
     RangeEnergy,
     effective_charge,
     largest_energy_transfer_MeV,
@@ -183,11 +179,3 @@ def test_ionization_spread():
     assert (low, high) == pytest.approx((0.46, 0.68), abs=0.01)
     carbon = relative_ionization_spread(CARBON, 226.0, NITROGEN, 5.53, 0.019)
     assert carbon * 6.0 == pytest.approx(high, rel=0.02)
-
-
-def test_highland_angle():
-    """13.6 MeV formula by hand for 150 MeV protons in 10 mm of water: pv = 279.1 MeV."""
-    angle = highland_angle_mrad(PROTON, 150.0, WATER, 10.0)
-    layers = 1.0 / 36.08
-    assert angle == pytest.approx(13.6e3 / 279.1 * layers**0.5 * (1.0 + 0.038 * np.log(layers)), rel=0.001)
-    assert highland_angle_mrad(CARBON, 150.0, WATER, 10.0) < angle

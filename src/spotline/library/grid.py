@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.physics.ions import Ion
-from spotline.physics.stopping import WATER, RangeEnergy
+from spotline.physics.materials import WATER
+from spotline.physics.stopping import RangeEnergy
 
 Floats = NDArray[np.float64]
 

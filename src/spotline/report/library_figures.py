@@ -87,7 +87,9 @@ def figure_fluence(view: EnergyView) -> Figure:
     fluence = view.entry.spectrum.sum(axis=2)
     edges = view.entry.spectrum_edges_MeV_u
     middle = np.sqrt(edges[1:] * edges[:-1])
-    spectra = view.entry.particles(0.9 * view.ranges.peak_mm) / np.diff(np.log(edges))
+    # Of the plane itself: between two planes there would be the peaks of both.
+    plane = int(np.argmin(np.abs(view.entry.plane_mm - 0.9 * view.ranges.peak_mm)))
+    spectra = view.entry.spectrum[plane] / np.diff(np.log(edges))
     colours = (INK, BLUE, RED, GREEN)
     for group, name in enumerate(GROUPS):
         if fluence[:, group].max() < FAINTEST:
@@ -96,9 +98,9 @@ def figure_fluence(view: EnergyView) -> Figure:
         left.plot(view.entry.plane_mm, np.maximum(fluence[:, group], FAINTEST), **look)
         right.plot(middle, np.maximum(spectra[group], FAINTEST), **look)
     left.set(xlabel="depth (mm)", ylabel="particles per primary", yscale="log", ylim=(FAINTEST, 2.0))
-    right.set(
-        xlabel="energy (MeV/u)", xscale="log", yscale="log", ylabel="per unit of ln E, at 0.9 of the peak"
-    )
+    right.set(xlabel="energy (MeV/u)", xscale="log", yscale="log")
+    right.set_ylabel("per primary and unit of ln E")
+    right.set_title(f"at {view.entry.plane_mm[plane]:.1f} mm")
     right.set_ylim(bottom=FAINTEST)
     left.legend(ncols=2)
     return figure

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.errors import PhysicsError
-from spotline.physics.stopping import WATER, Material
+from spotline.physics.materials import WATER, Material
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -24,13 +24,20 @@ from spotline.physics.transport.tables import (
     REACTIONS,
     SCATTERING,
     SKEW,
-    STOPPING,
     VARIANCE,
     TransportTables,
     energy_at,
     range_of,
 )
-from spotline.physics.transport.tally import LOCAL, PRIMARY, TallyArrays, bin_of, score_point, score_track
+from spotline.physics.transport.tally import (
+    LOCAL,
+    PRIMARY,
+    TallyArrays,
+    bin_of,
+    let_keV_um,
+    score_point,
+    score_track,
+)
 from spotline.random import begin_sequence, draw, draw_exponential, normal
 
 STACK = 256
@@ -185,13 +192,13 @@ def follow(
             remaining = range_of(tables, material, species, energy)
         if material >= 0 and remaining < steps.end_g_cm2:
             rest_MeV = energy * nucleons
-            mean_let = 0.1 * rest_MeV / max(remaining, 1e-9)
+            mean_let = let_keV_um(rest_MeV, remaining)
             score_point(tally, x, y, z, rest_MeV, mean_let, group)
             if by_voxel:
                 tally.voxel_energy[ix, iy, iz] += rest_MeV
                 tally.voxel_let[ix, iy, iz] += rest_MeV * mean_let
             return waiting
-        step = variance = skew = let = scattering = rate = 0.0
+        step = variance = skew = scattering = rate = 0.0
         reacts = False
         if density > 0.0:
             step = min(steps.share * remaining + steps.smallest_g_cm2, steps.largest_g_cm2, remaining)
@@ -213,10 +220,6 @@ def follow(
             rate = (
                 near * nodes[material, species, node, REACTIONS]
                 + rest * nodes[material, species, node + 1, REACTIONS]
-            )
-            let = 0.1 * (
-                near * nodes[material, species, node, STOPPING]
-                + rest * nodes[material, species, node + 1, STOPPING]
             )
             if rate * step > paths:
                 step = paths / rate
@@ -269,7 +272,6 @@ def follow(
                 species,
                 group,
                 nucleons,
-                let,
                 bin_,
                 x,
                 y,
@@ -285,7 +287,7 @@ def follow(
             if by_voxel:
                 lost = (energy - left_energy) * nucleons
                 tally.voxel_energy[ix, iy, iz] += lost
-                tally.voxel_let[ix, iy, iz] += lost * let
+                tally.voxel_let[ix, iy, iz] += lost * let_keV_um(lost, remaining - left)
             remaining, energy = left, left_energy
         else:
             bin_ = bin_of(tally.z_mm, to_z)
@@ -336,7 +338,10 @@ def release(
 
 @kernel
 def across(u: float, v: float, w: float) -> tuple[float, float, float, float, float, float]:
-    """Two unit vectors across a direction and each other (Duff et al., J. Comput. Graph. Tech. 6 (2017) 1)."""
+    """Two unit vectors across a direction and each other.
+
+    Duff et al., Building an orthonormal basis, revisited, J. Comput. Graph. Tech. 6 (2017) 1.
+    """
     sign = math.copysign(1.0, w)
     a = -1.0 / (sign + w)
     b = u * v * a

@@ -14,28 +14,28 @@ from numpy.typing import NDArray
 
 from spotline.jit import kernel
 from spotline.physics.ions import Ion
+from spotline.physics.materials import WATER, Material
 from spotline.physics.nuclei import SPECIES
+from spotline.physics.scattering import scattering_power_rad2_cm2_per_g
 from spotline.physics.stopping import (
-    BETHE_K_MeV_cm2_PER_MOL,
     LOWEST_ENERGY_MeV_u,
-    Material,
     RangeEnergy,
-    effective_charge,
-    largest_energy_transfer_MeV,
     mass_stopping_power_MeV_cm2_per_g,
 )
+from spotline.physics.straggling import (
+    straggling_third_moment_MeV3_cm2_per_g,
+    straggling_variance_MeV2_cm2_per_g,
+)
 from spotline.physics.transport.reactions import reactions_cm2_g
-from spotline.units import ELECTRON_MASS_MEV
 
 Floats = NDArray[np.float64]
 
 NODES = 1024
 HIGHEST_ENERGY_MeV_u = 600.0
 
-ENERGY, VARIANCE, SKEW, SCATTERING, REACTIONS, STOPPING = range(6)
+ENERGY, VARIANCE, SKEW, SCATTERING, REACTIONS = range(5)
 """Columns: energy per nucleon (MeV/u); variance and third moment of the range per path ((g/cm2)^2 and
-(g/cm2)^3 per g/cm2); scattering power (rad2 cm2/g, in one plane); reactions (cm2/g); mass stopping power of
-the ion (MeV cm2/g)."""
+(g/cm2)^3 per g/cm2); scattering power (rad2 cm2/g, in one plane); reactions (cm2/g)."""
 COLUMNS = 8  # a power of two, so that a node fills a line of the processor's cache
 
 
@@ -82,34 +82,6 @@ def energy_at(tables: TransportTables, material: int, species: int, range_g_cm2:
     return lower + rest * (nodes[material, species, node + 1, ENERGY] - lower)
 
 
-def straggling_variance_MeV2_cm2_per_g(ion: Ion, energy_MeV_u: Floats, material: Material) -> Floats:
-    g = 1 + energy_MeV_u * ion.mass_number / ion.mass_MeV
-    b2 = 1 - 1 / g**2
-    z = effective_charge(ion, np.sqrt(b2))
-    return BETHE_K_MeV_cm2_PER_MOL * ELECTRON_MASS_MEV * z**2 * material.z_over_a * g**2 * (1 - b2 / 2)
-
-
-def straggling_third_moment_MeV3_cm2_per_g(ion: Ion, energy_MeV_u: Floats, material: Material) -> Floats:
-    g = 1 + energy_MeV_u * ion.mass_number / ion.mass_MeV
-    b2 = 1 - 1 / g**2
-    z = effective_charge(ion, np.sqrt(b2))
-    w = largest_energy_transfer_MeV(ion, energy_MeV_u)
-    return BETHE_K_MeV_cm2_PER_MOL / 2 * z**2 * material.z_over_a / b2 * w**2 * (0.5 - b2 / 3)
-
-
-def scattering_power_rad2_cm2_per_g(
-    ion: Ion, energy_MeV_u: Floats, material: Material, initial: float
-) -> Floats:
-    g = 1 + energy_MeV_u * ion.mass_number / ion.mass_MeV
-    b2 = 1 - 1 / g**2
-    pv = ion.mass_MeV * g * b2
-    g1 = 1 + initial * ion.mass_number / ion.mass_MeV
-    pv1 = ion.mass_MeV * g1 * (1 - 1 / g1**2)
-    x = np.log10(np.maximum(1e-3, 1 - (pv / pv1) ** 2))
-    f = 0.5244 + 0.1975 * x + 0.2320 * np.log10(pv) - 0.0098 * np.log10(pv) * x
-    return np.maximum(f, 0.1) * (15.0 * ion.charge_number / pv) ** 2 / 46.88
-
-
 @functools.lru_cache(maxsize=256)
 def _slowing_down(ion: Ion, material: Material, excitation_eV: float | None) -> tuple[Floats, float, Floats]:
     """Nodes without scattering and reactions, nodes per root, and ranges at steps of the root of energy."""
@@ -126,7 +98,6 @@ def _slowing_down(ion: Ion, material: Material, excitation_eV: float | None) -> 
     nodes[:, ENERGY] = energies
     evaluated = np.clip(energies, LOWEST_ENERGY_MeV_u, HIGHEST_ENERGY_MeV_u)
     stopping = mass_stopping_power_MeV_cm2_per_g(ion, evaluated, material, excitation_eV)
-    nodes[:, STOPPING] = stopping
     nodes[:, VARIANCE] = straggling_variance_MeV2_cm2_per_g(ion, evaluated, material) / stopping**2
     nodes[:, SKEW] = straggling_third_moment_MeV3_cm2_per_g(ion, evaluated, material) / stopping**3
     at = (np.arange(NODES + 2) / NODES_PER_ROOT_ENERGY) ** 2
@@ -137,7 +108,10 @@ def _slowing_down(ion: Ion, material: Material, excitation_eV: float | None) -> 
 
 
 def transport_tables(
-    materials: tuple[Material, ...], ion: Ion, energy_MeV_u: float, excitation_eV: float | None = None
+    materials: tuple[Material, ...],
+    energy_MeV_u: float,
+    excitation_eV: float | None = None,
+    reactions: bool = True,
 ) -> TransportTables:
     """Tabulate everything for a beam.
 
@@ -145,22 +119,26 @@ def transport_tables(
     ----------
     materials : tuple of Material
         In the order in which the geometry numbers them.
-    ion : Ion
-        Of the beam.
     energy_MeV_u : float
-        Of the beam: scattering of protons depends on what they have left behind (Gottschalk 2010).
+        Of the beam: scattering depends on what a particle has left behind, and secondaries carry on what the
+        beam began.
     excitation_eV : float, optional
-        I of the materials for the beam and all others; by default what the material says.
+        I of water for all species; by default what holds for each of them.
+    reactions : bool
+        Whether there are any.
     """
     nodes = np.zeros((len(materials), len(SPECIES), NODES + 2, COLUMNS))
     nodes_per_root = np.zeros((len(materials), len(SPECIES)))
     range_at = np.zeros((len(materials), len(SPECIES), NODES + 2))
     for m, material in enumerate(materials):
         for s, species in enumerate(SPECIES):
-            slowing, nodes_per_root[m, s], range_at[m, s] = _slowing_down(species, material, excitation_eV)
+            excitation = excitation_eV if material == WATER else None
+            slowing, nodes_per_root[m, s], range_at[m, s] = _slowing_down(species, material, excitation)
             nodes[m, s] = slowing
             energies = np.clip(slowing[:, ENERGY], LOWEST_ENERGY_MeV_u, HIGHEST_ENERGY_MeV_u)
-            initial = energy_MeV_u if species == ion else HIGHEST_ENERGY_MeV_u
-            nodes[m, s, :, SCATTERING] = scattering_power_rad2_cm2_per_g(species, energies, material, initial)
-            nodes[m, s, :, REACTIONS] = reactions_cm2_g(species, slowing[:, ENERGY], material)
+            nodes[m, s, :, SCATTERING] = scattering_power_rad2_cm2_per_g(
+                species, energies, material, energy_MeV_u
+            )
+            if reactions:
+                nodes[m, s, :, REACTIONS] = reactions_cm2_g(species, slowing[:, ENERGY], material)
     return TransportTables(nodes, nodes_per_root, range_at)

@@ -165,6 +165,12 @@ def bin_of(z_mm: Floats, z: float) -> int:
 
 
 @kernel
+def let_keV_um(energy_MeV: float, path_g_cm2: float) -> float:
+    """Mean LET over a piece of a track, for density 1; 0 where there is no path."""
+    return 0.1 * energy_MeV / path_g_cm2 if path_g_cm2 != 0.0 else 0.0
+
+
+@kernel
 def score_point(
     tally: TallyArrays, x: float, y: float, z: float, energy_MeV: float, let: float, group: int
 ) -> None:
@@ -204,7 +210,6 @@ def score_track(
     species: int,
     group: int,
     nucleons: float,
-    let: float,
     bin_: int,
     from_x: float,
     from_y: float,
@@ -231,6 +236,7 @@ def score_track(
     bins = len(tally.let)
     energy, done = from_energy, 0.0
     dz = to_z - from_z
+    spent = from_range - to_range
     forward = 1 if dz > 0.0 else 0
     while True:
         edge = bin_ + forward
@@ -244,7 +250,8 @@ def score_track(
         if 0 <= bin_ < bins:
             middle = 0.5 * (done + share)
             x, y = from_x + middle * (to_x - from_x), from_y + middle * (to_y - from_y)
-            _score(tally, bin_, x, y, (energy - here) * nucleons, let, group)
+            lost = (energy - here) * nucleons
+            _score(tally, bin_, x, y, lost, let_keV_um(lost, (share - done) * spent), group)
         if ends:
             return bin_
         bin_ += 2 * forward - 1
