@@ -1,0 +1,1 @@
+"""Dose: grids, engine, reconstruction, comparison."""
