@@ -29,8 +29,8 @@ from spotline.library.grid import (
 from spotline.library.lateral import fit_lateral
 from spotline.library.model import BeamLibrary, Entry, LibraryArrays
 from spotline.physics.ions import Ion
-from spotline.physics.materials import WATER, MEAN_EXCITATION_WATER_eV
-from spotline.physics.stopping import RangeEnergy
+from spotline.physics.materials import WATER
+from spotline.physics.stopping import MEAN_EXCITATION_WATER_eV, RangeEnergy
 from spotline.physics.transport.geometry import water
 from spotline.physics.transport.run import BATCHES, Tally, simulate
 from spotline.physics.transport.source import pencil_source
