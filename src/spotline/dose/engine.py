@@ -174,7 +174,7 @@ def _changes_mm2(rays: Rays, divergence: Divergence) -> tuple[float, float]:
 def _tables(
     entry: Entry, spots: Spots, depth_mm: Floats, changes_mm2: tuple[float, float]
 ) -> tuple[Floats, tuple[Widths, Widths]]:
-    """Components by depth, shape (n_depths, 3, 4), and the widths of their maps: of the core, of both halos."""
+    """Components by depth, shape (n_depths, 3, 4), and the widths of the maps of core and halos."""
     lateral = entry.lateral(depth_mm)
     dose = entry.dose_MeV_cm2_g(depth_mm) * GY_PER_MEV_PER_G * MM2_PER_CM2
     shares = np.column_stack([1.0 - lateral.halo_share.sum(axis=1), lateral.halo_share])

@@ -1,0 +1,178 @@
+"""Particles of spots for a wanted dose: bounded least squares.
+
+The objective is the mean square of dose less prescription over the target, plus a small one of dose outside.
+With a biological model the effect of alpha and beta takes the place of dose.  L-BFGS-B keeps all particles
+above 0 (Byrd et al., SIAM J. Sci. Comput. 16 (1995) 1190).  Spots below the least that a machine delivers are
+then taken out or raised to it, and the others are optimised again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from spotline.dose.water_operator import WaterOperator
+from spotline.errors import DoseError
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """What the optimisation is to reach, in all points of an operator.
+
+    Attributes
+    ----------
+    dose_Gy : ndarray, shape (nz, ny, nx)
+        Prescription where it is above 0.
+    weight : ndarray, shape (nz, ny, nx)
+        Weight of the deviation of each point; where nothing is prescribed, of its dose.
+    """
+
+    dose_Gy: Floats
+    weight: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Effect:
+    """Coefficients of a linear-quadratic model at the depths of the points, for each layer.
+
+    Attributes
+    ----------
+    alpha_per_Gy, root_beta_per_Gy : ndarray, shape (nz, layers)
+        alpha, and the root of beta, dose-averaged.
+    photon_alpha_per_Gy, photon_beta_per_Gy2 : float
+        Of the reference radiation: what an RBE-weighted dose means.
+    """
+
+    alpha_per_Gy: Floats
+    root_beta_per_Gy: Floats
+    photon_alpha_per_Gy: float
+    photon_beta_per_Gy2: float
+
+
+def optimise(
+    operator: WaterOperator,
+    wanted: Wanted,
+    least_particles: Floats,
+    effect: Effect | None = None,
+    iterations: int = 150,
+    progress: Callable[[int, int], None] | None = None,
+) -> Floats:
+    """Find particles for a wanted dose.
+
+    Parameters
+    ----------
+    operator : WaterOperator
+    wanted : Wanted
+    least_particles : ndarray, shape (layers,)
+        The least a spot of each layer may have; a spot of nothing is left out of the plan.
+    effect : Effect, optional
+        If given, the prescription is RBE-weighted.
+    iterations : int
+        At most, in each of the two rounds.
+    progress : callable, optional
+        Called with the iterations that are done, and at most all.
+
+    Returns
+    -------
+    ndarray, shape `operator.shape`
+        Particles; each is 0 or at least the least of its layer.
+
+    Raises
+    ------
+    DoseError
+        If nothing is prescribed, or no spot reaches it.
+    """
+    target = wanted.dose_Gy > 0.0
+    if not target.any():
+        raise DoseError("optimisation: no point has a prescription; make the target larger than the grid")
+    flat = operator.dose(np.ones(operator.shape))
+    reached = float(np.mean(flat[target]))
+    if not reached > 0.0:
+        raise DoseError("optimisation: no spot reaches the target; take energies that do")
+    scale = float(np.mean(wanted.dose_Gy[target])) / reached
+    least = np.broadcast_to(least_particles[:, None, None] / scale, operator.shape)
+    done = 0
+
+    def tell(_: object) -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(min(done, 2 * iterations), 2 * iterations)
+
+    def cost(free: Floats, where: Mask, fixed: Floats) -> tuple[float, Floats]:
+        particles = fixed.copy()
+        particles[where] = free
+        value, gradient = _cost(operator, wanted, particles * scale, effect)
+        return value, gradient[where] * scale
+
+    everything = np.ones(operator.shape, dtype=bool)
+    start = np.ones(operator.size)
+    bounds: list[tuple[float, float | None]] = [(0.0, None)] * operator.size
+    found = _minimise(cost, start, bounds, everything, np.zeros(operator.shape), iterations, tell)
+    # A spot below half of the least is left out, one above is worth raising.
+    kept = found >= 0.5 * least
+    particles = np.where(kept, np.maximum(found, least), 0.0)
+    bounds = [(float(low), None) for low in least[kept]]
+    particles = _minimise(
+        cost, particles[kept], bounds, kept, np.where(kept, 0.0, particles), iterations, tell
+    )
+    result: Floats = particles * scale
+    return result
+
+
+def _minimise(
+    cost: Callable[[Floats, Mask, Floats], tuple[float, Floats]],
+    start: Floats,
+    bounds: list[tuple[float, float | None]],
+    where: Mask,
+    fixed: Floats,
+    iterations: int,
+    tell: Callable[[object], None],
+) -> Floats:
+    found = minimize(
+        cost,
+        start,
+        (where, fixed),
+        "L-BFGS-B",
+        jac=True,
+        bounds=bounds,
+        callback=tell,
+        options={"maxiter": iterations, "ftol": 1e-9, "gtol": 1e-9, "maxcor": 20},
+    )
+    particles = fixed.copy()
+    particles[where] = found.x
+    return particles
+
+
+def _cost(
+    operator: WaterOperator, wanted: Wanted, particles: Floats, effect: Effect | None
+) -> tuple[float, Floats]:
+    """Weighted mean square of the relative deviation, and its gradient."""
+    reference = float(wanted.dose_Gy.max())
+    total = float(wanted.weight.sum())
+    if effect is None:
+        away = (operator.dose(particles) - wanted.dose_Gy) / reference
+        gradient = operator.adjoint(2.0 * wanted.weight * away / (reference * total))
+        return float(np.sum(wanted.weight * away**2)) / total, gradient
+    a, b = effect.photon_alpha_per_Gy, effect.photon_beta_per_Gy2
+    linear = operator.dose(particles, effect.alpha_per_Gy)
+    root = operator.dose(particles, effect.root_beta_per_Gy)
+    # Dose of the reference radiation with the same effect, and its slope.
+    same = linear + root**2
+    if b > 0.0:
+        inner = np.sqrt(a * a + 4.0 * b * same)
+        weighted, slope = (inner - a) / (2.0 * b), 1.0 / inner
+    else:
+        weighted, slope = same / a, np.full_like(same, 1.0 / a)
+    away = (weighted - wanted.dose_Gy) / reference
+    outer = 2.0 * wanted.weight * away / (reference * total) * slope
+    gradient = operator.adjoint(outer, effect.alpha_per_Gy)
+    gradient += operator.adjoint(2.0 * outer * root, effect.root_beta_per_Gy)
+    return float(np.sum(wanted.weight * away**2)) / total, gradient
