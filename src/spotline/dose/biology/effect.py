@@ -7,9 +7,9 @@ needs three figures only (Carabe-Fernandez, Dale and Jones, Int. J. Radiat. Biol
     RBE_max = alpha / alpha_x        the RBE of very small doses
     RBE_min = sqrt(beta / beta_x)    the RBE of very large doses
 
-In a mixed field both are means weighted with dose (Zaider and Rossi, Radiat. Res. 83 (1980) 732), so that sums
-of dose times RBE_max and of dose times RBE_min are all that has to be kept of any number of beams.  RBE-weighted
-dose is the dose of photons of the same effect, given in as many fractions.
+In a mixed field both are means weighted with dose (Zaider and Rossi, Radiat. Res. 83 (1980) 732), so that
+sums of dose times RBE_max and of dose times RBE_min are all that has to be kept of any number of beams.
+RBE-weighted dose is the dose of photons of the same effect, given in as many fractions.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class Tissue:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.alpha_beta_Gy) and self.alpha_beta_Gy > 0.0):
-            raise DoseError(f"tissue: alpha/beta of {self.alpha_beta_Gy:g} Gy; give a number above 0, such as 2")
+            raise DoseError(
+                f"tissue: alpha/beta of {self.alpha_beta_Gy:g} Gy; give a number above 0, such as 2"
+            )
         if not self.cut_Gy > 0.0:
             raise DoseError(f"tissue: cut of {self.cut_Gy:g} Gy; give a dose above 0, or none")
 
@@ -122,6 +124,6 @@ def check_sums(name: str, dose_Gy: Floats, weighted: Floats, number: int, fracti
         raise DoseError(f"RBE model {name}: {fractions} fractions; give 1 or more")
     if weighted.shape != (*dose_Gy.shape, number):
         raise DoseError(
-            f"RBE model {name}: dose of shape {dose_Gy.shape} with weighted sums of shape {weighted.shape}; the model "
-            f"needs {number} sums per voxel, those of its own quantities"
+            f"RBE model {name}: dose of shape {dose_Gy.shape}, weighted sums of shape {weighted.shape}; the "
+            f"model needs {number} sums per voxel, those of its own quantities"
         )

@@ -1,13 +1,14 @@
 """The modified microdosimetric kinetic model.
 
 ``alpha = alpha_0 + beta z*`` and a beta of its own for all radiations (Hawkins, Radiat. Res. 140 (1994) 366;
-Kase et al., Radiat. Res. 166 (2006) 629; Inaniwa et al., Phys. Med. Biol. 55 (2010) 6721, section 2.1)::
+Kase et al., Radiat. Res. 166 (2006) 629; Inaniwa et al., Phys. Med. Biol. 55 (2010) 6721)::
 
     z* = sum(z_0^2 (1 - exp(-z^2 / z_0^2)) A) / sum(z A)
     z_0 = (R_n / r_d)^2 / sqrt(beta (1 + (R_n / r_d)^2))
 
-z is the dose that one ion leaves in a domain of radius r_d (`spotline.dose.biology.track`), summed over all the
-area A that it may pass through; z_0, of a nucleus of radius R_n, saturates what is more than enough to kill.
+z is the dose that one ion leaves in a domain of radius r_d (`spotline.dose.biology.track`), summed over all
+the area A that it may pass through; z_0, of a nucleus of radius R_n, saturates what is more than enough to
+kill.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ from spotline.physics.stopping import HIGHEST_ENERGY_MeV_u, LOWEST_ENERGY_MeV_u
 
 Floats = NDArray[np.float64]
 
-NODES_MeV_u: Floats = np.geomspace(LOWEST_ENERGY_MeV_u, HIGHEST_ENERGY_MeV_u, 60)
+NODES_MeV_u: Floats = np.geomspace(LOWEST_ENERGY_MeV_u, HIGHEST_ENERGY_MeV_u, 80)
 
 
 @dataclass(frozen=True, slots=True)
 class Mkm:
     """The model with its figures; by default those of human salivary gland cells.
 
-    alpha_0, beta and both radii: Inaniwa et al., Phys. Med. Biol. 60 (2015) 3271, section 2.1.  Photons: 200 kV
-    X-rays on the same cells, Furusawa et al., Radiat. Res. 154 (2000) 485, by Friedrich et al., J. Radiat. Res.
-    54 (2013) 494, figure 8.
+    alpha_0, beta and both radii: Inaniwa et al., Phys. Med. Biol. 60 (2015) 3271.  Photons: 200 kV X-rays on
+    the same cells, measured by Furusawa et al., Radiat. Res. 154 (2000) 485, fitted by Friedrich et al., J.
+    Radiat. Res. 54 (2013) 494, figure 8.
 
     Attributes
     ----------
@@ -99,7 +100,7 @@ class Mkm:
         return specific
 
     def alpha_per_Gy(self, charge_number: int, energy_MeV_u: Floats) -> Floats:
-        """alpha at energies of shape (n,); arguments as of `specific_energy_Gy`."""
+        """Return alpha at energies of shape (n,); arguments as of `specific_energy_Gy`."""
         alpha: Floats = self.alpha_0_per_Gy + self.beta_per_Gy2 * self.specific_energy_Gy(
             charge_number, energy_MeV_u
         )

@@ -95,7 +95,7 @@ class LetdModel:
         """RBE_max and RBE_min at values of LETd of shape (m,): shape (m, 2)."""
         ratio = self.tissue.alpha_beta_Gy
         largest = self.p0 + self.p1 * letd_keV_um / ratio
-        # Where the fit goes below 0, far above the LET it was made for, large doses have no effect of their own.
+        # Far above the LET that it was made for the fit would go below 0.
         smallest = np.maximum(self.p2 + self.p3 * letd_keV_um * ratio**self.power, 0.0)
         return np.column_stack([largest, smallest])
 
@@ -111,7 +111,7 @@ class LetdModel:
 
 
 def wedenberg(tissue: Tissue) -> LetdModel:
-    """Wedenberg, Lind and Hardemark, Acta Oncol. 52 (2013) 580: 10 cell lines, up to 30 keV/um."""
+    """Wedenberg, Lind and Hardemark, Acta Oncol. 52 (2013) 580: ten cell lines, up to 30 keV/um."""
     return LetdModel("wedenberg", 1.0, 0.434, 1.0, 0.0, 0.0, tissue)
 
 
@@ -135,5 +135,6 @@ def refuse_other(name: str, entry: Entry, ion: str) -> None:
     """
     if entry.ion.name != ion:
         raise DoseError(
-            f"RBE model {name}: is for {ion}s and the beam is {entry.ion.name}; use mkm, or a table of this ion"
+            f"RBE model {name}: is for {ion}s and the beam is {entry.ion.name}; use mkm, or a table of "
+            "this ion"
         )

@@ -119,8 +119,8 @@ def dose_weighted(entry: Entry, of_particle: OfParticle) -> OfDepth:
     """
     if not np.any(entry.spectrum):
         raise DoseError(
-            f"{entry.ion.name} of {entry.energy_MeV_u:g} MeV/u: the beam library has no spectra, which a model of "
-            "RBE needs; make the library anew"
+            f"{entry.ion.name} of {entry.energy_MeV_u:g} MeV/u: the beam library has no spectra, which a "
+            "model of RBE needs; make the library anew"
         )
     depth = np.concatenate([[0.0], entry.depth_mm])
     sums = of_primaries(entry, depth, of_particle) + of_secondaries(entry, depth, of_particle)
@@ -147,7 +147,8 @@ def of_primaries(entry: Entry, depth_mm: Floats, of_particle: OfParticle) -> Flo
     edges = np.linspace(-SIGMAS, SIGMAS, CELLS + 1)
     rest_mm = entry.range_mm - depth_mm[:, None] + entry.sigma_mm * edges
     sums = (track.mean(rest_mm) @ np.diff(ndtr(edges))).T
-    return sums * _unreacted(entry, depth_mm)[:, None]
+    dose: Floats = sums * _unreacted(entry, depth_mm)[:, None]
+    return dose
 
 
 def of_secondaries(entry: Entry, depth_mm: Floats, of_particle: OfParticle) -> Floats:

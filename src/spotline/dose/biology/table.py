@@ -45,7 +45,7 @@ class IonTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TableModel:
-    """A model by tables; between two energies straight in the logarithm of the energy, constant beyond the ends.
+    """A model by tables: straight in the logarithm of the energy between two, constant beyond the ends.
 
     Attributes
     ----------
@@ -140,8 +140,8 @@ def read_trip98_rbe(path: Path) -> TableModel:
     """Read a table of TRiP98: the initial RBE of each projectile by energy.
 
     ``RBE = alpha / alpha_x``, and ``beta = (s_max - alpha) / (2 D_cut)`` with the final slope of photons
-    ``s_max = alpha_x + 2 beta_x D_cut`` (Kraemer and Scholz, Phys. Med. Biol. 45 (2000) 3319; 51 (2006) 1959),
-    or 0 where that is negative.  Of a file with tables for mean, minimum and maximum the mean is taken.
+    ``s_max = alpha_x + 2 beta_x D_cut`` (Kraemer and Scholz, Phys. Med. Biol. 45 (2000) 3319), or 0 where
+    that is negative.  Of a file with tables for mean, minimum and maximum the mean is taken.
 
     Parameters
     ----------
@@ -185,7 +185,8 @@ def read_trip98_rbe(path: Path) -> TableModel:
             raise DoseError(f"{path}: has no !{key} above 0; complete the header")
     tissue = Tissue(photon["alpha"] / photon["beta"], photon["cut"])
     rows = {
-        charge: [(energy, rbe, _smallest(rbe, tissue)) for energy, rbe in pairs] for charge, pairs in initial.items()
+        charge: [(energy, rbe, _smallest(rbe, tissue)) for energy, rbe in pairs]
+        for charge, pairs in initial.items()
     }
     return TableModel(path.name, _tables(path, rows), tissue)
 
@@ -212,8 +213,8 @@ def _tables(path: Path, rows: dict[int, list[tuple[float, float, float]]]) -> di
         energy, largest, smallest = np.array(values).T
         if energy[0] <= 0.0 or not np.all(np.diff(energy) > 0.0):
             raise DoseError(
-                f"{path}: the energies of {SYMBOLS[charge - 1]} do not ascend from above 0; sort them, without "
-                "duplicates"
+                f"{path}: the energies of {SYMBOLS[charge - 1]} do not ascend from above 0; sort them, "
+                "without duplicates"
             )
         tables[charge] = IonTable(energy, largest, smallest)
     return tables

@@ -1,7 +1,7 @@
 """Radial dose of ion tracks, and the energy that a track leaves in a small domain.
 
 The radial dose is that of Kiefer and Chatterjee, with the figures of Kase et al., Phys. Med. Biol. 53 (2008)
-37, section 2.1, that Inaniwa et al., Phys. Med. Biol. 55 (2010) 6721, section 2.2, take over::
+37, that Inaniwa et al., Phys. Med. Biol. 55 (2010) 6721, take over::
 
     D(r) = D_c             r < R_c = 0.0116 um beta
     D(r) = K_p / r^2       R_c < r < R_p = 0.0616 um (E / (MeV/u))^1.7
@@ -170,4 +170,5 @@ def _penumbra_share(impact_um: Floats, core_um: float, reach_um: float, domain_u
     distance = impact_um[:, None]
     cosine = (distance**2 + radius**2 - domain_um**2) / (2.0 * distance * radius)
     arc = 2.0 * np.arccos(np.clip(cosine, -1.0, 1.0))
-    return whole + (last - first) * (arc @ slope)
+    share: Floats = whole + (last - first) * (arc @ slope)
+    return share
