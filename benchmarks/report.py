@@ -24,6 +24,8 @@ LEAST_FACTOR, AIMED_FACTOR = 40.0, 80.0
 FIRST_S, START_S, HELP_S, MEMORY_MiB = 60.0, 2.0, 0.3, 1024.0
 PATH_ms = {500: 50.0, 5000: 2000.0}
 """Of the search of a delivery path, by spots."""
+PRIMARIES_PER_S = {"proton 150 MeV/u": 50_000.0, "carbon 280 MeV/u": 15_000.0}
+"""Of the Monte Carlo on one core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def page(timings: Sequence[Timing], starts: Starts, memory: Memory) -> str:
         *_replay_parts(of_kind(timings, "replay")),
         *_field_parts(of_kind(timings, "field")),
         *_path_parts(of_kind(timings, "path")),
+        *_transport_parts(of_kind(timings, "transport")),
         *_start_parts(starts, memory),
     ]
     return "\n\n".join(parts) + "\n"
@@ -128,7 +131,21 @@ def _targets(timings: Sequence[Timing], starts: Starts, memory: Memory) -> list[
             for t in of_kind(timings, "path")
             if t.info["spots"] in PATH_ms
         ),
+        *(
+            (
+                f"primaries of {t.info['name']} in water per second and core",
+                f"> {PRIMARIES_PER_S[t.info['name']]:g}",
+                f"{_rate(t, t.least_s):.0f} (median {_rate(t, t.median_s):.0f})",
+                "met" if _rate(t, t.least_s) > PRIMARIES_PER_S[t.info["name"]] else "**missed**",
+            )
+            for t in of_kind(timings, "transport")
+            if t.info["name"] in PRIMARIES_PER_S and t.info["threads"] == 1
+        ),
     ]
+
+
+def _rate(timing: Timing, seconds: float) -> float:
+    return float(timing.info["primaries"] / seconds)
 
 
 def _least_and_median(values: Sequence[float]) -> str:
@@ -260,6 +277,31 @@ def _path_parts(timings: Sequence[Timing]) -> list[str]:
             ),
             rows,
         ),
+        _command(f"least and median of {timings[0].rounds if timings else 0} rounds"),
+    ]
+
+
+def _transport_parts(timings: Sequence[Timing]) -> list[str]:
+    rows = []
+    for timing in (t for t in timings if t.info["threads"] == 1):
+        two = next(t for t in timings if t.info["threads"] == 2 and t.info["name"] == timing.info["name"])
+        rows.append(
+            (
+                timing.info["name"],
+                f"{1e6 * timing.least_s / timing.info['primaries']:.1f}",
+                f"{_rate(timing, timing.least_s):.0f}",
+                f"{_rate(timing, timing.median_s):.0f}",
+                f"{_rate(two, two.least_s):.0f}",
+                f"{timing.least_s / two.least_s:.2f}",
+            )
+        )
+    return [
+        "## Monte Carlo transport",
+        fill(
+            """Primaries in water with all their charged secondaries, as for a beam library: 300 depth bins,
+            rings and spectra are scored."""
+        ),
+        table(("Beam", "µs per primary", "per second, 1 core", "median", "2 threads", "1 / 2"), rows),
         _command(f"least and median of {timings[0].rounds if timings else 0} rounds"),
     ]
 

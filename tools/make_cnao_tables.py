@@ -29,8 +29,9 @@ from scipy.optimize import brentq
 
 from spotline.physics.ionization import particles_per_count
 from spotline.physics.ions import CARBON, PROTON, Ion
+from spotline.physics.materials import AIR, WATER
 from spotline.physics.scattering import highland_angle_mrad
-from spotline.physics.stopping import AIR, WATER, RangeEnergy
+from spotline.physics.stopping import RangeEnergy
 
 Floats = NDArray[np.float64]
 

@@ -8,6 +8,7 @@
     ├── OptionError      a choice that cannot be had, or not together with another
     ├── BeamLineError    a beam-line description that is incomplete, unknown or inconsistent
     ├── FaultError       a fault to simulate that there is not, or that cannot be read
+    ├── PhysicsError     an ion, energy, material or geometry that the physics does not cover
     ├── RecordError      a record or spill file that is truncated, altered or of another version
     └── OutputError      a place to write that exists already or cannot be written
 
@@ -37,6 +38,10 @@ class BeamLineError(SpotlineError):
 
 class FaultError(SpotlineError):
     """A fault to be simulated is none that the room knows."""
+
+
+class PhysicsError(SpotlineError):
+    """An ion, an energy, a material or a geometry is beyond what the physics covers."""
 
 
 class RecordError(SpotlineError):

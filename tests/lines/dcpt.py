@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.physics.ions import PROTON
-from spotline.physics.stopping import WATER, RangeEnergy
+from spotline.physics.materials import WATER
+from spotline.physics.stopping import RangeEnergy
 from tests.lines.edit import copy_line, edit
 from tools.make_cnao_tables import (
     FWHM_PER_SIGMA,

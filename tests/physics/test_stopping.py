@@ -11,11 +11,8 @@ from hypothesis import strategies as st
 
 from spotline.errors import SpotlineError
 from spotline.physics.ions import CARBON, HELIUM, IONS, OXYGEN, PROTON, Ion
+from spotline.physics.materials import AIR, NITROGEN, WATER, Material
 from spotline.physics.stopping import (
-    AIR,
-    NITROGEN,
-    WATER,
-    Material,
     RangeEnergy,
     effective_charge,
     largest_energy_transfer_MeV,

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from spotline import BeamLine, PlanError, load_beamline, prepare, read_plan
 from spotline.physics.ions import CARBON, HELIUM, PROTON
-from spotline.physics.stopping import WATER, RangeEnergy
+from spotline.physics.materials import WATER
+from spotline.physics.stopping import RangeEnergy
 from spotline.preparation.retarget import LARGEST_RANGE_CHANGE_mm, retarget
 from tests.lines.facts import with_facts
 from tests.preparation.plans import CARBON_MeV_u, field, layer, plan_of, proton_field

@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from spotline.errors import OptionError
 from spotline.physics.ions import Ion
+from spotline.physics.materials import Material
 from spotline.physics.scattering import range_table, scattering_power_rad2_cm2_per_g
-from spotline.physics.stopping import Material
 
 Floats = NDArray[np.float64]
 

@@ -6,13 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spotline.physics.ions import Ion
-from spotline.physics.stopping import (
-    NITROGEN,
-    WATER,
-    Material,
-    RangeEnergy,
-    mass_stopping_power_MeV_cm2_per_g,
-)
+from spotline.physics.materials import NITROGEN, WATER, Material
+from spotline.physics.stopping import RangeEnergy, mass_stopping_power_MeV_cm2_per_g
 from spotline.units import ELEMENTARY_CHARGE_C
 
 Floats = NDArray[np.float64]

@@ -11,9 +11,11 @@ import math
 import numpy as np
 
 from spotline.errors import OptionError
+from spotline.physics.elements import ELEMENTS
 from spotline.physics.ions import Ion
-from spotline.physics.scattering import AVOGADRO_PER_MOL, ATOMIC_MASSES_u, pv_MeV
-from spotline.physics.stopping import FINE_STRUCTURE, Material, RangeEnergy
+from spotline.physics.materials import Material
+from spotline.physics.scattering import AVOGADRO_PER_MOL, pv_MeV
+from spotline.physics.stopping import FINE_STRUCTURE, RangeEnergy
 
 HBAR_C_MeV_cm = 197.326_980e-13
 BOHR_RADIUS_cm = 0.529_177_211e-8
@@ -69,7 +71,7 @@ def hanson_angle_mrad(ion: Ion, energy_MeV_u: float, material: Material, thickne
             * AVOGADRO_PER_MOL
             * (FINE_STRUCTURE * HBAR_C_MeV_cm * ion.charge_number * z) ** 2
             * share
-            / ATOMIC_MASSES_u[z]
+            / ELEMENTS[z].atomic_mass_u
         )
         slices = strength * 0.5 * weight * total_g_cm2 / pv**2
         radius_cm = 0.885 * BOHR_RADIUS_cm * z ** (-1.0 / 3.0)

@@ -15,9 +15,10 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotline.errors import OptionError
+from spotline.physics.elements import ELEMENTS
 from spotline.physics.ions import Ion
-from spotline.physics.stopping import FINE_STRUCTURE, Material, RangeEnergy
+from spotline.physics.materials import Material
+from spotline.physics.stopping import FINE_STRUCTURE, RangeEnergy
 
 Floats = NDArray[np.float64]
 
@@ -29,12 +30,6 @@ SHORTEST_PATH = 1e-5
 """Radiation lengths (4 um of water) below which the logarithm of Highland's formula is held."""
 LEAST_LOSS = 1e-4
 """Relative loss of (pv)^2 (some um of water) below which the logarithm of Gottschalk's formula is held."""
-
-ATOMIC_MASSES_u = {
-    1: 1.008, 2: 4.0026, 4: 9.0122, 6: 12.011, 7: 14.007, 8: 15.999, 9: 18.998, 11: 22.990, 12: 24.305,
-    13: 26.982, 14: 28.085, 15: 30.974, 16: 32.06, 17: 35.45, 18: 39.95, 19: 39.098, 20: 40.078, 22: 47.867,
-    26: 55.845, 29: 63.546, 82: 207.2,
-}  # fmt: skip
 
 
 def pv_MeV(ion: Ion, energy_MeV_u: ArrayLike) -> Floats:
@@ -50,20 +45,10 @@ def scattering_length_g_cm2(material: Material) -> float:
 
     ``1 / X_S = alpha N_A r_e^2 sum w Z^2 / A {2 ln[33219 (A Z)^(-1/3)] - 1}``: Gottschalk, Med. Phys. 37
     (2010) 352, with the additivity of Bragg.
-
-    Raises
-    ------
-    OptionError
-        If the atomic mass of an element is not known here.
     """
     inverse = 0.0
     for z, fraction in material.composition:
-        if z not in ATOMIC_MASSES_u:
-            raise OptionError(
-                f"scattering in {material.name}: the atomic mass of element {z} is not known; use one of "
-                + ", ".join(map(str, ATOMIC_MASSES_u))
-            )
-        a = ATOMIC_MASSES_u[z]
+        a = ELEMENTS[z].atomic_mass_u
         inverse += fraction * z**2 / a * (2.0 * math.log(33219.0 * (a * z) ** (-1.0 / 3.0)) - 1.0)
     return 1.0 / (FINE_STRUCTURE * AVOGADRO_PER_MOL * ELECTRON_RADIUS_cm**2 * inverse)
 

@@ -24,7 +24,6 @@ tests).  Below 2 MeV/u it is only good to some percent, which is some micrometre
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,6 +32,7 @@ from scipy.special import digamma
 
 from spotline.errors import SpotlineError
 from spotline.physics.ions import Ion
+from spotline.physics.materials import WATER, Material
 from spotline.units import ELECTRON_MASS_MEV
 
 Floats = NDArray[np.float64]
@@ -44,66 +44,6 @@ LOWEST_ENERGY_MeV_u = 1.0
 HIGHEST_ENERGY_MeV_u = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Material:
-    """A substance that ions cross.
-
-    Attributes
-    ----------
-    name : str
-        What it is.
-    density_g_cm3 : float
-        Density (gases at 20 C and 101 325 Pa).
-    z_over_a : float
-        Electrons per nucleon, sum of w_i Z_i / A_i.
-    mean_atomic_number : float
-        Electrons per atom, for the shell correction.
-    mean_excitation_eV : float
-        I; `MEAN_EXCITATION_WATER_eV` has the values fitted to beams in water.
-    radiation_length_g_cm2 : float
-        For multiple scattering.
-    density_effect : tuple of five floats
-        Sternheimer's C-bar, x_0, x_1, a and m.
-    composition : tuple of (int, float)
-        Atomic number and mass fraction of every element.
-    """
-
-    name: str
-    density_g_cm3: float
-    z_over_a: float
-    mean_atomic_number: float
-    mean_excitation_eV: float
-    radiation_length_g_cm2: float
-    density_effect: tuple[float, float, float, float, float]
-    composition: tuple[tuple[int, float], ...]
-
-
-# Composition, density, Z/A and the density effect: Sternheimer et al. (1984).  I of water: ICRU 90 (2016).
-# Radiation lengths: Particle Data Group, Atomic and Nuclear Properties of Materials.
-WATER = Material(
-    "water",
-    1.0,
-    0.55509,
-    10.0,
-    78.0,
-    36.08,
-    (3.5017, 0.2400, 2.8004, 0.09116, 3.4773),
-    ((1, 0.111894), (8, 0.888106)),
-)
-NITROGEN = Material(
-    "nitrogen", 1.165e-3, 0.49976, 7.0, 82.0, 37.99, (10.5400, 1.7378, 4.1323, 0.15349, 3.2125), ((7, 1.0),)
-)
-AIR = Material(
-    "air",
-    1.2048e-3,
-    0.49919,
-    7.22,
-    85.7,
-    36.62,
-    (10.5961, 1.7418, 4.2759, 0.10914, 3.3994),
-    ((6, 0.000124), (7, 0.755267), (8, 0.231781), (18, 0.012827)),
-)
-
 MEAN_EXCITATION_WATER_eV = {"proton": 77.0, "helium": 77.5, "carbon": 77.5, "oxygen": 78.0}
 """I of water by ion.  Proton and carbon: the values that brought simulated depth doses onto the measured
 ones (Mirandola et al. 2015, 3.A.1); helium and oxygen as carbon and as ICRU 90, by lack of better."""
@@ -112,7 +52,7 @@ ones (Mirandola et al. 2015, 3.A.1); helium and oxygen as carbon and as ICRU 90,
 def mean_excitation_eV(ion: Ion, material: Material) -> float:
     """Return I of a material for an ion: only water's depends on the ion (see `MEAN_EXCITATION_WATER_eV`)."""
     if material is WATER:
-        return MEAN_EXCITATION_WATER_eV[ion.name]
+        return MEAN_EXCITATION_WATER_eV.get(ion.name, 77.0 if ion.charge_number == 1 else 77.5)
     return material.mean_excitation_eV
 
 
@@ -144,7 +84,7 @@ def _shell_correction(eta: Floats, mean_excitation: float, material: Material) -
     e = np.maximum(eta, 0.13)
     c = (0.422377 * e**-2 + 0.0304043 * e**-4 - 0.00038106 * e**-6) * 1e-6 * mean_excitation**2
     c += (3.850190 * e**-2 - 0.1667989 * e**-4 + 0.00157955 * e**-6) * 1e-9 * mean_excitation**3
-    shell: Floats = c / material.mean_atomic_number
+    shell: Floats = c / (10.0 if material is WATER else 7.0)
     return shell
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spotline.beamline import BeamLine
-from spotline.physics.stopping import WATER, RangeEnergy
+from spotline.physics.materials import WATER
+from spotline.physics.stopping import RangeEnergy
 from spotline.plan.model import Field, Layer, Plan
 from spotline.preparation.conversions import delivered_energy, focus_of
 from spotline.preparation.demands import obstacles_beside_energies, refusal

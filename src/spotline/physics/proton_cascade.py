@@ -1,0 +1,289 @@
+"""Inelastic reactions of protons with nuclei, in two stages.
+
+**Cascade.**  The proton meets a bound nucleon that has a momentum of the Fermi gas and sits in a hole of some
+excitation.  Both leave the collision isotropically in its centre of mass; whether the partner is a neutron goes
+by the cross sections of Metropolis et al., Phys. Rev. 110 (1958) 185.  Either escapes, with a probability that
+rises with its energy, or is caught.  Of what is caught, a fast nucleon collides again.  A fast escaping nucleon
+may take a partner along as a deuteron (pick-up).
+
+**Evaporation.**  What was caught, and the holes, excite the rest.  It gives off neutrons, protons, deuterons and
+alpha particles one after the other, with Maxwell spectra above the Coulomb energy, isotropically in its own
+moving frame, as long as its excitation covers their separation; the last of it goes into gamma rays.
+
+Energy and momentum are balanced in every reaction: what leaves is the energy of the proton less separation
+energies and gamma rays.  Neutrons and gamma rays are not followed.  Tritons and 3He, some percent of the
+charged energy together, are not told apart from deuterons and alphas.
+
+It is a model with few parameters (`PARAMETERS`).  Unlike a full cascade in a nucleus with a radius it has no
+paths, and mean separation energies in place of those of single nuclides.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spotline.jit import kernel
+from spotline.physics.ions import HELIUM, PROTON
+from spotline.physics.nuclei import INDEX
+from spotline.physics.transport.products import Products, add_product
+from spotline.random import Sequence, draw_exponential, draw_uniform
+
+Floats = NDArray[np.float64]
+
+PROTON_MASS_MeV = PROTON.mass_MeV
+NUCLEON_MASS_MeV = 938.919
+"""Mean of proton and neutron."""
+ALPHA_MASS_MeV = HELIUM.mass_MeV
+
+PARAMETERS: dict[str, float] = {
+    "escape": 0.75,
+    "escape_energy_MeV": 12.0,
+    "hole_MeV": 8.0,
+    "pickup": 0.10,
+    "alpha": 1.0,
+    "deuteron": 0.15,
+    "temperature": 1.0,
+    "fermi_MeV": 200.0,
+    "separation_MeV": 12.0,
+}
+"""Parameters of the model."""
+ESCAPE, ESCAPE_ENERGY, HOLE, PICKUP, ALPHA, DEUTERON, TEMPERATURE, FERMI, SEPARATION = range(len(PARAMETERS))
+
+MOST_COLLISIONS = 5
+MOST_EVAPORATED = 10
+COLLIDE_AGAIN_MeV = 25.0
+"""A caught nucleon of more energy collides again instead of adding to the excitation."""
+LOCAL_PROTON_MeV = 2.5
+"""Protons of less energy, and deuterons of as much, are left on the spot (0.1 mm of water)."""
+LOCAL_ALPHA_MeV = 8.0
+
+PROTON_INDEX, DEUTERON_INDEX, ALPHA_INDEX = INDEX["1H"], INDEX["2H"], INDEX["4He"]
+DEUTERON_BINDING_MeV = 2.2246
+ALPHA_SEPARATION_MeV = 7.5
+BARRIER_SHARE = 0.7
+"""Of the Coulomb energy: charged particles also leave from below its top."""
+TWO_PI = 2.0 * math.pi
+
+
+@kernel
+def unlike_over_like(energy_MeV: float) -> float:
+    """Cross section of proton on neutron over that of proton on proton: Metropolis et al. (1958)."""
+    gamma = 1.0 + max(energy_MeV, 10.0) / NUCLEON_MASS_MeV
+    beta = math.sqrt(1.0 - 1.0 / (gamma * gamma))
+    like = 10.63 / (beta * beta) - 29.92 / beta + 42.9
+    unlike = 34.10 / (beta * beta) - 82.2 / beta + 82.2
+    return unlike / like
+
+
+@kernel
+def react_inelastic(
+    energy_MeV: float,
+    charge: int,
+    mass_number: int,
+    barrier_MeV: float,
+    parameters: Floats,
+    rng: Sequence,
+    products: Products,
+) -> tuple[int, float]:
+    """Sample one inelastic reaction of a proton with a nucleus.
+
+    Parameters
+    ----------
+    energy_MeV : float
+        Kinetic energy of the proton.
+    charge, mass_number : int
+        Of the nucleus.
+    barrier_MeV : float
+        Coulomb energy of a proton at its surface.
+    parameters : ndarray
+        Values of `PARAMETERS`.
+    rng : ndarray of uint64, shape (1,)
+        Random sequence.
+    products : Products
+        Takes the charged particles that go on; directions relative to the proton's.
+
+    Returns
+    -------
+    number : int
+        Of charged particles.
+    local_MeV : float
+        Energy left on the spot by slow particles and by the recoiling rest.
+    """
+    m = NUCLEON_MASS_MeV
+    separation = parameters[SEPARATION] if mass_number < 20 else 0.7 * parameters[SEPARATION]
+    # Of a nucleon on top of the nucleus as it was before: what catching it sets free.
+    surplus_separation = 2.0 if mass_number < 20 else 6.0
+    surplus_neutron = 15.0 if mass_number < 20 else 9.0
+    number, local = 0, 0.0
+    z, a = charge, mass_number
+    excitation = 0.0
+    # Momentum of the rest: what came in less what left.
+    qx, qy, qz = 0.0, 0.0, math.sqrt(energy_MeV * (energy_MeV + 2.0 * m))
+
+    # The nucleon that is on its way through the nucleus.
+    moving_energy, is_neutron = energy_MeV, False
+    px, py, pz = qx, qy, qz
+    for _ in range(MOST_COLLISIONS):
+        hole = parameters[HOLE] * draw_exponential(rng)
+        # Energies within the nucleus count from the Fermi level, a separation energy below the outside.
+        available = moving_energy + separation - hole
+        total = available + 2.0 * m
+        root = 0.0
+        kx, ky, kz = 0.0, 0.0, 0.0
+        if available > 0.0 and a > 4:
+            # Most Fermi momenta along the flight leave too little energy in the centre of mass.
+            for _ in range(3):
+                k = parameters[FERMI] * draw_uniform(rng) ** (1.0 / 3.0)
+                w = 2.0 * draw_uniform(rng) - 1.0
+                phi = TWO_PI * draw_uniform(rng)
+                across = k * math.sqrt(1.0 - w * w)
+                kx, ky, kz = px + across * math.cos(phi), py + across * math.sin(phi), pz + k * w
+                s = total * total - kx * kx - ky * ky - kz * kz
+                if s > 4.0 * m * m:
+                    root = math.sqrt(s)
+                    break
+        if root == 0.0:
+            excitation += moving_energy + (surplus_separation if a >= mass_number else separation)
+            a, z = a + 1, z + (0 if is_neutron else 1)
+            moving_energy = 0.0
+            break
+
+        protons, neutrons = (a - z, z) if is_neutron else (z, a - z)  # like and unlike partners
+        unlike = neutrons * unlike_over_like(moving_energy)
+        partner_unlike = draw_uniform(rng) * (unlike + protons) < unlike
+        partner_is_neutron = is_neutron != partner_unlike
+        excitation += hole
+        a, z = a - 1, z - (0 if partner_is_neutron else 1)
+
+        # Isotropic in the centre of mass, then boosted; the second has the rest of energy and momentum.
+        inner = math.sqrt(0.25 * root * root - m * m)
+        w = 2.0 * draw_uniform(rng) - 1.0
+        phi = TWO_PI * draw_uniform(rng)
+        across = inner * math.sqrt(1.0 - w * w)
+        ix, iy, iz = across * math.cos(phi), across * math.sin(phi), inner * w
+        along = (ix * kx + iy * ky + iz * kz) / root
+        factor = along / (total + root) + 0.5
+        fx, fy, fz = ix + kx * factor, iy + ky * factor, iz + kz * factor
+        first = 0.5 * total + along - m - separation
+        second = available - first - 2.0 * separation
+
+        moving_energy = 0.0
+        was_neutron = is_neutron
+        for which in range(2):
+            if which == 0:
+                kinetic, neutral = first, was_neutron
+                ux, uy, uz = fx, fy, fz
+            else:
+                kinetic, neutral = second, partner_is_neutron
+                ux, uy, uz = kx - fx, ky - fy, kz - fz
+            inside = math.sqrt(ux * ux + uy * uy + uz * uz)
+            height = 0.0 if neutral else barrier_MeV
+            chance = 0.0
+            if kinetic > height:
+                chance = (
+                    parameters[ESCAPE] * (kinetic - height) / (kinetic - height + parameters[ESCAPE_ENERGY])
+                )
+            if draw_uniform(rng) < chance:
+                # Out of the nucleus, with less energy, it keeps its direction.
+                ux, uy, uz = ux / inside, uy / inside, uz / inside
+                taken = kinetic - separation + DEUTERON_BINDING_MeV
+                if taken > 10.0 and a > 5 and draw_uniform(rng) < parameters[PICKUP]:
+                    a, z = a - 1, z - (1 if neutral else 0)
+                    outside = math.sqrt(taken * (taken + 4.0 * m))
+                    qx, qy, qz = qx - outside * ux, qy - outside * uy, qz - outside * uz
+                    number = add_product(products, number, DEUTERON_INDEX, 0.5 * taken, ux, uy, uz)
+                    continue
+                outside = math.sqrt(kinetic * (kinetic + 2.0 * m))
+                qx, qy, qz = qx - outside * ux, qy - outside * uy, qz - outside * uz
+                if neutral:
+                    continue
+                if kinetic < LOCAL_PROTON_MeV:
+                    local += kinetic
+                    continue
+                number = add_product(products, number, PROTON_INDEX, kinetic, ux, uy, uz)
+            elif kinetic > COLLIDE_AGAIN_MeV and kinetic > moving_energy:
+                if moving_energy > 0.0:
+                    excitation += moving_energy + separation
+                    a, z = a + 1, z + (0 if is_neutron else 1)
+                moving_energy, is_neutron = kinetic, neutral
+                # Its momentum as if it were outside: what it enters the next collision with.
+                outside = math.sqrt(kinetic * (kinetic + 2.0 * m)) / inside
+                px, py, pz = ux * outside, uy * outside, uz * outside
+            else:
+                excitation += kinetic + (surplus_separation if a >= mass_number else separation)
+                a, z = a + 1, z + (0 if neutral else 1)
+        if moving_energy == 0.0:
+            break
+    if moving_energy > 0.0:
+        excitation += moving_energy + separation
+        a, z = a + 1, z + (0 if is_neutron else 1)
+
+    # The rest moves: that too is paid from its excitation.
+    moving = (qx * qx + qy * qy + qz * qz) / (2.0 * a * m)
+    if moving > excitation:
+        shrink = math.sqrt(excitation / moving)
+        qx, qy, qz = qx * shrink, qy * shrink, qz * shrink
+        moving = excitation
+    excitation -= moving
+
+    below_p = BARRIER_SHARE * barrier_MeV
+    for _ in range(MOST_EVAPORATED):
+        if a <= 4 or z < 1 or a - z < 1:
+            break
+        has_surplus = a > mass_number
+        cost_n = surplus_neutron if has_surplus else separation
+        cost_p = surplus_separation if has_surplus else separation
+        cost_d = cost_p + separation - DEUTERON_BINDING_MeV
+        room_n = max(excitation - cost_n, 0.0)
+        room_p = max(excitation - cost_p - below_p, 0.0)
+        room_d = max(excitation - cost_d - below_p, 0.0) if z > 1 else 0.0
+        room_a = max(excitation - ALPHA_SEPARATION_MeV - 2.0 * below_p, 0.0) if z > 2 and a - z > 2 else 0.0
+        chance_n = room_n * (a - z)
+        chance_p = chance_n + room_p * z
+        chance_d = chance_p + parameters[DEUTERON] * room_d * z
+        chance_a = chance_d + parameters[ALPHA] * room_a * z
+        if chance_a <= 0.0:
+            break
+        chance = draw_uniform(rng) * chance_a
+        if chance < chance_n:
+            room, cost, size, units, below = room_n, cost_n, 1, 0, 0.0
+        elif chance < chance_p:
+            room, cost, size, units, below = room_p, cost_p, 1, 1, below_p
+        elif chance < chance_d:
+            room, cost, size, units, below = room_d, cost_d, 2, 1, below_p
+        else:
+            room, cost, size, units, below = room_a, ALPHA_SEPARATION_MeV, 4, 2, 2.0 * below_p
+        temperature = parameters[TEMPERATURE] * math.sqrt(8.0 * excitation / a)
+        extra = temperature * (draw_exponential(rng) + draw_exponential(rng))
+        if extra > room:
+            extra = room * draw_uniform(rng)
+        released = below + extra
+        excitation -= cost + released
+        # Both parts move in the frame of the nucleus, apart with the energy released.
+        inner = math.sqrt(2.0 * m * released * size * (a - size) / a)
+        w = 2.0 * draw_uniform(rng) - 1.0
+        phi = TWO_PI * draw_uniform(rng)
+        across = inner * math.sqrt(1.0 - w * w)
+        share = size / a
+        fx, fy, fz = (
+            across * math.cos(phi) + share * qx,
+            across * math.sin(phi) + share * qy,
+            inner * w + share * qz,
+        )
+        qx, qy, qz = qx - fx, qy - fy, qz - fz
+        a, z = a - size, z - units
+        square = fx * fx + fy * fy + fz * fz
+        kinetic = square / (2.0 * size * m)
+        if units == 0:
+            continue
+        if kinetic < (LOCAL_ALPHA_MeV if size == 4 else LOCAL_PROTON_MeV):
+            local += kinetic
+            continue
+        index = ALPHA_INDEX if size == 4 else DEUTERON_INDEX if size == 2 else PROTON_INDEX
+        length = math.sqrt(square)
+        number = add_product(products, number, index, kinetic / size, fx / length, fy / length, fz / length)
+
+    return number, local + (qx * qx + qy * qy + qz * qz) / (2.0 * a * m)

@@ -1,0 +1,132 @@
+"""Where primaries come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spotline.errors import PhysicsError
+from spotline.jit import kernel
+from spotline.physics.ions import Ion
+from spotline.physics.nuclei import SPECIES
+from spotline.random import draw, draw_uniform, normal
+
+Floats = NDArray[np.float64]
+
+
+class SourceArrays(NamedTuple):
+    """A source as kernels see it.
+
+    Attributes
+    ----------
+    beam : ndarray, shape (9,)
+        Energy in MeV/u; its relative standard deviation; x, y, z of the centre in mm; then, for both planes
+        alike, standard deviations of position (mm) and angle (rad), and the slope of the angle with the
+        position (rad/mm) and what remains of the angle beside it.
+    filter_mm : ndarray, shape (n,)
+        Quantiles, at equal steps, of the thickness that a ripple filter puts before the source.
+    """
+
+    beam: Floats
+    filter_mm: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """A Gaussian beam along z.
+
+    Attributes
+    ----------
+    ion : Ion
+    energy_MeV_u : float
+        Mean energy.
+    species : int
+        Index of the ion in `SPECIES`.
+    arrays : SourceArrays
+    """
+
+    ion: Ion
+    energy_MeV_u: float
+    species: int
+    arrays: SourceArrays
+
+
+def pencil_source(
+    ion: Ion,
+    energy_MeV_u: float,
+    *,
+    sigma_relative: float = 0.0,
+    start_mm: float = 0.0,
+    ripple_mm: Floats | None = None,
+    sigma_mm: float = 0.0,
+    sigma_mrad: float = 0.0,
+    covariance_mm_mrad: float = 0.0,
+) -> Source:
+    """Make a beam on the axis.
+
+    Parameters
+    ----------
+    ion : Ion
+    energy_MeV_u : float
+        Mean energy.
+    sigma_relative : float
+        Standard deviation of the energy over its mean.
+    start_mm : float
+        z at which the beam begins.
+    ripple_mm : ndarray, optional
+        Quantiles at equal steps of the thickness of a ripple filter: every primary begins so much earlier, so
+        the geometry must extend so far in front of `start_mm`.
+    sigma_mm, sigma_mrad : float
+        Standard deviations of position and angle at the start, in both planes.
+    covariance_mm_mrad : float
+        Of position and angle.
+
+    Raises
+    ------
+    PhysicsError
+        If a figure cannot be.
+    """
+    if ion not in SPECIES:
+        raise PhysicsError(f"source: {ion.symbol} is not transported; use one of the nuclei of the tables")
+    if not energy_MeV_u > 0.0 or not 0.0 <= sigma_relative < 0.2:
+        raise PhysicsError(
+            f"source: energy {energy_MeV_u:g} MeV/u, spread {sigma_relative:g}; use a positive energy and a "
+            "relative spread below 0.2"
+        )
+    if abs(covariance_mm_mrad) > sigma_mm * sigma_mrad:
+        raise PhysicsError("source: covariance beyond the product of both standard deviations")
+    slope = covariance_mm_mrad * 1e-3 / sigma_mm**2 if sigma_mm > 0.0 else 0.0
+    rest = max(0.0, (sigma_mrad * 1e-3) ** 2 - (slope * sigma_mm) ** 2) ** 0.5
+    beam = np.array(
+        [energy_MeV_u, sigma_relative, 0.0, 0.0, start_mm, sigma_mm, sigma_mrad * 1e-3, slope, rest]
+    )
+    quantiles = np.zeros(1) if ripple_mm is None else np.ascontiguousarray(ripple_mm, dtype=float)
+    return Source(ion, energy_MeV_u, SPECIES.index(ion), SourceArrays(beam, quantiles))
+
+
+@kernel
+def start_primary(
+    source: SourceArrays, rng: NDArray[np.uint64]
+) -> tuple[float, float, float, float, float, float, float]:
+    """Draw energy (MeV/u), x, y, z (mm) and the direction of a primary."""
+    beam = source.beam
+    bits = draw(rng)
+    energy = beam[0] * (1.0 + beam[1] * normal(bits, 0))
+    dx = beam[5] * normal(bits, 1)
+    dy = beam[5] * normal(bits, 2)
+    u = beam[7] * dx + beam[8] * normal(bits, 3)
+    v = beam[7] * dy + beam[8] * normal(bits, 4)
+    length = (1.0 + u * u + v * v) ** 0.5
+    before = 0.0
+    last = len(source.filter_mm) - 1
+    if last > 0:
+        place = draw_uniform(rng) * last
+        step = int(place)
+        lower = source.filter_mm[step]
+        before = lower + (place - step) * (source.filter_mm[step + 1] - lower)
+    else:
+        before = source.filter_mm[0]
+    return energy, beam[2] + dx, beam[3] + dy, beam[4] - before, u / length, v / length, 1.0 / length

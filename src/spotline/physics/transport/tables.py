@@ -1,0 +1,137 @@
+"""What the transport looks up: energy, straggling, scattering and reactions of every species by its range.
+
+A particle is followed by its residual range.  In terms of the root of that range the energy is almost a
+straight line, so that a table with equal steps in the root can be interpolated linearly.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spotline.jit import kernel
+from spotline.physics.ions import Ion
+from spotline.physics.materials import Material
+from spotline.physics.nuclei import SPECIES
+from spotline.physics.scattering import scattering_power_rad2_cm2_per_g
+from spotline.physics.stopping import (
+    LOWEST_ENERGY_MeV_u,
+    RangeEnergy,
+    mass_stopping_power_MeV_cm2_per_g,
+)
+from spotline.physics.straggling import (
+    straggling_third_moment_MeV3_cm2_per_g,
+    straggling_variance_MeV2_cm2_per_g,
+)
+from spotline.physics.transport.reactions import reactions_cm2_g
+
+Floats = NDArray[np.float64]
+
+NODES = 1024
+HIGHEST_ENERGY_MeV_u = 600.0
+
+ENERGY, VARIANCE, SKEW, SCATTERING, REACTIONS = range(5)
+"""Columns: energy per nucleon (MeV/u); variance and third moment of the range per path ((g/cm2)^2 and
+(g/cm2)^3 per g/cm2); scattering power (rad2 cm2/g, in one plane); reactions (cm2/g)."""
+COLUMNS = 8  # a power of two, so that a node fills a line of the processor's cache
+
+
+class TransportTables(NamedTuple):
+    """Tables of all species in the materials of a geometry.
+
+    Attributes
+    ----------
+    nodes : ndarray, shape (materials, species, NODES + 2, COLUMNS)
+        At equal steps of the root of the residual range, from 0.
+    nodes_per_root : ndarray, shape (materials, species)
+        Nodes per (g/cm2)^0.5.
+    range_g_cm2 : ndarray, shape (materials, species, NODES + 2)
+        Residual range at equal steps of the root of the energy, from 0.
+    """
+
+    nodes: Floats
+    nodes_per_root: Floats
+    range_g_cm2: Floats
+
+
+NODES_PER_ROOT_ENERGY = NODES / HIGHEST_ENERGY_MeV_u**0.5
+
+
+@kernel
+def range_of(tables: TransportTables, material: int, species: int, energy_MeV_u: float) -> float:
+    """Residual range in g/cm2 at an energy; that of the highest energy in the tables if it is beyond."""
+    place = min(energy_MeV_u, HIGHEST_ENERGY_MeV_u) ** 0.5 * NODES_PER_ROOT_ENERGY
+    node = int(place)
+    rest = place - node
+    ranges = tables.range_g_cm2
+    lower = ranges[material, species, node]
+    return lower + rest * (ranges[material, species, node + 1] - lower)
+
+
+@kernel
+def energy_at(tables: TransportTables, material: int, species: int, range_g_cm2: float) -> float:
+    """Energy per nucleon at a residual range within the tables."""
+    place = range_g_cm2**0.5 * tables.nodes_per_root[material, species]
+    node = int(place)
+    rest = place - node
+    nodes = tables.nodes
+    lower = nodes[material, species, node, ENERGY]
+    return lower + rest * (nodes[material, species, node + 1, ENERGY] - lower)
+
+
+@functools.lru_cache(maxsize=256)
+def _slowing_down(ion: Ion, material: Material, excitation_eV: float | None) -> tuple[Floats, float, Floats]:
+    """Nodes without scattering and reactions, nodes per root, and ranges at steps of the root of energy."""
+    table = RangeEnergy(ion, material, excitation_eV)
+    farthest = float(table.range_g_cm2(HIGHEST_ENERGY_MeV_u))
+    nodes_per_root = NODES / farthest**0.5
+    ranges = (np.arange(NODES + 2) / nodes_per_root) ** 2
+    lowest_range = float(table.range_g_cm2(LOWEST_ENERGY_MeV_u))
+    nodes = np.zeros((NODES + 2, COLUMNS))
+    inside = (ranges > lowest_range) & (ranges < farthest * (1.0 - 1e-9))
+    energies = LOWEST_ENERGY_MeV_u * (ranges / lowest_range) ** (2.0 / 3.0)  # S ~ E^-1/2 below the table
+    energies[inside] = table.energy_MeV_u(ranges[inside] * 10.0 / material.density_g_cm3)
+    energies[ranges >= farthest * (1.0 - 1e-9)] = HIGHEST_ENERGY_MeV_u
+    nodes[:, ENERGY] = energies
+    evaluated = np.clip(energies, LOWEST_ENERGY_MeV_u, HIGHEST_ENERGY_MeV_u)
+    stopping = mass_stopping_power_MeV_cm2_per_g(ion, evaluated, material, excitation_eV)
+    nodes[:, VARIANCE] = straggling_variance_MeV2_cm2_per_g(ion, evaluated, material) / stopping**2
+    nodes[:, SKEW] = straggling_third_moment_MeV3_cm2_per_g(ion, evaluated, material) / stopping**3
+    at = (np.arange(NODES + 2) / NODES_PER_ROOT_ENERGY) ** 2
+    range_at = lowest_range * (at / LOWEST_ENERGY_MeV_u) ** 1.5
+    above = at > LOWEST_ENERGY_MeV_u
+    range_at[above] = table.range_g_cm2(np.minimum(at[above], HIGHEST_ENERGY_MeV_u))
+    return nodes, nodes_per_root, range_at
+
+
+def transport_tables(
+    materials: tuple[Material, ...], energy_MeV_u: float, excitation_eV: float | None = None
+) -> TransportTables:
+    """Tabulate everything for a beam.
+
+    Parameters
+    ----------
+    materials : tuple of Material
+        In the order in which the geometry numbers them.
+    energy_MeV_u : float
+        Of the beam: scattering depends on what a particle has left behind, and secondaries carry on what the
+        beam began.
+    excitation_eV : float, optional
+        I of the materials for the beam and all others; by default what the material says.
+    """
+    nodes = np.zeros((len(materials), len(SPECIES), NODES + 2, COLUMNS))
+    nodes_per_root = np.zeros((len(materials), len(SPECIES)))
+    range_at = np.zeros((len(materials), len(SPECIES), NODES + 2))
+    for m, material in enumerate(materials):
+        for s, species in enumerate(SPECIES):
+            slowing, nodes_per_root[m, s], range_at[m, s] = _slowing_down(species, material, excitation_eV)
+            nodes[m, s] = slowing
+            energies = np.clip(slowing[:, ENERGY], LOWEST_ENERGY_MeV_u, HIGHEST_ENERGY_MeV_u)
+            nodes[m, s, :, SCATTERING] = scattering_power_rad2_cm2_per_g(
+                species, energies, material, energy_MeV_u
+            )
+            nodes[m, s, :, REACTIONS] = reactions_cm2_g(species, slowing[:, ENERGY], material)
+    return TransportTables(nodes, nodes_per_root, range_at)
