@@ -5,6 +5,9 @@ step, end points and number of energies.  This program joins the quoted pairs by
 comes out exactly, what lies between is computed.  The same holds for the particles per monitor count and
 for the spot sizes.  It is deterministic: running it again gives the same bytes.
 
+The research line has helium and oxygen besides, of which nothing is published but that they are meant: their
+lists are computed, and their spot sizes assumed.
+
     python tools/make_cnao_tables.py                 # into src/spotline/beamlines
     python tools/make_cnao_tables.py --into FOLDER
 
@@ -27,18 +30,17 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 
-from spotline.physics.ions import CARBON, PROTON, Ion
-from spotline.physics.materials import AIR, NITROGEN, WATER
+from spotline.physics.ionization import particles_per_count
+from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
+from spotline.physics.materials import AIR, WATER
 from spotline.physics.scattering import highland_angle_mrad
-from spotline.physics.stopping import RangeEnergy, mass_stopping_power_MeV_cm2_per_g
-from spotline.units import ELEMENTARY_CHARGE_C
+from spotline.physics.stopping import RangeEnergy
 
 Floats = NDArray[np.float64]
 
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 DEPTH_STEP_mm = 2.0  # QA 2.A.1
 CHARGE_QUANTUM_C = 200e-15  # DDS III.B.1
-W_NITROGEN_eV = 36.5  # mean energy per ion pair, ICRU 31 (1979), nitrogen, protons
 SPOT_SIZE_STRIDE = 5  # every fifth energy is enough for the smooth spot sizes
 
 # Scatterers between the place where the spot size "at the chambers" holds and the isocentre.
@@ -46,6 +48,12 @@ CHAMBERS_WET_mm = 0.9  # DDS III.B.1
 CHAMBERS_TO_ISOCENTRE_mm = 750.0  # ASSUMED, middle of the two boxes
 RIPPLE_FILTER_WET_mm = 1.0  # mean of a profile from 0 to 2 mm (fitted to QA Table III)
 RIPPLE_FILTER_TO_ISOCENTRE_mm = 680.0  # QA Table III; the other one stands upstream of the chambers
+
+NOZZLE_mm = 3.25  # offset that brings protons and carbon ions of 30 mm from their range to their quoted depth
+SHALLOWEST_mm = 30.0  # as the clinical ions
+DEEPEST_mm = {"helium": 300.0, "oxygen": 300.0}  # as far as the rigidity allows
+LARGEST_RIGIDITY_T_m = 6.35  # of carbon ions of 400 MeV/u, DDS Table 1
+CHAMBER_AS = {"helium": "proton", "oxygen": "carbon"}  # whose effective gap is taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +117,26 @@ def energy_list_MeV_u(quoted: Quoted) -> tuple[Floats, Floats]:
     return np.round(table.energy_MeV_u(ranges), 2), depths
 
 
-def particles_per_count(ion: Ion, energy_MeV_u: Floats, upstream_mm: float, gap_mm: float) -> Floats:
-    """Ions whose ionization of a nitrogen gap is one charge quantum.
+def research_list_MeV_u(ion: Ion) -> tuple[Floats, Floats]:
+    """Energies of a 2 mm depth grid for an ion without quoted pairs, and the depths in mm.
 
-    ``Q W / (e S(E') rho g)`` with E' the energy behind `upstream_mm` of water.
+    Depth of the peak = CSDA range - 0.93 sigma - `NOZZLE_mm`, up to the largest rigidity of the line.
     """
-    energy = RangeEnergy(ion, WATER).energy_after_MeV_u(energy_MeV_u, upstream_mm)
-    stopping = mass_stopping_power_MeV_cm2_per_g(ion, energy, NITROGEN)
-    loss_eV = stopping * NITROGEN.density_g_cm3 * gap_mm / 10.0 * 1e6
-    counts: Floats = CHARGE_QUANTUM_C / ELEMENTARY_CHARGE_C * W_NITROGEN_eV / loss_eV
-    return counts
+    table = RangeEnergy(ion, WATER)
+    depths = np.arange(SHALLOWEST_mm, DEEPEST_mm[ion.name] + 0.5, DEPTH_STEP_mm)
+    ranges = depths + NOZZLE_mm
+    for _ in range(50):  # contraction by a factor of about 0.01 per step
+        ranges = depths + NOZZLE_mm + 0.93 * range_straggling_mm(ion, ranges)
+    energies = np.round(table.energy_MeV_u(ranges), 2)
+    reached = np.array([ion.rigidity_T_m(float(energy)) <= LARGEST_RIGIDITY_T_m for energy in energies])
+    return energies[reached], depths[reached]
+
+
+def counted_particles(ion: Ion, energy_MeV_u: Floats, upstream_mm: float, gap_mm: float) -> Floats:
+    """Particles per count in nitrogen, with the charge of a count at CNAO."""
+    return particles_per_count(
+        ion, energy_MeV_u, charge_quantum_C=CHARGE_QUANTUM_C, gap_mm=gap_mm, upstream_mm=upstream_mm
+    )
 
 
 def upstream_thickness_mm() -> float:
@@ -126,7 +144,7 @@ def upstream_thickness_mm() -> float:
     (low, low_counts), (high, high_counts) = QUOTED["carbon"].counts
 
     def excess(thickness: float) -> float:
-        low_high = particles_per_count(CARBON, np.array([low, high]), thickness, 5.0)
+        low_high = counted_particles(CARBON, np.array([low, high]), thickness, 5.0)
         return float(low_high[1] / low_high[0]) - high_counts / low_counts
 
     return float(brentq(excess, 0.0, 10.0))
@@ -136,7 +154,7 @@ def effective_gap_mm(quoted: Quoted, upstream_mm: float) -> float:
     """Gap that reproduces the quoted particles per count (geometric mean of both energies)."""
     energies = np.array([energy for energy, _ in quoted.counts])
     counts = np.array([count for _, count in quoted.counts])
-    ratio = particles_per_count(quoted.ion, energies, upstream_mm, 1.0) / counts
+    ratio = counted_particles(quoted.ion, energies, upstream_mm, 1.0) / counts
     return float(np.exp(np.mean(np.log(ratio))))
 
 
@@ -208,7 +226,7 @@ def write_energies(folder: Path, name: str) -> Floats:
     energies, depths = energy_list_MeV_u(quoted)
     upstream = upstream_thickness_mm()
     gap = effective_gap_mm(quoted, upstream)
-    counts = particles_per_count(quoted.ion, energies, upstream, gap)
+    counts = counted_particles(quoted.ion, energies, upstream, gap)
     pairs = ", ".join(f"{depth:g} mm - {energy:.2f}" for depth, energy in quoted.depths.items())
     per_count = ", ".join(f"{count:g} at {energy:g}" for energy, count in quoted.counts)
     comments = [
@@ -222,6 +240,26 @@ def write_energies(folder: Path, name: str) -> Floats:
     ]
     rows = (f"{e:.2f},{d:g},{n:.5g}" for e, d, n in zip(energies, depths, counts, strict=True))
     write_csv(folder / f"{name}_energies.csv", comments, "energy_MeV_u,range_mm,particles_per_count", rows)
+    return energies
+
+
+def write_research_energies(folder: Path, ion: Ion) -> Floats:
+    """Write the energy table of an ion without quoted pairs; return its energies."""
+    energies, depths = research_list_MeV_u(ion)
+    upstream = upstream_thickness_mm()
+    gap = effective_gap_mm(QUOTED[CHAMBER_AS[ion.name]], upstream)
+    counts = counted_particles(ion, energies, upstream, gap)
+    comments = [
+        f"Energies of {ion.name} of a research line: generated by tools/make_cnao_tables.py, do not edit.",
+        "energy_MeV_u: [ASSUMED] Bethe range in water less 0.93 sigma and the nozzle is range_mm;",
+        f"  nozzle {NOZZLE_mm:g} mm, up to {LARGEST_RIGIDITY_T_m:g} T m; nothing is published.",
+        "range_mm: [ASSUMED] depth of the Bragg peak in water, in steps of 2 mm as for the clinical ions.",
+        "particles_per_count: [ASSUMED] 200 fC W / (e S_N2 rho g), W = 36.5 eV, rho at 20 C and 101325 Pa,",
+        f"  S_N2 behind {upstream:.2f} mm of water, g = {gap:.3f} mm (as of {CHAMBER_AS[ion.name]}).",
+    ]
+    rows = (f"{e:.2f},{d:g},{n:.5g}" for e, d, n in zip(energies, depths, counts, strict=True))
+    header = "energy_MeV_u,range_mm,particles_per_count"
+    write_csv(folder / f"{ion.name}_energies.csv", comments, header, rows)
     return energies
 
 
@@ -284,10 +322,26 @@ def write_line(folder: Path, carbon_larger_mm: float, tilt: float) -> None:
     write_gain_map(folder / "int2_gain.csv", (-0.35 * tilt, 0.45, -0.2, 0.3, -0.6, 0.1 * tilt))
 
 
+def write_research(folder: Path) -> None:
+    """Write what the research line has beyond the horizontal one."""
+    source = "ends {:g} and {:g} mm [ASSUMED], {}"
+    helium = write_research_energies(folder, HELIUM)
+    between = "between those of protons and carbon ions"
+    ends = (12.0, 6.0)
+    path = folder / "helium_optics_0.csv"
+    write_optics(path, HELIUM, helium, ends, 0, source.format(*ends, between))
+    oxygen = write_research_energies(folder, OXYGEN)
+    for filters, ends in ((0, (8.0, 4.0)), (2, (10.0, 5.0))):
+        path = folder / f"oxygen_optics_small_{filters}.csv"
+        write_optics(path, OXYGEN, oxygen, ends, filters, source.format(*ends, "those of carbon ions"))
+
+
 def write_all(into: Path) -> None:
-    """Write the tables of cnao-h and cnao-v below a folder."""
+    """Write the tables of the shipped lines below a folder."""
     write_line(into / "cnao-h", carbon_larger_mm=0.0, tilt=1.0)
     write_line(into / "cnao-v", carbon_larger_mm=0.2, tilt=-1.0)
+    write_line(into / "cnao-research", carbon_larger_mm=0.0, tilt=1.0)
+    write_research(into / "cnao-research")
 
 
 def main() -> None:

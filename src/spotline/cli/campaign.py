@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spotline.cli.bars import campaign_bar, preparation_bar
+from spotline.cli.bars import campaign_bar
 from spotline.cli.common import STATUS_DIFFERENT, STATUS_DONE, Seed, Switch, WholeNumber
+from spotline.cli.treatment import treatment_to_deliver
 
 if TYPE_CHECKING:
     from spotline.campaign import Campaign
@@ -41,8 +42,8 @@ def campaign(
     out
         Folder for table and report; must not exist yet, or be empty.
     beamline
-        Name of a shipped beam line (cnao-h, cnao-v), or path of the folder or TOML file of another.  A
-        prepared treatment knows the name of its own.
+        Name of a shipped beam line (see spotline beamlines), or path of the folder or TOML file of another.
+        A prepared treatment knows the name of its own.
     runs
         How many deliveries.
     faults
@@ -64,18 +65,8 @@ def campaign(
         Say nothing but errors.
     """
     import spotline
-    from spotline.console.open import prepared_for
-    from spotline.errors import OptionError
 
-    if plan.is_dir():
-        line = spotline.load_beamline(beamline or prepared_for(plan))
-        treatment = spotline.open_preparation(plan, line, field=field)
-    else:
-        if beamline is None:
-            raise OptionError("--beamline is missing: name the beam line to deliver the plan on")
-        read, line = spotline.read_plan(plan), spotline.load_beamline(beamline)
-        with preparation_bar(quiet) as told:
-            treatment = spotline.prepare(read, line, field=field, progress=told)
+    treatment = treatment_to_deliver(plan, beamline, field, quiet)
     began = time.perf_counter()
     with campaign_bar(quiet) as show:
         made = spotline.run_campaign(

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from spotline.cli.bars import delivery_bar, preparation_bar
+from spotline.cli.bars import delivery_bar
 from spotline.cli.common import STATUS_DIFFERENT, STATUS_DONE, STATUS_INTERLOCK, Seed, Switch, WholeNumber
+from spotline.cli.treatment import treatment_to_deliver
 
 VERDICTS = {
     "complete": "delivered whole",
@@ -40,8 +41,8 @@ def deliver(
     out
         Folder for the record; must not exist yet, or be empty.
     beamline
-        Name of a shipped beam line (cnao-h, cnao-v), or path of the folder or TOML file of another.  A
-        prepared treatment knows the name of its own.
+        Name of a shipped beam line (see spotline beamlines), or path of the folder or TOML file of another.
+        A prepared treatment knows the name of its own.
     field
         Beam number of the only field to deliver.
     seed
@@ -54,20 +55,10 @@ def deliver(
         TOML file of what fails in the simulated room, and when.
     """
     import spotline
-    from spotline.console.open import prepared_for
-    from spotline.errors import OptionError
     from spotline.sim.faults import SimulatedCrash
 
     faults = spotline.read_faults(fault) if fault is not None else ()
-    if plan.is_dir():
-        line = spotline.load_beamline(beamline or prepared_for(plan))
-        treatment = spotline.open_preparation(plan, line, field=field)
-    else:
-        if beamline is None:
-            raise OptionError("--beamline is missing: name the beam line to deliver the plan on")
-        read, line = spotline.read_plan(plan), spotline.load_beamline(beamline)
-        with preparation_bar(quiet) as told:
-            treatment = spotline.prepare(read, line, field=field, progress=told)
+    treatment = treatment_to_deliver(plan, beamline, field, quiet)
     if not quiet:
         for prepared in treatment.fields:
             for warning in prepared.warnings:

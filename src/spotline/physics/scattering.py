@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spotline.errors import OptionError
+from spotline.physics.elements import ELEMENTS
 from spotline.physics.ions import Ion
 from spotline.physics.materials import Material
-from spotline.physics.stopping import FINE_STRUCTURE, RangeEnergy
+from spotline.physics.stopping import RangeEnergy
+from spotline.units import FINE_STRUCTURE
 
 Floats = NDArray[np.float64]
 
@@ -28,16 +30,12 @@ AVOGADRO_PER_MOL = 6.022_140_76e23
 ELECTRON_RADIUS_cm = 2.817_940_3e-13
 SHORTEST_PATH = 1e-5
 """Radiation lengths (4 um of water) below which the logarithm of Highland's formula is held."""
-
-ATOMIC_MASS_u = {
-    1: 1.008, 2: 4.0026, 4: 9.0122, 6: 12.011, 7: 14.007, 8: 15.999, 9: 18.998, 11: 22.990, 12: 24.305,
-    13: 26.982, 14: 28.085, 15: 30.974, 16: 32.06, 17: 35.45, 18: 39.95, 19: 39.098, 20: 40.078, 22: 47.867,
-    26: 55.845, 29: 63.546, 82: 207.2,
-}  # fmt: skip
+LEAST_LOSS = 1e-4
+"""Relative loss of (pv)^2 (some um of water) below which the logarithm of Gottschalk's formula is held."""
 
 
 def pv_MeV(ion: Ion, energy_MeV_u: ArrayLike) -> Floats:
-    """Product of momentum and velocity of the whole ion, ``T (T + 2 M) / (T + M)``; shape of `energy_MeV_u`."""
+    """Momentum times velocity of the whole ion, ``T (T + 2 M) / (T + M)``; same shape as `energy_MeV_u`."""
     kinetic = np.asarray(energy_MeV_u, dtype=float) * ion.mass_number
     product: Floats = kinetic * (kinetic + 2.0 * ion.mass_MeV) / (kinetic + ion.mass_MeV)
     return product
@@ -48,7 +46,7 @@ def scattering_length_g_cm2(material: Material) -> float:
     """Scattering length of a material, that scales the scattering of protons.
 
     ``1 / X_S = alpha N_A r_e^2 sum w Z^2 / A {2 ln[33219 (A Z)^(-1/3)] - 1}``: Gottschalk, Med. Phys. 37
-    (2010) 352, eq. 16, with the additivity of Bragg.
+    (2010) 352, with the additivity of Bragg.
 
     Raises
     ------
@@ -57,18 +55,19 @@ def scattering_length_g_cm2(material: Material) -> float:
     """
     inverse = 0.0
     for z, fraction in material.composition:
-        if z not in ATOMIC_MASS_u:
+        if z not in ELEMENTS:
             raise OptionError(
                 f"scattering in {material.name}: the atomic mass of element {z} is not known; use one of "
-                + ", ".join(map(str, ATOMIC_MASS_u))
+                + ", ".join(map(str, ELEMENTS))
             )
-        a = ATOMIC_MASS_u[z]
+        a = ELEMENTS[z].atomic_mass_u
         inverse += fraction * z**2 / a * (2.0 * math.log(33219.0 * (a * z) ** (-1.0 / 3.0)) - 1.0)
     return 1.0 / (FINE_STRUCTURE * AVOGADRO_PER_MOL * ELECTRON_RADIUS_cm**2 * inverse)
 
 
 @functools.lru_cache(maxsize=256)
-def _ranges(ion: Ion, material: Material) -> RangeEnergy:
+def range_table(ion: Ion, material: Material) -> RangeEnergy:
+    """Ranges of an ion in a material with its tabulated I, made once; good enough for scattering."""
     return RangeEnergy(ion, material, material.mean_excitation_eV)
 
 
@@ -78,8 +77,8 @@ def scattering_power_rad2_cm2_per_g(
     """Scattering power of a material for an ion that began its path with a certain energy.
 
     Protons: ``T = f_dM (E_s / pv)^2 / X_S`` with the differential Moliere correction ``f_dM`` of Gottschalk,
-    Med. Phys. 37 (2010) 352, eq. 25.  It is fitted to protons and knows the path by the loss of pv alone, so
-    that it also holds for a path through several materials.
+    Med. Phys. 37 (2010) 352 (abstract).  It is fitted to protons, and knows the path by the loss of pv
+    alone, so that it also holds for a path through several materials.
 
     Other ions: ``T = f_dH (z E_s / pv)^2 / X_0`` with the differential Highland correction
     ``f_dH = 0.970 (1 + ln l / 20.7) (1 + ln l / 22.7)``, l being the path so far in radiation lengths:
@@ -108,7 +107,7 @@ def scattering_power_rad2_cm2_per_g(
     if (ion.charge_number, ion.mass_number) == (1, 1):
         initial = pv_MeV(ion, initial_energy_MeV_u)
         return rossi * _differential_moliere(pv, initial) / scattering_length_g_cm2(material)
-    table = _ranges(ion, material)
+    table = range_table(ion, material)
     # Ions below the energies of the table are as good as stopped.
     left = np.nan_to_num(table.range_g_cm2(energy_MeV_u))
     path = (table.range_g_cm2(initial_energy_MeV_u) - left) / material.radiation_length_g_cm2
@@ -116,8 +115,9 @@ def scattering_power_rad2_cm2_per_g(
 
 
 def _differential_moliere(pv: Floats, initial_pv: Floats) -> Floats:
-    # The fit turns negative where less than a millionth of pv is lost; the path is then some micrometres.
-    lost = np.log10(np.maximum(1.0 - (pv / initial_pv) ** 2, 1e-9))
+    # Held at the beginning of the path, where the fit would fall below 0; so it also serves ions that are
+    # faster than they should be at the beginning.
+    lost = np.log10(np.maximum(1.0 - (pv / initial_pv) ** 2, LEAST_LOSS))
     size = np.log10(pv)
     correction: Floats = np.maximum(0.5244 + 0.1975 * lost + 0.2320 * size - 0.0098 * lost * size, 0.0)
     return correction

@@ -24,7 +24,7 @@ from spotline.preparation.counts import HALF
 from spotline.preparation.treatment import Floats, Integers, Slice
 from spotline.record.hdf5 import as_written
 from spotline.record.model import Columns, FieldRecord, Record, Table, dtype_of
-from spotline.record.prescribed import prescribed_spots
+from spotline.record.prescribed import join_measured, prescribed_spots
 from spotline.record.treatment_file import NAME, read_treatment_file
 
 MERGED_COLUMNS: Columns = (
@@ -374,7 +374,8 @@ class _Account:
         table = self._table
         table["int1_done"] = table["int1_prescribed"] - table["int1_left"]
         table["complete"] = table["int1_left"] == 0
-        self._fill_in_measured()
+        rows, measured = zip(*self._measured, strict=True)
+        join_measured(table, np.concatenate(rows), np.concatenate(measured))
         return MergedField(
             self._field.number,
             self._field.name,
@@ -383,20 +384,3 @@ class _Account:
             self._meterset_per_count,
             self._visits_left,
         )
-
-    def _fill_in_measured(self) -> None:
-        """Add up particles, and average positions by them; a centre of gravity outranks a strip."""
-        table = self._table
-        rows = np.concatenate([rows for rows, _ in self._measured])
-        measured = np.concatenate([spots for _, spots in self._measured])
-        n = len(table)
-        for name in ("particles", "particles_int2"):
-            table[name] = np.bincount(rows, measured[name], n)
-        table["position_valid"][rows[measured["position_valid"]]] = True
-        ranks = measured["position_valid"] | ~table["position_valid"][rows]
-        for name in ("x_mm", "y_mm"):
-            used = ranks & np.isfinite(measured[name])
-            weight = np.bincount(rows[used], measured["particles"][used], n)
-            moment = np.bincount(rows[used], (measured["particles"] * measured[name])[used], n)
-            with np.errstate(invalid="ignore"):
-                table[name] = moment / weight

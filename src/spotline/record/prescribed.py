@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from spotline.preparation.treatment import Integers
 from spotline.record.model import Columns, FieldRecord, Table, dtype_of
 
 PRESCRIBED_COLUMNS: Columns = (
@@ -59,15 +60,31 @@ def prescribed_spots(record: FieldRecord) -> Table:
     table["particles_planned"] = np.bincount(planned, record.visits["particles_planned"], n)
     for name in ("x_planned_mm", "y_planned_mm"):
         table[name][planned] = record.visits[name]
+    join_measured(table, delivered, spots)
+    return table
+
+
+def join_measured(table: Table, row: Integers, measured: Table) -> None:
+    """Add up particles and average positions by them, where several rows belong to one spot.
+
+    Parameters
+    ----------
+    table : Table
+        Takes the columns ``particles``, ``particles_int2``, ``position_valid``, ``x_mm`` and ``y_mm``.
+    row : ndarray of int, shape (n,)
+        Row of `table` to which each row of `measured` belongs.
+    measured : Table
+        The same columns, shape (n,).
+    """
+    n = len(table)
     for name in ("particles", "particles_int2"):
-        table[name] = np.bincount(delivered, spots[name], n)
-    table["position_valid"][delivered[spots["position_valid"]]] = True
+        table[name] = np.bincount(row, measured[name], n)
+    table["position_valid"][row[measured["position_valid"]]] = True
     # A centre of gravity outranks the strip with most counts.
-    counts = spots["position_valid"] | ~table["position_valid"][delivered]
+    counts = measured["position_valid"] | ~table["position_valid"][row]
     for name in ("x_mm", "y_mm"):
-        used = counts & np.isfinite(spots[name])
-        weight = np.bincount(delivered[used], spots["particles"][used], n)
-        moment = np.bincount(delivered[used], (spots["particles"] * spots[name])[used], n)
+        used = counts & np.isfinite(measured[name])
+        weight = np.bincount(row[used], measured["particles"][used], n)
+        moment = np.bincount(row[used], (measured["particles"] * measured[name])[used], n)
         with np.errstate(invalid="ignore"):
             table[name] = moment / weight
-    return table
