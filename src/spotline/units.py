@@ -11,6 +11,7 @@ SPEED_OF_LIGHT_M_PER_S = 299_792_458.0
 ELEMENTARY_CHARGE_C = 1.602_176_634e-19
 ELECTRON_MASS_MEV = 0.510_998_950
 ATOMIC_MASS_UNIT_MEV = 931.494_102_42
+FINE_STRUCTURE = 1.0 / 137.035_999
 
 TICKS_PER_S = 1_000_000
 """The clock of the delivery: one tick of the 1 MHz sampling of the integral chambers."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from spotline.units import FINE_STRUCTURE
+
 
 class Element(NamedTuple):
     """A chemical element.
@@ -74,7 +76,7 @@ def radiation_length_g_cm2(atomic_number: int) -> float:
         Z of one of `ELEMENTS`.
     """
     z = atomic_number
-    a = (z / 137.035999) ** 2
+    a = (z * FINE_STRUCTURE) ** 2
     coulomb = a * (1.0 / (1.0 + a) + 0.20206 - 0.0369 * a + 0.0083 * a**2 - 0.002 * a**3)
     elastic = _ELASTIC_LOGARITHM.get(z, math.log(184.15 * z ** (-1.0 / 3.0)))
     inelastic = _INELASTIC_LOGARITHM.get(z, math.log(1194.0 * z ** (-2.0 / 3.0)))
