@@ -30,7 +30,7 @@ from spotline.library.lateral import fit_lateral
 from spotline.library.model import BeamLibrary, Entry, LibraryArrays
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
-from spotline.physics.stopping import MEAN_EXCITATION_WATER_eV, RangeEnergy
+from spotline.physics.stopping import RangeEnergy, mean_excitation_eV
 from spotline.physics.transport.geometry import water
 from spotline.physics.transport.run import BATCHES, Tally, simulate
 from spotline.physics.transport.source import pencil_source
@@ -248,7 +248,7 @@ def build_library(
         "ion": ion_name,
         "beamline": beamline.name,
         "momentum_spread_percent": beam.momentum_spread_percent,
-        "mean_excitation_eV": MEAN_EXCITATION_WATER_eV[ion_name],
+        "mean_excitation_eV": mean_excitation_eV(beam.ion, WATER),
         "primaries": number,
         "seed": seed,
         "made": made.isoformat(timespec="seconds"),
