@@ -9,7 +9,6 @@ already in the folder are not made again.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -22,7 +21,7 @@ import spotline
 from spotline.campaign.invariants import INVARIANTS
 from spotline.campaign.run import SUMMARY, TABLE
 from spotline.campaign.summary import name_of
-from verification.page import circumstances, fill, percent, power, table
+from verification.page import circumstances, fill, page_parser, percent, power, put_page, say, table
 from verification.runs import EXAMPLES
 
 PLAN = "two_layers_carbon.dcm"
@@ -32,14 +31,13 @@ Found = dict[str, Any]
 
 def main(arguments: list[str]) -> int:
     """Make the runs that are missing, and write the page."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = page_parser("python -m verification.campaign", (__doc__ or "").splitlines()[0])
     parser.add_argument("--singles", type=int, default=7000, help="runs with one fault")
     parser.add_argument("--pairs", type=int, default=3000, help="runs with two")
     parser.add_argument("--faultless", type=int, default=1000, help="runs without")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--scheduler", help="address of a Dask scheduler")
     parser.add_argument("--out", type=Path, required=True, help="folder for tables and reports")
-    parser.add_argument("--write", type=Path, help="page to write")
     options = parser.parse_args(arguments)
     treatment = spotline.prepare(spotline.read_plan(EXAMPLES / PLAN), spotline.load_beamline("cnao-h"))
     found = {}
@@ -65,17 +63,13 @@ def main(arguments: list[str]) -> int:
             wall_s = time.perf_counter() - began
             (folder / "took.json").write_text(json.dumps({"wall_s": wall_s, "workers": options.workers}))
         found[name] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    page = page_of(found, options.out)
-    if options.write:
-        options.write.write_text(page, encoding="utf-8", newline="\n")
-    else:
-        print(page)
+    put_page(page_of(found, options.out), options.write)
     return 1 if any(any(one["violations"].values()) for one in found.values()) else 0
 
 
 def _tell(done: int, total: int, bad: int) -> None:
     if done % 100 == 0 or done == total:
-        print(f"{done} of {total} runs, {bad} with violations", file=sys.stderr)
+        say(f"{done} of {total} runs, {bad} with violations")
 
 
 def page_of(found: dict[str, Found], out: Path) -> str:
@@ -83,7 +77,6 @@ def page_of(found: dict[str, Found], out: Path) -> str:
     singles = found["singles"]
     parts = [
         "# Verification of the safety: a campaign of faults",
-        "<!-- Written by verification/campaign.py; do not edit. -->",
         fill(
             f"""{sum(one["runs"] for one in found.values())} deliveries of `examples/{PLAN}` on
             `cnao-h`, seed {SEED}: without faults, with one, and with two at a time. What is judged, with

@@ -75,6 +75,25 @@ def draw_centroid(
         save(figure, path)
 
 
+def draw_depth_dose(path: Path, curves: Mapping[str, tuple[Floats, Floats, Floats]]) -> None:
+    """Draw depth doses over their references and the deviation below; depth, dose, reference by title."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.6, 4.6), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
+        for colour, (title, (depth_mm, dose, reference)) in zip(COLOURS, curves.items(), strict=False):
+            above.plot(depth_mm, reference, color="#777777", lw=2.2)
+            above.plot(depth_mm, dose, color=colour, lw=0.9, label=title)
+            shown = reference > 0.02 * reference.max()
+            below.plot(depth_mm[shown], 100.0 * (dose / reference - 1.0)[shown], color=colour, lw=0.6)
+        below.axhspan(-1.0, 1.0, color="#eeeeee", zorder=0)
+        below.set_ylim(-8.0, 8.0)
+        above.set_ylabel("MeV cm²/g per primary")
+        below.set_ylabel("deviation (%)")
+        below.set_xlabel("depth in water (mm)")
+        above.legend(title="grey: reference", fontsize=8, title_fontsize=8)
+        save(figure, path)
+
+
 def plain_ticks(axis: Axis, values: Iterable[float]) -> None:
     """Label a logarithmic axis at some values, with plain numbers."""
     listed = list(values)

@@ -13,6 +13,8 @@ from spotline.cli.campaign import campaign
 from spotline.cli.common import STATUS_BAD_INPUT
 from spotline.cli.continuation import continuation
 from spotline.cli.deliver import deliver, replay
+from spotline.cli.library import library
+from spotline.cli.physics import physics
 from spotline.cli.plan import plan
 from spotline.cli.prepare import prepare
 from spotline.cli.resume import resume
@@ -32,6 +34,8 @@ app.command(replay)
 app.command(continuation)
 app.command(campaign)
 app.command(plan)
+app.command(physics)
+app.command(library)
 
 
 def main() -> None:

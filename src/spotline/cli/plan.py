@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from spotline.cli.bars import preparation_bar
-from spotline.cli.common import STATUS_DONE, WholeNumber
+from spotline.cli.common import STATUS_DONE, Numbers, WholeNumber
 
 if TYPE_CHECKING:
     from spotline.beamline import BeamLine
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 plan = App(name="plan", help="Look at a plan, or write one for quality assurance.")
 
 Ion = Literal["proton", "helium", "carbon", "oxygen"]
-Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=True, negative=())]
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())]
 
 

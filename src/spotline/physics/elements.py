@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from spotline.units import FINE_STRUCTURE
+
 
 class Element(NamedTuple):
     """A chemical element.
@@ -30,6 +32,7 @@ class Element(NamedTuple):
 # the latter has no value, its rule for condensed compounds holds: 1.13 times that of the element.
 ELEMENTS: dict[int, Element] = {
     1: Element("H", 1.008, 19.2, 19.2),
+    2: Element("He", 4.0026, 41.8, 1.13 * 41.8),
     4: Element("Be", 9.0122, 63.7, 1.13 * 63.7),
     6: Element("C", 12.011, 70.0, 81.0),
     7: Element("N", 14.007, 82.0, 82.0),
@@ -48,6 +51,7 @@ ELEMENTS: dict[int, Element] = {
     22: Element("Ti", 47.867, 233.0, 1.13 * 233.0),
     26: Element("Fe", 55.845, 286.0, 1.13 * 286.0),
     29: Element("Cu", 63.546, 322.0, 1.13 * 322.0),
+    82: Element("Pb", 207.2, 823.0, 1.13 * 823.0),
 }
 """Elements by atomic number."""
 
@@ -72,7 +76,7 @@ def radiation_length_g_cm2(atomic_number: int) -> float:
         Z of one of `ELEMENTS`.
     """
     z = atomic_number
-    a = (z / 137.035999) ** 2
+    a = (z * FINE_STRUCTURE) ** 2
     coulomb = a * (1.0 / (1.0 + a) + 0.20206 - 0.0369 * a + 0.0083 * a**2 - 0.002 * a**3)
     elastic = _ELASTIC_LOGARITHM.get(z, math.log(184.15 * z ** (-1.0 / 3.0)))
     inelastic = _INELASTIC_LOGARITHM.get(z, math.log(1194.0 * z ** (-2.0 / 3.0)))

@@ -15,7 +15,8 @@ from spotline.physics.elements import ELEMENTS
 from spotline.physics.ions import Ion
 from spotline.physics.materials import Material
 from spotline.physics.scattering import AVOGADRO_PER_MOL, pv_MeV
-from spotline.physics.stopping import FINE_STRUCTURE, RangeEnergy
+from spotline.physics.stopping import RangeEnergy
+from spotline.units import FINE_STRUCTURE
 
 HBAR_C_MeV_cm = 197.326_980e-13
 BOHR_RADIUS_cm = 0.529_177_211e-8

@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from spotline.physics.elements import ELEMENTS
 from spotline.physics.ions import Ion
 from spotline.physics.materials import Material
-from spotline.physics.stopping import FINE_STRUCTURE, RangeEnergy
+from spotline.physics.stopping import RangeEnergy
+from spotline.units import FINE_STRUCTURE
 
 Floats = NDArray[np.float64]
 

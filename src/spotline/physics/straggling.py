@@ -17,15 +17,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
+from spotline.physics.corrections import effective_charge
 from spotline.physics.ions import Ion
 from spotline.physics.materials import Material
 from spotline.physics.stopping import (
     BETHE_K_MeV_cm2_PER_MOL,
     HIGHEST_ENERGY_MeV_u,
     LOWEST_ENERGY_MeV_u,
-    effective_charge,
     largest_energy_transfer_MeV,
     mass_stopping_power_MeV_cm2_per_g,
+    velocity,
 )
 
 Floats = NDArray[np.float64]
@@ -33,10 +34,9 @@ Floats = NDArray[np.float64]
 
 def collision_strength_MeV_cm2_per_g(ion: Ion, energy_MeV_u: ArrayLike, material: Material) -> Floats:
     """``(K/2) z_eff^2 (Z/A) / beta^2``, Vavilov's xi per areal density; same shape as `energy_MeV_u`."""
-    gamma = 1.0 + np.asarray(energy_MeV_u, dtype=float) * ion.mass_number / ion.mass_MeV
-    beta_squared = 1.0 - 1.0 / gamma**2
-    charge_squared = effective_charge(ion, np.sqrt(beta_squared)) ** 2
-    strength: Floats = 0.5 * BETHE_K_MeV_cm2_PER_MOL * material.z_over_a * charge_squared / beta_squared
+    beta = velocity(ion, energy_MeV_u)
+    squares = (effective_charge(ion, beta) / beta) ** 2
+    strength: Floats = 0.5 * BETHE_K_MeV_cm2_PER_MOL * material.z_over_a * squares
     return strength
 
 
@@ -114,7 +114,7 @@ def range_straggling_g_cm2(
     ndarray
         Same shape as `energy_MeV_u`; NaN outside the validity of the stopping power.
     """
-    log_energy = np.linspace(math.log(LOWEST_ENERGY_MeV_u), math.log(HIGHEST_ENERGY_MeV_u), 400)
+    log_energy = np.linspace(math.log(LOWEST_ENERGY_MeV_u), math.log(HIGHEST_ENERGY_MeV_u), 500)
     grid = np.clip(np.exp(log_energy), LOWEST_ENERGY_MeV_u, HIGHEST_ENERGY_MeV_u)
     stopping = mass_stopping_power_MeV_cm2_per_g(ion, grid, material, excitation_eV)
     density = straggling_variance_MeV2_cm2_per_g(ion, grid, material) / stopping**3

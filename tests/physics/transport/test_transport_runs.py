@@ -27,23 +27,23 @@ def range_mm(ion: Ion, energy_MeV_u: float) -> float:
 
 
 def run(
-    source: Source, geometry: Geometry, plan: TallyPlan, primaries: int = 320, threads: int = 1, seed: int = 1
+    source: Source,
+    geometry: Geometry,
+    plan: TallyPlan,
+    primaries: int = 320,
+    threads: int = 1,
+    seed: int = 1,
+    reactions: bool = True,
 ) -> Tally:
-    return simulate(source, geometry, plan, primaries=primaries, seed=seed, threads=threads)
-
-
-def without_reactions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the electromagnetic part alone, for which there is theory to compare with."""
-    monkeypatch.setattr(
-        "spotline.physics.transport.tables.reactions_cm2_g", lambda ion, energy, material: 0.0 * energy
+    return simulate(
+        source, geometry, plan, primaries=primaries, seed=seed, threads=threads, reactions=reactions
     )
 
 
 @pytest.mark.parametrize(("ion", "energy"), BEAMS)
-def test_energy_is_conserved(ion: Ion, energy: float, monkeypatch: pytest.MonkeyPatch):
-    without_reactions(monkeypatch)
+def test_energy_is_conserved(ion: Ion, energy: float):
     plan = TallyPlan(np.linspace(0.0, 200.0, 41), voxels=True)
-    tally = run(pencil_source(ion, energy), water(200.0), plan)
+    tally = run(pencil_source(ion, energy), water(200.0), plan, reactions=False)
     total = energy * ion.mass_number
     assert tally.total_MeV.sum() == pytest.approx(total, rel=1e-6)
     assert tally.voxel_MeV.sum() == pytest.approx(total, rel=1e-6)
@@ -75,9 +75,8 @@ def test_same_numbers_on_any_number_of_threads(ion: Ion, energy: float):
 
 
 @pytest.mark.parametrize(("ion", "energy"), BEAMS)
-def test_range_and_straggling_are_those_of_theory(ion: Ion, energy: float, monkeypatch: pytest.MonkeyPatch):
+def test_range_and_straggling_are_those_of_theory(ion: Ion, energy: float):
     """Variance of the range: Tschalaer, Nucl. Instrum. Methods 61 (1968) 141."""
-    without_reactions(monkeypatch)
     csda_mm = range_mm(ion, energy)
     tables = transport_tables((WATER,), energy)
     species = 0 if ion is PROTON else 14
@@ -88,7 +87,11 @@ def test_range_and_straggling_are_those_of_theory(ion: Ion, energy: float, monke
     plane_mm = np.linspace(csda_mm - 8 * sigma_mm, csda_mm + 5 * sigma_mm, 131)
     primaries = 12_800
     tally = run(
-        pencil_source(ion, energy), water(400.0), TallyPlan(plane_mm, plane_mm=plane_mm), primaries=primaries
+        pencil_source(ion, energy),
+        water(400.0),
+        TallyPlan(plane_mm, plane_mm=plane_mm),
+        primaries,
+        reactions=False,
     )
     left = tally.spectrum.sum(axis=(1, 2))
     assert left[0] == pytest.approx(1.0)
@@ -186,10 +189,10 @@ def test_spot_and_divergence_of_the_source():
     assert sigma_mm == pytest.approx((9.0 - 16.0 + 25.0) ** 0.5, rel=0.03)
 
 
-def test_let_of_a_fast_proton_is_its_stopping_power(monkeypatch: pytest.MonkeyPatch):
+def test_let_of_a_fast_proton_is_its_stopping_power():
     """PSTAR: 4.49 MeV cm2/g at 200 MeV in water."""
-    without_reactions(monkeypatch)
-    tally = run(pencil_source(PROTON, 200.0), water(400.0), TallyPlan(np.array([0.0, 5.0])))
+    plan = TallyPlan(np.array([0.0, 5.0]))
+    tally = run(pencil_source(PROTON, 200.0), water(400.0), plan, reactions=False)
     assert tally.let_MeV_keV_um[0] / tally.total_MeV[0] == pytest.approx(0.449, rel=0.01)
 
 

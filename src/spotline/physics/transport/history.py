@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.jit import kernel
-from spotline.physics.nuclei import CHARGE, MASS_NUMBER
+from spotline.physics.neutrons import LOWEST_MEV, neutron_rate, strike
+from spotline.physics.nuclei import CHARGE, MASS_MEV, MASS_NUMBER, NEUTRON_MASS_MEV
 from spotline.physics.transport.geometry import GeometryArrays
-from spotline.physics.transport.products import Products, new_products
+from spotline.physics.transport.products import NEUTRON, Products, new_products
 from spotline.physics.transport.reactions import ReactionTables, react
 from spotline.physics.transport.source import SourceArrays, start_primary
 from spotline.physics.transport.tables import (
@@ -40,6 +41,8 @@ from spotline.physics.transport.tally import (
 )
 from spotline.random import begin_sequence, draw, draw_exponential, normal
 
+MOST_COLLISIONS = 8
+"""Of a neutron; what it has left then is nearly nothing."""
 STACK = 256
 """Particles that wait; one beyond leaves its energy on the spot."""
 
@@ -303,37 +306,96 @@ def follow(
             score_point(tally, x, y, z, local_MeV, 0.0, LOCAL)
             if by_voxel:
                 tally.voxel_energy[ix, iy, iz] += local_MeV
-            return release(number, waiting, x, y, z, u, v, w, scratch)
+            return release(number, waiting, x, y, z, u, v, w, reactions, material, density, tally, scratch)
     return waiting
 
 
 @kernel
 def release(
-    number: int, waiting: int, x: float, y: float, z: float, u: float, v: float, w: float, scratch: Scratch
+    number: int,
+    waiting: int,
+    x: float,
+    y: float,
+    z: float,
+    u: float,
+    v: float,
+    w: float,
+    reactions: ReactionTables,
+    material: int,
+    density: float,
+    tally: TallyArrays,
+    scratch: Scratch,
 ) -> int:
-    """Let the products of a reaction wait; return how many particles do."""
+    """Let the products of a reaction wait, and neutrons fly; return how many particles wait."""
     products = scratch.products
     for k in range(number):
         if waiting >= STACK:
             scratch.lost[0] += 1
             break
         species = products.species[k]
-        a, b, c = products.direction[k, 0], products.direction[k, 1], products.direction[k, 2]
-        e1x, e1y, e1z, e2x, e2y, e2z = across(u, v, w)
-        waiting = put(
-            scratch,
-            waiting,
-            species,
-            CHARGE[species],
-            products.energy_MeV_u[k],
-            x,
-            y,
-            z,
-            a * e1x + b * e2x + c * u,
-            a * e1y + b * e2y + c * v,
-            a * e1z + b * e2z + c * w,
+        a, b, c = turned(
+            u, v, w, products.direction[k, 0], products.direction[k, 1], products.direction[k, 2]
         )
+        energy = products.energy_MeV_u[k]
+        if species == NEUTRON:
+            waiting = fly(energy, waiting, x, y, z, a, b, c, reactions, material, density, tally, scratch)
+        else:
+            waiting = put(scratch, waiting, species, CHARGE[species], energy, x, y, z, a, b, c)
     return waiting
+
+
+@kernel
+def fly(
+    energy_MeV: float,
+    waiting: int,
+    x: float,
+    y: float,
+    z: float,
+    u: float,
+    v: float,
+    w: float,
+    reactions: ReactionTables,
+    material: int,
+    density_g_cm3: float,
+    tally: TallyArrays,
+    scratch: Scratch,
+) -> int:
+    """Follow a neutron and let the protons that it knocks on wait; return how many particles wait.
+
+    All matter on its way is taken for that where it was set free.
+    """
+    rng = scratch.rng
+    for _ in range(MOST_COLLISIONS):
+        if energy_MeV < LOWEST_MEV or waiting >= STACK:
+            break
+        way = (
+            10.0
+            * draw_exponential(rng)
+            / (neutron_rate(reactions.neutrons, material, energy_MeV) * density_g_cm3)
+        )
+        x, y, z = x + way * u, y + way * v, z + way * w
+        xn, yn, zn, xp, yp, zp, local_MeV = strike(reactions.neutrons, material, energy_MeV, rng)
+        score_point(tally, x, y, z, local_MeV, 0.0, LOCAL)
+        squared = xp * xp + yp * yp + zp * zp
+        if squared > 0.0:
+            kinetic = squared / ((MASS_MEV[0] * MASS_MEV[0] + squared) ** 0.5 + MASS_MEV[0])
+            size = squared**0.5
+            a, b, c = turned(u, v, w, xp / size, yp / size, zp / size)
+            waiting = put(scratch, waiting, 0, CHARGE[0], kinetic, x, y, z, a, b, c)
+        squared = xn * xn + yn * yn + zn * zn
+        if squared == 0.0:
+            break
+        energy_MeV = squared / ((NEUTRON_MASS_MEV * NEUTRON_MASS_MEV + squared) ** 0.5 + NEUTRON_MASS_MEV)
+        size = squared**0.5
+        u, v, w = turned(u, v, w, xn / size, yn / size, zn / size)
+    return waiting
+
+
+@kernel
+def turned(u: float, v: float, w: float, a: float, b: float, c: float) -> tuple[float, float, float]:
+    """Direction (a, b, c) relative to the direction (u, v, w), in the frame of the latter."""
+    e1x, e1y, e1z, e2x, e2y, e2z = across(u, v, w)
+    return a * e1x + b * e2x + c * u, a * e1y + b * e2y + c * v, a * e1z + b * e2z + c * w
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""What a nuclear reaction leaves: the form in which reactions hand charged particles to the transport."""
+"""What a nuclear reaction leaves: the form in which reactions hand particles to the transport."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from spotline.jit import kernel
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-MOST_PRODUCTS = 24
-"""No reaction leaves more charged particles: an oxygen nucleus has 8 protons, and so has its target."""
+MOST_PRODUCTS = 48
+"""No reaction leaves more: an oxygen nucleus has 16 nucleons, and so has its target."""
+NEUTRON = -1
+"""Stands for a neutron in place of the index of a species."""
 
 
 class Products(NamedTuple):
-    """Charged particles behind a reaction, the scattered projectile among them if it survived.
+    """Charged particles and neutrons behind a reaction, the scattered projectile among them if it survived.
 
     Attributes
     ----------
     species : ndarray of int, shape (MOST_PRODUCTS,)
-        Index in `spotline.physics.nuclei.SPECIES`.
+        Index in `spotline.physics.nuclei.SPECIES`, or `NEUTRON`.
     energy_MeV_u : ndarray, shape (MOST_PRODUCTS,)
         Kinetic energy per nucleon in the laboratory.
     direction : ndarray, shape (MOST_PRODUCTS, 3)

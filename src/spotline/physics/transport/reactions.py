@@ -8,8 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.jit import kernel
+from spotline.physics.fragment_tables import (
+    FragmentTables,
+    fragment_tables,
+    ion_reactions_cm2_g,
+    stack_tables,
+)
+from spotline.physics.fragmentation import react_ion
 from spotline.physics.ions import Ion
 from spotline.physics.materials import Material
+from spotline.physics.neutrons import NeutronTables, stacked_neutrons
 from spotline.physics.nuclei import SPECIES
 from spotline.physics.proton_nuclear import (
     PROTON_INDEX,
@@ -30,21 +38,28 @@ class ReactionTables(NamedTuple):
     ----------
     protons : ProtonTables
         Of all materials, stacked.
+    fragments : FragmentTables
+        Of all other ions, likewise.
+    neutrons : NeutronTables
+        Of neutrons, likewise.
     """
 
     protons: ProtonTables
+    fragments: FragmentTables
+    neutrons: NeutronTables
 
 
 def reaction_tables(materials: tuple[Material, ...]) -> ReactionTables:
     """Make the tables of all nuclear models for the materials of a geometry."""
-    return ReactionTables(stacked(materials))
+    fragments = stack_tables([fragment_tables(material) for material in materials])
+    return ReactionTables(stacked(materials), fragments, stacked_neutrons(materials))
 
 
 def reactions_cm2_g(species: Ion, energy_MeV_u: Floats, material: Material) -> Floats:
     """Macroscopic cross section of all reactions of a species over density; same shape as the energies."""
     if species is SPECIES[PROTON_INDEX]:
         return proton_reactions_cm2_g(energy_MeV_u, material)
-    return np.zeros_like(energy_MeV_u)
+    return ion_reactions_cm2_g(species, energy_MeV_u, material)
 
 
 @kernel
@@ -67,4 +82,4 @@ def react(
     """
     if species == PROTON_INDEX:
         return react_proton(tables.protons, material, energy_MeV_u, rng, products)
-    return 0, 0.0
+    return react_ion(tables.fragments, material, species, energy_MeV_u, rng, products)

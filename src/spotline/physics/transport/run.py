@@ -95,6 +95,7 @@ def simulate(
     progress: Progress | None = None,
     steps: Steps = Steps(),  # noqa: B008 - a tuple of numbers
     excitation_eV: float | None = None,
+    reactions: bool = True,
 ) -> Tally:
     """Transport a beam through a geometry.
 
@@ -115,7 +116,10 @@ def simulate(
     steps : Steps
         How long the steps are.
     excitation_eV : float, optional
-        I of the materials; by default what each material says for each ion.
+        I of water; by default what holds for each ion.
+    reactions : bool
+        Whether particles react; without, what is left is slowing down and scattering, for which there is
+        theory to compare with.
 
     Returns
     -------
@@ -135,8 +139,8 @@ def simulate(
             f"transport: the source begins at z = {begins_mm:g} mm, the geometry reaches from {first_mm:g} "
             f"to {last_mm:g} mm; put the source into it"
         )
-    tables = transport_tables(geometry.materials, source.energy_MeV_u, excitation_eV)
-    reactions = reaction_tables(geometry.materials)
+    tables = transport_tables(geometry.materials, source.energy_MeV_u, excitation_eV, reactions)
+    nuclear = reaction_tables(geometry.materials)
     key = stream_key(seed)
     bounds = np.linspace(0, primaries, BATCHES + 1).astype(int)
 
@@ -148,7 +152,7 @@ def simulate(
             source.species,
             source.arrays,
             tables,
-            reactions,
+            nuclear,
             geometry.arrays,
             steps,
             arrays,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spotline.jit import kernel
 from spotline.physics.ions import Ion
-from spotline.physics.materials import Material
+from spotline.physics.materials import WATER, Material
 from spotline.physics.nuclei import SPECIES
 from spotline.physics.scattering import scattering_power_rad2_cm2_per_g
 from spotline.physics.stopping import (
@@ -108,7 +108,10 @@ def _slowing_down(ion: Ion, material: Material, excitation_eV: float | None) -> 
 
 
 def transport_tables(
-    materials: tuple[Material, ...], energy_MeV_u: float, excitation_eV: float | None = None
+    materials: tuple[Material, ...],
+    energy_MeV_u: float,
+    excitation_eV: float | None = None,
+    reactions: bool = True,
 ) -> TransportTables:
     """Tabulate everything for a beam.
 
@@ -120,18 +123,22 @@ def transport_tables(
         Of the beam: scattering depends on what a particle has left behind, and secondaries carry on what the
         beam began.
     excitation_eV : float, optional
-        I of the materials for the beam and all others; by default what the material says.
+        I of water for all species; by default what holds for each of them.
+    reactions : bool
+        Whether there are any.
     """
     nodes = np.zeros((len(materials), len(SPECIES), NODES + 2, COLUMNS))
     nodes_per_root = np.zeros((len(materials), len(SPECIES)))
     range_at = np.zeros((len(materials), len(SPECIES), NODES + 2))
     for m, material in enumerate(materials):
         for s, species in enumerate(SPECIES):
-            slowing, nodes_per_root[m, s], range_at[m, s] = _slowing_down(species, material, excitation_eV)
+            excitation = excitation_eV if material == WATER else None
+            slowing, nodes_per_root[m, s], range_at[m, s] = _slowing_down(species, material, excitation)
             nodes[m, s] = slowing
             energies = np.clip(slowing[:, ENERGY], LOWEST_ENERGY_MeV_u, HIGHEST_ENERGY_MeV_u)
             nodes[m, s, :, SCATTERING] = scattering_power_rad2_cm2_per_g(
                 species, energies, material, energy_MeV_u
             )
-            nodes[m, s, :, REACTIONS] = reactions_cm2_g(species, slowing[:, ENERGY], material)
+            if reactions:
+                nodes[m, s, :, REACTIONS] = reactions_cm2_g(species, slowing[:, ENERGY], material)
     return TransportTables(nodes, nodes_per_root, range_at)
