@@ -7,6 +7,7 @@
     │                    the beam line cannot deliver
     ├── OptionError      a choice that cannot be had, or not together with another
     ├── BeamLineError    a beam-line description that is incomplete, unknown or inconsistent
+    ├── LibraryError     a beam library that is missing, damaged, of another version or another beam
     ├── FaultError       a fault to simulate that there is not, or that cannot be read
     ├── PhysicsError     an ion, energy, material or geometry that the physics does not cover
     ├── RecordError      a record or spill file that is truncated, altered or of another version
@@ -34,6 +35,10 @@ class OptionError(SpotlineError):
 
 class BeamLineError(SpotlineError):
     """A beam-line description is broken."""
+
+
+class LibraryError(SpotlineError):
+    """A beam library cannot be had, or is not that of the beam."""
 
 
 class FaultError(SpotlineError):

@@ -89,7 +89,7 @@ def test_lists_against_reference(line: BeamLine, ion: str, name: str, column: st
 
 def test_tables_are_what_the_generator_writes(tmp_path: Path):
     make_cnao_tables.write_all(tmp_path)
-    for name in LINES:
+    for name in (*LINES, "cnao-research"):
         written = sorted(path.name for path in (tmp_path / name).iterdir())
         assert written == sorted(path.name for path in (SHIPPED / name).glob("*.csv"))
         for table in written:
@@ -346,13 +346,13 @@ def test_angles():
 # --- how the figures are documented ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", LINES)
+@pytest.mark.parametrize("name", [*LINES, "cnao-research"])
 def test_every_figure_names_its_source(name: str):
     """Each key of a figure has a comment that starts with, or contains, the code of a source."""
     path = SHIPPED / name / "beamline.toml"
     text = path.read_text(encoding="utf-8")
     codes = tuple(f"[{code}" for code in load_beamline(name).facts.sources)
-    told = ("schema", "name", "title", "version", "energies", "energy_selection", "optics")
+    told = ("schema", "name", "title", "version", "energies", "energy_selection", "optics", "library")
     in_sources = False
     for number, row in enumerate(text.splitlines(), start=1):
         if row.startswith("["):

@@ -38,7 +38,7 @@ def refusal_of(path: Path) -> str:
 
 
 def test_shipped_lines_load():
-    assert shipped_beamlines() == ("cnao-h", "cnao-v")
+    assert shipped_beamlines() == ("cnao-h", "cnao-research", "cnao-v")
     for name in shipped_beamlines():
         assert load_beamline(name).name == name
 
@@ -59,7 +59,7 @@ def test_name_as_path_object():
 
 def test_unknown_name():
     with pytest.raises(
-        BeamLineError, match=r"^cnao-x: is neither a shipped beam line \(cnao-h, cnao-v\) nor"
+        BeamLineError, match=r"^cnao-x: is neither a shipped beam line \(cnao-h, cnao-research, cnao-v\) nor"
     ):
         load_beamline("cnao-x")
 

@@ -169,7 +169,8 @@ class PassiveElements(_Facts, frozen=True, kw_only=True):
     range_shifters: dict[str, Positive] = {}
     """Water-equivalent thickness in mm by the name that plans use."""
     range_modulators: dict[str, Positive] = {}
-    """Ripple filters: mean water-equivalent thickness in mm by name."""
+    """Ripple filters: mean water-equivalent thickness in mm by name; the thickness that a particle meets is
+    uniform from 0 to twice the mean."""
 
 
 class Control(_Facts, frozen=True, kw_only=True):
@@ -322,6 +323,12 @@ class IonBeam(_Facts, frozen=True, kw_only=True):
     """The same for the pixel chamber."""
     optics: tuple[Optics, ...]
     """Settings of the beam optics, the default one first."""
+    momentum_spread_percent: NotNegative = 0.0
+    """Full width at half maximum of the momentum distribution, which is Gaussian."""
+    nozzle_mm: NotNegative = 0.0
+    """Water-equivalent thickness of window, chambers and air, with which peaks lie at ``range_mm``."""
+    library: str | None = None
+    """Beam library with depth doses: name of a shipped one, or path of a file relative to the TOML file."""
 
     @property
     def ion(self) -> Ion:

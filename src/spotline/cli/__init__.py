@@ -13,6 +13,7 @@ from spotline.cli.campaign import campaign
 from spotline.cli.common import STATUS_BAD_INPUT
 from spotline.cli.continuation import continuation
 from spotline.cli.deliver import deliver, replay
+from spotline.cli.library import library
 from spotline.cli.physics import physics
 from spotline.cli.plan import plan
 from spotline.cli.prepare import prepare
@@ -34,6 +35,7 @@ app.command(continuation)
 app.command(campaign)
 app.command(plan)
 app.command(physics)
+app.command(library)
 
 
 def main() -> None:

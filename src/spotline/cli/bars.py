@@ -84,3 +84,19 @@ def campaign_bar(quiet: bool) -> Iterator[Callable[[int, int, int], None] | None
             bar.update(task, total=total, completed=done, bad=bad)
 
         yield show
+
+
+@contextmanager
+def library_bar(quiet: bool, ion: str) -> Iterator[Callable[[int, int, float], None] | None]:
+    """Show how many energies of a library are simulated."""
+    if not _shows(quiet):
+        yield None
+        return
+    with _bar("energies, left") as bar:
+        task = bar.add_task(f"{ion}: preparing the simulation (compiled on first use)", total=None)
+
+        def show(done: int, total: int, share: float) -> None:
+            # In whole energies as text, in parts of them as a bar.
+            bar.update(task, description=f"simulating {ion}", total=total, completed=done + share)
+
+        yield show

@@ -42,8 +42,8 @@ def campaign(
     out
         Folder for table and report; must not exist yet, or be empty.
     beamline
-        Name of a shipped beam line (cnao-h, cnao-v), or path of the folder or TOML file of another.  A
-        prepared treatment knows the name of its own.
+        Name of a shipped beam line (see spotline beamlines), or path of the folder or TOML file of another.
+        A prepared treatment knows the name of its own.
     runs
         How many deliveries.
     faults

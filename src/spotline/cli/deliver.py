@@ -41,8 +41,8 @@ def deliver(
     out
         Folder for the record; must not exist yet, or be empty.
     beamline
-        Name of a shipped beam line (cnao-h, cnao-v), or path of the folder or TOML file of another.  A
-        prepared treatment knows the name of its own.
+        Name of a shipped beam line (see spotline beamlines), or path of the folder or TOML file of another.
+        A prepared treatment knows the name of its own.
     field
         Beam number of the only field to deliver.
     seed

@@ -1,0 +1,138 @@
+"""Where the beam library keeps numbers: depths, rings, planes and energy bins of one entry.
+
+All entries have the same number of each, placed by the same rule from range and width of the peak.  So the
+arrays of a library are rectangular, and what has the same index in two neighbouring entries lies at the
+same place of their Bragg curves: an entry between two energies is the mean of both, index by index.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from spotline.physics.ions import Ion
+from spotline.physics.materials import WATER
+from spotline.physics.stopping import RangeEnergy
+
+Floats = NDArray[np.float64]
+
+N_PLATEAU, N_PEAK, N_TAIL = 80, 160, 50
+N_DEPTHS = N_PLATEAU + N_PEAK + N_TAIL
+"""Depth bins of an entry."""
+PEAK_SIGMAS = (16.0, 8.0)
+"""The fine bins reach so many standard deviations of the range before and behind the mean range."""
+GROWTHS = (1e-3, 5.0)
+"""Between these lies the relative growth of the bins away from the fine ones."""
+ENTRANCE_mm = 1.0
+"""Width of the first bins, which see secondaries build up."""
+TAIL = (1.6, 60.0)
+"""Depths end at so many times the range plus so many mm: behind an ion's peak, fragments go on."""
+
+N_RINGS = 48
+RING_EDGES_mm: Floats = np.concatenate([[0.0], np.geomspace(0.02, 200.0, N_RINGS)])
+"""Rings of the lateral distribution, from the spread of a carbon ion near the surface to all of the field."""
+RING_DEPTHS = np.concatenate(
+    [np.linspace(0.0, 0.9, 19), np.linspace(0.92, 1.0, 5), np.linspace(1.04, 1.4, 6)]
+)
+"""Edges of the depth bins of the rings as fractions of the range."""
+
+PLANES = np.concatenate([np.linspace(0.0, 0.9, 10), np.array([0.95, 0.98, 1.0]), np.linspace(1.05, 1.6, 7)])
+"""Planes of the spectra as fractions of the range; the first one is just below the surface."""
+N_SPECTRUM = 56
+SPECTRUM_ENDS = (0.01, 2.2)
+"""Ends of the energy bins as fractions of the beam's energy: protons may be faster than the ion they left."""
+
+
+def range_sigma_mm(ion: Ion, energy_MeV_u: float, sigma_relative: float) -> float:
+    """Standard deviation of the range in water of a beam, to lay out the bins.
+
+    Straggling of protons by Bortfeld, Med. Phys. 24 (1997) 2024, eq. 18, less for heavier ions by the root
+    of the mass number; and in quadrature the spread of the energy.
+
+    Parameters
+    ----------
+    ion : Ion
+        The projectile.
+    energy_MeV_u : float
+        Its kinetic energy per nucleon.
+    sigma_relative : float
+        Relative standard deviation of the energy.
+    """
+    table = RangeEnergy(ion, WATER)
+    range_mm = float(table.range_mm(energy_MeV_u))
+    straggling_mm = 0.12 * (range_mm / 10.0) ** 0.935 / math.sqrt(ion.mass_number)
+    step = 1e-3 * energy_MeV_u
+    slope = float(table.range_mm(energy_MeV_u + step) - table.range_mm(energy_MeV_u - step)) / (2.0 * step)
+    return math.hypot(straggling_mm, slope * sigma_relative * energy_MeV_u)
+
+
+def depth_edges_mm(range_mm: float, sigma_mm: float) -> Floats:
+    """Edges of the depth bins, shape (N_DEPTHS + 1,), from 0 on.
+
+    Parameters
+    ----------
+    range_mm : float
+        Mean range of the primaries.
+    sigma_mm : float
+        Its standard deviation, all causes together.
+    """
+    before, behind = PEAK_SIGMAS
+    first = max(range_mm - before * sigma_mm, 0.2 * range_mm)
+    last = range_mm + behind * sigma_mm
+    fine = (last - first) / N_PEAK
+    far = TAIL[0] * last + TAIL[1]
+    plateau = _spread(
+        0.0,
+        first,
+        N_PLATEAU,
+        lambda z, growth: 1.0 / (fine + growth * (first - z)) + 1.0 / (ENTRANCE_mm + 2.0 * growth * z),
+    )
+    tail = _spread(last, far, N_TAIL, lambda z, growth: 1.0 / (fine + growth * (z - last)))
+    return np.concatenate([plateau[:-1], np.linspace(first, last, N_PEAK + 1), tail[1:]])
+
+
+def ring_depth_edges_mm(range_mm: float) -> Floats:
+    """Edges of the depth bins of the rings."""
+    return RING_DEPTHS * range_mm
+
+
+def planes_mm(range_mm: float) -> Floats:
+    """Depths of the planes of the spectra; the first one lies just below the surface."""
+    planes: Floats = PLANES * range_mm
+    planes[0] = 0.01
+    return planes
+
+
+def spectrum_edges_MeV_u(energy_MeV_u: float) -> Floats:
+    """Edges of the energy bins of the spectra."""
+    return np.geomspace(SPECTRUM_ENDS[0] * energy_MeV_u, SPECTRUM_ENDS[1] * energy_MeV_u, N_SPECTRUM + 1)
+
+
+def middles(edges: Floats) -> Floats:
+    """Middles of bins, along the last axis."""
+    return 0.5 * (edges[..., 1:] + edges[..., :-1])
+
+
+def _spread(start: float, end: float, bins: int, density: Callable[[Floats, float], Floats]) -> Floats:
+    """Edges as dense as a function of place and growth says, with the growth that makes so many bins."""
+    # Close together at both ends, where bins may be narrow.
+    ends = np.geomspace(1e-6, 0.5, 1500)
+    places = start + (end - start) * np.unique(np.concatenate([[0.0], ends, 1.0 - ends, [1.0]]))
+
+    def passed(growth: float) -> Floats:
+        rate = density(places, growth)
+        return np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(places))])
+
+    low, high = GROWTHS
+    if passed(low)[-1] < bins:
+        growth = low
+    else:
+        growth = brentq(lambda g: float(passed(g)[-1]) - bins, low, high)
+    counted = passed(growth)
+    edges = np.interp(np.linspace(0.0, counted[-1], bins + 1), counted, places)
+    edges[0], edges[-1] = start, end
+    return edges
