@@ -16,8 +16,8 @@ charged energy together, are not told apart from deuterons and alphas.
 
 It is a model with few parameters (`PARAMETERS`), not a cascade in a nucleus with a radius, and has mean
 separation energies in place of those of single nuclides.  Held against p + 16O of ICRU Report 63 (2000), the
-energy of protons and of deuterons comes out within 10 % from 100 MeV up (protons 20 % low at 50 MeV), but
-slow protons are a third too few, and alphas take less than half the energy that they should at 200 MeV.
+energy of protons comes out within 7 % from 100 MeV up (20 % low at 50 MeV), but slow protons are a third too
+few; deuterons have a third too little energy, and alphas less than half of theirs at 200 MeV.
 """
 
 from __future__ import annotations
