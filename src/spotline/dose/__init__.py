@@ -1,0 +1,1 @@
+"""Dose: grids, patients and phantoms, and what beams do to them."""
