@@ -177,6 +177,10 @@ class DoseGrid:
         What the dose is of, in the terms of DICOM (Dose Summation Type): PLAN, FRACTION, BEAM, RECORD...
     plan_uid : str
         SOP Instance UID of the plan; empty if there is none.
+    record_uids : tuple of str
+        SOP Instance UIDs of the treatment records that it is reconstructed from.
+    fraction_group : int
+        Number of the fraction group of the plan.
     beam_number : int, optional
         Number of the field if it is the dose of one.
     comment : str
@@ -193,6 +197,8 @@ class DoseGrid:
     frame_of_reference_uid: str = ""
     summation: str = "PLAN"
     plan_uid: str = ""
+    record_uids: tuple[str, ...] = ()
+    fraction_group: int = 1
     beam_number: int | None = None
     comment: str = ""
 
