@@ -10,6 +10,7 @@
     ├── LibraryError     a beam library that is missing, damaged, of another version or another beam
     ├── FaultError       a fault to simulate that there is not, or that cannot be read
     ├── PhysicsError     an ion, energy, material or geometry that the physics does not cover
+    ├── DoseError        a dose, image, structure set, calibration or phantom that cannot be used
     ├── RecordError      a record or spill file that is truncated, altered or of another version
     └── OutputError      a place to write that exists already or cannot be written
 
@@ -47,6 +48,10 @@ class FaultError(SpotlineError):
 
 class PhysicsError(SpotlineError):
     """An ion, an energy, a material or a geometry is beyond what the physics covers."""
+
+
+class DoseError(SpotlineError):
+    """A dose, an image, structures, a calibration or a phantom cannot be used, or do not belong together."""
 
 
 class RecordError(SpotlineError):
