@@ -38,7 +38,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 PACKAGE = Path(__file__).resolve().parent
-KERNEL_FOLDERS = ("control", "sim", "physics", "dose")
+KERNEL_FOLDERS = ("control", "sim", "physics", "dose", "engine")
 """Subpackages that may hold kernels, or constants that kernels take over when they are compiled."""
 KERNEL_FILES = ("jit.py", "units.py", "random.py", "beamline/moves.py", "preparation/tour.py")
 """Single files of the same kind."""

@@ -1,1 +1,1 @@
-"""Dose: grids, engine, reconstruction, comparison."""
+"""Dose: grids, patients and phantoms, and what beams do to them."""

@@ -6,7 +6,7 @@ takes the depth of its own ray from the source: particles that reach it came clo
 spot is in effect cut into rays as fine as the grid.  What scattering mixes across an edge that runs along the
 beam is left out.
 
-Voxels and spots meet in maps of fluence (`spotline.dose.fluence`), so the time goes with the number of spots
+Voxels and spots meet in maps of fluence (`spotline.engine.fluence`), so the time goes with the number of spots
 plus the number of voxels, not with their product.
 """
 
@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.dose.fluence import (
+from spotline.engine.fluence import (
     LOG_RATIO,
     Maps,
     Spots,

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
-from spotline.dose.engine import Divergence, Rays, add_layer
-from spotline.dose.fluence import Spots
-from spotline.dose.optimise import Effect, Wanted, optimise
-from spotline.dose.water_operator import WaterOperator, WaterPoints
+from spotline.engine.fluence import Spots
+from spotline.engine.optimise import Effect, Wanted, optimise
+from spotline.engine.pencil_beams import Divergence, Rays, add_layer
+from spotline.engine.water_operator import WaterOperator, WaterPoints
 from spotline.errors import DoseError
-from tests.dose.entries import made_up_entry
+from tests.engine.entries import made_up_entry
 
 DIVERGENCE = Divergence(6200.0, 5500.0, linear_mm=-0.002, quadratic=1e-5)
 AXIS_mm = np.arange(-12.0, 12.1, 4.0)

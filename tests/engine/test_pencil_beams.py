@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spotline.dose.engine import GY_PER_MEV_PER_G, Divergence, Rays, add_layer
-from spotline.dose.fluence import Spots
+from spotline.engine.fluence import Spots
+from spotline.engine.pencil_beams import GY_PER_MEV_PER_G, Divergence, Rays, add_layer
 from spotline.errors import DoseError
 from spotline.library import Entry
-from tests.dose.entries import made_up_entry
+from tests.engine.entries import made_up_entry
 
 pytestmark = pytest.mark.kernel
 PARALLEL = Divergence(1e9, 1e9)

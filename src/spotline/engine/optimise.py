@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from spotline.dose.water_operator import WaterOperator
+from spotline.engine.water_operator import WaterOperator
 from spotline.errors import DoseError
 
 Floats = NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""Forward dose: pencil beams of the library, for plans and for records of what was delivered."""
