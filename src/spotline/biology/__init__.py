@@ -3,10 +3,10 @@
 `rbe_model` finds one by name or file; docs/explanation/rbe.md has formulas, sources and validity.
 """
 
-from spotline.dose.biology.effect import Tissue
-from spotline.dose.biology.mkm import Mkm
-from spotline.dose.biology.models import NAMES, RbeModel, rbe_model
-from spotline.dose.biology.simple import ConstantRbe, LetdModel
-from spotline.dose.biology.table import TableModel
+from spotline.biology.effect import Tissue
+from spotline.biology.mkm import Mkm
+from spotline.biology.models import NAMES, RbeModel, rbe_model
+from spotline.biology.simple import ConstantRbe, LetdModel
+from spotline.biology.table import TableModel
 
 __all__ = ["NAMES", "ConstantRbe", "LetdModel", "Mkm", "RbeModel", "TableModel", "Tissue", "rbe_model"]

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.beamline.tables import closest
-from spotline.dose.biology.effect import Tissue
-from spotline.dose.biology.mkm import Mkm
-from spotline.dose.biology.simple import ConstantRbe, LetdModel, carabe, mcnamara, wedenberg
-from spotline.dose.biology.table import read_csv_table, read_trip98_rbe
+from spotline.biology.effect import Tissue
+from spotline.biology.mkm import Mkm
+from spotline.biology.simple import ConstantRbe, LetdModel, carabe, mcnamara, wedenberg
+from spotline.biology.table import read_csv_table, read_trip98_rbe
 from spotline.errors import DoseError
 from spotline.library import Entry
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.dose.biology.effect import Tissue, check_sums, linear_quadratic_dose
-from spotline.dose.biology.spectrum import NUCLIDES, dose_weighted
+from spotline.biology.effect import Tissue, check_sums, linear_quadratic_dose
+from spotline.biology.spectrum import NUCLIDES, dose_weighted
 from spotline.errors import DoseError
 from spotline.library import Entry
 
@@ -87,7 +87,7 @@ class TableModel:
         return dose_weighted(entry, self.coefficients)
 
     def effective_dose(self, dose_Gy: Floats, weighted: Floats, fractions: int = 1) -> Floats:
-        """RBE-weighted dose; arguments as of `spotline.dose.biology.effect.linear_quadratic_dose`."""
+        """RBE-weighted dose; arguments as of `spotline.biology.effect.linear_quadratic_dose`."""
         check_sums(self.name, dose_Gy, weighted, self.number, fractions)
         return linear_quadratic_dose(dose_Gy, weighted, self.tissue, fractions)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.dose.biology.effect import Tissue, check_sums, linear_quadratic_dose
+from spotline.biology.effect import Tissue, check_sums, linear_quadratic_dose
 from spotline.errors import DoseError
 from spotline.library import Entry
 
@@ -57,7 +57,7 @@ class ConstantRbe:
         return lambda depth_mm: np.zeros((len(depth_mm), 0))
 
     def effective_dose(self, dose_Gy: Floats, weighted: Floats, fractions: int = 1) -> Floats:
-        """RBE-weighted dose; arguments as of `spotline.dose.biology.effect.linear_quadratic_dose`."""
+        """RBE-weighted dose; arguments as of `spotline.biology.effect.linear_quadratic_dose`."""
         check_sums(self.name, dose_Gy, weighted, self.number, fractions)
         return self.rbe * np.asarray(dose_Gy, dtype=float)
 
@@ -105,7 +105,7 @@ class LetdModel:
         return lambda depth_mm: self.coefficients(entry.letd(depth_mm))
 
     def effective_dose(self, dose_Gy: Floats, weighted: Floats, fractions: int = 1) -> Floats:
-        """RBE-weighted dose; arguments as of `spotline.dose.biology.effect.linear_quadratic_dose`."""
+        """RBE-weighted dose; arguments as of `spotline.biology.effect.linear_quadratic_dose`."""
         check_sums(self.name, dose_Gy, weighted, self.number, fractions)
         return linear_quadratic_dose(dose_Gy, weighted, self.tissue, fractions)
 

@@ -6,7 +6,7 @@ Kase et al., Radiat. Res. 166 (2006) 629; Inaniwa et al., Phys. Med. Biol. 55 (2
     z* = sum(z_0^2 (1 - exp(-z^2 / z_0^2)) A) / sum(z A)
     z_0 = (R_n / r_d)^2 / sqrt(beta (1 + (R_n / r_d)^2))
 
-z is the dose that one ion leaves in a domain of radius r_d (`spotline.dose.biology.track`), summed over all
+z is the dose that one ion leaves in a domain of radius r_d (`spotline.biology.track`), summed over all
 the area A that it may pass through; z_0, of a nucleus of radius R_n, saturates what is more than enough to
 kill.
 """
@@ -21,9 +21,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.dose.biology.effect import Tissue, check_sums, linear_quadratic_dose
-from spotline.dose.biology.spectrum import NUCLIDES, dose_weighted
-from spotline.dose.biology.track import domain_events
+from spotline.biology.effect import Tissue, check_sums, linear_quadratic_dose
+from spotline.biology.spectrum import NUCLIDES, dose_weighted
+from spotline.biology.track import domain_events
 from spotline.errors import DoseError
 from spotline.library import Entry
 from spotline.physics.stopping import HIGHEST_ENERGY_MeV_u, LOWEST_ENERGY_MeV_u
@@ -115,7 +115,7 @@ class Mkm:
         return lambda depth_mm: np.column_stack([largest(depth_mm), np.full(len(depth_mm), smallest)])
 
     def effective_dose(self, dose_Gy: Floats, weighted: Floats, fractions: int = 1) -> Floats:
-        """RBE-weighted dose; arguments as of `spotline.dose.biology.effect.linear_quadratic_dose`."""
+        """RBE-weighted dose; arguments as of `spotline.biology.effect.linear_quadratic_dose`."""
         check_sums(self.name, dose_Gy, weighted, self.number, fractions)
         return linear_quadratic_dose(dose_Gy, weighted, self.tissue, fractions)
 
