@@ -47,7 +47,7 @@ NUCLIDES: tuple[Ion, ...] = tuple(
 )
 """What stands for the secondaries of each charge number from 1 on."""
 
-ENERGIES_MeV_u: Floats = np.geomspace(LOWEST_ENERGY_MeV_u, HIGHEST_ENERGY_MeV_u, 400)
+ENERGIES_MeV_u: Floats = np.geomspace(LOWEST_ENERGY_MeV_u, HIGHEST_ENERGY_MeV_u, 2000)
 BEYOND_MeV_u = 1000.0
 """From the highest energy of the stopping power to here LET counts as constant; the spectra of a beam of
 400 MeV/u, with a proton here and there, end at 880 MeV/u."""
