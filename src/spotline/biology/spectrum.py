@@ -14,7 +14,7 @@ followed along its range instead of being interpolated:
 * All other secondaries change slowly with depth and are interpolated.  Each charge number stands for one
   nuclide: at the same energy per nucleon LET and radial dose depend on the charge.
 * What reactions leave on the spot (slow recoils of the target) is not in the spectra, nor are particles that
-  go backward or are slower than their lowest bin, and what goes aslant counts too little.  All of that has the
+  go backward or are slower than their lowest bin; what goes aslant counts too little.  All of that has the
   mean of the rest.
 """
 
