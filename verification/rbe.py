@@ -119,9 +119,9 @@ def spectrum_section() -> list[str]:
         table(("Beam (MeV/u)", *(f"{place:g}" for place in PLACES)), rows),
         fill(
             """Deviation of LETd from the spectra, as the mean of its absolute value weighted with dose, and
-            with its sign; and how much of the dose comes back. What does not was left on the spot by reactions,
-            mostly, and counts as the mean of the rest; above 100 % the normal distribution of range makes
-            the peak 2 % too high."""
+            with its sign; and how much of the dose comes back. What does not was left on the spot by
+            reactions, mostly, and counts as the mean of the rest; above 100 % the normal distribution of
+            range makes the peak 2 % too high."""
         ),
         table(("Beam (MeV/u)", "absolute", "with sign", "dose that comes back"), sums),
         fill(
