@@ -60,7 +60,3 @@ class RecordError(SpotlineError):
 
 class OutputError(SpotlineError):
     """Results cannot be written where the user asked for them."""
-
-
-class DoseError(SpotlineError):
-    """A dose, CT or structure set is broken, or they do not belong together."""
