@@ -133,3 +133,20 @@ def draw_paths(path: Path, panels: Mapping[str, tuple[Floats, Floats]], jump_mm:
         for axes in grid[:, 0]:
             axes.set_ylabel("y at the isocentre (mm)")
         save(figure, path)
+
+
+def draw_spot_sizes(path: Path, to_isocentre_mm: Floats, panels: Mapping[str, Mapping[str, Floats]]) -> None:
+    """Draw spot sizes over the distance from the isocentre: curves by label, in panels by title."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 3.2), layout="constrained")
+        for axes, (title, curves) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+            for colour, (label, sizes) in zip(COLOURS, curves.items(), strict=False):
+                axes.plot(to_isocentre_mm, sizes, color=colour, lw=1.2, label=label)
+            axes.axvline(0.0, color="#777777", lw=0.8, ls=":")
+            axes.set_xlim(to_isocentre_mm[-1], to_isocentre_mm[0])  # as the beam goes
+            axes.set_ylim(bottom=0.0)
+            axes.set_title(title, fontsize=9)
+            axes.set_xlabel("distance upstream of the isocentre (mm)")
+            axes.set_ylabel("spot size, full width at half maximum (mm)")
+            axes.legend(fontsize=8)
+        save(figure, path)
