@@ -113,7 +113,8 @@ def simulate_entry(
         Called with the primaries that are done and all.
     """
     spread = energy_sigma(ion, energy_MeV_u, momentum_spread_percent)
-    range_mm = float(RangeEnergy(ion, WATER).range_mm(energy_MeV_u))
+    excitation_eV = mean_excitation_eV(ion, WATER)
+    range_mm = float(RangeEnergy(ion, WATER, excitation_eV).range_mm(energy_MeV_u))
     sigma_mm = range_sigma_mm(ion, energy_MeV_u, spread)
     start_mm = 0.0
     if ripple_mm is not None:
@@ -138,6 +139,7 @@ def simulate_entry(
         seed=stream_key(seed, ion.charge_number, ion.mass_number, round(energy_MeV_u * 1e4)),
         threads=threads,
         progress=progress,
+        excitation_eV=excitation_eV,  # the water is one for the beam and its fragments
     )
     return condense(ion, energy_MeV_u, range_mm, sigma_mm, tally)
 
