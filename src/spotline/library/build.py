@@ -30,7 +30,7 @@ from spotline.library.lateral import fit_lateral
 from spotline.library.model import BeamLibrary, Entry, LibraryArrays
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
-from spotline.physics.stopping import MEAN_EXCITATION_WATER_eV, RangeEnergy
+from spotline.physics.stopping import RangeEnergy, mean_excitation_eV
 from spotline.physics.transport.geometry import water
 from spotline.physics.transport.run import BATCHES, Tally, simulate
 from spotline.physics.transport.source import pencil_source
@@ -113,7 +113,8 @@ def simulate_entry(
         Called with the primaries that are done and all.
     """
     spread = energy_sigma(ion, energy_MeV_u, momentum_spread_percent)
-    range_mm = float(RangeEnergy(ion, WATER).range_mm(energy_MeV_u))
+    excitation_eV = mean_excitation_eV(ion, WATER)
+    range_mm = float(RangeEnergy(ion, WATER, excitation_eV).range_mm(energy_MeV_u))
     sigma_mm = range_sigma_mm(ion, energy_MeV_u, spread)
     start_mm = 0.0
     if ripple_mm is not None:
@@ -138,6 +139,7 @@ def simulate_entry(
         seed=stream_key(seed, ion.charge_number, ion.mass_number, round(energy_MeV_u * 1e4)),
         threads=threads,
         progress=progress,
+        excitation_eV=excitation_eV,  # the water is one for the beam and its fragments
     )
     return condense(ion, energy_MeV_u, range_mm, sigma_mm, tally)
 
@@ -248,7 +250,7 @@ def build_library(
         "ion": ion_name,
         "beamline": beamline.name,
         "momentum_spread_percent": beam.momentum_spread_percent,
-        "mean_excitation_eV": MEAN_EXCITATION_WATER_eV[ion_name],
+        "mean_excitation_eV": mean_excitation_eV(beam.ion, WATER),
         "primaries": number,
         "seed": seed,
         "made": made.isoformat(timespec="seconds"),

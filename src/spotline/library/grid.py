@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
@@ -24,8 +25,8 @@ N_DEPTHS = N_PLATEAU + N_PEAK + N_TAIL
 """Depth bins of an entry."""
 PEAK_SIGMAS = (16.0, 8.0)
 """The fine bins reach so many standard deviations of the range before and behind the mean range."""
-GROWTH = 0.05
-"""Relative growth of the bins away from the fine ones."""
+GROWTHS = (1e-3, 5.0)
+"""Between these lies the relative growth of the bins away from the fine ones."""
 ENTRANCE_mm = 1.0
 """Width of the first bins, which see secondaries build up."""
 TAIL = (1.6, 60.0)
@@ -88,9 +89,9 @@ def depth_edges_mm(range_mm: float, sigma_mm: float) -> Floats:
         0.0,
         first,
         N_PLATEAU,
-        lambda z: 1.0 / (fine + GROWTH * (first - z)) + 1.0 / (ENTRANCE_mm + 2.0 * GROWTH * z),
+        lambda z, growth: 1.0 / (fine + growth * (first - z)) + 1.0 / (ENTRANCE_mm + 2.0 * growth * z),
     )
-    tail = _spread(last, far, N_TAIL, lambda z: 1.0 / (fine + GROWTH * (z - last)))
+    tail = _spread(last, far, N_TAIL, lambda z, growth: 1.0 / (fine + growth * (z - last)))
     return np.concatenate([plateau[:-1], np.linspace(first, last, N_PEAK + 1), tail[1:]])
 
 
@@ -116,11 +117,22 @@ def middles(edges: Floats) -> Floats:
     return 0.5 * (edges[..., 1:] + edges[..., :-1])
 
 
-def _spread(start: float, end: float, bins: int, density: Callable[[Floats], Floats]) -> Floats:
-    """Edges that lie as densely as a function says."""
-    fine = np.linspace(start, end, 4001)
-    rate = density(fine)
-    passed = np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(fine))])
-    edges = np.interp(np.linspace(0.0, passed[-1], bins + 1), passed, fine)
+def _spread(start: float, end: float, bins: int, density: Callable[[Floats, float], Floats]) -> Floats:
+    """Edges as dense as a function of place and growth says, with the growth that makes so many bins."""
+    # Close together at both ends, where bins may be narrow.
+    ends = np.geomspace(1e-6, 0.5, 1500)
+    places = start + (end - start) * np.unique(np.concatenate([[0.0], ends, 1.0 - ends, [1.0]]))
+
+    def passed(growth: float) -> Floats:
+        rate = density(places, growth)
+        return np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(places))])
+
+    low, high = GROWTHS
+    if passed(low)[-1] < bins:
+        growth = low
+    else:
+        growth = brentq(lambda g: float(passed(g)[-1]) - bins, low, high)
+    counted = passed(growth)
+    edges = np.interp(np.linspace(0.0, counted[-1], bins + 1), counted, places)
     edges[0], edges[-1] = start, end
     return edges

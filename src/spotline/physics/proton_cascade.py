@@ -11,13 +11,13 @@ and alpha particles one after the other, with Maxwell spectra above the Coulomb 
 own moving frame, as long as its excitation covers their separation; the last of it goes into gamma rays.
 
 Energy and momentum are balanced in every reaction: what leaves is the energy of the proton less separation
-energies and gamma rays.  Neutrons and gamma rays are not followed.  Tritons and 3He, some percent of the
+energies and gamma rays.  Tritons and 3He, some percent of the
 charged energy together, are not told apart from deuterons and alphas.
 
 It is a model with few parameters (`PARAMETERS`), not a cascade in a nucleus with a radius, and has mean
 separation energies in place of those of single nuclides.  Held against p + 16O of ICRU Report 63 (2000), the
-energy of protons and of deuterons comes out within 10 % from 100 MeV up (protons 20 % low at 50 MeV), but
-slow protons are a third too few, and alphas take less than half the energy that they should at 200 MeV.
+energy of protons comes out within 7 % from 100 MeV up (20 % low at 50 MeV), but slow protons are a third too
+few; deuterons have a third too little energy, and alphas less than half of theirs at 200 MeV.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from spotline.jit import kernel
 from spotline.physics.ions import PROTON
 from spotline.physics.nuclei import INDEX
-from spotline.physics.transport.products import Products, add_product
+from spotline.physics.transport.products import NEUTRON, Products, add_product
 from spotline.random import Sequence, draw_exponential, draw_uniform
 
 Floats = NDArray[np.float64]
@@ -40,24 +40,22 @@ NUCLEON_MASS_MeV = 938.919
 """Mean of proton and neutron."""
 
 PARAMETERS: dict[str, float] = {
-    "escape": 0.806,  # probability that a fast nucleon gets out after a collision
-    "escape_energy_MeV": 14.2,  # half of it at this energy above the Coulomb energy
-    "hole_MeV": 5.30,  # mean excitation of a hole (exponential)
-    "pickup": 0.120,  # probability that an escaping fast nucleon takes a partner along
-    "alpha": 2.06,  # weight of alphas in evaporation, protons having 1
+    "escape": 0.757,  # probability that a fast nucleon gets out after a collision
+    "escape_energy_MeV": 13.6,  # half of it at this energy above the Coulomb energy
+    "hole_MeV": 5.22,  # mean excitation of a hole (exponential)
+    "pickup": 0.091,  # probability that an escaping fast nucleon takes a partner along
+    "alpha": 1.24,  # weight of alphas in evaporation, protons having 1
     "deuteron": 0.475,  # the same of deuterons
     "temperature": 1.39,  # over (8 MeV times the excitation per nucleon)^0.5
     "fermi_MeV": 195.0,  # highest momentum of a bound nucleon, MeV/c
-    "separation_MeV": 5.29,  # of a nucleon from a nucleus below A = 20; 0.7 of it above
+    "separation_MeV": 7.82,  # of a nucleon from a nucleus below A = 20; 0.7 of it above
 }
 """Parameters of the model.
 
 All were fitted to the spectra of p + 16O in ICRU Report 63 (2000), 30 to 220 MeV.  Then, all but "deuteron",
-"temperature" and "fermi_MeV" once more, together with the scales in `spotline.physics.proton_nuclear`: to
-these spectra at 50, 100, 150 and 200 MeV, and to depth doses in water of 7 energies of a Geant4
-library (even indices, 98 to 210 MeV; the page on depth doses in the documentation).  They are effective: the
-separation energy is half of what a mean over nuclides would be, which makes up for the dose of neutrons, that
-nobody follows here.
+"temperature" and "fermi_MeV" once more, together with `spotline.physics.proton_nuclear.INELASTIC_SCALE`: to
+these spectra at 50, 100, 150 and 200 MeV, and to depth doses in water of 5 energies of a Geant4 library (even
+indices, 98 to 210 MeV; the page on depth doses in the documentation).
 """
 ESCAPE, ESCAPE_ENERGY, HOLE, PICKUP, ALPHA, DEUTERON, TEMPERATURE, FERMI, SEPARATION = range(len(PARAMETERS))
 
@@ -115,12 +113,12 @@ def react_inelastic(
     rng : ndarray of uint64, shape (1,)
         Random sequence.
     products : Products
-        Takes the charged particles that go on; directions relative to the proton's.
+        Takes the charged particles that go on, and neutrons; directions relative to the proton's.
 
     Returns
     -------
     number : int
-        Of charged particles.
+        Of particles.
     local_MeV : float
         Energy left on the spot by slow particles and by the recoiling rest.
     """
@@ -214,11 +212,11 @@ def react_inelastic(
                 outside = math.sqrt(kinetic * (kinetic + 2.0 * m))
                 qx, qy, qz = qx - outside * ux, qy - outside * uy, qz - outside * uz
                 if neutral:
-                    continue
-                if kinetic < LOCAL_PROTON_MeV:
+                    number = add_product(products, number, NEUTRON, kinetic, ux, uy, uz)
+                elif kinetic < LOCAL_PROTON_MeV:
                     local += kinetic
-                    continue
-                number = add_product(products, number, PROTON_INDEX, kinetic, ux, uy, uz)
+                else:
+                    number = add_product(products, number, PROTON_INDEX, kinetic, ux, uy, uz)
             elif kinetic > COLLIDE_AGAIN_MeV and kinetic > moving_energy:
                 if moving_energy > 0.0:
                     excitation += moving_energy + separation
@@ -292,12 +290,16 @@ def react_inelastic(
         a, z = a - size, z - units
         square = fx * fx + fy * fy + fz * fz
         kinetic = square / (2.0 * size * m)
-        if units == 0:
-            continue
-        if kinetic < (LOCAL_ALPHA_MeV if size == 4 else LOCAL_PROTON_MeV):
+        if units > 0 and kinetic < (LOCAL_ALPHA_MeV if size == 4 else LOCAL_PROTON_MeV):
             local += kinetic
             continue
-        index = ALPHA_INDEX if size == 4 else DEUTERON_INDEX if size == 2 else PROTON_INDEX
+        index = PROTON_INDEX
+        if units == 0:
+            index = NEUTRON
+        elif size == 2:
+            index = DEUTERON_INDEX
+        elif size == 4:
+            index = ALPHA_INDEX
         length = math.sqrt(square)
         number = add_product(products, number, index, kinetic / size, fx / length, fy / length, fz / length)
 

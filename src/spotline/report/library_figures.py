@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from spotline.library.overview import EnergyView, LibraryView
 from spotline.report.draw import BLUE, GREEN, INK, MUTED, RED, styled
 from spotline.report.figures import WIDTH_in
+
+Floats = NDArray[np.float64]
 
 FAINTEST = 1e-5
 """Fluences below are not drawn."""
@@ -95,8 +98,8 @@ def figure_fluence(view: EnergyView) -> Figure:
         if fluence[:, group].max() < FAINTEST:
             continue
         look = {"color": colours[group % 4], "ls": LINES[group // 4 % 4], "label": name}
-        left.plot(view.entry.plane_mm, np.maximum(fluence[:, group], FAINTEST), **look)
-        right.plot(middle, np.maximum(spectra[group], FAINTEST), **look)
+        left.plot(view.entry.plane_mm, _seen(fluence[:, group]), **look)
+        right.plot(middle, _seen(spectra[group]), **look)
     left.set(xlabel="depth (mm)", ylabel="particles per primary", yscale="log", ylim=(FAINTEST, 2.0))
     right.set(xlabel="energy (MeV/u)", xscale="log", yscale="log")
     right.set_ylabel("per primary and unit of ln E")
@@ -104,6 +107,11 @@ def figure_fluence(view: EnergyView) -> Figure:
     right.set_ylim(bottom=FAINTEST)
     left.legend(ncols=2)
     return figure
+
+
+def _seen(values: Floats) -> Floats:
+    """Leave out what is too faint to be drawn."""
+    return np.where(values >= FAINTEST, values, np.nan)
 
 
 @styled
