@@ -21,7 +21,7 @@ from scipy.stats import gamma, hypergeom
 
 from spotline.physics.abrasion import abrasion_probability
 from spotline.physics.breakup import FINAL, Breakup, break_up, breakup_threshold_MeV, mass_excess_MeV
-from spotline.physics.ions import Ion
+from spotline.physics.ions import HELIUM, Ion
 from spotline.physics.materials import Material
 from spotline.physics.nuclei import SPECIES
 from spotline.physics.reaction_cross_sections import (
@@ -56,7 +56,9 @@ class FragmentationModel:
     Attributes
     ----------
     cross_section_scale : float
-        Factor on all total reaction cross sections.
+        Factor on total reaction cross sections.
+    cross_section_scale_helium : float
+        The same for 4He.
     inelastic_share : float
         Share of the reactions in which no nucleon is struck and the projectile is only excited.
     excitation_light_MeV : float
@@ -69,18 +71,23 @@ class FragmentationModel:
 
     Notes
     -----
-    The first three are fitted to depth doses of helium, carbon and oxygen, all at once and at every second
-    energy (`verification/fragments.py` has the other half).  The excitation is that which gives the measured
+    The first four are fitted to the depth doses of three reference libraries (helium, carbon and oxygen), all
+    at once, and at the even energies alone; the page of verification on depth doses has the others.  The excitation is that which gives the measured
     11C and 11B of 12C on carbon (Kidd et al., Phys. Rev. C 37 (1988) 2613).  The cross section is three
     quarters of 3.3 fm2, the mean of free pp and pn at 200 MeV: Li and Machleidt, Phys. Rev. C 48 (1993) 1702
     and 49 (1994) 566, for nucleons inside matter.
     """
 
-    cross_section_scale: float = 0.97
-    inelastic_share: float = 0.20
-    excitation_light_MeV: float = 8.0
+    cross_section_scale: float = 0.93
+    cross_section_scale_helium: float = 1.10
+    inelastic_share: float = 0.12
+    excitation_light_MeV: float = 7.5
     excitation_MeV: float = 18.0
     nucleon_fm2: float = 2.4
+
+    def scale_of(self, ion: Ion) -> float:
+        """Factor on the total reaction cross sections of an ion."""
+        return self.cross_section_scale_helium if ion == HELIUM else self.cross_section_scale
 
     def excitation_of(self, ion: Ion) -> float:
         """Mean excitation in MeV that a nucleon struck out of an ion leaves behind."""
@@ -293,7 +300,7 @@ def ion_reactions_cm2_g(
     model : FragmentationModel
         Parameters.
     """
-    return model.cross_section_scale * macroscopic_cross_section_cm2_g(ion, material, energy_MeV_u)
+    return model.scale_of(ion) * macroscopic_cross_section_cm2_g(ion, material, energy_MeV_u)
 
 
 def fragment_tables(material: Material, model: FragmentationModel = MODEL) -> FragmentTables:
@@ -324,8 +331,8 @@ def fragment_tables(material: Material, model: FragmentationModel = MODEL) -> Fr
     for species in range(1, n_species):
         ion = SPECIES[species]
         shares = cross_section_shares_cm2_g(ion, material, ENERGY_MEV_U)
-        total[species] = model.cross_section_scale * sum(shares.values())
-        on_hydrogen = model.cross_section_scale * shares.get(1, np.zeros(ENERGY_MEV_U.size))
+        total[species] = model.scale_of(ion) * sum(shares.values())
+        on_hydrogen = model.scale_of(ion) * shares.get(1, np.zeros(ENERGY_MEV_U.size))
         hydrogen[species] = np.divide(
             on_hydrogen, total[species], where=total[species] > 0.0, out=np.zeros(ENERGY_MEV_U.size)
         )
@@ -420,6 +427,4 @@ def production_cross_sections_mb(
             for fragments, probability in zip(result.fragments, result.probability, strict=True):
                 for fragment in fragments:
                     produced[fragment] += chance * probability
-    return (
-        produced * model.cross_section_scale * float(reaction_cross_section_mb(ion, target_z, energy_MeV_u))
-    )
+    return produced * model.scale_of(ion) * float(reaction_cross_section_mb(ion, target_z, energy_MeV_u))
