@@ -88,6 +88,8 @@ covers the field, in any order:
 * The first and the last energy are multiples of 0.01 MeV/u, and listed ones differ by more than rounding to
   that; an ion has at most 16 foci, the accelerator 16 `intensity_levels`: a cycle-code holds no more.
 * Spot sizes cover the energies, gain maps cover the field; no ion and no optics stands there twice.
+* If there is a nozzle: its passive elements are those of the line, its materials and ions are known, and
+  nothing of it stands in the vacuum or within another layer.
 * A spill, rise and fall included, fits into the cycle.
 
 The SHA-256 of a line covers the TOML file and all tables that it names: names, lengths and contents, in order
@@ -137,7 +139,16 @@ def example_values() -> dict[str, list[Value]]:
 
 def unit_of(name: str) -> str:
     """Unit that a name ends in, for reading; empty if it has none."""
-    pretty = {"MeV_u": "MeV/u", "mT_m": "mT m", "T_m": "T m", "us": "µs", "deg": "°", "C": "°C", "V2": "V²"}
+    pretty = {
+        "MeV_u": "MeV/u",
+        "mT_m": "mT m",
+        "T_m": "T m",
+        "mm_mrad": "mm mrad",
+        "us": "µs",
+        "deg": "°",
+        "C": "°C",
+        "V2": "V²",
+    }
 
     def ending(part: str) -> str:
         found = [unit for unit in UNIT_SUFFIXES if part == unit or part.endswith(f"_{unit}")]
@@ -226,7 +237,11 @@ def section(kind: type[msgspec.Struct], key: str, values: dict[str, list[Value]]
         )
         rows.append("| " + " | ".join(cell(column) for column in columns) + " |")
     title = (
-        {"ions": "[[ions]]", "ions.optics": "ions.optics"}.get(key, f"[{key}]") if key else "Top of the file"
+        {"ions": "[[ions]]", "ions.optics": "ions.optics", "nozzle.layers": "[[nozzle.layers]]"}.get(
+            key, f"[{key}]"
+        )
+        if key
+        else "Top of the file"
     )
     summary = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
     if rows:

@@ -35,10 +35,10 @@ from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
 from spotline.physics.materials import AIR, WATER
 from spotline.physics.scattering import highland_angle_mrad
 from spotline.physics.stopping import RangeEnergy
+from spotline.units import FWHM_PER_SIGMA
 
 Floats = NDArray[np.float64]
 
-FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 DEPTH_STEP_mm = 2.0  # QA 2.A.1
 CHARGE_QUANTUM_C = 200e-15  # DDS III.B.1
 SPOT_SIZE_STRIDE = 5  # every fifth energy is enough for the smooth spot sizes

@@ -108,7 +108,7 @@ def test_particles_per_count_model(name: str, energy_MeV_u: float, expected: flo
     upstream = make_cnao_tables.upstream_thickness_mm()
     quoted = make_cnao_tables.QUOTED[name]
     gap = make_cnao_tables.effective_gap_mm(quoted, upstream)
-    counts = make_cnao_tables.particles_per_count(quoted.ion, np.array([energy_MeV_u]), upstream, gap)
+    counts = make_cnao_tables.counted_particles(quoted.ion, np.array([energy_MeV_u]), upstream, gap)
     assert counts == pytest.approx([expected], rel=0.001)
 
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from spotline.physics.ions import PROTON
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy
+from spotline.units import FWHM_PER_SIGMA
 from tests.lines.edit import copy_line, edit
 from tools.make_cnao_tables import (
-    FWHM_PER_SIGMA,
     QUOTED,
+    counted_particles,
     effective_gap_mm,
-    particles_per_count,
     range_straggling_mm,
     upstream_thickness_mm,
 )
@@ -73,7 +73,7 @@ def _write_energies(path: Path, model: Floats) -> None:
     ranges = RangeEnergy(PROTON, WATER).range_mm(real)
     depths = ranges - 0.93 * range_straggling_mm(PROTON, ranges)
     upstream = upstream_thickness_mm()
-    counts = particles_per_count(PROTON, nominal, upstream, effective_gap_mm(QUOTED["proton"], upstream))
+    counts = counted_particles(PROTON, nominal, upstream, effective_gap_mm(QUOTED["proton"], upstream))
     rows = [
         f"{e:.1f},{d:.3f},{n:.2f},{m:.0f}" for e, d, n, m in zip(nominal, depths, counts, per_MU, strict=True)
     ]

