@@ -1,4 +1,4 @@
-"""Which beams make a dose: the spots of a plan, of a record as prescribed, as measured, or as they truly were."""
+"""Beams of a dose: spots of a plan, or of a record as prescribed, as measured, or as they truly were."""
 
 from __future__ import annotations
 
