@@ -150,7 +150,8 @@ def condense(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float, ta
     seen = transported * per_bin > FAINTEST * (transported * per_bin).max()
     last_seen = np.maximum.accumulate(np.where(seen, np.arange(len(seen)), 0))
     letd = np.where(seen, tally.let_MeV_keV_um / np.where(seen, transported, 1.0), 0.0)[last_seen]
-    fitted = fit_lateral(tally.ring_mm, tally.ring_MeV)
+    before = int(np.searchsorted(tally.ring_depth_mm[1:], range_mm + 0.5 * sigma_mm))
+    fitted = fit_lateral(tally.ring_mm, tally.ring_MeV, before)
     known = np.isfinite(fitted.residual)
     entry = Entry(
         ion,
