@@ -77,7 +77,7 @@ def draw_centroid(
 
 def draw_depth_dose(path: Path, curves: Mapping[str, tuple[Floats, Floats, Floats]]) -> None:
     """Draw depth doses over their references and the deviation below; depth, dose, reference by title."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context({**STYLE, "path.simplify_threshold": 0.4}):
         figure = Figure(figsize=(6.6, 4.6), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
         for colour, (title, (depth_mm, dose, reference)) in zip(COLOURS, curves.items(), strict=False):

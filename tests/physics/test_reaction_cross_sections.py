@@ -7,13 +7,13 @@ import pytest
 
 from spotline.errors import PhysicsError
 from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
+from spotline.physics.materials import WATER
 from spotline.physics.nuclei import INDEX, SPECIES
 from spotline.physics.reaction_cross_sections import (
     cross_section_shares_cm2_g,
     macroscopic_cross_section_cm2_g,
     reaction_cross_section_mb,
 )
-from spotline.physics.materials import WATER
 
 
 @pytest.mark.parametrize(("energy", "measured", "error"), [(83, 965, 30), (200, 864, 45), (300, 858, 60)])
