@@ -272,10 +272,7 @@ def cores(run: Run) -> list[str]:
             beam
             whose own size was taken away from what they store; the tables themselves are not at hand.
             *Theory*: the
-            moments of Fermi and Eyges with the scattering power of the transport. For protons, Preston and
-            Koehler's
-            0.0294 R^0.896 (in cm, at the end of the range; quoted from memory) gives 3.5 mm at 158 mm: the
-            reference of protons is smaller than that by 15 % too."""
+            moments of Fermi and Eyges with the scattering power of the transport, which the fits follow."""
         ),
         table(
             ("Beam", "depth (mm)", "reference", "found", "deviation", "", "theory", "halo", "halo (mm)"),

@@ -65,6 +65,20 @@ def test_what_cannot_be_stored_is_not_written(tmp_path: Path):
     assert not any(tmp_path.iterdir())
 
 
+def test_largest_figures_fit(tmp_path: Path):
+    """What few primaries make of errors and halos, and heavy ions of LET."""
+    library = fake_library("carbon", 115.23, 279.97, 398.84)
+    large = {"error_MeV_cm2_g": 500.0, "halo_mm": 400.0, "core_mm": 400.0, "letd_keV_um": 3000.0}
+    arrays = library.arrays._replace(
+        **{name: np.full_like(getattr(library.arrays, name), value) for name, value in large.items()}
+    )
+    write_library(replace(library, arrays=arrays), tmp_path / "large.h5")
+    for name, value in large.items():
+        np.testing.assert_allclose(
+            getattr(read_library(tmp_path / "large.h5").arrays, name), value, rtol=6e-4
+        )
+
+
 def test_missing(tmp_path: Path):
     with pytest.raises(LibraryError, match=r"none\.h5: no such beam library; make it with"):
         read_library(tmp_path / "none.h5")

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from spotline.beamline import BeamLine
 from spotline.beamline.tables import closest
 from spotline.errors import OptionError
-from spotline.jit import PACKAGE, kernel_sources
 from spotline.library.grid import (
     RING_EDGES_mm,
     depth_edges_mm,
@@ -40,7 +39,7 @@ from spotline.random import stream_key
 Floats = NDArray[np.float64]
 
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
-PRIMARIES = {"proton": 200_000, "helium": 100_000, "carbon": 100_000, "oxygen": 100_000}
+PRIMARIES = {"proton": 400_000, "helium": 200_000, "carbon": 400_000, "oxygen": 300_000}
 """Primaries per energy of the shipped libraries."""
 FAINTEST = 1e-6
 """Where charged particles leave less than this part of the largest dose, LETd is that of the depth before."""
@@ -272,6 +271,8 @@ def stack(entries: Sequence[Entry]) -> LibraryArrays:
 
 def physics_sha256() -> str:
     """Hash of the sources on which the figures of a library depend."""
+    from spotline.jit import PACKAGE, kernel_sources  # here: who has it on top is taken for a kernel
+
     digest = hashlib.sha256()
     for path in kernel_sources():
         name = path.relative_to(PACKAGE).as_posix()

@@ -22,6 +22,9 @@ SMOOTHNESS = 0.03
 FAINTEST = 1e-3
 """Depths with less than this part of the largest dose are not fitted: they follow from their neighbours."""
 
+WIDEST_mm = 400.0
+"""No width is larger: far outside of the rings, more makes no difference."""
+
 # Parameters at one depth: ln s_0, ln s_1/s_0, ln s_2/s_1, share of the halo, share of it in the third.
 _LOWEST = np.array([np.log(1e-3), np.log(1.6), np.log(1.5), 0.0, 0.0])
 _HIGHEST = np.array([np.log(40.0), np.log(60.0), np.log(30.0), 0.9, 1.0])
@@ -93,7 +96,7 @@ def fit_lateral(ring_edges_mm: Floats, ring: Floats) -> LateralFit:
 
 
 def _unpack(parameters: Floats) -> tuple[Floats, Floats, Floats]:
-    widths = np.exp(np.cumsum(parameters[:, :3], axis=1))
+    widths = np.minimum(np.exp(np.cumsum(parameters[:, :3], axis=1)), WIDEST_mm)
     halo, third = parameters[:, 3], parameters[:, 4]
     return widths[:, 0], widths[:, 1:], np.stack([halo * (1.0 - third), halo * third], axis=1)
 
