@@ -225,12 +225,14 @@ def build_library(
     number = PRIMARIES[ion_name] if primaries is None else primaries
     if len(energies) < 2:
         raise OptionError(f"energies of {ion_name}: {len(energies)} make no library; give at least two")
-    if energies[0] < 20.0 or energies[-1] > 500.0:
+    if not all(20.0 <= energy <= 500.0 for energy in energies):
         raise OptionError(
             f"energies of {ion_name}: {energies[0]:g} to {energies[-1]:g} MeV/u; use 20 to 500 MeV/u"
         )
     if number < BATCHES:
         raise OptionError(f"primaries: {number} are too few; give at least {BATCHES}")
+    if threads is not None and threads < 1:
+        raise OptionError(f"threads: {threads} do no work; give at least 1")
     made_of: list[Simulated] = []
     for done, energy in enumerate(energies):
         told = None if progress is None else _within(progress, done, len(energies))
