@@ -306,10 +306,8 @@ def cores(run: Run) -> list[str]:
         fill(
             f"""Standard deviation of the core in mm at the depth of the peak, against libraries of matRad;
             goal
-            {LATERAL_GOAL:.0%}. Their cores come from fits of two Gaussians to rings of their own, and of a
-            beam
-            whose own size was taken away from what they store; the tables themselves are not at hand.
-            *Theory*: the
+            {LATERAL_GOAL:.0%}. Theirs are figures of two Gaussians, ours of three; how theirs
+            were made is not at hand. *Theory*: the
             moments of Fermi and Eyges with the scattering power of the transport, which the fits follow."""
         ),
         table(

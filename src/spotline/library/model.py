@@ -27,6 +27,7 @@ Scoring = Literal["field", "chamber"]
 """Where dose is summed: in 25 x 25 cm2, or in the 40.8 mm radius of the water-column chamber."""
 
 N_HALOS = 2
+SURFACE_BINS = 6
 N_GROUPS = 10
 """Primaries that have not reacted, secondaries by charge number 1 to 8, and a last one that is empty in
 spectra and in the dose holds what reactions leave on the spot."""
@@ -309,8 +310,9 @@ class BeamLibrary:
 
 
 def _at_surface(entry: Entry, values: Floats) -> float:
-    first, second = entry.depth_mm[:2]
-    return float(values[0] - (values[1] - values[0]) * first / (second - first))
+    """Dose at the surface, on a straight line through the first bins: noise of two would be doubled there."""
+    depth = entry.depth_mm[:SURFACE_BINS]
+    return float(np.polynomial.Polynomial.fit(depth, values[:SURFACE_BINS], 1)(0.0))
 
 
 def _between_planes(entry: Entry, depth_mm: Floats) -> Floats:
