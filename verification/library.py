@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spotline.beamline import load_beamline
-from spotline.library.build import FWHM_PER_SIGMA, simulate_entry, stack
-from spotline.library.model import BeamLibrary, Entry
+from spotline.library.build import FWHM_PER_SIGMA, simulate_entry
+from spotline.library.model import BeamLibrary, Entry, stack
 from spotline.library.modifiers import ripple_filter, together
 from spotline.library.nozzle import calibrate_nozzle
 from spotline.physics.fermi_eyges import Layer, PhaseSpace, propagate

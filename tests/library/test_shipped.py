@@ -12,8 +12,8 @@ from spotline.library.store import SHIPPED, library_path
 BEAMS = [(name, ion) for name in shipped_beamlines() for ion in load_beamline(name).ion_names]
 
 LARGEST_mm = {"proton": 0.25, "carbon": 0.15, "helium": 0.4, "oxygen": 0.4}
-"""From the simulated peak to the nominal depth.  Published pairs are within 0.15 (protons) and 0.10 mm (carbon);
-other energies are computed, those of helium and oxygen by a simpler formula, and there is noise."""
+"""From the simulated peak to the nominal depth.  Published pairs are within 0.15 (protons) and 0.10 mm
+(carbon); other energies are computed, those of helium and oxygen by a simpler formula, and there is noise."""
 
 
 @pytest.fixture(params=BEAMS, ids=lambda beam: "-".join(beam))

@@ -26,7 +26,7 @@ from spotline.library.grid import (
     spectrum_edges_MeV_u,
 )
 from spotline.library.lateral import fit_lateral
-from spotline.library.model import BeamLibrary, Entry, LibraryArrays
+from spotline.library.model import BeamLibrary, Entry, stack
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy, mean_excitation_eV
@@ -263,13 +263,6 @@ def build_library(
         "lost": sum(simulated.lost for simulated in made_of),
     }
     return BeamLibrary(header, stack([simulated.entry for simulated in made_of]))
-
-
-def stack(entries: Sequence[Entry]) -> LibraryArrays:
-    """Join entries in ascending order of energy."""
-    return LibraryArrays(
-        **{name: np.array([getattr(entry, name) for entry in entries]) for name in LibraryArrays._fields}
-    )
 
 
 def physics_sha256() -> str:
