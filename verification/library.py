@@ -11,7 +11,6 @@ the repository (``../shared/reference``) and are not part of it.
 
 from __future__ import annotations
 
-import functools
 import sys
 import time
 from dataclasses import dataclass, field
@@ -19,8 +18,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spotline.beamline import load_beamline
-from spotline.library.build import FWHM_PER_SIGMA, simulate_entry, stack
-from spotline.library.model import BeamLibrary, Entry
+from spotline.library.build import FWHM_PER_SIGMA, simulate_entry
+from spotline.library.model import BeamLibrary, Entry, stack
 from spotline.library.modifiers import ripple_filter, together
 from spotline.library.nozzle import calibrate_nozzle
 from spotline.physics.fermi_eyges import Layer, PhaseSpace, propagate
@@ -72,17 +71,20 @@ with nozzle and, for carbon, ripple filter, and whose double Gaussians are fitte
 
 @dataclass(slots=True)
 class Run:
-    """How the beams are simulated, and how many primaries that took."""
+    """How the beams are simulated, and those that were."""
 
     primaries: int
     threads: int | None
-    simulated: list[tuple[str, int]] = field(default_factory=list)
+    simulated: dict[tuple[str, float, int, float], Entry] = field(default_factory=dict)
 
-    @functools.cache  # noqa: B019 - one run, which lives as long as the program
     def entry(
         self, ion: Ion, energy_MeV_u: float, filters: int = 0, spread_percent: float | None = None
     ) -> Entry:
-        """Simulate a beam, with the water of so many ripple filters in front."""
+        """Simulate a beam once, with the water of so many ripple filters in front."""
+        spread = SPREAD_percent[ion.name] if spread_percent is None else spread_percent
+        key = ion.name, energy_MeV_u, filters, spread
+        if key in self.simulated:
+            return self.simulated[key]
         say(f"{ion.name} {energy_MeV_u:g} MeV/u, {filters} ripple filters in the simulation ...")
         quantiles = None
         if filters:
@@ -93,17 +95,14 @@ class Run:
         made = simulate_entry(
             ion,
             energy_MeV_u,
-            momentum_spread_percent=SPREAD_percent[ion.name] if spread_percent is None else spread_percent,
+            momentum_spread_percent=spread,
             primaries=self.primaries,
             seed=SEED + filters,
             threads=self.threads,
             ripple_mm=quantiles,
         )
-        self.simulated.append((ion.name, self.primaries))
+        self.simulated[key] = made.entry
         return made.entry
-
-    def __hash__(self) -> int:
-        return id(self)
 
 
 def library_of(run: Run, ion: Ion, energies: tuple[float, ...]) -> BeamLibrary:
@@ -306,10 +305,8 @@ def cores(run: Run) -> list[str]:
         fill(
             f"""Standard deviation of the core in mm at the depth of the peak, against libraries of matRad;
             goal
-            {LATERAL_GOAL:.0%}. Their cores come from fits of two Gaussians to rings of their own, and of a
-            beam
-            whose own size was taken away from what they store; the tables themselves are not at hand.
-            *Theory*: the
+            {LATERAL_GOAL:.0%}. Theirs are figures of two Gaussians, ours of three; how theirs
+            were made is not at hand. *Theory*: the
             moments of Fermi and Eyges with the scattering power of the transport, which the fits follow."""
         ),
         table(
@@ -373,10 +370,7 @@ def page(run: Run, began: float) -> str:
         *cores(run),
         *lists(),
     ]
-    total = sum(primaries for _, primaries in run.simulated)
-    parts.append(
-        f"<sub>{len(run.simulated)} beams, {total} primaries, {time.monotonic() - began:.0f} s.</sub>"
-    )
+    parts.append(f"<sub>{len(run.simulated)} beams, {time.monotonic() - began:.0f} s.</sub>")
     return "\n\n".join(parts) + "\n"
 
 

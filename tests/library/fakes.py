@@ -7,8 +7,8 @@ import functools
 import numpy as np
 
 from spotline.library import grid
-from spotline.library.build import condense, energy_sigma, stack
-from spotline.library.model import BeamLibrary
+from spotline.library.build import condense, energy_sigma
+from spotline.library.model import BeamLibrary, stack
 from spotline.physics.ions import IONS, Ion
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy

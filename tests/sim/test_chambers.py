@@ -13,6 +13,7 @@ from scipy.interpolate import RegularGridInterpolator
 from scipy.stats import norm
 from spotline.sim.random import NORMAL
 
+from spotline.random import NORMAL
 from spotline.sim.chambers import (
     NEGLIGIBLE_SHARE,
     channel_range,
