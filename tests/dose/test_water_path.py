@@ -54,7 +54,9 @@ def siddon_mm(values: np.ndarray, grid: Grid, start: np.ndarray, end: np.ndarray
     return total * float(np.linalg.norm(along))
 
 
-coordinates = st.floats(-60.0, 60.0) | st.sampled_from([-20.0, -10.0, 0.0, 3.0, 10.0, 20.0, 30.0, 5.5])
+coordinates = st.floats(-60.0, 60.0, width=32, allow_subnormal=False) | st.sampled_from(
+    [-20.0, -10.0, 0.0, 3.0, 10.0, 20.0, 30.0, 5.5]
+)
 points = st.tuples(coordinates, coordinates, coordinates)
 
 
@@ -62,6 +64,9 @@ points = st.tuples(coordinates, coordinates, coordinates)
 def test_chords_of_a_uniform_box(start: tuple, end: tuple):
     found = water_equivalent_path_mm(np.full(GRID.shape, 1.5), GRID, start, end)
     a, b = np.array(start), np.array(end)
+    if np.linalg.norm(b - a) < 1e-9:
+        assert found == 0.0
+        return
     exact = 1.5 * chord_mm(GRID, a, b)
     if any(
         abs(p - q) < 1e-6 and min(abs(p - face) for face in (low, high)) < 1e-6

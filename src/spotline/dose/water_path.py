@@ -16,6 +16,9 @@ from spotline.dose.raytrace import BeamNumbers, fill_fan, fill_path, fill_voxel_
 from spotline.dose.sampling import grid_numbers
 from spotline.errors import DoseError
 
+SHORTEST_mm = 1e-9
+"""A shorter line has no direction."""
+
 
 def beam_numbers(frame: BeamFrame, sources: VirtualSources) -> BeamNumbers:
     """Take a beam apart for kernels."""
@@ -36,11 +39,12 @@ def water_equivalent_path_mm(rsp: ArrayLike, grid: Grid, start_mm: ArrayLike, en
     array = on_grid(rsp, grid, np.float32, "stopping power")
     start, end = np.asarray(start_mm, dtype=float), np.asarray(end_mm, dtype=float)
     length = float(np.linalg.norm(end - start))
-    if length == 0.0:
+    if length < SHORTEST_mm:
         return 0.0
-    x, y, z = ((end - start) / length).tolist()
     out = np.empty(2, dtype=np.float32)
-    fill_path(array, grid_numbers(grid), start[0], start[1], start[2], x, y, z, 0.0, length, out)
+    x, y, z = start.tolist()
+    along_x, along_y, along_z = ((end - start) / length).tolist()
+    fill_path(array, grid_numbers(grid), x, y, z, along_x, along_y, along_z, 0.0, length, out)
     return float(out[1]) - float(out[0])
 
 
