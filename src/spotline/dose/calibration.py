@@ -123,8 +123,8 @@ class StoppingPower:
         object.__setattr__(self, "rsp", on_grid(self.rsp, self.grid, np.float32, "stopping power"))
         if not np.all((self.rsp >= 0.0) & (self.rsp <= HIGHEST_RSP)):
             raise DoseError(
-                f"stopping power: from {self.rsp.min():g} to {self.rsp.max():g} relative to water; it is between "
-                f"0 and {HIGHEST_RSP:g}, check the calibration"
+                f"stopping power: from {self.rsp.min():g} to {self.rsp.max():g} relative to water; it is "
+                f"between 0 and {HIGHEST_RSP:g}, check the calibration"
             )
 
 
@@ -192,8 +192,8 @@ def stopping_power(ct: CtImage, curve: Calibration, overrides: Sequence[Override
             raise DoseError(f"override of {name}: its mask is not on the grid of the CT; rasterise it there")
         if not 0.0 <= override.rsp <= HIGHEST_RSP:
             raise DoseError(
-                f"override of {name}: a stopping power of {override.rsp:g} relative to water; give one between 0 "
-                f"and {HIGHEST_RSP:g}"
+                f"override of {name}: a stopping power of {override.rsp:g} relative to water; give one "
+                f"between 0 and {HIGHEST_RSP:g}"
             )
         share = override.mask.share
         rsp += share * (np.float32(override.rsp) - rsp)
@@ -211,8 +211,8 @@ def stopping_power(ct: CtImage, curve: Calibration, overrides: Sequence[Override
         found = float(extreme(ct.hu[beyond]))
         side = "below" if found < limit else "above"
         told = (
-            f"{count} voxels ({count * ct.grid.voxel_cm3:.2f} cm3) are {side} {limit:g} HU (to {found:g} HU), "
-            f"where the calibration {curve.name} is not valid"
+            f"{count} voxels ({count * ct.grid.voxel_cm3:.2f} cm3) are {side} {limit:g} HU (to {found:g} "
+            f"HU), where the calibration {curve.name} is not valid"
         )
         if what == "error":
             z, y, x = np.argwhere(beyond)[0].tolist()
@@ -237,7 +237,9 @@ def _read_table(content: bytes, path: Path) -> CalibrationFile:
         try:
             hu, rsp = (float(cell) for cell in row)
         except ValueError:
-            raise DoseError(f"{path}: row {number} is {','.join(row)}; give two numbers, HU and rsp") from None
+            raise DoseError(
+                f"{path}: row {number} is {','.join(row)}; give two numbers, HU and rsp"
+            ) from None
         points.append((hu, rsp))
     first, last = (points[0][0], points[-1][0]) if points else (0.0, 0.0)
     return CalibrationFile(path.stem, first, last, "error", "error", points)
@@ -247,15 +249,19 @@ def _checked(file: CalibrationFile, where: str) -> Calibration:
     table = np.array(file.points, dtype=float).reshape(-1, 2)
     hu, rsp = table.T.copy()
     if len(hu) < 2 or not np.all(np.isfinite(table)):
-        raise DoseError(f"{where}: points has {len(hu)} rows of HU and rsp; give two or more, of finite numbers")
+        raise DoseError(
+            f"{where}: points has {len(hu)} rows of HU and rsp; give two or more, of finite numbers"
+        )
     falls = np.flatnonzero(np.diff(hu) <= 0.0)
     if falls.size:
         raise DoseError(
-            f"{where}: point {falls[0] + 1} ({hu[falls[0] + 1]:g} HU) does not rise above the one before; sort "
-            "the points, one for each HU"
+            f"{where}: point {falls[0] + 1} ({hu[falls[0] + 1]:g} HU) does not rise above the one before; "
+            "sort the points, one for each HU"
         )
     if rsp.min() < 0.0 or rsp.max() > HIGHEST_RSP:
-        raise DoseError(f"{where}: rsp goes from {rsp.min():g} to {rsp.max():g}; it is from 0 to {HIGHEST_RSP:g}")
+        raise DoseError(
+            f"{where}: rsp goes from {rsp.min():g} to {rsp.max():g}; it is from 0 to {HIGHEST_RSP:g}"
+        )
     if not hu[0] <= file.valid_from_HU < file.valid_to_HU <= hu[-1]:
         raise DoseError(
             f"{where}: valid from {file.valid_from_HU:g} to {file.valid_to_HU:g} HU, but the points go from "
