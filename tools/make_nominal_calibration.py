@@ -1,8 +1,8 @@
 """Write the calibration of Hounsfield units that comes with the package.
 
 It belongs to no real scanner: the Hounsfield units of tissues are computed for a nominal one of 120 kV, and
-their stopping powers relative to water for protons of 148.80 MeV, the energy that CNAO calibrates at.  That is
-the stoichiometric method (Schneider, Pedroni and Lomax, Phys. Med. Biol. 41 (1996) 111) with published
+their stopping powers relative to water for protons of 148.80 MeV, the energy that CNAO calibrates at.  That
+is the stoichiometric method (Schneider, Pedroni and Lomax, Phys. Med. Biol. 41 (1996) 111) with published
 parameters in the place of a measurement.  Running it again gives the same bytes.
 
     python tools/make_nominal_calibration.py

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from spotline.dose.beam_frame import PARALLEL, VirtualSources, beam_frame
 from spotline.dose.grid import Grid
-from spotline.dose.water_path import fan_paths_mm, voxel_paths_mm, water_equivalent_path_mm
+from spotline.dose.water_path import (
+    fan_paths_mm,
+    smooth_voxel_paths_mm,
+    voxel_paths_mm,
+    water_equivalent_path_mm,
+)
 from spotline.errors import DoseError
 
 pytestmark = pytest.mark.kernel
@@ -157,10 +162,34 @@ def test_fan_against_lines():
         assert path == pytest.approx(siddon_mm(RANDOM, GRID, *ends), abs=1e-3)
 
 
+@settings(max_examples=20)
+@given(st.floats(-40.0, 40.0), st.floats(0.0, 360.0), st.sampled_from([CNAO, PARALLEL]))
+def test_paths_between_rays(gantry: float, couch: float, sources: VirtualSources):
+    """In a wide plate that is entered through its front, paths vary linearly: both ways agree."""
+    grid = Grid.covering((-400.0, -60.0, -400.0), (400.0, 60.0, 400.0), 20.0)
+    target = Grid.covering((-12.0, -12.0, -12.0), (12.0, 12.0, 12.0), (2.0, 3.0, 4.0))
+    frame = beam_frame(gantry, couch)
+    water = np.ones(grid.shape)
+    exact = voxel_paths_mm(water, grid, frame, sources, target)
+    found = smooth_voxel_paths_mm(water, grid, frame, sources, target)
+    np.testing.assert_allclose(found, exact, atol=0.002)
+
+
+def test_paths_between_rays_along_the_axes_are_exact():
+    frame = beam_frame(0.0, 0.0, GRID.lower_mm)
+    varied = np.broadcast_to(RANDOM[:1, :, :1], GRID.shape)
+    exact = voxel_paths_mm(varied, GRID, frame, PARALLEL)
+    found = smooth_voxel_paths_mm(varied, GRID, frame, PARALLEL)
+    # Points along the rays are at the faces of voxels; between them the path grows linearly.
+    np.testing.assert_allclose(found, exact, rtol=1e-5)
+
+
 def test_threads_change_nothing():
     frame = beam_frame(33.0, 10.0, (3.0, -2.0, 12.0))
     one = voxel_paths_mm(RANDOM, GRID, frame, CNAO, threads=1)
     np.testing.assert_array_equal(voxel_paths_mm(RANDOM, GRID, frame, CNAO, threads=3), one)
+    one = smooth_voxel_paths_mm(RANDOM, GRID, frame, CNAO, threads=1)
+    np.testing.assert_array_equal(smooth_voxel_paths_mm(RANDOM, GRID, frame, CNAO, threads=3), one)
 
 
 def test_what_cannot_be_traced():
