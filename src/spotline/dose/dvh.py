@@ -28,21 +28,20 @@ class DVH:
     Attributes
     ----------
     dose_Gy : ndarray, shape (n,)
-        Ascending.
+        Doses of the voxels, ascending, each once.
     volume_cm3 : ndarray, shape (n,)
-        Volume with at least this dose, descending from all to none.
+        Volume above each dose, with half of the voxels that have it: all is above what is below the least dose,
+        and nothing above the largest.
+    total_cm3 : float
+        Volume of the structure on this grid.
     mean_Gy : float
         Mean dose of the voxels, each with its volume.
     """
 
     dose_Gy: Floats
     volume_cm3: Floats
+    total_cm3: float
     mean_Gy: float
-
-    @property
-    def total_cm3(self) -> float:
-        """Volume of the structure on this grid."""
-        return float(self.volume_cm3[0])
 
     @property
     def minimum_Gy(self) -> float:
@@ -80,7 +79,8 @@ class DVH:
 
     def volume_at_cm3(self, dose_Gy: ArrayLike) -> Floats:
         """V_xGy: the volume with at least a dose."""
-        return np.interp(dose_Gy, self.dose_Gy, self.volume_cm3, left=self.total_cm3, right=0.0)
+        between = np.interp(dose_Gy, self.dose_Gy, self.volume_cm3, right=0.0)
+        return np.where(np.asarray(dose_Gy) <= self.minimum_Gy, self.total_cm3, between)
 
     def volume_at_percent(self, dose_Gy: ArrayLike) -> Floats:
         """V_xGy in percent of the structure."""
@@ -130,15 +130,12 @@ def dvh(dose: DoseGrid, mask: ArrayLike, name: str = "structure") -> DVH:
     is_in = part > SMALLEST_PART
     values = dose.dose_Gy[is_in].astype(float)
     volume_cm3 = part[is_in] * dose.grid.voxel_cm3
-    # Equal doses are one step, however many voxels have them; halves of it lie above and below.
+    # Equal doses are one step, however many voxels have them.
     level_Gy, of_level = np.unique(values, return_inverse=True)
     step_cm3 = np.bincount(of_level, volume_cm3)
     total_cm3 = float(volume_cm3.sum())
-    above_cm3 = total_cm3 - np.cumsum(step_cm3) + 0.5 * step_cm3
-    # The curve ends half a voxel above and below: at the least and largest dose, which have a step there.
-    level_Gy = np.concatenate([level_Gy[:1], level_Gy, level_Gy[-1:]])
-    above_cm3 = np.concatenate([[total_cm3], above_cm3, [0.0]])
-    return DVH(level_Gy, above_cm3, float(np.average(values, weights=volume_cm3)))
+    above_cm3 = np.maximum(0.0, total_cm3 - np.cumsum(step_cm3) + 0.5 * step_cm3)
+    return DVH(level_Gy, above_cm3, total_cm3, float(np.average(values, weights=volume_cm3)))
 
 
 def part_of_voxels(dose: DoseGrid, mask: ArrayLike, name: str) -> NDArray[np.float64]:
@@ -178,7 +175,7 @@ class DoseStatistics:
     V95_percent, V107_percent : float, optional
         Part of the volume with 95 % and 107 % of the prescription.
     conformity_rtog : float, optional
-        Volume of the prescription isodose over that of the structure (Shaw et al., Int. J. Radiat. Oncol.
+        Volume of the isodose over that of the structure (Shaw et al., Int. J. Radiat. Oncol.
         Biol. Phys. 27 (1993) 1231).
     conformity_paddick : float, optional
         (structure within the isodose)^2 / (structure x isodose volume) (Paddick, J. Neurosurg. 93 Suppl. 3
@@ -225,7 +222,7 @@ def dose_statistics(
     prescription_Gy : float, optional
         What the structure was to get; without, nothing is said about coverage and conformity.
     isodose_percent : float
-        Isodose for the conformity, in percent of the prescription.
+        Isodose for the conformity, in percent of the prescription; whole voxels count.
     name : str
         For messages.
 
@@ -239,7 +236,9 @@ def dose_statistics(
         As `dvh`, or if the prescription is not above 0.
     """
     if prescription_Gy is not None and not (math.isfinite(prescription_Gy) and prescription_Gy > 0.0):
-        raise DoseError(f"dose statistics of {name}: the prescription is {prescription_Gy:g} Gy; give one above 0")
+        raise DoseError(
+            f"dose statistics of {name}: the prescription is {prescription_Gy:g} Gy; give one > 0"
+        )
     curve = dvh(dose, mask, name)
     at_Gy = {percent: curve.dose_at_percent_Gy(percent) for percent in (2, 5, 50, 95, 98)}
     norm_Gy = curve.mean_Gy if prescription_Gy is None else prescription_Gy
@@ -249,9 +248,9 @@ def dose_statistics(
     coverage: dict[str, float] = {}
     if prescription_Gy is not None:
         isodose_Gy = isodose_percent / 100.0 * prescription_Gy
-        # The isodose reaches beyond the structure, and is counted in the same way.
-        isodose_cm3 = float(dvh(dose, np.ones(dose.grid.shape)).volume_at_cm3(isodose_Gy))
-        common_cm3 = float(curve.volume_at_cm3(isodose_Gy))
+        voxels = dose.dose_Gy >= isodose_Gy
+        isodose_cm3 = int(voxels.sum()) * dose.grid.voxel_cm3
+        common_cm3 = float(part_of_voxels(dose, mask, name)[voxels].sum()) * dose.grid.voxel_cm3
         coverage = {
             "prescription_Gy": prescription_Gy,
             "V95_percent": float(curve.volume_at_percent(0.95 * prescription_Gy)),

@@ -160,7 +160,7 @@ def gamma_index(
         normalisation_Gy = float(reference.dose_Gy.max())
     if not (np.isfinite(normalisation_Gy) and normalisation_Gy > 0.0):
         raise DoseError(
-            f"gamma: the normalisation is {normalisation_Gy:g} Gy; the reference must have dose, or give another"
+            f"gamma: the normalisation is {normalisation_Gy:g} Gy; the reference needs dose, or give another"
         )
 
     is_high = reference.dose_Gy >= lower_cutoff_percent / 100.0 * normalisation_Gy
@@ -211,7 +211,7 @@ def check_comparable(reference: DoseGrid, evaluated: DoseGrid) -> None:
     """
     if reference.kind != evaluated.kind:
         raise DoseError(
-            f"the reference is {reference.kind} dose, the evaluated one {evaluated.kind}; compare like with like"
+            f"the reference is {reference.kind} dose, the other {evaluated.kind}; compare like with like"
         )
 
 

@@ -29,7 +29,7 @@ TOLERANCE = 1e-4
 """What a gamma may be too large by."""
 
 STACK_BOXES = 128
-"""Boxes that wait in a cell: each halving leaves one, and 3 x 40 of them end below the rounding of doubles."""
+"""Boxes that wait in a cell: each halving leaves one, and 3 x 40 end below the rounding of numbers."""
 
 NEWTON_STEPS = 8
 LEAST_CONVEX = 0.1
