@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataelem import RawDataElement
 
 from spotline.errors import PlanError
@@ -82,7 +82,7 @@ def _ends_too_early(dataset: Dataset) -> str:
         raw: object = dataset.get_item(tag)
         if isinstance(raw, RawDataElement) and raw.value is not None and raw.length != _UNDEFINED_LENGTH:
             if len(raw.value) < raw.length:
-                return str(tag)
+                return f"{keyword_for_tag(tag)} {tag}".strip()
     return ""
 
 

@@ -133,6 +133,11 @@ class Grid:
         """Faces between the voxels along an axis (0 is x, 1 is y, 2 is z), shape (n + 1,)."""
         return self._axis_mm(axis, np.arange(self.counts[axis] + 1) - 0.5)
 
+    def points_mm(self) -> Floats:
+        """Centres of all voxels in x, y and z, shape (nz, ny, nx, 3)."""
+        z, y, x = np.meshgrid(self.z_mm, self.y_mm, self.x_mm, indexing="ij")
+        return np.stack([x, y, z], axis=-1)
+
     def contains(self, points_mm: ArrayLike) -> NDArray[np.bool_]:
         """Whether points lie within the outer faces; points of shape (..., 3) in x, y, z."""
         points = np.asarray(points_mm, dtype=float)
@@ -177,6 +182,10 @@ class DoseGrid:
         What the dose is of, in the terms of DICOM (Dose Summation Type): PLAN, FRACTION, BEAM, RECORD...
     plan_uid : str
         SOP Instance UID of the plan; empty if there is none.
+    record_uids : tuple of str
+        SOP Instance UIDs of the treatment records that it is reconstructed from.
+    fraction_group : int
+        Number of the fraction group of the plan.
     beam_number : int, optional
         Number of the field if it is the dose of one.
     comment : str
@@ -193,6 +202,8 @@ class DoseGrid:
     frame_of_reference_uid: str = ""
     summation: str = "PLAN"
     plan_uid: str = ""
+    record_uids: tuple[str, ...] = ()
+    fraction_group: int = 1
     beam_number: int | None = None
     comment: str = ""
 

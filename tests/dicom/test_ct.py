@@ -1,0 +1,201 @@
+"""CT series: in order, complete, and refused where they are not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
+
+from spotline.dicom.ct import read_ct
+from spotline.dicom.encoding import file_bytes
+from spotline.dose.grid import Grid
+from spotline.errors import DoseError
+
+GRID = Grid((-12.0, -30.5, 100.0), (1.5, 1.0, 2.5), (6, 5, 4))
+HU = np.random.default_rng(3).integers(-1000, 1500, GRID.shape)
+
+
+def slice_dataset(index: int, **more: object) -> Dataset:
+    """Slice `index` of the series above, 12 bits of 16, intercept -1024."""
+    dataset = Dataset()
+    dataset.SOPClassUID = CTImageStorage
+    dataset.SOPInstanceUID = f"1.2.3.7.{index + 1}"
+    dataset.Modality = "CT"
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    dataset.SeriesInstanceUID = "1.2.3.7"
+    dataset.SeriesDescription = "head"
+    dataset.FrameOfReferenceUID = "1.2.3.5"
+    dataset.PatientPosition = "HFS"
+    dataset.ImagePositionPatient = [*GRID.origin_mm[:2], GRID.z_mm[index]]
+    dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    dataset.PixelSpacing = [GRID.spacing_mm[1], GRID.spacing_mm[0]]
+    dataset.SliceThickness = 2.5
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.Rows, dataset.Columns = GRID.shape[1:]
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+    dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
+    dataset.PixelData = (HU[index] + 1024).astype("<u2").tobytes()
+    dataset["PixelData"].VR = "OW"
+    for keyword, value in more.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+# The names are in another order than the slices.
+NAMES = ["c", "f", "a", "e", "b", "d"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "ct"
+    folder.mkdir()
+    for index, name in enumerate(NAMES):
+        put(folder, slice_dataset(index), f"{name}.dcm")
+    return folder
+
+
+def put(folder: Path, dataset: Dataset, name: str) -> None:
+    (folder / name).write_bytes(file_bytes(dataset))
+
+
+def test_slices_are_sorted_by_where_they_lie(folder: Path):
+    ct = read_ct(folder)
+    assert ct.grid.same_as(GRID)
+    np.testing.assert_array_equal(ct.hu, HU)
+    assert (ct.frame_of_reference_uid, ct.patient_position, ct.series_uid) == ("1.2.3.5", "HFS", "1.2.3.7")
+    assert (ct.description, ct.notes) == ("head", ())
+
+
+@pytest.mark.parametrize("index", [0, 3])
+def test_rotated_patient(index: int, folder: Path):
+    """Prone: rows run to the right of the patient and columns to the front."""
+    for slice_index, name in enumerate(NAMES):
+        dataset = slice_dataset(slice_index)
+        dataset.ImageOrientationPatient = [-1, 0, 0, 0, -1, 0]
+        dataset.ImagePositionPatient = [GRID.x_mm[-1], GRID.y_mm[-1], GRID.z_mm[slice_index]]
+        dataset.PixelData = (HU[slice_index, ::-1, ::-1] + 1024).astype("<u2").tobytes()
+        dataset.PatientPosition = "HFP"
+        put(folder, dataset, f"{name}.dcm")
+    ct = read_ct(folder)
+    assert ct.grid.same_as(GRID)
+    np.testing.assert_array_equal(ct.hu[index], HU[index])
+
+
+def test_others_in_the_folder_are_left_alone(folder: Path):
+    (folder / "README.txt").write_text("hello")
+    plan = Dataset()
+    plan.SOPClassUID, plan.SOPInstanceUID, plan.Modality = "1.2.840.10008.5.1.4.1.1.481.8", "1.2.3", "RTPLAN"
+    put(folder, plan, "plan.dcm")
+    ct = read_ct(folder)
+    np.testing.assert_array_equal(ct.hu, HU)
+    assert ct.notes == (f"2 files in {folder} are no slices of the series",)
+
+
+def test_padding_is_air(folder: Path):
+    pixels = HU[2] + 1024
+    pixels[0, 0] = 2096
+    put(folder, slice_dataset(2, PixelPaddingValue=2096, PixelData=pixels.astype("<u2").tobytes()), "a.dcm")
+    ct = read_ct(folder)
+    assert ct.hu[2, 0, 0] == -1000.0
+    assert any("PixelPaddingValue" in note for note in ct.notes)
+
+
+def test_signed_pixels_and_padding_with_the_other_sign(folder: Path):
+    stored = HU[1].astype("<i2")
+    stored[4, 3] = -2000
+    dataset = slice_dataset(1, PixelRepresentation=1, BitsStored=16, HighBit=15, RescaleIntercept=0)
+    dataset.PixelData = stored.tobytes()
+    dataset.add_new("PixelPaddingValue", "US", 65536 - 2000)
+    (folder / "f.dcm").write_bytes(file_bytes(dataset, ExplicitVRLittleEndian))
+    expected = HU[1].copy()
+    expected[4, 3] = -1000
+    np.testing.assert_array_equal(read_ct(folder).hu[1], expected)
+
+
+def test_several_series(folder: Path):
+    for index in range(6):
+        other = slice_dataset(index, SeriesInstanceUID="1.2.3.8", SeriesDescription="chest")
+        put(folder, other, f"{index}.dcm")
+    with pytest.raises(
+        DoseError, match=r"mixes 2 CT series: 1\.2\.3\.8 \(chest, 6 slices, 0\.dcm\), 1\.2\.3\.7"
+    ):
+        read_ct(folder)
+    assert read_ct(folder, series_uid="1.2.3.8").description == "chest"
+    with pytest.raises(DoseError, match=r"0 slices of series 1\.2\.3\.9"):
+        read_ct(folder, series_uid="1.2.3.9")
+
+
+def test_missing_slices(folder: Path):
+    (folder / "e.dcm").unlink()  # slice 3
+    with pytest.raises(DoseError, match=r"1 slice missing: from a.dcm to b.dcm .* 5 mm instead of 2.5 mm"):
+        read_ct(folder)
+
+
+def test_no_series(folder: Path, tmp_path: Path):
+    with pytest.raises(DoseError, match="is not a folder"):
+        read_ct(tmp_path / "none")
+    for name in NAMES[1:]:
+        (folder / f"{name}.dcm").unlink()
+    with pytest.raises(DoseError, match="1 slice of a CT series"):
+        read_ct(folder)
+
+
+SLICES: list[tuple[dict, str]] = [
+    ({"ImagePositionPatient": [-12, -30.5, 105.4]}, r"spacing is uneven: from f.dcm to a.dcm"),
+    ({"ImagePositionPatient": [-12, -30.5, 102.5]}, r"f.dcm and a.dcm lie at the same place|a.dcm and f.dcm"),
+    ({"ImagePositionPatient": [-12, -30, 105]}, "shifted sideways, as with a tilted gantry"),
+    ({"ImageOrientationPatient": [1, 0, 0, 0, 0.94, 0.34]}, "ImageOrientationPatient"),
+    ({"ImageOrientationPatient": [-1, 0, 0, 0, -1, 0]}, "ImageOrientationPatient of"),
+    ({"GantryDetectorTilt": 12}, "GantryDetectorTilt is 12"),
+    ({"FrameOfReferenceUID": "1.2.3.6"}, "FrameOfReferenceUID of"),
+    ({"FrameOfReferenceUID": ""}, "FrameOfReferenceUID is missing"),
+    ({"PatientPosition": "FFS"}, "PatientPosition of"),
+    ({"Rows": 4, "Columns": 5}, "Rows or Columns"),
+    ({"PixelSpacing": [1.0, 1.501]}, "PixelSpacing of"),
+    ({"SOPClassUID": MRImageStorage, "Modality": "MR"}, "Modality MR"),
+    ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "LOCALIZER"),
+    ({"RescaleType": "US"}, "RescaleType is US"),
+    ({"RescaleSlope": 0}, "RescaleSlope"),
+    ({"RescaleIntercept": None}, "RescaleIntercept"),
+    ({"NumberOfFrames": 2}, "NumberOfFrames"),
+    ({"PixelData": b"\0" * 30}, "PixelData has 30 bytes"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), SLICES)
+def test_broken_slice(change: dict, words: str, folder: Path):
+    """Slice 2, in a.dcm, is harmed."""
+    put(folder, slice_dataset(2, **change), "a.dcm")
+    with pytest.raises(DoseError, match=words) as caught:
+        read_ct(folder)
+    assert "a.dcm" in str(caught.value)
+
+
+@pytest.mark.parametrize("harm", [lambda content: content[:-20], lambda content: content[:200] + b"\0" * 40])
+def test_truncated_slice(harm: Callable[[bytes], bytes], folder: Path):
+    (folder / "a.dcm").write_bytes(harm((folder / "a.dcm").read_bytes()))
+    with pytest.raises(DoseError, match=r"a\.dcm: .*(truncated|missing|damaged)"):
+        read_ct(folder)
+
+
+def test_head_phantom(shared_plans: Path, tmp_path: Path):
+    ct = read_ct(shared_plans / "headphantom")
+    assert ct.grid.shape == (177, 512, 512)
+    assert ct.grid.origin_mm == pytest.approx((-149.70703125, -316.20703125, -139.0))
+    assert ct.grid.spacing_mm == pytest.approx((0.5859375, 0.5859375, 1.5))
+    assert ct.patient_position == "HFS"
+    assert ct.hu.min() == -1000.0
+    # One slice less.
+    for index in range(1, 12):
+        name = f"CT.HeadPhantom.{index}.dcm"
+        shutil.copy(shared_plans / "headphantom" / name, tmp_path / name)
+    order = sorted(tmp_path.iterdir(), key=lambda path: float(dcmread(path).ImagePositionPatient[2]))
+    order[4].unlink()
+    with pytest.raises(DoseError, match="1 slice missing"):
+        read_ct(tmp_path)
