@@ -30,8 +30,8 @@ class DVH:
     dose_Gy : ndarray, shape (n,)
         Doses of the voxels, ascending, each once.
     volume_cm3 : ndarray, shape (n,)
-        Volume above each dose, with half of the voxels that have it: all is above what is below the least dose,
-        and nothing above the largest.
+        Volume above each dose, with half of the voxels that have it. Any dose below the least
+        one has all, and any above the largest nothing.
     total_cm3 : float
         Volume of the structure on this grid.
     mean_Gy : float
