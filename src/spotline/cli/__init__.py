@@ -13,6 +13,7 @@ from spotline.cli.campaign import campaign
 from spotline.cli.common import STATUS_BAD_INPUT
 from spotline.cli.continuation import continuation
 from spotline.cli.deliver import deliver, replay
+from spotline.cli.gamma import gamma
 from spotline.cli.plan import plan
 from spotline.cli.prepare import prepare
 from spotline.cli.resume import resume
@@ -32,6 +33,7 @@ app.command(replay)
 app.command(continuation)
 app.command(campaign)
 app.command(plan)
+app.command(gamma)
 
 
 def main() -> None:

@@ -185,8 +185,8 @@ def compare_doses(
     values = difference_Gy[is_common].astype(float)
     if not len(values):
         raise DoseError(
-            "comparison: no reference voxel above the cut-off lies within the evaluated grid; check that both "
-            "are of one patient and frame of reference, or lower the cut-off"
+            "comparison: no reference voxel above the cut-off lies within the evaluated grid; check that "
+            "both are of one patient and frame of reference, or lower the cut-off"
         )
     return Comparison(
         evaluated_Gy=evaluated_Gy,

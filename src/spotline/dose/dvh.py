@@ -79,8 +79,9 @@ class DVH:
 
     def volume_at_cm3(self, dose_Gy: ArrayLike) -> Floats:
         """V_xGy: the volume with at least a dose."""
-        between = np.interp(dose_Gy, self.dose_Gy, self.volume_cm3, right=0.0)
-        return np.where(np.asarray(dose_Gy) <= self.minimum_Gy, self.total_cm3, between)
+        asked_Gy = np.asarray(dose_Gy, dtype=float)
+        between = np.interp(asked_Gy, self.dose_Gy, self.volume_cm3, right=0.0)
+        return np.where(asked_Gy <= self.minimum_Gy, self.total_cm3, between)
 
     def volume_at_percent(self, dose_Gy: ArrayLike) -> Floats:
         """V_xGy in percent of the structure."""
