@@ -15,6 +15,7 @@ from spotline.cli.continuation import continuation
 from spotline.cli.deliver import deliver, replay
 from spotline.cli.library import library
 from spotline.cli.physics import physics
+from spotline.cli.gamma import gamma
 from spotline.cli.plan import plan
 from spotline.cli.prepare import prepare
 from spotline.cli.resume import resume
@@ -36,6 +37,7 @@ app.command(campaign)
 app.command(plan)
 app.command(physics)
 app.command(library)
+app.command(gamma)
 
 
 def main() -> None:
