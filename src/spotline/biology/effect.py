@@ -94,12 +94,11 @@ def linear_quadratic_dose(dose_Gy: Floats, weighted: Floats, tissue: Tissue, fra
     dose = np.asarray(dose_Gy, dtype=float) / fractions
     linear = weighted[..., RBE_MAX] / fractions
     root = weighted[..., RBE_MIN] / fractions
-    straight = np.maximum(dose - tissue.cut_Gy, 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        curved = np.where(straight > 0.0, tissue.cut_Gy / dose, 1.0)
+    if math.isinf(tissue.cut_Gy):
+        return fractions * tissue.photon_dose_Gy(tissue.alpha_beta_Gy * linear + root**2)
+    curved = tissue.cut_Gy / np.maximum(dose, tissue.cut_Gy)
     effect = tissue.alpha_beta_Gy * linear * curved + (root * curved) ** 2
-    if not math.isinf(tissue.cut_Gy):
-        effect += straight * tissue.steepest_Gy
+    effect += np.maximum(dose - tissue.cut_Gy, 0.0) * tissue.steepest_Gy
     return fractions * tissue.photon_dose_Gy(effect)
 
 

@@ -13,8 +13,9 @@ followed along its range instead of being interpolated:
   on along their ranges, and those of the plane behind come back; the nearer plane counts more.
 * All other secondaries change slowly with depth and are interpolated.  Each charge number stands for one
   nuclide: at the same energy per nucleon LET and radial dose depend on the charge.
-* What reactions leave on the spot (slow recoils of the target) is not in the spectra.  It counts as the mean
-  of the rest.
+* What reactions leave on the spot (slow recoils of the target) is not in the spectra, nor are particles that
+  go backward or are slower than their lowest bin, and what goes aslant counts too little.  All of that has the
+  mean of the rest.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ NUCLIDES: tuple[Ion, ...] = tuple(
 )
 """What stands for the secondaries of each charge number from 1 on."""
 
-ENERGIES_MeV_u: Floats = np.geomspace(LOWEST_ENERGY_MeV_u, HIGHEST_ENERGY_MeV_u, 400)
+ENERGIES_MeV_u: Floats = np.geomspace(LOWEST_ENERGY_MeV_u, HIGHEST_ENERGY_MeV_u, 2000)
 BEYOND_MeV_u = 1000.0
 """From the highest energy of the stopping power to here LET counts as constant; the spectra of a beam of
 400 MeV/u, with a proton here and there, end at 880 MeV/u."""
@@ -156,7 +157,8 @@ def of_secondaries(entry: Entry, depth_mm: Floats, of_particle: OfParticle) -> F
     planes = entry.plane_mm
     behind = np.clip(np.searchsorted(planes, depth_mm), 1, len(planes) - 1)
     share = np.clip((depth_mm - planes[behind - 1]) / (planes[behind] - planes[behind - 1]), 0.0, 1.0)
-    sums: Floats = np.zeros((len(depth_mm), 1))
+    quantities = of_particle(entry.ion.charge_number, ENERGIES_MeV_u[:1]).shape[1]
+    sums: Floats = np.zeros((len(depth_mm), 1 + quantities))
     for charge_number, nuclide in enumerate(NUCLIDES, start=1):
         spectrum = entry.spectrum[:, charge_number, :]
         if not np.any(spectrum):

@@ -86,6 +86,18 @@ def domain_events(ion: Ion, energy_MeV_u: Floats, domain_um: float) -> tuple[Flo
     return np.array([z for z, _ in specific]), np.array([area for _, area in specific])
 
 
+def specific_energy_Gy(ion: Ion, energy_MeV_u: float, domain_um: float, impact_um: Floats) -> Floats:
+    """Mean dose in a domain from one ion that passes its axis at distances `impact_um`; same shape."""
+    energy = np.array([energy_MeV_u])
+    core_Gy, penumbra_Gy_um2 = (float(values[0]) for values in _strengths(ion, energy))
+    core_um = float(core_radius_um(velocity(ion, energy))[0])
+    reach_um = float(penumbra_radius_um(energy)[0])
+    left = core_Gy * _common_area_um2(impact_um, core_um, domain_um)
+    left += penumbra_Gy_um2 * _penumbra_share(impact_um, core_um, reach_um, domain_um)
+    specific: Floats = left / (math.pi * domain_um**2)
+    return specific
+
+
 def _strengths(ion: Ion, energy_MeV_u: Floats) -> tuple[Floats, Floats]:
     """Dose of the core in Gy, and K_p in Gy um2."""
     beta = velocity(ion, energy_MeV_u)
@@ -98,13 +110,9 @@ def _strengths(ion: Ion, energy_MeV_u: Floats) -> tuple[Floats, Floats]:
 
 def _events(ion: Ion, energy_MeV_u: float, domain_um: float) -> tuple[Floats, Floats]:
     energy = np.array([energy_MeV_u])
-    core_Gy, penumbra_Gy_um2 = (float(values[0]) for values in _strengths(ion, energy))
     core_um = float(core_radius_um(velocity(ion, energy))[0])
-    reach_um = float(penumbra_radius_um(energy)[0])
-    impact, width = _impacts(core_um, reach_um, domain_um)
-    left = core_Gy * _common_area_um2(impact, core_um, domain_um)
-    left += penumbra_Gy_um2 * _penumbra_share(impact, core_um, reach_um, domain_um)
-    return left / (math.pi * domain_um**2), 2.0 * math.pi * impact * width
+    impact, width = _impacts(core_um, float(penumbra_radius_um(energy)[0]), domain_um)
+    return specific_energy_Gy(ion, energy_MeV_u, domain_um, impact), 2.0 * math.pi * impact * width
 
 
 def _impacts(core_um: float, reach_um: float, domain_um: float) -> tuple[Floats, Floats]:
@@ -167,7 +175,7 @@ def _penumbra_share(impact_um: Floats, core_um: float, reach_um: float, domain_u
     first = np.log(np.clip(gap, core_um, reach_um))
     last = np.log(np.clip(impact_um + domain_um, core_um, reach_um))
     radius = np.exp(first[:, None] + (last - first)[:, None] * place)
-    distance = impact_um[:, None]
+    distance = np.maximum(impact_um, 1e-9 * domain_um)[:, None]
     cosine = (distance**2 + radius**2 - domain_um**2) / (2.0 * distance * radius)
     arc = 2.0 * np.arccos(np.clip(cosine, -1.0, 1.0))
     share: Floats = whole + (last - first) * (arc @ slope)
