@@ -7,10 +7,16 @@ capitals, so an ampere is ``_A`` and a millimetre ``_mm``.  A ratio of units joi
 
 from __future__ import annotations
 
+import math
+
 SPEED_OF_LIGHT_M_PER_S = 299_792_458.0
 ELEMENTARY_CHARGE_C = 1.602_176_634e-19
 ELECTRON_MASS_MEV = 0.510_998_950
 ATOMIC_MASS_UNIT_MEV = 931.494_102_42
+FINE_STRUCTURE = 1.0 / 137.035_999
+
+FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+"""Full width at half maximum of a Gaussian over its standard deviation."""
 
 TICKS_PER_S = 1_000_000
 """The clock of the delivery: one tick of the 1 MHz sampling of the integral chambers."""

@@ -13,9 +13,9 @@ from spotline.cli.campaign import campaign
 from spotline.cli.common import STATUS_BAD_INPUT
 from spotline.cli.continuation import continuation
 from spotline.cli.deliver import deliver, replay
+from spotline.cli.gamma import gamma
 from spotline.cli.library import library
 from spotline.cli.physics import physics
-from spotline.cli.gamma import gamma
 from spotline.cli.plan import plan
 from spotline.cli.prepare import prepare
 from spotline.cli.resume import resume

@@ -263,12 +263,16 @@ def _start(operator: WaterOperator, wanted: Wanted) -> Floats:
         columns.append(operator.dose(one)[:, middle[0], middle[1]])
     deep = wanted.dose_Gy[:, middle[0], middle[1]] > 0.0
     weights, _ = nnls(np.array(columns).T[deep], wanted.dose_Gy[deep, middle[0], middle[1]])
-    return np.ones(operator.shape) * weights[:, None, None]
+    start: Floats = np.ones(operator.shape) * weights[:, None, None]
+    return start
 
 
 def _dose(operator: WaterOperator, particles: Floats, rbe: RbeModel | None) -> Floats:
     dose = operator.dose(particles)
-    return dose if rbe is None else rbe.effective_dose(dose, _weighted(operator, particles, rbe))
+    if rbe is None:
+        return dose
+    effective: Floats = rbe.effective_dose(dose, _weighted(operator, particles, rbe))
+    return effective
 
 
 def _weighted(operator: WaterOperator, particles: Floats, rbe: RbeModel) -> Floats:

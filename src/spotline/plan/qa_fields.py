@@ -363,6 +363,7 @@ def _listed_energies(setup: Setup) -> Sequence[float]:
 
 
 def focus_of(setup: Setup) -> str:
+    """Return the optics of a field: what was asked for, or what the line has spot sizes for."""
     line = setup.beamline
     beam = line.beam(setup.ion) if line is not None else None
     if line is None or beam is None:
