@@ -291,7 +291,8 @@ def cube(
         (field,) = made.fields
         print(
             f"{out}: {len(field.layers)} layers, {field.n_spots} spots, {field.meterset:.4g} particles "
-            f"({field.ion.name})\n  dose in the cube {inside.min():.1%} to {inside.max():.1%} of {dose:g} Gy, "
+            f"({field.ion.name})\n"
+            f"  dose in the cube {inside.min():.1%} to {inside.max():.1%} of {dose:g} Gy, "
             f"mean {inside.mean():.1%}, {_share_within(inside):.1%} of the points within 2 %"
         )
     return STATUS_DONE

@@ -217,11 +217,11 @@ def _target(points: WaterPoints, cube: Cube) -> NDArray[np.bool_]:
 
 
 def _least_particles(line: BeamLine, ion: str, energies_MeV_u: list[float]) -> Floats:
-    """The least that a spot may have: the counts that the line asks for, with one to spare."""
-    table = line.energies[ion]
+    """The least that a spot may have: what the line says of particles and of counts, with a count to spare."""
+    table, beam = line.energies[ion], line.beam(ion)
     per_count = np.interp(energies_MeV_u, table.energy_MeV_u, table.particles_per_count)
     least: Floats = (line.facts.control.minimum_spot_counts + 1) * per_count
-    return least
+    return least if beam is None else np.maximum(least, beam.minimum_particles_per_spot)
 
 
 def _solve(
