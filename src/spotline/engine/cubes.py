@@ -217,7 +217,7 @@ def _target(points: WaterPoints, cube: Cube) -> NDArray[np.bool_]:
 
 
 def _least_particles(line: BeamLine, ion: str, energies_MeV_u: list[float]) -> Floats:
-    """The least that a spot may have: what the line says of particles and of counts, with a count to spare."""
+    """The least that a spot may have: by particles, and by counts with one to spare."""
     table, beam = line.energies[ion], line.beam(ion)
     per_count = np.interp(energies_MeV_u, table.energy_MeV_u, table.particles_per_count)
     least: Floats = (line.facts.control.minimum_spot_counts + 1) * per_count
