@@ -36,9 +36,9 @@ GAP_MM = 2800.0
 """Between water and detector."""
 DENSE_G_CM3 = 1000.0
 
-# Charge of the fragment: depth in cm, and particles per primary within 10 degrees.  Haettner et al., Phys. Med.
-# Biol. 58 (2013) 8265, and Radiat. Prot. Dosim. 122 (2006) 485: carbon of 400 MeV/u in water; read off the
-# figures, as in the carbon benchmark of the hadrontherapy example of Geant4.
+# Charge of the fragment: depth in cm, and particles per primary within 10 degrees.  Haettner et al., Phys.
+# Med. Biol. 58 (2013) 8265, and Radiat. Prot. Dosim. 122 (2006) 485: carbon of 400 MeV/u in water; read off
+# the figures, as in the carbon benchmark of the hadrontherapy example of Geant4.
 YIELDS: dict[int, list[tuple[float, float]]] = {
     1: [(5.8, 0.273), (15.9, 0.559), (25.9, 0.762), (27.9, 0.763), (31.2, 0.724), (34.7, 0.684)],
     2: [(5.8, 0.199), (15.9, 0.421), (25.9, 0.558), (27.9, 0.573), (34.7, 0.449)],
@@ -54,8 +54,8 @@ ANGLES: dict[int, list[tuple[float, float]]] = {
     2: [(0.0, 30.18), (1.02, 26.94), (2.04, 19.25), (3.01, 12.89), (4.02, 8.23), (5.02, 5.08), (8.05, 1.33)],
 }
 
-# Millibarn: 12C on carbon.  Kidd et al., Phys. Rev. C 37 (1988) 2613, at 250 MeV/u; Lindstrom et al., LBL-3650
-# (1975), at 2.1 GeV/u.
+# Millibarn: 12C on carbon.  Kidd et al., Phys. Rev. C 37 (1988) 2613, at 250 MeV/u; Lindstrom et al.,
+# LBL-3650 (1975), at 2.1 GeV/u.
 ISOTOPES: dict[str, tuple[float, str]] = {
     "11C": (55.97, "Kidd"),
     "10C": (5.33, "Kidd"),
@@ -156,8 +156,8 @@ def totals() -> list[str]:
             "The parametrisation of Tripathi et al., and what the transport uses of it: a fitted factor of "
             f"{MODEL.cross_section_scale:g} (4He: {MODEL.cross_section_scale_helium:g}). An interaction "
             "cross section does not count a reaction after which the projectile is whole, and is smaller by "
-            "some percent. 790 MeV/u lies above all beams here, and the parametrisation is good to 10 to 20 % "
-            f"there. At 200 MeV/u, 4He has {helium_mb:.0f} mb on carbon."
+            "some percent. 790 MeV/u lies above all beams here, and the parametrisation is good to 10 to "
+            f"20 % there. At 200 MeV/u, 4He has {helium_mb:.0f} mb on carbon."
         ),
         table(
             ("ion", "MeV/u", "kind", "measured (mb)", "Tripathi", "used", "used / measured", "source"), rows
@@ -176,9 +176,9 @@ def isotopes() -> list[str]:
         "## Isotopes that 12C leaves on carbon, 250 MeV/u",
         fill(
             "Two parameters of the model (mean excitation per struck nucleon and volume at break-up) are "
-            "fitted to the carbon and boron isotopes of Kidd et al., Phys. Rev. C 37 (1988) 2613. The figures "
-            "of Lindstrom et al., LBL-3650 (1975), are of 2.1 GeV/u. 8Li, 8B and 6He are not made: their "
-            "nucleons are in other fragments."
+            "fitted to the carbon and boron isotopes of Kidd et al., Phys. Rev. C 37 (1988) 2613. The "
+            "figures of Lindstrom et al., LBL-3650 (1975), are of 2.1 GeV/u. 8Li, 8B and 6He are not made: "
+            "their nucleons are in other fragments."
         ),
         table(("isotope", "measured (mb)", "by", "here (mb)", "here / measured"), rows),
     ]
@@ -236,9 +236,9 @@ def angles(primaries: int) -> list[str]:
     return [
         "## Angles behind 31.2 cm",
         fill(
-            "Particles per solid angle over those within 1 degree, here / measured; carbon of 400 MeV/u, same "
-            "measurement. Hydrogen is too narrow within some degrees: too many deuterons and tritons come "
-            "out of the break-up of helium and of what is left of carbon."
+            "Particles per solid angle over those within 1 degree, here / measured; carbon of 400 MeV/u, "
+            "same measurement. Hydrogen is too narrow within some degrees: too many deuterons and tritons "
+            "come out of the break-up of helium and of what is left of carbon."
         ),
         table(("degrees", *(ELEMENTS[charge] for charge in ANGLES)), rows),
     ]
@@ -246,6 +246,8 @@ def angles(primaries: int) -> list[str]:
 
 def page(primaries: int) -> str:
     """The page of the results."""
+    command = f"`python -m verification.fragments`, seed {SEED}, {primaries} primaries per depth"
+    made_with = f"<sub>{command}; {circumstances()}</sub>"
     parts = [
         "# Verification: fragments of ions",
         fill(
@@ -257,8 +259,7 @@ def page(primaries: int) -> str:
         *isotopes(),
         *build_up(primaries),
         *angles(primaries),
-        f"<sub>`python -m verification.fragments`, seed {SEED}, {primaries} primaries per depth; "
-        f"{circumstances()}</sub>",
+        made_with,
     ]
     return "\n\n".join(parts) + "\n"
 
