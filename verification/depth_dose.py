@@ -124,9 +124,9 @@ LIBRARIES = {
         is_absolute=False,
         primaries=30_000,
         remark="I, ripple filter and energy spread are those that make ranges and widths of the reference, "
-        "whose nozzle is not known. Its dose at the surface is 5 to 10 % above the stopping power of the beam, "
-        "the more the higher the energy, and falls over the first millimetres: it holds something that is not "
-        "in a beam of helium alone.",
+        "whose nozzle is not known. Its dose at the surface is 5 to 10 % above the stopping power of the "
+        "beam, the more the higher the energy, and falls over the first millimetres: it holds something that "
+        "is not in a beam of helium alone.",
     ),
     "carbon": Library(
         CARBON,
