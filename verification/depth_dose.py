@@ -123,10 +123,10 @@ LIBRARIES = {
         fits_offset=True,
         is_absolute=False,
         primaries=30_000,
-        remark="I, ripple filter and energy spread are those that make ranges and widths of the reference, whose "
-        "nozzle is not known. Its dose at the surface is 5 to 10 % above the stopping power of the beam, the "
-        "more the higher the energy, and falls over the first millimetres: it holds something that is not in "
-        "a beam of helium alone.",
+        remark="I, ripple filter and energy spread are those that make ranges and widths of the reference, "
+        "whose nozzle is not known. Its dose at the surface is 5 to 10 % above the stopping power of the "
+        "beam, the more the higher the energy, and falls over the first millimetres: it holds something that "
+        "is not in a beam of helium alone.",
     ),
     "carbon": Library(
         CARBON,
