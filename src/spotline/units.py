@@ -17,6 +17,6 @@ TICKS_PER_S = 1_000_000
 
 UNIT_SUFFIXES = frozenset(
     "mm cm m um mm2 s ms us ns Hz kHz ticks MeV MeV_u MeV_u2 mrad rad deg T T_m mT_m A V V2 K C h Pa fC fA "  # noqa: SIM905
-    "count counts particles MU Gy eV g_cm2 percent".split()
+    "count counts particles MU Gy eV g_cm2 percent HU".split()
 )
 """Units that a name may end in, before or after a ``_per_``; checked by the tests over every beam line."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,11 @@ from spotline.dose.beam_frame import (
     VirtualSources,
     at_isocentre_mm,
     beam_frame,
+    frame_of_field,
     spot_rays,
 )
 from spotline.errors import DoseError
+from spotline.plan.trip98 import read_rst
 
 # In patient coordinates: x to the left of the patient, y to the back, z to the head.
 LEFT, RIGHT = (1, 0, 0), (-1, 0, 0)
@@ -107,6 +110,17 @@ def test_back_to_the_isocentre(sources: VirtualSources):
         np.testing.assert_allclose(y, [[5.0, 5.0], [7.0, 7.0]])
 
 
+def test_field_that_does_not_say_where_it_is(shared_plans: Path):
+    """TRiP98 has angles of its own convention, and no isocentre."""
+    field = read_rst(shared_plans / "trip98" / "tst003012.rst").fields[0]
+    with pytest.raises(DoseError, match="has no GantryAngle"):
+        frame_of_field(field)
+    with pytest.raises(DoseError, match="has no IsocenterPosition"):
+        frame_of_field(replace(field, gantry_angle_deg=90.0))
+    frame = frame_of_field(replace(field, gantry_angle_deg=90.0), isocentre_mm=(128.0, 128.0, 150.0))
+    assert frame == beam_frame(90.0, 0.0, (128.0, 128.0, 150.0))
+
+
 def test_what_no_beam_is():
     with pytest.raises(DoseError, match="'HFX'"):
         beam_frame(0.0, patient_position="HFX")
@@ -126,9 +140,9 @@ def test_opposed_fields_of_a_real_plan(shared_plans: Path):
     plan = read_ion_plan(folder / "raystation_ramp_full_plan.dcm")
     for field in plan.fields:
         dose = read_dose(folder / f"raystation_ramp_full_dose_field{field.number}.dcm")
-        assert field.isocentre_mm is not None
         assert field.gantry_angle_deg in (90.0, 270.0)
-        frame = beam_frame(field.gantry_angle_deg - 90.0, 0.0, field.isocentre_mm)
+        turned = replace(field, gantry_angle_deg=field.gantry_angle_deg - 90.0)
+        frame = frame_of_field(turned, plan.identity["PatientPosition"])
         points = frame.to_beam_mm(dose.grid.points_mm())
         depth_Gy = [
             float(dose.dose_Gy[np.abs(points[..., 2] - z_mm) < 1.5].mean())
@@ -148,8 +162,7 @@ def test_isocentre_of_a_real_plan_lies_in_its_target(shared_plans: Path):
     plan = read_ion_plan(shared_plans / "cubes" / "carbon_cube_15cm_plan.dcm")
     dose = read_dose(shared_plans / "cubes" / "carbon_cube_15cm_dose.dcm")
     field = plan.fields[0]
-    assert field.isocentre_mm is not None
-    frame = beam_frame(field.gantry_angle_deg, 0.0, field.isocentre_mm, plan.identity["PatientPosition"])
+    frame = frame_of_field(field, plan.identity["PatientPosition"])
     points = frame.to_beam_mm(dose.grid.points_mm())
     inside = np.all(np.abs(points) < 27.0, axis=-1)
     assert dose.dose_Gy[inside].min() > 1.9

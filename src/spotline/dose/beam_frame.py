@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spotline.dose.grid import Point
 from spotline.errors import DoseError
+from spotline.plan.model import Field
 
 Floats = NDArray[np.float64]
 Axes = tuple[Point, Point, Point]
@@ -139,6 +140,34 @@ def beam_frame(
     axes = gantry_in_room @ room_in_table @ np.array(PATIENT_AXES[patient_position], dtype=float)
     x, y, z = ((float(row[0]), float(row[1]), float(row[2])) for row in axes + 0.0)  # no negative zeros
     return BeamFrame((float(isocentre[0]), float(isocentre[1]), float(isocentre[2])), (x, y, z))
+
+
+def frame_of_field(
+    field: Field, patient_position: str = "HFS", isocentre_mm: ArrayLike | None = None
+) -> BeamFrame:
+    """Make the frame of a field of a plan.
+
+    Parameters
+    ----------
+    field : Field
+        With its angles; no couch angle counts as 0.
+    patient_position : str
+        As in the identity of the plan.
+    isocentre_mm : array_like of three floats, optional
+        In the place of that of the field, as for a phantom that the plan was not made on.
+
+    Raises
+    ------
+    DoseError
+        If gantry angle or isocentre are not known.
+    """
+    isocentre = field.isocentre_mm if isocentre_mm is None else isocentre_mm
+    if field.gantry_angle_deg is None or isocentre is None:
+        what = "GantryAngle" if field.gantry_angle_deg is None else "IsocenterPosition"
+        raise DoseError(f"field {field.number} ({field.name}): the plan has no {what}; give it by hand")
+    return beam_frame(
+        field.gantry_angle_deg, field.patient_support_angle_deg or 0.0, isocentre, patient_position
+    )
 
 
 def _turn(angle_deg: float) -> tuple[float, float]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.dose.grid import Float32s
-from spotline.dose.sampling import GridNumbers
+from spotline.dose.sampling import GridNumbers, sample
 from spotline.jit import kernel
 
 Floats = NDArray[np.float64]
@@ -256,3 +256,37 @@ def fill_fan(
                 step_mm * length,
                 out[b, a],
             )
+
+
+@kernel
+def fill_from_fan(
+    fan: Float32s,
+    fan_grid: GridNumbers,
+    beam: BeamNumbers,
+    target: GridNumbers,
+    begin: int,
+    end: int,
+    out: Float32s,
+) -> None:
+    """Interpolate the paths of a fan at the centres of the planes from `begin` to before `end` of the target.
+
+    Parameters
+    ----------
+    fan : ndarray of float32, shape (nv, nu, n)
+        Paths, see `fill_fan`.
+    fan_grid : GridNumbers
+        Depth below the isocentre plane as x, x at the isocentre as y and y at the isocentre as z.
+    beam, target, begin, end, out
+        See `fill_voxel_paths`.
+    """
+    m = beam.matrix
+    for c in range(begin, end):
+        pz = target.z_mm + c * target.dz_mm - beam.isocentre_mm[2]
+        for b in range(target.ny):
+            py = target.y_mm + b * target.dy_mm - beam.isocentre_mm[1]
+            for a in range(target.nx):
+                px = target.x_mm + a * target.dx_mm - beam.isocentre_mm[0]
+                height = m[2, 0] * px + m[2, 1] * py + m[2, 2] * pz
+                u = (m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz) / (1.0 - height * beam.x_per_mm)
+                v = (m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz) / (1.0 - height * beam.y_per_mm)
+                out[c, b, a] = sample(fan, fan_grid, -height, u, v, 0.0)

@@ -10,11 +10,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spotline.dose.beam_frame import BeamFrame, VirtualSources
-from spotline.dose.grid import Float32s, Grid, on_grid
-from spotline.dose.raytrace import BeamNumbers, fill_fan, fill_path, fill_voxel_paths
-from spotline.dose.sampling import grid_numbers
+from spotline.dose.beam_frame import BeamFrame, VirtualSources, at_isocentre_mm
+from spotline.dose.grid import Float32s, Floats, Grid, on_grid
+from spotline.dose.raytrace import BeamNumbers, fill_fan, fill_from_fan, fill_path, fill_voxel_paths
+from spotline.dose.sampling import GridNumbers, grid_numbers
 from spotline.errors import DoseError
+
+SHORTEST_mm = 1e-9
+"""A shorter line has no direction."""
 
 
 def beam_numbers(frame: BeamFrame, sources: VirtualSources) -> BeamNumbers:
@@ -36,11 +39,12 @@ def water_equivalent_path_mm(rsp: ArrayLike, grid: Grid, start_mm: ArrayLike, en
     array = on_grid(rsp, grid, np.float32, "stopping power")
     start, end = np.asarray(start_mm, dtype=float), np.asarray(end_mm, dtype=float)
     length = float(np.linalg.norm(end - start))
-    if length == 0.0:
+    if length < SHORTEST_mm:
         return 0.0
-    x, y, z = ((end - start) / length).tolist()
     out = np.empty(2, dtype=np.float32)
-    fill_path(array, grid_numbers(grid), start[0], start[1], start[2], x, y, z, 0.0, length, out)
+    x, y, z = start.tolist()
+    along_x, along_y, along_z = ((end - start) / length).tolist()
+    fill_path(array, grid_numbers(grid), x, y, z, along_x, along_y, along_z, 0.0, length, out)
     return float(out[1]) - float(out[0])
 
 
@@ -56,7 +60,7 @@ def voxel_paths_mm(
     """Water-equivalent path from the sources to every voxel centre.
 
     Exact, with a ray of its own per voxel: the cost grows with voxels times their depth.  Where that is too
-    long, `fan_paths_mm` has a cost that grows with voxels alone.
+    long, `smooth_voxel_paths_mm` has a cost that grows with voxels alone.
 
     Parameters
     ----------
@@ -82,8 +86,7 @@ def voxel_paths_mm(
     """
     array = on_grid(rsp, grid, np.float32, "stopping power")
     place = target or grid
-    corners = np.array(np.meshgrid(*zip(place.lower_mm, place.upper_mm, strict=True))).reshape(3, -1).T
-    _check_below(float(frame.to_beam_mm(corners)[:, 2].max()), sources)
+    _check_below(float(frame.to_beam_mm(_corners_mm(place))[:, 2].max()), sources)
     out = np.empty(place.shape, dtype=np.float32)
     beam, numbers, where = beam_numbers(frame, sources), grid_numbers(grid), grid_numbers(place)
     _share(
@@ -145,6 +148,52 @@ def fan_paths_mm(
         threads,
     )
     return out
+
+
+def smooth_voxel_paths_mm(
+    rsp: ArrayLike,
+    grid: Grid,
+    frame: BeamFrame,
+    sources: VirtualSources,
+    target: Grid | None = None,
+    *,
+    threads: int | None = None,
+) -> Float32s:
+    """Water-equivalent path from the sources to every voxel centre, interpolated between the rays of a fan.
+
+    The rays are as far apart at the isocentre as the smallest voxels of the target, and so are the points
+    along them.  Exact where paths vary linearly; across an edge along the beam, paths go over within one such
+    step.
+    Arguments and errors are those of `voxel_paths_mm`.
+    """
+    place = target or grid
+    corners = frame.to_beam_mm(_corners_mm(place))
+    _check_below(float(corners[:, 2].max()), sources)
+    step_mm = min(place.spacing_mm)
+    x_iso, y_iso = at_isocentre_mm(corners, sources)
+    depth, u, v = (_even(axis, step_mm) for axis in (-corners[:, 2], x_iso, y_iso))
+    fan = fan_paths_mm(rsp, grid, frame, sources, u, v, depth, threads=threads)
+    fan_grid = GridNumbers(depth[0], u[0], v[0], step_mm, step_mm, step_mm, len(depth), len(u), len(v))
+    out = np.empty(place.shape, dtype=np.float32)
+    beam, where = beam_numbers(frame, sources), grid_numbers(place)
+    _share(
+        lambda begin, end: fill_from_fan(fan, fan_grid, beam, where, begin, end, out),
+        place.shape[0],
+        threads,
+    )
+    return out
+
+
+def _corners_mm(grid: Grid) -> Floats:
+    """Corners of a grid, shape (8, 3)."""
+    spans = zip(grid.lower_mm, grid.upper_mm, strict=True)
+    return np.array(np.meshgrid(*spans)).reshape(3, -1).T
+
+
+def _even(values: Floats, step_mm: float) -> Floats:
+    """Even steps that enclose all values."""
+    count = int(np.ceil((values.max() - values.min()) / step_mm - 1e-6)) + 1
+    return np.asarray(values.min() + step_mm * np.arange(count), dtype=float)
 
 
 def _check_below(height_mm: float, sources: VirtualSources) -> None:
