@@ -157,7 +157,7 @@ def test_identical_doses_have_gamma_zero(seed: int, local: bool):
     assert found.passed == found.compared
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 1000), factor=st.floats(1.1, 4.0))
 def test_gamma_goes_with_the_criteria(seed: int, factor: float):
     """Both criteria times a number: gamma over that number."""
@@ -167,7 +167,7 @@ def test_gamma_goes_with_the_criteria(seed: int, factor: float):
     np.testing.assert_allclose(factor * loose, strict, atol=5 * CLOSE)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 1000), dose_percent=st.floats(1.0, 5.0), distance_mm=st.floats(0.5, 3.0))
 def test_wider_criteria_never_raise_gamma(seed: int, dose_percent: float, distance_mm: float):
     first, second = dose_of(smooth(seed, (3, 4, 5))), dose_of(smooth(seed + 1, (3, 4, 5)))

@@ -251,10 +251,11 @@ def _search(
     grid = reference.grid
     axes_mm = (grid.z_mm, grid.y_mm, grid.x_mm)
     gamma = np.full(dose_Gy.size, np.nan, dtype=np.float32)
-    # The points are shared out, not the voxels: most have no dose.
-    points = np.cumsum(wanted, dtype=np.int64)
-    parts = min(threads * CHUNKS_PER_THREAD, int(points[-1]))
-    bounds = np.searchsorted(points, np.linspace(0, points[-1], parts + 1))
+    # Threads get rows with equally many points, not voxels: most of these have no dose.
+    nx = reference.grid.shape[2]
+    points = np.cumsum(wanted.reshape(-1, nx).sum(axis=1))
+    parts = min(threads * CHUNKS_PER_THREAD, len(points))
+    bounds = nx * np.searchsorted(points, np.linspace(0, points[-1], parts + 1))
     bounds[-1] = dose_Gy.size
 
     def run(part: int) -> None:

@@ -32,7 +32,7 @@ STACK_BOXES = 128
 """Boxes that wait in a cell: each halving leaves one, and 3 x 40 end below the rounding of numbers."""
 
 NEWTON_STEPS = 8
-LEAST_CONVEX = 0.1
+LEAST_CONVEX = 0.02
 """Below it, halving a box does more than steps in it."""
 
 Doses = NDArray[np.float32]
