@@ -72,8 +72,8 @@ def patient(
 def coarsened(power: StoppingPower, spacing_mm: float) -> StoppingPower:
     """Make the voxels of a patient larger, and keep all of it.
 
-    A beam must be traced through the whole patient: on the grid of a dose, which may be smaller, the path from
-    the surface to its edge would be missing.
+    A beam must be traced through the whole patient: on the grid of a dose, which may be smaller, the path
+    from the surface to its edge would be missing.
 
     Parameters
     ----------
