@@ -13,7 +13,7 @@ from spotline.dose.beam_frame import VirtualSources, beam_frame
 from spotline.dose.calibration import nominal_calibration
 from spotline.dose.ct import CtImage
 from spotline.dose.grid import Grid
-from spotline.dose.patient import check_frame, patient
+from spotline.dose.patient import check_frame, coarsened, patient
 from spotline.dose.structures import Contour, Structure, StructureSet
 from spotline.dose.water_path import voxel_paths_mm
 from spotline.errors import DoseError
@@ -51,6 +51,17 @@ def test_what_is_set_and_told():
 
 def test_image_alone():
     np.testing.assert_array_equal(patient(CT, nominal_calibration()).rsp, 1.0)
+
+
+def test_larger_voxels_keep_the_whole_patient():
+    fine = patient(CT, nominal_calibration(), SET, {"screw": 3.13}, outside_is_air=True)
+    coarse = coarsened(fine, 5.0)
+    assert coarse.grid.lower_mm == GRID.lower_mm
+    assert coarse.grid.counts == (8, 8, 3)
+    assert coarse.notes == fine.notes
+    mass, coarse_mass = (one.rsp.sum(dtype=float) * one.grid.voxel_cm3 for one in (fine, coarse))
+    assert coarse_mass == pytest.approx(mass, rel=1e-6)
+    assert coarsened(fine, 1.0).grid.same_as(GRID)
 
 
 def test_what_does_not_belong_together():

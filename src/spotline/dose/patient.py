@@ -8,7 +8,9 @@ import numpy as np
 
 from spotline.dose.calibration import Calibration, Override, StoppingPower, stopping_power
 from spotline.dose.ct import CtImage
+from spotline.dose.grid import Grid
 from spotline.dose.masks import Mask, mask_of
+from spotline.dose.sampling import average
 from spotline.dose.structures import StructureSet
 from spotline.errors import DoseError
 
@@ -65,6 +67,25 @@ def patient(
         done.append(Override(_around(ct, structures), 0.0))
     found = stopping_power(ct, curve, done)
     return StoppingPower(found.grid, found.rsp, found.frame_of_reference_uid, (*found.notes, *notes))
+
+
+def coarsened(power: StoppingPower, spacing_mm: float) -> StoppingPower:
+    """Make the voxels of a patient larger, and keep all of it.
+
+    A beam must be traced through the whole patient: on the grid of a dose, which may be smaller, the path
+    from the surface to its edge would be missing.
+
+    Parameters
+    ----------
+    power : StoppingPower
+    spacing_mm : float
+        Size of the voxels; no voxel is made smaller than it is.
+    """
+    grid = power.grid
+    spacing = [max(spacing_mm, size) for size in grid.spacing_mm]
+    target = Grid.covering(grid.lower_mm, grid.upper_mm, spacing)
+    rsp = average(power.rsp, grid, target, outside=0.0, what="patient")
+    return StoppingPower(target, rsp, power.frame_of_reference_uid, power.notes)
 
 
 def check_frame(uid: str, what: str, other_uid: str, other: str) -> None:
