@@ -76,6 +76,7 @@ def page(timings: Sequence[Timing], starts: Starts, memory: Memory) -> str:
         *_field_parts(of_kind(timings, "field")),
         *_path_parts(of_kind(timings, "path")),
         *_transport_parts(of_kind(timings, "transport")),
+        *_gamma_parts(of_kind(timings, "gamma")),
         *_start_parts(starts, memory),
     ]
     return "\n\n".join(parts) + "\n"
@@ -303,6 +304,49 @@ def _transport_parts(timings: Sequence[Timing]) -> list[str]:
         ),
         table(("Beam", "µs per primary", "per second, 1 core", "median", "2 threads", "1 / 2"), rows),
         _command(f"least and median of {timings[0].rounds if timings else 0} rounds"),
+    ]
+
+
+def _gamma_parts(timings: Sequence[Timing]) -> list[str]:
+    rows = []
+    for name in dict.fromkeys(t.info["name"] for t in timings):
+        by = {(t.info["by"], t.info["threads"]): t for t in timings if t.info["name"] == name}
+        one, two, other = (by.get(key) for key in (("Spotline", 1), ("Spotline", 2), ("pymedphys", 1)))
+        if one is None or two is None:
+            continue
+        rows.append(
+            (
+                name,
+                f"{one.info['points']}",
+                f"{1e3 * one.least_s:.0f} ms",
+                f"{1e3 * two.least_s:.0f} ms",
+                f"{1e3 * two.median_s:.0f} ms",
+                f"{1e6 * one.least_s / one.info['points']:.2f}",
+                "not installed" if other is None else f"{other.least_s:.1f} s",
+                "-" if other is None else f"{other.least_s / two.least_s:.0f}",
+            )
+        )
+    return [
+        "## Gamma",
+        fill(
+            """Two doses of 100 x 100 x 100 voxels of 2 mm, 3 %/2 mm, cut-off 10 %. pymedphys is timed if it
+            is installed; *factor* is its time over ours with two threads. Whether the results agree is in
+            [Verification: gamma](verification-gamma.md)."""
+        ),
+        table(
+            (
+                "Dose",
+                "points",
+                "1 thread",
+                "2 threads",
+                "median",
+                "µs per point, 1 thread",
+                "pymedphys",
+                "factor",
+            ),
+            rows,
+        ),
+        _command("least and median of 5 rounds; pymedphys of one"),
     ]
 
 

@@ -77,7 +77,7 @@ def draw_centroid(
 
 def draw_depth_dose(path: Path, curves: Mapping[str, tuple[Floats, Floats, Floats]]) -> None:
     """Draw depth doses over their references and the deviation below; depth, dose, reference by title."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context({**STYLE, "path.simplify_threshold": 0.4}):
         figure = Figure(figsize=(6.6, 4.6), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
         for colour, (title, (depth_mm, dose, reference)) in zip(COLOURS, curves.items(), strict=False):
@@ -132,4 +132,21 @@ def draw_paths(path: Path, panels: Mapping[str, tuple[Floats, Floats]], jump_mm:
             axes.set_xlabel("x at the isocentre (mm)")
         for axes in grid[:, 0]:
             axes.set_ylabel("y at the isocentre (mm)")
+        save(figure, path)
+
+
+def draw_spot_sizes(path: Path, to_isocentre_mm: Floats, panels: Mapping[str, Mapping[str, Floats]]) -> None:
+    """Draw spot sizes over the distance from the isocentre: curves by label, in panels by title."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 3.2), layout="constrained")
+        for axes, (title, curves) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+            for colour, (label, sizes) in zip(COLOURS, curves.items(), strict=False):
+                axes.plot(to_isocentre_mm, sizes, color=colour, lw=1.2, label=label)
+            axes.axvline(0.0, color="#777777", lw=0.8, ls=":")
+            axes.set_xlim(to_isocentre_mm[-1], to_isocentre_mm[0])  # as the beam goes
+            axes.set_ylim(bottom=0.0)
+            axes.set_title(title, fontsize=9)
+            axes.set_xlabel("distance upstream of the isocentre (mm)")
+            axes.set_ylabel("spot size, full width at half maximum (mm)")
+            axes.legend(fontsize=8)
         save(figure, path)

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from spotline.errors import (
         BeamLineError,
         FaultError,
+        LibraryError,
         OptionError,
         OutputError,
         PlanError,
         RecordError,
         SpotlineError,
     )
+    from spotline.library import BeamLibrary, load_library, read_library
     from spotline.plan import Field, Layer, PassiveElement, Plan, read_plan
     from spotline.plan.continuation import continuation_plan, write_continuation_plan
     from spotline.preparation import FieldTreatment, Options, Slice, Treatment, prepare
@@ -46,12 +48,14 @@ _HOMES = {
     "spotline.errors": (
         "BeamLineError",
         "FaultError",
+        "LibraryError",
         "OptionError",
         "OutputError",
         "PlanError",
         "RecordError",
         "SpotlineError",
     ),
+    "spotline.library": ("BeamLibrary", "load_library", "read_library"),
     "spotline.plan": ("Field", "Layer", "PassiveElement", "Plan", "read_plan"),
     "spotline.plan.continuation": ("continuation_plan", "write_continuation_plan"),
     "spotline.preparation": ("FieldTreatment", "Options", "Slice", "Treatment", "prepare"),
@@ -62,6 +66,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "BeamLibrary",
     "BeamLine",
     "BeamLineError",
     "Campaign",
@@ -71,6 +76,7 @@ __all__ = [
     "FieldRecord",
     "FieldTreatment",
     "Layer",
+    "LibraryError",
     "OptionError",
     "Options",
     "OutputError",
@@ -85,11 +91,13 @@ __all__ = [
     "continuation_plan",
     "deliver",
     "load_beamline",
+    "load_library",
     "merge_records",
     "open_preparation",
     "open_record",
     "prepare",
     "read_faults",
+    "read_library",
     "read_plan",
     "replay",
     "resume",

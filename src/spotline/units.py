@@ -23,6 +23,6 @@ TICKS_PER_S = 1_000_000
 
 UNIT_SUFFIXES = frozenset(
     "mm cm m um mm2 s ms us ns Hz kHz ticks MeV MeV_u MeV_u2 mrad mm_mrad rad deg T T_m mT_m A V V2 K C h Pa "  # noqa: SIM905
-    "fC fA count counts particles MU Gy eV g_cm2 percent".split()
+    "fC fA count counts particles MU Gy eV g_cm2 percent HU".split()
 )
 """Units that a name may end in, before or after a ``_per_``; checked by the tests over every beam line."""

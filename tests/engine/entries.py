@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
-from spotline.library import Entry
-from spotline.physics.ions import PROTON
+from spotline.library import BeamLibrary, Entry, LibraryArrays
+from spotline.physics.ions import PROTON, Ion
+from spotline.physics.materials import WATER
+from spotline.physics.stopping import RangeEnergy
 
 
 def made_up_entry(range_mm: float = 100.0, core_mm: float = 3.0, halo_share: float = 0.1) -> Entry:
@@ -33,3 +38,14 @@ def made_up_entry(range_mm: float = 100.0, core_mm: float = 3.0, halo_share: flo
         np.geomspace(1.0, 100.0, 5),
         np.zeros((2, 10, 4)),
     )
+
+
+def made_up_library(ion: Ion, energies_MeV_u: Sequence[float]) -> BeamLibrary:
+    """A library of such entries, each with the range of its energy."""
+    ranges = RangeEnergy(ion, WATER).range_mm(energies_MeV_u)
+    entries = [
+        replace(made_up_entry(float(r)), ion=ion, energy_MeV_u=float(e))
+        for e, r in zip(energies_MeV_u, ranges, strict=True)
+    ]
+    columns = [np.array([getattr(entry, name) for entry in entries]) for name in LibraryArrays._fields]
+    return BeamLibrary({"ion": ion.name}, LibraryArrays(*columns))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spotline.library.curve import ranges_of
+from tests.library.fakes import fake_entry
 
 
 def bump(depth: np.ndarray, sigma_mm: float = 2.0) -> np.ndarray:
@@ -56,3 +57,18 @@ def test_levels_that_are_not_reached():
     assert np.isnan(found.R10_mm)
     assert np.isfinite([found.W80_mm, found.R20_mm, found.distal_80_20_mm]).all()
     assert found.entrance_MeV_cm2_g == pytest.approx(0.6)
+
+
+def test_noise_changes_the_width_little():
+    """Half of a Bragg curve's height lies where the curve is flat: the width is a place on a smooth curve."""
+    entry = fake_entry("carbon", 398.84).entry
+    chance = np.random.default_rng(2)
+    true = ranges_of(entry.depth_mm, entry.field_MeV_cm2_g)
+    noisy = [
+        ranges_of(
+            entry.depth_mm, entry.field_MeV_cm2_g * (1.0 + 0.01 * chance.normal(size=len(entry.depth_mm)))
+        )
+        for _ in range(20)
+    ]
+    assert np.std([found.FWHM_mm for found in noisy]) < 0.02 * true.FWHM_mm
+    assert np.mean([found.FWHM_mm for found in noisy]) == pytest.approx(true.FWHM_mm, rel=0.008)

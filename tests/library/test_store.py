@@ -65,6 +65,20 @@ def test_what_cannot_be_stored_is_not_written(tmp_path: Path):
     assert not any(tmp_path.iterdir())
 
 
+def test_largest_figures_fit(tmp_path: Path):
+    """What few primaries make of errors and halos, and heavy ions of LET."""
+    library = fake_library("carbon", 115.23, 279.97, 398.84)
+    large = {"error_MeV_cm2_g": 500.0, "halo_mm": 400.0, "core_mm": 400.0, "letd_keV_um": 3000.0}
+    arrays = library.arrays._replace(
+        **{name: np.full_like(getattr(library.arrays, name), value) for name, value in large.items()}
+    )
+    write_library(replace(library, arrays=arrays), tmp_path / "large.h5")
+    for name, value in large.items():
+        np.testing.assert_allclose(
+            getattr(read_library(tmp_path / "large.h5").arrays, name), value, rtol=6e-4
+        )
+
+
 def test_missing(tmp_path: Path):
     with pytest.raises(LibraryError, match=r"none\.h5: no such beam library; make it with"):
         read_library(tmp_path / "none.h5")
@@ -152,8 +166,8 @@ def test_both_clinical_lines_share_their_libraries():
     ("change", "message"),
     [
         (
-            ("momentum_spread_percent = 0.10", "momentum_spread_percent = 0.2"),
-            "spread of 0.1 %, but cnao-h has 0.2 %",
+            ("momentum_spread_percent = 0.18", "momentum_spread_percent = 0.2"),
+            "spread of 0.18 %, but cnao-h has 0.2 %",
         ),
         (('library = "mine.h5"\n', ""), "names no library for carbon; build one"),
         (('library = "mine.h5"', 'library = "yours.h5"'), r"yours\.h5: no such beam library"),

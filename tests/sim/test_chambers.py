@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import RegularGridInterpolator
 from scipy.stats import norm
-from spotline.sim.random import NORMAL
 
+from spotline.random import NORMAL
 from spotline.sim.chambers import (
     NEGLIGIBLE_SHARE,
     channel_range,

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from spotline.beamline.geometry import current_A, project_to_chamber_mm
 from spotline.beamline.model import BeamLineFile, Control, IonBeam
 from spotline.beamline.tables import EnergyTable, GainMap, OpticsTable, closest
+from spotline.errors import OptionError
 from spotline.physics.ions import IONS
-from spotline.physics.materials import MATERIALS
+from spotline.physics.materials import MATERIALS, material_named
 
 ABSOLUTE_ZERO_C = -273.15
 
@@ -180,7 +181,9 @@ def _check_nozzle(facts: BeamLineFile) -> Iterator[str]:
     places = {f"passive_elements_mm.{name}": at for name, at in nozzle.passive_elements_mm.items()}
     for index, layer in enumerate(nozzle.layers):
         places[f"layers[{index}].upstream_mm"] = layer.upstream_mm
-        if layer.material not in MATERIALS:
+        try:
+            material_named(layer.material)
+        except OptionError:
             yield (
                 f"nozzle.layers[{index}].material: {layer.material!r} is not a material that Spotline knows; "
                 f"{closest(layer.material, MATERIALS)}"

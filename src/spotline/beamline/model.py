@@ -178,8 +178,8 @@ class NozzleLayer(_Facts, frozen=True, kw_only=True):
 
     name: str
     """What it is."""
-    material: Word
-    """Substance, such as ``water``; of something known by its water-equivalent thickness it is water."""
+    material: str
+    """Substance, such as ``Kapton``; of something known by its water-equivalent thickness it is ``water``."""
     thickness_mm: Positive
     """Thickness of that substance."""
     upstream_mm: NotNegative

@@ -20,7 +20,7 @@ from spotline.beamline.load import BeamLine
 from spotline.beamline.model import Nozzle, NozzleLayer, Plane
 from spotline.errors import BeamLineError, OptionError
 from spotline.physics.fermi_eyges import Layer, PhaseSpace, Transported, propagate
-from spotline.physics.materials import AIR, MATERIALS, WATER, Material
+from spotline.physics.materials import AIR, WATER, Material, material_named
 from spotline.units import FWHM_PER_SIGMA
 
 Floats = NDArray[np.float64]
@@ -245,7 +245,7 @@ def _nozzle(beamline: BeamLine) -> Nozzle:
 
 def _material_of(layer: NozzleLayer) -> Material:
     """Substance of a layer, so thin that it fills the length."""
-    material = MATERIALS[layer.material]
+    material = material_named(layer.material)
     if not layer.length_mm:
         return material
     density = material.density_g_cm3 * layer.thickness_mm / layer.length_mm

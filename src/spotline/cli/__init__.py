@@ -13,6 +13,7 @@ from spotline.cli.campaign import campaign
 from spotline.cli.common import STATUS_BAD_INPUT
 from spotline.cli.continuation import continuation
 from spotline.cli.deliver import deliver, replay
+from spotline.cli.gamma import gamma
 from spotline.cli.library import library
 from spotline.cli.physics import physics
 from spotline.cli.plan import plan
@@ -36,6 +37,7 @@ app.command(campaign)
 app.command(plan)
 app.command(physics)
 app.command(library)
+app.command(gamma)
 
 
 def main() -> None:

@@ -87,6 +87,21 @@ def campaign_bar(quiet: bool) -> Iterator[Callable[[int, int, int], None] | None
 
 
 @contextmanager
+def optimisation_bar(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show how far the optimisation of a plan is."""
+    if not _shows(quiet):
+        yield None
+        return
+    with _bar("steps, left") as bar:
+        task = bar.add_task("preparing the beams", total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, description="optimising", total=total, completed=done)
+
+        yield show
+
+
+@contextmanager
 def library_bar(quiet: bool, ion: str) -> Iterator[Callable[[int, int, float], None] | None]:
     """Show how many energies of a library are simulated."""
     if not _shows(quiet):

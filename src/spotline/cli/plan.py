@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from spotline.cli.bars import preparation_bar
-from spotline.cli.common import STATUS_DONE, Numbers, WholeNumber
+from spotline.cli.bars import optimisation_bar, preparation_bar
+from spotline.cli.common import STATUS_DONE, Numbers, Switch, WholeNumber
 
 if TYPE_CHECKING:
     from spotline.beamline import BeamLine
+    from spotline.engine.cubes import Floats
     from spotline.plan import Plan
     from spotline.plan.qa_fields import Setup
 
@@ -97,7 +98,8 @@ def show(
     from spotline.plan.overview import look_at
 
     if html is not None:
-        from spotline.report.plan_page import check_new, write_plan_page
+        from spotline.report.page import check_new
+        from spotline.report.plan_page import write_plan_page
 
         check_new(html)
     read = spotline.read_plan(plan)
@@ -230,6 +232,77 @@ def line(
     return _write(made, out, setup.beamline)
 
 
+@plan.command
+def cube(
+    *,
+    ion: Ion,
+    out: Path,
+    size: float = 60.0,
+    depth: float = 150.0,
+    dose: float = 1.0,
+    spacing: float | None = None,
+    rbe: str | None = None,
+    library: Path | None = None,
+    quiet: Switch = False,
+    beam: Beam = DEFAULT_BEAM,
+) -> int:
+    """Write a cube of homogeneous dose in water, optimised with the beam library of the line.
+
+    Exit status: 0 written, 2 bad input (nothing written).
+
+    Parameters
+    ----------
+    ion
+        What is delivered.
+    out
+        New DICOM file.
+    size
+        Side of the cube in mm.
+    depth
+        Depth of its centre in water in mm, which is the isocentre.
+    dose
+        Physical dose in Gy, or RBE-weighted dose with --rbe.
+    spacing
+        Distance between spots in mm; by default 3 for protons, 2 for carbon.
+    rbe
+        Model of the RBE by name or file (constant, wedenberg, mcnamara, carabe, mkm); by default the dose is
+        physical.
+    library
+        File of a beam library; by default that of the line.
+    quiet
+        Say nothing but errors.
+    """
+    from spotline.biology import rbe_model
+    from spotline.engine.cubes import Cube, cube_plan
+    from spotline.library import read_library
+
+    setup = beam.setup(ion)
+    with optimisation_bar(quiet) as told:
+        made, found = cube_plan(
+            setup,
+            Cube(size_mm=size, depth_mm=depth, dose_Gy=dose, spacing_mm=spacing),
+            library=None if library is None else read_library(library),
+            rbe=None if rbe is None else rbe_model(rbe),
+            progress=told,
+        )
+    _write_plan(made, out, setup.beamline)
+    if not quiet:
+        inside = found.dose_Gy[found.target] / dose
+        (field,) = made.fields
+        print(
+            f"{out}: {len(field.layers)} layers, {field.n_spots} spots, {field.meterset:.4g} particles "
+            f"({field.ion.name})\n"
+            f"  dose in the cube {inside.min():.1%} to {inside.max():.1%} of {dose:g} Gy, "
+            f"mean {inside.mean():.1%}, {_share_within(inside):.1%} of the points within 2 %"
+        )
+    return STATUS_DONE
+
+
+def _share_within(inside: Floats) -> float:
+    """Share of points within 2 % of what is wanted."""
+    return float((abs(inside - 1.0) <= 0.02).mean())
+
+
 def _sides_mm(size: str) -> tuple[float, float]:
     """Read ``60`` or ``60x40``."""
     from spotline.errors import OptionError
@@ -244,9 +317,21 @@ def _sides_mm(size: str) -> tuple[float, float]:
 
 
 def _write(made: Plan, out: Path, line: BeamLine | None) -> int:
-    """Write a plan and say what is in it."""
-    from spotline.dicom.write_plan import SOURCE_AXIS_DISTANCES_MM, write_ion_plan
+    """Write a plan of equal spots and say what is in it."""
     from spotline.preparation.wording import several
+
+    _write_plan(made, out, line)
+    (field,) = made.fields
+    first = field.layers[0]
+    print(
+        f"{out}: {several(len(field.layers), 'layer')} of {several(first.n_spots, 'spot')}, "
+        f"{first.meterset[0]:g} particles ({field.ion.name}) each"
+    )
+    return STATUS_DONE
+
+
+def _write_plan(made: Plan, out: Path, line: BeamLine | None) -> None:
+    from spotline.dicom.write_plan import SOURCE_AXIS_DISTANCES_MM, write_ion_plan
 
     geometry = None if line is None else line.facts.geometry
     write_ion_plan(
@@ -256,10 +341,3 @@ def _write(made: Plan, out: Path, line: BeamLine | None) -> int:
         if geometry is None
         else (geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm),
     )
-    (field,) = made.fields
-    first = field.layers[0]
-    print(
-        f"{out}: {several(len(field.layers), 'layer')} of {several(first.n_spots, 'spot')}, "
-        f"{first.meterset[0]:g} particles ({field.ion.name}) each"
-    )
-    return STATUS_DONE

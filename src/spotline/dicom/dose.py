@@ -131,7 +131,8 @@ def write_dose(
     ----------
     dose : DoseGrid
         Its `plan_uid`, `record_uids`, `fraction_group` and `beam_number` become references.  Without
-        `plan_uid` the reference that DICOM demands is made from the content, and leads nowhere.
+        `plan_uid` the reference that DICOM demands is made from the content, and leads nowhere.  Of its
+        comment the first 64 characters are written.
     path : str or Path
         New file; its folder must exist.
     identity : mapping of str to str, optional

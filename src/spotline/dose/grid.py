@@ -133,6 +133,11 @@ class Grid:
         """Faces between the voxels along an axis (0 is x, 1 is y, 2 is z), shape (n + 1,)."""
         return self._axis_mm(axis, np.arange(self.counts[axis] + 1) - 0.5)
 
+    def points_mm(self) -> Floats:
+        """Centres of all voxels in x, y and z, shape (nz, ny, nx, 3)."""
+        z, y, x = np.meshgrid(self.z_mm, self.y_mm, self.x_mm, indexing="ij")
+        return np.stack([x, y, z], axis=-1)
+
     def contains(self, points_mm: ArrayLike) -> NDArray[np.bool_]:
         """Whether points lie within the outer faces; points of shape (..., 3) in x, y, z."""
         points = np.asarray(points_mm, dtype=float)

@@ -1,9 +1,8 @@
 """Particles of spots for a wanted dose: bounded least squares.
 
 The objective is the mean square of dose less prescription over the target, plus a small one of dose outside.
-With a biological model the effect of alpha and beta takes the place of dose.  L-BFGS-B keeps all particles
-above 0 (Byrd et al., SIAM J. Sci. Comput. 16 (1995) 1190).  Spots below the least that a machine delivers are
-then taken out or raised to it, and the others are optimised again.
+L-BFGS-B keeps all particles above 0 (Byrd et al., SIAM J. Sci. Comput. 16 (1995) 1190).  Spots below the
+least that a machine delivers are then taken out or raised to it, and the others are optimised again.
 """
 
 from __future__ import annotations
@@ -38,29 +37,11 @@ class Wanted:
     weight: Floats
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Effect:
-    """Coefficients of a linear-quadratic model at the depths of the points, for each layer.
-
-    Attributes
-    ----------
-    alpha_per_Gy, root_beta_per_Gy : ndarray, shape (nz, layers)
-        alpha, and the root of beta, dose-averaged.
-    photon_alpha_per_Gy, photon_beta_per_Gy2 : float
-        Of the reference radiation: what an RBE-weighted dose means.
-    """
-
-    alpha_per_Gy: Floats
-    root_beta_per_Gy: Floats
-    photon_alpha_per_Gy: float
-    photon_beta_per_Gy2: float
-
-
 def optimise(
     operator: WaterOperator,
     wanted: Wanted,
     least_particles: Floats,
-    effect: Effect | None = None,
+    start: Floats | None = None,
     iterations: int = 150,
     progress: Callable[[int, int], None] | None = None,
 ) -> Floats:
@@ -72,8 +53,8 @@ def optimise(
     wanted : Wanted
     least_particles : ndarray, shape (layers,)
         The least a spot of each layer may have; a spot of nothing is left out of the plan.
-    effect : Effect, optional
-        If given, the prescription is RBE-weighted.
+    start : ndarray, shape `operator.shape`, optional
+        Particles to begin with; by default the same for all spots.
     iterations : int
         At most, in each of the two rounds.
     progress : callable, optional
@@ -109,13 +90,13 @@ def optimise(
     def cost(free: Floats, where: Mask, fixed: Floats) -> tuple[float, Floats]:
         particles = fixed.copy()
         particles[where] = free
-        value, gradient = _cost(operator, wanted, particles * scale, effect)
+        value, gradient = _cost(operator, wanted, particles * scale)
         return value, gradient[where] * scale
 
     everything = np.ones(operator.shape, dtype=bool)
-    start = np.ones(operator.size)
+    first = np.ones(operator.size) if start is None else start.ravel() / scale
     bounds: list[tuple[float, float | None]] = [(0.0, None)] * operator.size
-    found = _minimise(cost, start, bounds, everything, np.zeros(operator.shape), iterations, tell)
+    found = _minimise(cost, first, bounds, everything, np.zeros(operator.shape), iterations, tell)
     # A spot below half of the least is left out, one above is worth raising.
     kept = found >= 0.5 * least
     particles = np.where(kept, np.maximum(found, least), 0.0)
@@ -151,28 +132,9 @@ def _minimise(
     return particles
 
 
-def _cost(
-    operator: WaterOperator, wanted: Wanted, particles: Floats, effect: Effect | None
-) -> tuple[float, Floats]:
+def _cost(operator: WaterOperator, wanted: Wanted, particles: Floats) -> tuple[float, Floats]:
     """Weighted mean square of the relative deviation, and its gradient."""
-    reference = float(wanted.dose_Gy.max())
-    total = float(wanted.weight.sum())
-    if effect is None:
-        away = (operator.dose(particles) - wanted.dose_Gy) / reference
-        gradient = operator.adjoint(2.0 * wanted.weight * away / (reference * total))
-        return float(np.sum(wanted.weight * away**2)) / total, gradient
-    a, b = effect.photon_alpha_per_Gy, effect.photon_beta_per_Gy2
-    linear = operator.dose(particles, effect.alpha_per_Gy)
-    root = operator.dose(particles, effect.root_beta_per_Gy)
-    # Dose of the reference radiation with the same effect, and its slope.
-    same = linear + root**2
-    if b > 0.0:
-        inner = np.sqrt(a * a + 4.0 * b * same)
-        weighted, slope = (inner - a) / (2.0 * b), 1.0 / inner
-    else:
-        weighted, slope = same / a, np.full_like(same, 1.0 / a)
-    away = (weighted - wanted.dose_Gy) / reference
-    outer = 2.0 * wanted.weight * away / (reference * total) * slope
-    gradient = operator.adjoint(outer, effect.alpha_per_Gy)
-    gradient += operator.adjoint(2.0 * outer * root, effect.root_beta_per_Gy)
+    reference, total = float(wanted.dose_Gy.max()), float(wanted.weight.sum())
+    away = (operator.dose(particles) - wanted.dose_Gy) / reference
+    gradient = operator.adjoint(2.0 * wanted.weight * away / (reference * total))
     return float(np.sum(wanted.weight * away**2)) / total, gradient

@@ -6,8 +6,8 @@ takes the depth of its own ray from the source: particles that reach it came clo
 spot is in effect cut into rays as fine as the grid.  What scattering mixes across an edge that runs along the
 beam is left out.
 
-Voxels and spots meet in maps of fluence (`spotline.engine.fluence`), so the time goes with the number of spots
-plus the number of voxels, not with their product.
+Voxels and spots meet in maps of fluence (`spotline.engine.fluence`), so the time goes with the number of
+spots plus the number of voxels, not with their product.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ TOP = 0.85
 """The peak is the maximum of a quartic through what lies above this part of the highest value, which alone
 would follow the noise of the simulation.  For a Bragg curve that moves it by 0.4 % of the width of the
 range, and noise of half a percent by 2 %."""
+AROUND = 0.12
+"""Points so close to a level before the peak, relative to it, take part in placing its crossing."""
 STEPS = 40_000
 """Points on which levels are looked for: 0.01 mm and less, the step of the instrument at CNAO."""
 
@@ -80,10 +82,10 @@ def ranges_of(depth_mm: Floats, dose: Floats) -> Ranges:
         percent: _crossing(fine[behind], values[behind], peak * percent / 100.0)
         for percent in (90, 80, 50, 20, 10)
     }
-    rises = {
-        percent: _crossing(fine[before][::-1], values[before][::-1], peak * percent / 100.0)
-        for percent in (80, 50)
-    }
+    rises = {}
+    for percent in (80, 50):
+        rises[percent] = _crossing(fine[before][::-1], values[before][::-1], peak * percent / 100.0)
+        rises[percent] = _smoothed(depth_mm, dose, peak_mm, rises[percent], peak * percent / 100.0)
     return Ranges(
         peak_mm=peak_mm,
         peak_MeV_cm2_g=peak,
@@ -117,6 +119,28 @@ def _peak(depth_mm: Floats, dose: Floats) -> tuple[float, float]:
     values = fitted(fine)
     at = int(np.argmax(values))
     return float(fine[at]), float(values[at])
+
+
+def _smoothed(depth_mm: Floats, dose: Floats, peak_mm: float, crossing_mm: float, level: float) -> float:
+    """Place a crossing before the peak on a parabola through the points around it.
+
+    There the curve is flat, and the first of its points that noise takes below the level says little.
+    """
+    if not np.isfinite(crossing_mm):
+        return crossing_mm
+    before = depth_mm < peak_mm
+    high = np.flatnonzero(before & (dose > (1.0 + AROUND) * level))
+    low = np.flatnonzero(before & (dose < (1.0 - AROUND) * level))
+    first = low[-1] + 1 if len(low) else 0
+    last = high[high > first][0] if len(high) and high[-1] > first else len(depth_mm) - 1
+    if last - first < 5:
+        return crossing_mm
+    z, d = depth_mm[first:last], dose[first:last]
+    fitted = Polynomial.fit(z, d, 2, w=np.sqrt(np.gradient(z)))
+    roots = (fitted - level).roots()
+    real = roots[np.isreal(roots)].real
+    inside = real[(real >= z[0]) & (real <= z[-1])]
+    return float(inside[np.argmin(np.abs(inside - crossing_mm))]) if len(inside) else crossing_mm
 
 
 def _crossing(depth_mm: Floats, values: Floats, level: float) -> float:

@@ -19,8 +19,13 @@ Floats = NDArray[np.float64]
 
 SMOOTHNESS = 0.03
 """Weight of the second differences in depth of all parameters against the square roots of the shares."""
+ACROSS = 0.05
+"""... and what is left of that weight across the end of the range, behind which there are other particles."""
 FAINTEST = 1e-3
 """Depths with less than this part of the largest dose are not fitted: they follow from their neighbours."""
+
+WIDEST_mm = 400.0
+"""No width is larger: far outside of the rings, more makes no difference."""
 
 # Parameters at one depth: ln s_0, ln s_1/s_0, ln s_2/s_1, share of the halo, share of it in the third.
 _LOWEST = np.array([np.log(1e-3), np.log(1.6), np.log(1.5), 0.0, 0.0])
@@ -47,7 +52,7 @@ class LateralFit(NamedTuple):
     residual: Floats
 
 
-def fit_lateral(ring_edges_mm: Floats, ring: Floats) -> LateralFit:
+def fit_lateral(ring_edges_mm: Floats, ring: Floats, before: int) -> LateralFit:
     """Fit core and halo at all depths at once.
 
     Square roots of shares are compared, which have the same noise in all rings; the parameters of
@@ -59,6 +64,8 @@ def fit_lateral(ring_edges_mm: Floats, ring: Floats) -> LateralFit:
         Ascending from 0.
     ring : ndarray, shape (n, n_rings)
         Energy in each ring, at depths in ascending order.
+    before : int
+        Number of depths before the end of the range.
     """
     total = ring.sum(axis=1)
     used = total > FAINTEST * total.max()
@@ -66,12 +73,14 @@ def fit_lateral(ring_edges_mm: Floats, ring: Floats) -> LateralFit:
     roots = np.sqrt(np.maximum(shares, 0.0))
     n = len(total)
     start = _start(ring_edges_mm, shares, used)
+    first = np.arange(n - 2)
+    ties = SMOOTHNESS * np.where((first < before) & (first + 2 >= before), ACROSS, 1.0)
 
     def residuals(flat: Floats) -> Floats:
         parameters = flat.reshape(n, _N)
         model = np.sqrt(_shares(ring_edges_mm, *_unpack(parameters)) + 1e-12)
         misfit = np.where(used[:, None], model - roots, 0.0)
-        bends = SMOOTHNESS * np.diff(parameters, 2, axis=0)
+        bends = ties[:, None] * np.diff(parameters, 2, axis=0)
         return np.concatenate([misfit.ravel(), bends.ravel()])
 
     low, high = np.tile(_LOWEST, n), np.tile(_HIGHEST, n)
@@ -93,7 +102,7 @@ def fit_lateral(ring_edges_mm: Floats, ring: Floats) -> LateralFit:
 
 
 def _unpack(parameters: Floats) -> tuple[Floats, Floats, Floats]:
-    widths = np.exp(np.cumsum(parameters[:, :3], axis=1))
+    widths = np.minimum(np.exp(np.cumsum(parameters[:, :3], axis=1)), WIDEST_mm)
     halo, third = parameters[:, 3], parameters[:, 4]
     return widths[:, 0], widths[:, 1:], np.stack([halo * (1.0 - third), halo * third], axis=1)
 

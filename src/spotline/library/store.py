@@ -35,7 +35,7 @@ _STORED: dict[str, tuple[str, float]] = {
     "depth_mm": ("f4", 1.0),
     "field_MeV_cm2_g": ("f4", 1.0),
     "chamber_MeV_cm2_g": ("f4", 1.0),
-    "error_MeV_cm2_g": ("f2", 1024.0),
+    "error_MeV_cm2_g": ("f2", 64.0),
     "letd_keV_um": ("f2", 1.0),
     "lateral_depth_mm": ("f4", 1.0),
     "core_mm": ("f2", 64.0),
@@ -178,7 +178,8 @@ def load_library(beamline: BeamLine, ion_name: str) -> BeamLibrary:
 
 def _packed(name: str, array: np.ndarray) -> np.ndarray:
     kind, scale = _STORED[name]
-    packed: np.ndarray = (np.asarray(array) * scale).astype(kind)
+    with np.errstate(over="ignore"):
+        packed: np.ndarray = (np.asarray(array) * scale).astype(kind)
     if not np.all(np.isfinite(packed)):
         raise ValueError(f"{name} of a beam library has numbers that are not finite or too large to store")
     return packed

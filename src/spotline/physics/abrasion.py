@@ -1,8 +1,8 @@
 """How many nucleons an ion loses in the first stage of a fragmentation.
 
 Abrasion after Huefner, Schaefer and Schuermann, Phys. Rev. C 12 (1975) 1888: nucleons fly straight on, and
-each of the projectile at impact parameter b is struck with the chance ``p(b)`` that it meets one of the target.
-The number k of struck nucleons is binomial at every b::
+each of the projectile at impact parameter b is struck with the chance ``p(b)`` that it meets one of the
+target.  The number k of struck nucleons is binomial at every b::
 
     p(b) = int d2s T_P(s - b) (1 - exp(-sigma_NN A_T T_T(s)))
     P(k) ~ int 2 pi b db binom(A_P, k) p(b)^k (1 - p(b))^(A_P - k),   k >= 1

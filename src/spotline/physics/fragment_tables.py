@@ -1,11 +1,11 @@
 """Tables from which the break-up of ions is sampled.
 
-A reaction is sampled in two stages, as in the models of abrasion and ablation (Huefner et al., Phys. Rev. C 12
-(1975) 1888; Gaimard and Schmidt, Nucl. Phys. A 531 (1991) 709).  A *node* says how many protons and neutrons
-were struck out of the projectile (`spotline.physics.abrasion`); protons and neutrons are struck by chance
-alone.  What remains has been left with a hole for each, each of an exponentially distributed energy, and goes
-into the fragments of a *decay* (`spotline.physics.breakup`).  Both are drawn by the alias method (Walker, ACM
-Trans. Math. Softw. 3 (1977) 253), which takes the same time for any number of them.
+A reaction is sampled in two stages, as in the models of abrasion and ablation (Huefner et al., Phys. Rev. C
+12 (1975) 1888; Gaimard and Schmidt, Nucl. Phys. A 531 (1991) 709).  A *node* says how many protons and
+neutrons were struck out of the projectile (`spotline.physics.abrasion`); which of both is struck goes by
+chance alone.  What remains has been left with a hole for each, each of an exponentially distributed energy,
+and goes into the fragments of a *decay* (`spotline.physics.breakup`).  Both are drawn by the alias method
+(Walker, ACM Trans. Math. Softw. 3 (1977) 253), which takes the same time for any number of them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import gamma, hypergeom
 
 from spotline.physics.abrasion import abrasion_probability
-from spotline.physics.breakup import FINAL, break_up, breakup_threshold_MeV, mass_excess_MeV
-from spotline.physics.ions import Ion
+from spotline.physics.breakup import FINAL, Breakup, break_up, breakup_threshold_MeV, mass_excess_MeV
+from spotline.physics.ions import HELIUM, Ion
 from spotline.physics.materials import Material
 from spotline.physics.nuclei import SPECIES
 from spotline.physics.reaction_cross_sections import (
     cross_section_shares_cm2_g,
     macroscopic_cross_section_cm2_g,
+    reaction_cross_section_mb,
     target_mass_number,
 )
 from spotline.physics.transport.products import NEUTRON
@@ -55,7 +56,9 @@ class FragmentationModel:
     Attributes
     ----------
     cross_section_scale : float
-        Factor on all total reaction cross sections.
+        Factor on total reaction cross sections.
+    cross_section_scale_helium : float
+        The same for 4He.
     inelastic_share : float
         Share of the reactions in which no nucleon is struck and the projectile is only excited.
     excitation_light_MeV : float
@@ -68,18 +71,27 @@ class FragmentationModel:
 
     Notes
     -----
-    The first three are fitted to depth doses of helium, carbon and oxygen, all at once and at every second
-    energy (`verification/fragments.py` has the other half).  The excitation is that which gives the measured
-    11C and 11B of 12C on carbon (Kidd et al., Phys. Rev. C 37 (1988) 2613).  The cross section is three
-    quarters of 3.3 fm2, the mean of free pp and pn at 200 MeV: Li and Machleidt, Phys. Rev. C 48 (1993) 1702
-    and 49 (1994) 566, for nucleons inside matter.
+    The first four are fitted to the depth doses of three reference libraries (helium, carbon and oxygen), all
+    at once, and at the even energies alone; the page of verification on depth doses has the others.  The mean
+    excitation is fitted to the isotopes that 12C leaves on carbon (Kidd et al., Phys. Rev. C 37 (1988) 2613).
+    The cross section of a nucleon is three quarters of 3.3 fm2, the mean of free pp and pn at 200 MeV, as
+    inside matter (Li and Machleidt, Phys. Rev. C 48 (1993) 1702 and 49 (1994) 566).
     """
 
-    cross_section_scale: float = 0.97
-    inelastic_share: float = 0.20
-    excitation_light_MeV: float = 8.0
-    excitation_MeV: float = 18.0
+    cross_section_scale: float = 0.96
+    cross_section_scale_helium: float = 1.08
+    inelastic_share: float = 0.10
+    excitation_light_MeV: float = 7.0
+    excitation_MeV: float = 20.0
     nucleon_fm2: float = 2.4
+
+    def scale_of(self, ion: Ion) -> float:
+        """Factor on the total reaction cross sections of an ion."""
+        return self.cross_section_scale_helium if ion == HELIUM else self.cross_section_scale
+
+    def excitation_of(self, ion: Ion) -> float:
+        """Mean excitation in MeV that a nucleon struck out of an ion leaves behind."""
+        return self.excitation_light_MeV if ion.mass_number <= LIGHT else self.excitation_MeV
 
 
 MODEL = FragmentationModel()
@@ -169,9 +181,22 @@ _EXCITATION_EDGES_MEV = np.concatenate(
 )
 
 
+_EXCITATION_MEV = 0.5 * (_EXCITATION_EDGES_MEV[1:] + _EXCITATION_EDGES_MEV[:-1])
+
+
 @dataclass(frozen=True, slots=True)
-class _Decays:
-    """What the rest of a projectile goes into, most likely first."""
+class Decays:
+    """What the rest of a projectile goes into, most likely first.
+
+    Attributes
+    ----------
+    fragments : tuple of tuple of int
+        Species, or `NEUTRON`, of every decay.
+    probability, cost_MeV : ndarray, shape (n,)
+        Probability, and energy that masses take.
+    kinetic_MeV : ndarray, shape (n, QUANTILES)
+        Kinetic energy of all fragments together, at equally likely quantiles.
+    """
 
     fragments: tuple[tuple[int, ...], ...]
     probability: Floats
@@ -180,12 +205,12 @@ class _Decays:
 
 
 @functools.cache
-def _breakup_on_grid(z: int, a: int):  # type: ignore[no-untyped-def]
-    return break_up(z, a, 0.5 * (_EXCITATION_EDGES_MEV[1:] + _EXCITATION_EDGES_MEV[:-1]))
+def _breakup_on_grid(z: int, a: int) -> Breakup:
+    return break_up(z, a, _EXCITATION_MEV)
 
 
 @functools.cache
-def decays(z: int, a: int, holes: int, excitation_MeV: float) -> _Decays:
+def decays(z: int, a: int, holes: int, excitation_MeV: float) -> Decays:
     """Tell what a nucleus goes into that has been left with so many holes.
 
     Parameters
@@ -195,15 +220,17 @@ def decays(z: int, a: int, holes: int, excitation_MeV: float) -> _Decays:
     holes : int
         Number of exponential deviates that its excitation is the sum of; 0 stands for a nucleus that was
         excited without a hole, by one deviate.  Up to helium no level is bound but the lowest, so that such
-        an excitation begins where the nucleus comes apart.
+        an excitation is one from where the nucleus comes apart.
     excitation_MeV : float
         Mean of each.
     """
     result = _breakup_on_grid(z, a)
-    threshold = breakup_threshold_MeV(z, a) if holes == 0 and a <= LIGHT else 0.0
-    cumulative = gamma.cdf(_EXCITATION_EDGES_MEV - threshold, max(holes, 1), scale=excitation_MeV)
+    cumulative = gamma.cdf(_EXCITATION_EDGES_MEV, max(holes, 1), scale=excitation_MeV)
     cumulative[-1] = 1.0
-    weight = np.diff(cumulative)[:, None] * result.probability
+    share = np.diff(cumulative)
+    if holes == 0 and a <= LIGHT:
+        share[breakup_threshold_MeV(z, a) >= _EXCITATION_MEV] = 0.0
+    weight = (share / share.sum())[:, None] * result.probability
     probability = weight.sum(axis=0)
     few = np.array([sum(chosen) <= MOST_FRAGMENTS for chosen in result.sets])
     kept = [int(i) for i in np.argsort(-probability) if few[i] and probability[i] > LEAST_PROBABILITY]
@@ -218,7 +245,7 @@ def decays(z: int, a: int, holes: int, excitation_MeV: float) -> _Decays:
         order = np.argsort(result.kinetic_MeV[:, i])
         along = np.cumsum(weight[order, i]) - 0.5 * weight[order, i]
         kinetic.append(np.interp(middle * probability[i], along, result.kinetic_MeV[order, i]))
-    return _Decays(
+    return Decays(
         tuple(fragments), probability[kept] / probability[kept].sum(), np.array(cost), np.array(kinetic)
     )
 
@@ -242,7 +269,7 @@ def _node_probability(species: int, target: tuple[int, int], model: Fragmentatio
     return np.array(chance)
 
 
-def _local_MeV(model: FragmentationModel, most_struck: int) -> Floats:
+def local_energy_MeV(model: FragmentationModel, most_struck: int) -> Floats:
     """Mean kinetic energy of charged fragments of an oxygen nucleus, by number of struck nucleons.
 
     Of the energy of a break-up each fragment has the share that equal partition gives it.
@@ -278,7 +305,7 @@ def ion_reactions_cm2_g(
     model : FragmentationModel
         Parameters.
     """
-    return model.cross_section_scale * macroscopic_cross_section_cm2_g(ion, material, energy_MeV_u)
+    return model.scale_of(ion) * macroscopic_cross_section_cm2_g(ion, material, energy_MeV_u)
 
 
 def fragment_tables(material: Material, model: FragmentationModel = MODEL) -> FragmentTables:
@@ -304,13 +331,13 @@ def fragment_tables(material: Material, model: FragmentationModel = MODEL) -> Fr
     struck: list[tuple[int, int]] = []
     decay_begin, decay_number = [], []
     found: dict[tuple[int, int, int, float], tuple[int, int]] = {}
-    all_decays: list[_Decays] = []
+    all_decays: list[Decays] = []
     size = 0
     for species in range(1, n_species):
         ion = SPECIES[species]
         shares = cross_section_shares_cm2_g(ion, material, ENERGY_MEV_U)
-        total[species] = model.cross_section_scale * sum(shares.values())
-        on_hydrogen = model.cross_section_scale * shares.get(1, np.zeros(ENERGY_MEV_U.size))
+        total[species] = model.scale_of(ion) * sum(shares.values())
+        on_hydrogen = model.scale_of(ion) * shares.get(1, np.zeros(ENERGY_MEV_U.size))
         hydrogen[species] = np.divide(
             on_hydrogen, total[species], where=total[species] > 0.0, out=np.zeros(ENERGY_MEV_U.size)
         )
@@ -321,8 +348,7 @@ def fragment_tables(material: Material, model: FragmentationModel = MODEL) -> Fr
             share / sum(heavy.values()) * _node_probability(species, (z, target_mass_number(z)), model)
             for z, share in heavy.items()
         )
-        light = ion.mass_number <= LIGHT
-        excitation_MeV = model.excitation_light_MeV if light else model.excitation_MeV
+        excitation_MeV = model.excitation_of(ion)
         begin[species] = len(struck)
         number[species] = len(_nodes(species))
         for kind, probability in ((HYDROGEN, _node_probability(species, (1, 1), model)), (HEAVY, mixed)):
@@ -364,7 +390,7 @@ def fragment_tables(material: Material, model: FragmentationModel = MODEL) -> Fr
         fragments,
         np.concatenate([chosen.cost_MeV for chosen in all_decays]),
         np.concatenate([chosen.kinetic_MeV for chosen in all_decays]),
-        np.array([np.zeros(most + 1), _local_MeV(model, most)]),
+        np.array([np.zeros(most + 1), local_energy_MeV(model, most)]),
         np.array(model.excitation_MeV),
     )
 
@@ -372,3 +398,38 @@ def fragment_tables(material: Material, model: FragmentationModel = MODEL) -> Fr
 def stack_tables(tables: Sequence[FragmentTables]) -> FragmentTables:
     """Stack the tables of several materials along a first axis, as the kernels take them."""
     return FragmentTables(*(np.stack(field) for field in zip(*tables, strict=True)))
+
+
+def production_cross_sections_mb(
+    ion: Ion, target_z: int, energy_MeV_u: float, model: FragmentationModel = MODEL
+) -> Floats:
+    """Cross sections for the fragments of an ion that its struck nucleons leave.
+
+    Parameters
+    ----------
+    ion : Ion
+        The projectile, any of `SPECIES` but the proton.
+    target_z : int
+        Atomic number of the target.
+    energy_MeV_u : float
+        Kinetic energy per nucleon.
+    model : FragmentationModel
+        Parameters.
+
+    Returns
+    -------
+    ndarray, shape (n_species + 1,)
+        In millibarn, counted as often as there are fragments; neutrons last.  Struck nucleons do
+        not count.
+    """
+    species = SPECIES.index(ion)
+    produced = np.zeros(len(SPECIES) + 1)
+    chances = _node_probability(species, (target_z, target_mass_number(target_z)), model)
+    for (p, n), chance in zip(_nodes(species), chances, strict=True):
+        rest = (ion.charge_number - p, ion.mass_number - p - n)
+        if rest[1] > 0:
+            result = decays(*rest, p + n, model.excitation_of(ion))
+            for fragments, probability in zip(result.fragments, result.probability, strict=True):
+                for fragment in fragments:
+                    produced[fragment] += chance * probability
+    return produced * model.scale_of(ion) * float(reaction_cross_section_mb(ion, target_z, energy_MeV_u))

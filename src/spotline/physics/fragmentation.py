@@ -1,14 +1,15 @@
 """Sampling of nuclear reactions of ions: what comes out, how fast and where to.
 
-The rest of the projectile flies on with nearly its velocity.  In the frame of the projectile its momentum has
-the width of Goldhaber, Phys. Lett. B 53 (1974) 306, ``sigma^2 = sigma_0^2 k (A - k) / (A - 1)`` for k nucleons
-struck, and the small mean loss of Morrissey, Phys. Rev. C 39 (1989) 460, ``8 MeV/c k (gamma + 1) / (beta
-gamma)``.  Its fragments share the kinetic energy of the break-up as phase space has it.  All is then boosted
-to the laboratory.
+The rest of the projectile flies on with nearly its velocity.  In the frame of the projectile its momentum
+has the width of Goldhaber, Phys. Lett. B 53 (1974) 306, ``sigma^2 = sigma_0^2 k (A - k) / (A - 1)`` for k
+nucleons struck, and the small mean loss of Morrissey, Phys. Rev. C 39 (1989) 460, ``8 MeV/c k (gamma + 1) /
+(beta gamma)``.  Its fragments share the kinetic energy of the break-up as phase space has it; nucleons and
+isotopes of hydrogen, many of which leave before the energy is shared, have the width of Goldhaber for
+themselves instead.  All is then boosted to the laboratory.
 
-Every struck nucleon meets one of the target, both with the momentum that they had inside, less the energy that
-holds them and that they leave behind as excitation; they part isotropically in their centre of mass.  This
-makes the fast protons at large angles.  On hydrogen the one proton meets all struck nucleons in turn.
+Every struck nucleon meets one of the target, both with the momentum that they had inside, less the energy
+that holds them and that they leave behind as excitation; they part isotropically in their centre of mass.
+This makes the fast protons at large angles.  On hydrogen the one proton meets all struck nucleons in turn.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import math
 
 from spotline.jit import kernel
 from spotline.physics.fragment_tables import ENERGY_MEV_U, HEAVY, HYDROGEN, QUANTILES, FragmentTables
-from spotline.physics.nuclei import MASS_MEV, MASS_NUMBER, NEUTRON_MASS_MEV
+from spotline.physics.nuclei import CHARGE, MASS_MEV, MASS_NUMBER, NEUTRON_MASS_MEV
 from spotline.physics.transport.products import NEUTRON, Products, add_product
 from spotline.random import Sequence, draw, draw_uniform, normal
 
@@ -29,7 +30,8 @@ MEAN_LOSS_MEV_C = 8.0
 SEPARATION_MEV = 8.0
 """Energy that holds a nucleon."""
 
-_NUCLEON_MEV = float(MASS_MEV[0])
+NUCLEON_MEV = float(MASS_MEV[0])
+"""Rest energy of protons and neutrons alike, where they collide."""
 _LOG_FIRST = math.log(float(ENERGY_MEV_U[0]))
 _STEPS_PER_LOG = (ENERGY_MEV_U.size - 1) / (math.log(float(ENERGY_MEV_U[-1])) - _LOG_FIRST)
 _LAST = ENERGY_MEV_U.size - 2
@@ -78,14 +80,14 @@ def react_ion(
     rng : ndarray of uint64, shape (1,)
         Sequence of random numbers.
     products : Products
-        Where charged products are written.
+        Where the products are written.
 
     Returns
     -------
     tuple of int and float
-        Number of charged products, and energy in MeV that charged products of very short range leave on the
-        spot.  Products and local energy together never have more than the projectile had; the rest is gone
-        with neutrons and gammas, or into binding.
+        Number of products (neutrons too), and energy in MeV that charged products of very short range leave
+        on the spot.  Together they never have more than the projectile had; the rest is gone with gammas or
+        into binding.
     """
     mass_number = MASS_NUMBER[species]
     gamma = 1.0 + energy_MeV_u * mass_number / MASS_MEV[species]
@@ -107,10 +109,21 @@ def react_ion(
     number, cost_MeV = 0, 0.0
     if tables.node_decay_number[material, node] > 0:
         number, cost_MeV = decay_rest(
-            tables, material, node, struck, rest_x, rest_y, rest_z, gamma, beta_gamma, rng, products
+            tables,
+            material,
+            node,
+            struck,
+            mass_number,
+            rest_x,
+            rest_y,
+            rest_z,
+            gamma,
+            beta_gamma,
+            rng,
+            products,
         )
     hole_MeV = cost_MeV / struck if struck > 0 else 0.0
-    number, local_MeV = scatter_nucleons(
+    number = scatter_nucleons(
         tables,
         material,
         kind,
@@ -126,7 +139,7 @@ def react_ion(
         rng,
         products,
     )
-    local_MeV += tables.local_MeV[material, kind, struck]
+    local_MeV = tables.local_MeV[material, kind, struck]
 
     available_MeV = energy_MeV_u * mass_number
     total_MeV = local_MeV
@@ -148,6 +161,7 @@ def decay_rest(
     material: int,
     node: int,
     struck: int,
+    mass_number: int,
     rest_x: float,
     rest_y: float,
     rest_z: float,
@@ -161,7 +175,7 @@ def decay_rest(
     Returns
     -------
     tuple of int and float
-        Number of charged products, and the energy in MeV that the break-up took.
+        Number of products, and the energy in MeV that the break-up took.
     """
     begin = tables.node_decay_begin[material, node]
     cell, rest = draw_cell(draw_uniform(rng), tables.node_decay_number[material, node])
@@ -213,9 +227,17 @@ def decay_rest(
         x = scale * products.direction[i, 0] + share * rest_x
         y = scale * products.direction[i, 1] + share * rest_y
         z = scale * products.direction[i, 2] + share * rest_z
+        if struck > 0 and n > 1 and (fragment < 0 or CHARGE[fragment] == 1):
+            nucleons = 1 if fragment < 0 else MASS_NUMBER[fragment]
+            width = GOLDHABER_MEV_C * math.sqrt(nucleons * (mass_number - nucleons) / (mass_number - 1.0))
+            bits = draw(rng)
+            before = x * x + y * y + z * z
+            x, y = width * normal(bits, 0), width * normal(bits, 1)
+            z = width * normal(bits, 2) + share * rest_z
+            cost_MeV += 0.5 * (x * x + y * y + z * z - before) / mass
         energy = math.sqrt(mass * mass + x * x + y * y + z * z)
         number = add_momentum(products, number, fragment, x, y, gamma * z + beta_gamma * energy)
-    return number, cost_MeV
+    return number, max(cost_MeV, 0.0)
 
 
 @kernel
@@ -225,7 +247,9 @@ def add_momentum(products: Products, number: int, species: int, x: float, y: flo
     mass = NEUTRON_MASS_MEV if species < 0 else MASS_MEV[species]
     nucleons = 1 if species < 0 else MASS_NUMBER[species]
     kinetic_MeV = squared / (math.sqrt(mass * mass + squared) + mass)
-    size = max(math.sqrt(squared), 1e-9)
+    if squared == 0.0:
+        return add_product(products, number, species, 0.0, 0.0, 0.0, 1.0)
+    size = math.sqrt(squared)
     return add_product(products, number, species, kinetic_MeV / nucleons, x / size, y / size, z / size)
 
 
@@ -245,17 +269,17 @@ def scatter_nucleons(
     number: int,
     rng: Sequence,
     products: Products,
-) -> tuple[int, float]:
+) -> int:
     """Let every struck nucleon scatter from one of the target.
 
     Returns
     -------
-    tuple of int and float
-        Number of charged products so far, and the energy in MeV of those too slow to leave.
+    int
+        Number of products so far.
     """
-    mass = _NUCLEON_MEV
-    local_MeV = 0.0
+    mass = NUCLEON_MEV
     width = GOLDHABER_MEV_C * math.sqrt(1.0 - 1.0 / max(struck, 1))
+    target_protons, target_nucleons = 8, 16  # a heavy target is taken for oxygen
     # The nucleon of the target: of hydrogen it begins at rest, and goes on to the next.
     e_t, x_t, y_t, z_t = mass, 0.0, 0.0, 0.0
     for i in range(struck):
@@ -275,18 +299,23 @@ def scatter_nucleons(
         )
         is_proton = i < struck_protons
         if not apart:
-            # Not enough energy to set both free.
-            if is_proton:
-                local_MeV += max(e_p - mass, 0.0)
+            # Not enough energy to set both free: the struck one goes on alone with what it has.
+            spare_MeV = max(e_p - mass, 0.0)
+            size = math.sqrt(spare_MeV * (spare_MeV + 2.0 * mass) / (x_p * x_p + y_p * y_p + z_p * z_p))
+            species = 0 if is_proton else NEUTRON
+            number = add_momentum(products, number, species, size * x_p, size * y_p, size * z_p)
             continue
         x_t, y_t, z_t = x_after, y_after, z_after
         e_t = math.sqrt(mass * mass + x_t * x_t + y_t * y_t + z_t * z_t)
         number = add_momentum(products, number, 0 if is_proton else NEUTRON, x, y, z)
         if kind == HEAVY:
-            number = add_momentum(products, number, 0 if draw_uniform(rng) < 0.5 else NEUTRON, x_t, y_t, z_t)
+            is_proton = draw_uniform(rng) * target_nucleons < target_protons
+            target_nucleons -= 1
+            target_protons -= 1 if is_proton else 0
+            number = add_momentum(products, number, 0 if is_proton else NEUTRON, x_t, y_t, z_t)
     if kind == HYDROGEN and e_t > mass:
         number = add_momentum(products, number, 0, x_t, y_t, z_t)
-    return number, local_MeV
+    return number
 
 
 @kernel
@@ -307,7 +336,7 @@ def collide(
     tuple of bool and six floats
         Whether the energy is enough for both, and the two momenta; where it is not, a target at rest.
     """
-    mass = _NUCLEON_MEV
+    mass = NUCLEON_MEV
     s = e * e - x * x - y * y - z * z
     if s <= 4.0 * mass * mass:
         return False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0

@@ -1,7 +1,7 @@
 """Collisions of the neutrons that reactions of ions set free.
 
-Behind the peak of an ion, one in eight of the MeV that are left comes from neutrons, through the protons that
-they knock on.  A neutron meets hydrogen, isotropically in the centre of mass, with the cross section of Cugnon et al.,
+Through the protons that they knock on, they leave some percent of the dose behind the peak of an ion.  A
+neutron meets hydrogen, isotropically in the centre of mass, with the cross section of Cugnon et al.,
 Nucl. Instrum. Methods B 111 (1996) 215::
 
     sigma_np = 33 + 196 |p - 0.95|^2.5 mb (p > 0.45 GeV/c),  6.3555 p^-3.2481 exp(-0.377 ln^2 p) mb below
@@ -22,8 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from spotline.jit import kernel
 from spotline.physics.elements import ELEMENTS
-from spotline.physics.fragment_tables import MODEL, FragmentationModel, _local_MeV
-from spotline.physics.fragmentation import GOLDHABER_MEV_C, SEPARATION_MEV, collide
+from spotline.physics.fragment_tables import MODEL, FragmentationModel, local_energy_MeV
+from spotline.physics.fragmentation import GOLDHABER_MEV_C, NUCLEON_MEV, SEPARATION_MEV, collide
 from spotline.physics.materials import Material
 from spotline.physics.nuclei import NEUTRON_MASS_MEV
 from spotline.physics.proton_cascade import unlike_over_like
@@ -80,7 +80,7 @@ def neutron_tables(material: Material, model: FragmentationModel = MODEL) -> Neu
         if z == 1:
             hydrogen = share
     return NeutronTables(
-        total, hydrogen / total, np.array(model.excitation_MeV), np.array(_local_MeV(model, 1)[1])
+        total, hydrogen / total, np.array(model.excitation_MeV), np.array(local_energy_MeV(model, 1)[1])
     )
 
 
@@ -106,11 +106,11 @@ def strike(
     Returns
     -------
     tuple of seven floats
-        Momentum in MeV/c of the faster neutron afterwards and of the proton set free (zeros if there is none),
+        Momentum in MeV/c of the faster neutron afterwards and of the proton set free (zeros if there is none)
         relative to the direction of the neutron before, and the energy in MeV left on the spot.
     """
     row = min(int(energy_MeV / STEP_MEV + 0.5), tables.total_cm2_g.shape[1] - 1)
-    mass = NEUTRON_MASS_MEV
+    mass = NUCLEON_MEV
     momentum = math.sqrt(energy_MeV * (energy_MeV + 2.0 * mass))
     e, x, y, z, local_MeV = energy_MeV + 2.0 * mass, 0.0, 0.0, momentum, 0.0
     is_proton = True

@@ -229,31 +229,55 @@ def _plan(
     y_iso_mm: Floats,
     particles: float | None,
 ) -> Plan:
-    """Make a plan with the same spots at each energy, and refuse it if the beam line cannot deliver it."""
-    ion, beamline = _ion(setup), setup.beamline
+    """Make a plan with the same spots at each energy."""
     particles = _or_published(particles, PARTICLES, setup, "particles per spot")
     _check_positive("particles per spot", particles, LARGEST_PARTICLES, "ions")
     if particles < 1.0:
         raise OptionError(f"particles per spot are {particles:g}: give at least one")
-    focus = _focus(setup)
-    layers = tuple(
+    each = np.full(len(x_iso_mm), particles)
+    layers = [(energy, x_iso_mm, y_iso_mm, each) for energy in _energies(energies_MeV_u, setup)]
+    return phantom_plan(setup, label, name, layers)
+
+
+def phantom_plan(
+    setup: Setup, label: str, name: str, layers: Iterable[tuple[float, Floats, Floats, Floats]]
+) -> Plan:
+    """Make a plan of one field on a phantom from spots, and refuse it if the beam line cannot deliver it.
+
+    Parameters
+    ----------
+    setup : Setup
+        The beam.
+    label, name : str
+        What the plan and the field are called unless `setup` says otherwise.
+    layers : iterable of (float, ndarray, ndarray, ndarray)
+        Energy in MeV/u, x and y at the isocentre in mm, and particles of every spot.
+
+    Raises
+    ------
+    PlanError
+        If the beam line cannot deliver the field; the message has all reasons.
+    """
+    ion, beamline = _ion(setup), setup.beamline
+    focus = focus_of(setup)
+    made = tuple(
         Layer(
             index=index,
             energy_MeV_u=energy,
             x_iso_mm=x_iso_mm,
             y_iso_mm=y_iso_mm,
-            meterset=np.full(len(x_iso_mm), particles),
+            meterset=particles,
             tune_id=focus,
             control_point=2 * index,
         )
-        for index, energy in enumerate(_energies(energies_MeV_u, setup))
+        for index, (energy, x_iso_mm, y_iso_mm, particles) in enumerate(layers)
     )
     field = Field(
         number=1,
         name=name if setup.name is None else setup.name,
         ion=ion,
         unit="NP",
-        layers=layers,
+        layers=made,
         passive=_modulators(setup),
         gantry_angle_deg=_gantry_angle_deg(setup),
         patient_support_angle_deg=0.0,
@@ -338,7 +362,8 @@ def _listed_energies(setup: Setup) -> Sequence[float]:
     return listed
 
 
-def _focus(setup: Setup) -> str:
+def focus_of(setup: Setup) -> str:
+    """Return the optics of a field: what was asked for, or what the line has spot sizes for."""
     line = setup.beamline
     beam = line.beam(setup.ion) if line is not None else None
     if line is None or beam is None:

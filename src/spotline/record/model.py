@@ -191,7 +191,8 @@ class FieldRecord:
         ``sessions`` (list, one per resumption: operator, reason, when, next spill),
         ``focus`` (list, one per slice),
         ``passive_elements`` (list of str), ``gas_factors`` (of BOX1 and BOX2), ``gantry_angle_deg``,
-        ``patient_support_angle_deg``, ``unit``, ``spots_planned``, ``particles_planned``,
+        ``patient_support_angle_deg``, ``isocentre_mm`` (in patient coordinates, or None), ``unit``,
+        ``spots_planned``, ``particles_planned``,
         ``meterset_per_particle`` (list, one per slice).
     spots, slices, spills, trend, interlocks, slow_control : Table
         Columns `SPOT`, `SLICE`, `SPILL`, `TREND`, `INTERLOCK`, `SLOW_CONTROL`.  A spot here is one visit

@@ -18,10 +18,7 @@ from spotline.jit import kernel
 from spotline.physics.neutrons import LOWEST_MEV, neutron_rate, strike
 from spotline.physics.nuclei import CHARGE, MASS_MEV, MASS_NUMBER, NEUTRON_MASS_MEV
 from spotline.physics.transport.geometry import GeometryArrays
-from spotline.physics.transport.products import NEUTRON, Products, new_products
-from spotline.physics.transport.reactions import ReactionTables, react
-from spotline.physics.transport.source import SourceArrays, start_primary
-from spotline.physics.transport.tables import (
+from spotline.physics.transport.lookup import (
     REACTIONS,
     SCATTERING,
     SKEW,
@@ -30,6 +27,9 @@ from spotline.physics.transport.tables import (
     energy_at,
     range_of,
 )
+from spotline.physics.transport.products import NEUTRON, Products, new_products
+from spotline.physics.transport.reactions import ReactionTables, react
+from spotline.physics.transport.source import SourceArrays, start_primary
 from spotline.physics.transport.tally import (
     LOCAL,
     PRIMARY,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from spotline.errors import PhysicsError
 from spotline.jit import kernel
-from spotline.physics.transport.tables import TransportTables, energy_at
+from spotline.physics.transport.lookup import TransportTables, energy_at
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -115,8 +114,8 @@ def new_arrays(plan: TallyPlan, shape: tuple[int, ...]) -> TallyArrays:
         raise PhysicsError("tally: the boundaries in depth do not ascend; give at least two, sorted")
     coarse = np.full(len(z_mm) - 1, -1, dtype=np.int64)
     edges = _found(plan.ring_depth_mm, z_mm, "ring_depth_mm")
-    for number, (first, last) in enumerate(itertools.pairwise(edges)):
-        coarse[first:last] = number
+    for number in range(len(edges) - 1):
+        coarse[edges[number] : edges[number + 1]] = number
     plane = np.full(len(z_mm), -1, dtype=np.int64)
     plane[_found(plan.plane_mm, z_mm, "plane_mm")] = np.arange(len(plan.plane_mm))
     spectrum = np.asarray(plan.spectrum_MeV_u, dtype=float)

@@ -1,0 +1,221 @@
+"""Dose of beams in a patient or phantom: from spots at the isocentre to gray in voxels.
+
+`DoseEngine` keeps what belongs to a field (where its rays enter, how deep each voxel lies), so that layers
+can be added one by one, as a delivery brings them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spotline.beamline.load import BeamLine
+from spotline.beamline.optics import beam_at
+from spotline.dose.beam_frame import VirtualSources, at_isocentre_mm, beam_frame
+from spotline.dose.grid import Float32s, Grid
+from spotline.dose.water_path import voxel_paths_mm
+from spotline.engine.beams import FieldBeams, LayerBeam
+from spotline.engine.fluence import Spots
+from spotline.engine.pencil_beams import Divergence, Rays, add_layer
+from spotline.errors import DoseError
+from spotline.library import BeamLibrary, Entry, in_beam, load_library
+
+Floats = NDArray[np.float64]
+Quantities = Callable[[Entry], Callable[[Floats], Floats]]
+"""Gives, for an entry, the quantities of a biological model by depth."""
+
+MARGIN_mm = 120.0
+"""Voxels farther from all spots get nothing: three times the radius of the widest halo."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patient:
+    """What the beam meets.
+
+    Attributes
+    ----------
+    rsp : ndarray of float32, shape (nz, ny, nx)
+        Stopping power relative to water.
+    grid : Grid
+        Its grid, in patient coordinates.
+    position : str
+        Patient Position on the couch, such as ``"HFS"``.
+    """
+
+    rsp: Float32s
+    grid: Grid
+    position: str = "HFS"
+
+
+@dataclass(slots=True, eq=False)
+class _Field:
+    """What stays the same for all layers of a field."""
+
+    beams: FieldBeams
+    rays: Rays
+    voxels: NDArray[np.int64]
+    library: BeamLibrary
+    entries: dict[tuple[float, str], tuple[Entry, Divergence, tuple[float, float] | None]] = field(
+        default_factory=dict
+    )
+
+
+class DoseEngine:
+    """Adds up dose on a grid.
+
+    Parameters
+    ----------
+    beamline : BeamLine
+        Where the beams come from.
+    patient : Patient
+        What they meet.
+    grid : Grid
+        Where dose is wanted.
+    libraries : mapping of str to BeamLibrary, optional
+        Beam libraries by name of the ion; by default those shipped for the line.
+    quantities : callable, optional
+        Quantities of a biological model, summed with the dose as weight.
+    n_quantities : int
+        How many these are.
+    threads : int, optional
+        By default as many as there are processors.  The result does not depend on it.
+
+    Raises
+    ------
+    DoseError
+        If the grid and the patient have nothing in common.
+    """
+
+    def __init__(
+        self,
+        beamline: BeamLine,
+        patient: Patient,
+        grid: Grid,
+        *,
+        libraries: Mapping[str, BeamLibrary] | None = None,
+        quantities: Quantities | None = None,
+        n_quantities: int = 0,
+        threads: int | None = None,
+    ) -> None:
+        for axis, low, high, first, last in zip(
+            "xyz", grid.lower_mm, grid.upper_mm, patient.grid.lower_mm, patient.grid.upper_mm, strict=True
+        ):
+            if high <= first or low >= last:
+                raise DoseError(
+                    f"dose grid: reaches from {low:g} to {high:g} mm in {axis}, the patient from {first:g} "
+                    f"to {last:g} mm; take a grid that overlaps with it"
+                )
+        self.beamline, self.patient, self.grid = beamline, patient, grid
+        self.dose_Gy: Floats = np.zeros(grid.shape)
+        self.weighted: Floats = np.zeros((*grid.shape, n_quantities))
+        self._libraries = dict(libraries or {})
+        self._quantities = quantities
+        self._threads = threads
+        self._fields: dict[int, _Field] = {}
+
+    def add(self, beams: Iterable[FieldBeams], progress: Callable[[int, int], None] | None = None) -> None:
+        """Add all layers of fields; `progress` is called with the layers that are done, and all."""
+        fields = list(beams)
+        total = sum(len(one.layers) for one in fields)
+        done = 0
+        for one in fields:
+            for layer in one.layers:
+                self.add_layer(one, layer)
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+
+    def add_layer(self, beams: FieldBeams, layer: LayerBeam) -> None:
+        """Add one layer of a field, of which only angles, isocentre and passive elements are used."""
+        if len(layer.spots.x_mm) == 0:
+            return
+        prepared = self._fields.get(beams.number) or self._prepare(beams)
+        entry, divergence, sigma_mm = self._entry(prepared, layer)
+        spots = layer.spots
+        if sigma_mm is not None:
+            ones = np.ones(len(spots.x_mm))
+            spots = Spots(spots.x_mm, spots.y_mm, spots.particles, sigma_mm[0] * ones, sigma_mm[1] * ones)
+        chosen = _reached(prepared.rays, spots, entry)
+        rays = Rays(*(column[chosen] for column in prepared.rays))
+        voxels = prepared.voxels[chosen]
+        dose = np.zeros(len(voxels))
+        weighted = np.zeros((len(voxels), self.weighted.shape[-1]))
+        of_entry = self._quantities(entry) if self._quantities is not None else None
+        add_layer(rays, entry, spots, divergence, dose, weighted, of_entry, self._threads)
+        self.dose_Gy.ravel()[voxels] += dose
+        if self.weighted.size:
+            self.weighted.reshape(-1, self.weighted.shape[-1])[voxels] += weighted
+
+    def _prepare(self, beams: FieldBeams) -> _Field:
+        geometry = self.beamline.facts.geometry
+        sources = VirtualSources(geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm)
+        frame = beam_frame(beams.gantry_deg, beams.couch_deg, beams.isocentre_mm, self.patient.position)
+        depth = voxel_paths_mm(
+            self.patient.rsp, self.patient.grid, frame, sources, self.grid, threads=self._threads
+        ).ravel()
+        voxels = np.flatnonzero(depth > 0.0)
+        z, y, x = np.unravel_index(voxels, self.grid.shape)
+        points = np.column_stack([self.grid.x_mm[x], self.grid.y_mm[y], self.grid.z_mm[z]])
+        in_beam_frame = frame.to_beam_mm(points)
+        x_iso, y_iso = at_isocentre_mm(in_beam_frame, sources)
+        rays = Rays(
+            x_iso.astype(np.float32),
+            y_iso.astype(np.float32),
+            depth[voxels],
+            in_beam_frame[:, 2].astype(np.float32),
+        )
+        name = beams.ion.name
+        library = self._libraries.get(name) or load_library(self.beamline, name)
+        self._libraries[name] = library
+        self._fields[beams.number] = _Field(beams, rays, voxels, library)
+        return self._fields[beams.number]
+
+    def _entry(
+        self, prepared: _Field, layer: LayerBeam
+    ) -> tuple[Entry, Divergence, tuple[float, float] | None]:
+        """Depth dose, divergence, and the width of spots where passive elements change that of the plan."""
+        key = (layer.energy_MeV_u, layer.focus)
+        if key not in prepared.entries:
+            prepared.entries[key] = self._make_entry(prepared, layer)
+        return prepared.entries[key]
+
+    def _make_entry(
+        self, prepared: _Field, layer: LayerBeam
+    ) -> tuple[Entry, Divergence, tuple[float, float] | None]:
+        beams, facts = prepared.beams, self.beamline.facts
+        shifters = [n for n in beams.passive_elements if n in facts.passive_elements.range_shifters]
+        modulators = [n for n in beams.passive_elements if n in facts.passive_elements.range_modulators]
+        thickness = in_beam(
+            self.beamline, beams.ion.name, range_modulators=modulators, range_shifters=shifters
+        )
+        entry = prepared.library.entry(layer.energy_MeV_u).with_thickness(thickness)
+        sources = (facts.geometry.x_source_to_isocentre_mm, facts.geometry.y_source_to_isocentre_mm)
+        if facts.nozzle is None:
+            return entry, Divergence(*sources), None
+        x, y = (
+            beam_at(
+                self.beamline,
+                beams.ion.name,
+                layer.energy_MeV_u,
+                plane,
+                focus=layer.focus or None,
+                passive_elements=beams.passive_elements,
+            ).phase_space
+            for plane in ("x", "y")
+        )
+        # Both planes widen alike within the patient, as far as the library goes.
+        linear = -1e-3 * float(x.covariance_mm_mrad + y.covariance_mm_mrad)
+        quadratic = 0.5e-6 * float(np.square(x.divergence_mrad) + np.square(y.divergence_mrad))
+        sigma = (float(x.sigma_mm), float(y.sigma_mm)) if shifters else None
+        return entry, Divergence(*sources, linear, quadratic), sigma
+
+
+def _reached(rays: Rays, spots: Spots, entry: Entry) -> NDArray[np.int64]:
+    """Voxels that any spot of a layer can reach."""
+    inside = rays.depth_mm < entry.depth_mm[-1]
+    for at, positions in ((rays.x_iso_mm, spots.x_mm), (rays.y_iso_mm, spots.y_mm)):
+        inside &= (at > positions.min() - MARGIN_mm) & (at < positions.max() + MARGIN_mm)
+    return np.flatnonzero(inside)

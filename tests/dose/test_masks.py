@@ -1,0 +1,138 @@
+"""Masks, against areas and volumes that are known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spotline.dose.grid import Grid
+from spotline.dose.masks import area_mm2, mask_of, plane_share
+from spotline.dose.structures import Contour, Structure, StructureSet
+from spotline.errors import DoseError
+
+pytestmark = pytest.mark.kernel
+
+GRID = Grid.covering((-30.0, -30.0, -30.0), (30.0, 30.0, 30.0), (2.0, 2.5, 3.0))
+
+
+def box(x0: float, x1: float, y0: float, y1: float, z: float = 0.0) -> Contour:
+    return Contour(z, np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
+
+
+def circle(radius: float, z: float = 0.0, corners: int = 720, centre: tuple = (0.0, 0.0)) -> Contour:
+    phi = np.linspace(0.0, 2.0 * math.pi, corners, endpoint=False)
+    return Contour(z, np.stack([np.cos(phi), np.sin(phi)], axis=1) * radius + centre)
+
+
+def structure(*contours: Contour) -> Structure:
+    return Structure(1, "PTV", "PTV", contours)
+
+
+def overlap_1d(edges: np.ndarray, lower: float, upper: float) -> np.ndarray:
+    return np.clip(np.minimum(edges[1:], upper) - np.maximum(edges[:-1], lower), 0.0, None) / np.diff(edges)
+
+
+def test_box_has_exact_shares():
+    """From x -7.3 to 11.2, y -4.9375 to 8.125 (on the 16ths of a row), three planes about 0."""
+    mask = mask_of(structure(*[box(-7.3, 11.2, -4.84375, 8.28125, z) for z in (-4.0, 0.0, 4.0)]), GRID)
+    expected = (
+        overlap_1d(GRID.edges_mm(2), -6.0, 6.0)[:, None, None]
+        * overlap_1d(GRID.edges_mm(1), -4.84375, 8.28125)[:, None]
+        * overlap_1d(GRID.edges_mm(0), -7.3, 11.2)
+    )
+    np.testing.assert_allclose(mask.share, expected, atol=0.5 / 16)
+    assert mask.volume_cm3 == pytest.approx(18.5 * 13.125 * 12.0 * 1e-3, rel=0.006)
+    assert mask.contour_cm3 == pytest.approx(18.5 * 13.125 * 12.0 * 1e-3)
+    # Away from the lines' own rounding all is exact.
+    inside = (expected > 0.0) & (overlap_1d(GRID.edges_mm(1), -4.84375, 8.28125)[:, None] == 1.0)
+    np.testing.assert_allclose(mask.share[inside], expected[inside], rtol=1e-6)
+
+
+@given(st.floats(3.0, 25.0), st.floats(-4.0, 4.0), st.floats(-4.0, 4.0))
+def test_circles_keep_their_area(radius: float, x: float, y: float):
+    contour = circle(radius, centre=(x, y))
+    _, share = plane_share((contour,), GRID)
+    assert share.sum(dtype=float) * 5.0 == pytest.approx(area_mm2((contour,)), rel=0.003)
+    assert area_mm2((contour,)) == pytest.approx(math.pi * radius**2, rel=1e-4)
+
+
+def test_a_sphere():
+    radius = 20.0
+    planes = np.arange(-19.5, 20.0, 1.0)
+    sphere = structure(*[circle(math.sqrt(radius**2 - z**2), z) for z in planes])
+    mask = mask_of(sphere, GRID)
+    assert mask.volume_cm3 == pytest.approx(4.0 / 3.0 * math.pi * 8.0, rel=0.002)
+    assert mask.notes == ()
+
+
+def test_rings_islands_and_keyholes():
+    """A hole is a second contour, an island a third; a hole may also hang on a channel of no width."""
+    ring = (circle(20.0), circle(10.0, centre=(2.0, 1.0)), circle(4.0, centre=(2.0, 1.0)))
+    _, share = plane_share(ring, GRID)
+    area = math.pi * (400.0 - 100.0 + 16.0)
+    assert area_mm2(ring) == pytest.approx(area, rel=1e-3)
+    assert share.sum(dtype=float) * 5.0 == pytest.approx(area, rel=0.003)
+    outer, inner = circle(20.0).xy_mm, circle(10.0).xy_mm[::-1]
+    keyhole = np.concatenate([outer, outer[:1], np.roll(inner, 1, axis=0), np.roll(inner, 1, axis=0)[:1]])
+    _, share = plane_share((Contour(0.0, keyhole),), GRID)
+    assert share.sum(dtype=float) * 5.0 == pytest.approx(math.pi * 300.0, rel=0.003)
+    assert share.max() <= 1.0
+
+
+def test_two_structures_that_touch_fill_the_voxels_between():
+    left = mask_of(structure(*[box(-10.0, 0.7, -5.0, 5.0, z) for z in (-3.0, 0.0, 3.0)]), GRID)
+    right = mask_of(structure(*[box(0.7, 10.0, -5.0, 5.0, z) for z in (-3.0, 0.0, 3.0)]), GRID)
+    both = mask_of(structure(*[box(-10.0, 10.0, -5.0, 5.0, z) for z in (-3.0, 0.0, 3.0)]), GRID)
+    np.testing.assert_allclose(left.share + right.share, both.share, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("planes", "extent"),
+    [
+        ([0.0], 3.0),  # a plane alone is as thick as the voxels
+        ([0.0, 2.0], 4.0),
+        ([-6.0, -4.0, -2.0, 8.0, 10.0], 10.0),  # two pieces
+        ([-2.0, 0.0, 2.0, 4.5, 7.0], 9.0 + 2.25),  # no gap yet
+    ],
+)
+def test_planes_are_slabs(planes: list[float], extent: float):
+    found = mask_of(structure(*[box(-10.0, 10.0, -10.0, 10.0, z) for z in planes]), GRID)
+    assert found.volume_cm3 == pytest.approx(0.4 * extent, rel=1e-5)
+    assert found.contour_cm3 == pytest.approx(0.4 * extent)
+
+
+def test_partly_outside_is_told():
+    mask = mask_of(structure(*[box(20.0, 40.0, -5.0, 5.0, z) for z in (0.0, 3.0)]), GRID)
+    assert mask.volume_cm3 == pytest.approx(0.6)
+    assert mask.notes == ("50.0 % of structure PTV (1.2 cm3) is outside the grid",)
+
+
+@pytest.mark.parametrize(
+    "contours",
+    [
+        [box(31.0, 40.0, -5.0, 5.0, z) for z in (0.0, 3.0)],
+        [box(0.0, 10.0, -50.0, -40.0, z) for z in (0.0, 3.0)],
+        [box(0.0, 10.0, -5.0, 5.0, z) for z in (100.0, 103.0)],
+    ],
+)
+def test_wholly_outside_is_refused(contours: list[Contour]):
+    with pytest.raises(DoseError, match=r"structure PTV: no part .* \(grid -30 to 30\)"):
+        mask_of(structure(*contours), GRID)
+
+
+@given(st.lists(st.tuples(st.floats(-40.0, 40.0), st.floats(-40.0, 40.0)), min_size=3, max_size=12))
+def test_any_polygon_gives_shares(corners: list[tuple[float, float]]):
+    _, share = plane_share((Contour(0.0, np.array(corners)),), GRID)
+    assert np.all((share >= -1e-6) & (share <= 1.0 + 1e-6))
+
+
+def test_names():
+    found = StructureSet((structure(box(0, 1, 0, 1)), structure(box(0, 1, 0, 1))), {})
+    with pytest.raises(DoseError, match="2 structures are named 'ptv'"):
+        found.named("ptv")
+    with pytest.raises(DoseError, match="no structure is named 'CTV'; use one of: PTV, PTV"):
+        found.named("CTV")

@@ -1,0 +1,89 @@
+"""Beams of plans and of records: particles and positions, prescribed, measured and true."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import spotline
+from spotline.engine.beams import FieldBeams, beams_of_record, beams_of_treatment, together
+from spotline.errors import DoseError
+from spotline.record.model import Record
+from tests.delivery.deliveries import EXAMPLES
+
+PLAN = EXAMPLES / "two_layers_carbon.dcm"
+
+
+@pytest.fixture(scope="module")
+def treatment() -> spotline.Treatment:
+    return spotline.prepare(spotline.read_plan(PLAN), spotline.load_beamline("cnao-h"))
+
+
+@pytest.fixture(scope="module")
+def record(treatment: spotline.Treatment, tmp_path_factory: pytest.TempPathFactory) -> Record:
+    out = tmp_path_factory.mktemp("delivered") / "record"
+    return spotline.deliver(treatment, out, documents=False)
+
+
+@pytest.fixture(scope="module")
+def planned(treatment: spotline.Treatment) -> FieldBeams:
+    return beams_of_treatment(treatment)[0]
+
+
+def test_beams_of_a_plan(planned: FieldBeams, treatment: spotline.Treatment):
+    field = treatment.fields[0]
+    assert planned.ion.name == "carbon"
+    assert planned.isocentre_mm == field.field.isocentre_mm
+    assert planned.particles == pytest.approx(field.particles)
+    assert [layer.energy_MeV_u for layer in planned.layers] == [s.energy_MeV_u for s in field.slices]
+    first = planned.layers[0].spots
+    assert len(first.x_mm) == 64
+    np.testing.assert_allclose(first.sigma_x_mm * 2.35482, field.slices[0].fwhm_x_mm, rtol=1e-5)
+
+
+def test_what_a_record_prescribes_is_the_plan(planned: FieldBeams, record: Record):
+    again = beams_of_record(record.fields[0], "planned")
+    assert replace(again, layers=()) == replace(planned, layers=())
+    for one, other in zip(again.layers, planned.layers, strict=True):
+        assert (one.slice, one.energy_MeV_u, one.focus) == (other.slice, other.energy_MeV_u, other.focus)
+        for a, b in zip(
+            (one.spots.x_mm, one.spots.particles), (other.spots.x_mm, other.spots.particles), strict=True
+        ):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("what", ["measured", "true"])
+def test_what_was_delivered(planned: FieldBeams, record: Record, what: str):
+    beams = beams_of_record(record.fields[0], what)  # type: ignore[arg-type]
+    assert beams.particles == pytest.approx(planned.particles, rel=0.01)
+    for layer, before in zip(beams.layers, planned.layers, strict=True):
+        assert len(layer.spots.x_mm) == len(before.spots.x_mm)
+        assert np.abs(layer.spots.x_mm - before.spots.x_mm).max() < 1.0
+        assert np.all(layer.spots.particles > 0.0)
+    table = record.fields[0].spots if what == "measured" else record.fields[0].truth
+    assert table is not None
+    assert beams.particles == pytest.approx(table["particles"].sum())
+
+
+def test_a_spot_without_a_position_is_taken_where_it_was_prescribed(planned: FieldBeams, record: Record):
+    field = record.fields[0]
+    spots = field.spots.copy()
+    spots["x_mm"][3] = np.nan
+    beams = beams_of_record(replace(field, spots=spots), "measured")
+    at = int(spots["spot"][3])
+    assert beams.layers[0].spots.x_mm[3] == planned.layers[0].spots.x_mm[at]
+
+
+def test_no_truth_without_a_simulation(record: Record):
+    with pytest.raises(DoseError, match="no simulation made it"):
+        beams_of_record(replace(record.fields[0], truth=None), "true")
+
+
+def test_isocentre_can_be_given(record: Record):
+    assert beams_of_record(record.fields[0], "planned", (1.0, 2.0, 3.0)).isocentre_mm == (1.0, 2.0, 3.0)
+
+
+def test_layers_of_all_fields(planned: FieldBeams):
+    assert [(f.number, layer.slice) for f, layer in together([planned, planned])] == [(1, 0), (1, 1)] * 2
