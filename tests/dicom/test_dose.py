@@ -234,6 +234,16 @@ def test_truncated_file(tmp_path: Path):
         read_dose(tmp_path / "text.dcm")
 
 
+@pytest.mark.parametrize("other", [b"1.2.840.10008.1.9\0", b"1.3.6.1.4.1.9.1.9\0"])
+def test_unknown_transfer_syntax(other: bytes, tmp_path: Path):
+    """As from a program that says what it made up; the elements themselves can be read."""
+    content = dose_bytes(made_up_dose())
+    assert content.count(b"1.2.840.10008.1.2\0") == 1
+    (tmp_path / "dose.dcm").write_bytes(content.replace(b"1.2.840.10008.1.2\0", other))
+    with pytest.raises(DoseError, match="TransferSyntaxUID is 1"):
+        read_dose(tmp_path / "dose.dcm")
+
+
 def test_dose_of_two_fields_is_their_sum(shared_plans: Path):
     """RayStation, 16 bits, effective dose: total and both fields, with their references."""
     folder = shared_plans / "dcpt"
