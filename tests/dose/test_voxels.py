@@ -42,7 +42,6 @@ def test_voxels_in_the_beam(gantry: float, couch: float, position: str):
     assert arrays.density_g_cm3[index] == POWER.rsp[1, 2, 3]
 
 
-@pytest.mark.kernel
 @pytest.mark.parametrize("x_mm", [-20.0, 20.0])
 def test_range_behind_a_slab_off_centre(x_mm: float):
     """Protons of 100 MeV beside and through 20 mm of 1.7 end at the water-equivalent depth of their range.

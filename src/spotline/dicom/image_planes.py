@@ -192,9 +192,9 @@ def pixels(dataset: Dataset, frames: int, where: str) -> NDArray[Any]:
         raise DoseError(f"{where}: PixelData is missing; export the file with its pixels")
     if bits not in (8, 16, 32):
         raise DoseError(f"{where}: BitsAllocated is {bits}; export the pixels with 16 or 32 bits")
-    syntax = _transfer_syntax(dataset)
+    syntax, is_compressed = _transfer_syntax(dataset, where)
     need, found = frames * rows * columns * bits // 8, len(dataset.PixelData)
-    if not syntax.is_compressed and not need <= found <= need + 1:
+    if not is_compressed and not need <= found <= need + 1:
         raise DoseError(
             f"{where}: PixelData has {found} bytes, but {frames} planes of {rows} rows and {columns} columns "
             f"with {bits} bits need {need}; copy or export the file again"
@@ -205,7 +205,7 @@ def pixels(dataset: Dataset, frames: int, where: str) -> NDArray[Any]:
             array: NDArray[Any] = np.asarray(dataset.pixel_array)
     except Exception as error:
         raise DoseError(
-            f"{where}: PixelData ({syntax.name}) cannot be decoded ({one_line(error)}); export the file "
+            f"{where}: PixelData ({syntax}) cannot be decoded ({one_line(error)}); export the file "
             "again, without compression"
         ) from None
     if array.size != frames * rows * columns or array.dtype.kind not in "iu":
@@ -216,14 +216,21 @@ def pixels(dataset: Dataset, frames: int, where: str) -> NDArray[Any]:
     return array.reshape(frames, rows, columns)
 
 
-def _transfer_syntax(dataset: Dataset) -> Any:
-    """Transfer syntax of a file; what a file without a header was read with."""
+def _transfer_syntax(dataset: Dataset, where: str) -> tuple[str, bool]:
+    """Transfer syntax of a file, and whether it compresses; without a header, what the file was read with."""
     if getattr(dataset, "file_meta", None) is None:
         dataset.file_meta = FileMetaDataset()
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit = dataset.original_encoding[0] is not False
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-    return dataset.file_meta.TransferSyntaxUID
+    found = dataset.file_meta.TransferSyntaxUID
+    try:
+        return found.name, found.is_compressed
+    except (AttributeError, ValueError):  # several values, or an identifier of something else
+        raise DoseError(
+            f"{where}: TransferSyntaxUID is {one_line(found)}, which is not known; export the file again, "
+            "without compression"
+        ) from None
 
 
 def frame_of_reference(dataset: Dataset, where: str) -> str:
