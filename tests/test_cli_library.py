@@ -63,6 +63,8 @@ def test_quiet(tmp_path: Path, capsys: pytest.CaptureFixture):
     [
         (["--ions", "He"], "ion 'He': cnao-h has no such; known are carbon, proton"),
         (["--energies", "100;120"], "--energies: '100;120' are no numbers; write them as 115.23,221.45"),
+        (["--energies", "nan,100"], "energies of proton: 100 to nan MeV/u; use 20 to 500 MeV/u"),
+        (["--threads", "0"], "threads: 0 do no work; give at least 1"),
         (["--primaries", "5"], "primaries: 5 are too few; give at least 32"),
         (["--ions", "p", "--energies", "100"], "energies of proton: 1 make no library"),
         (["--beamline", "nowhere"], "nowhere: is neither a shipped beam line"),

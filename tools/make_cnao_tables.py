@@ -49,7 +49,7 @@ CHAMBERS_TO_ISOCENTRE_mm = 750.0  # ASSUMED, middle of the two boxes
 RIPPLE_FILTER_WET_mm = 1.0  # mean of a profile from 0 to 2 mm (fitted to QA Table III)
 RIPPLE_FILTER_TO_ISOCENTRE_mm = 680.0  # QA Table III; the other one stands upstream of the chambers
 
-NOZZLE_mm = 3.25  # offset that brings protons and carbon ions of 30 mm from their range to their quoted depth
+NOZZLE_mm = 3.30  # with which simulated peaks of protons and carbon ions lie at their quoted depths
 SHALLOWEST_mm = 30.0  # as the clinical ions
 DEEPEST_mm = {"helium": 300.0, "oxygen": 300.0}  # as far as the rigidity allows
 LARGEST_RIGIDITY_T_m = 6.35  # of carbon ions of 400 MeV/u, DDS Table 1

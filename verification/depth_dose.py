@@ -49,6 +49,11 @@ def triangular_mm(width_mm: float) -> Floats:
     return width_mm * np.where(share < 0.5, lower, upper)
 
 
+def ramp_mm(width_mm: float) -> Floats:
+    """Quantiles of the water in a ripple filter of wedges, whose share falls linearly with the thickness."""
+    return width_mm * (1.0 - np.sqrt(1.0 - np.linspace(0.0, 1.0, 201)))
+
+
 def gaussian_mm(sigma_mm: float) -> Floats:
     """Quantiles of a Gaussian blur in depth, as far as 3.3 standard deviations."""
     return sigma_mm * ndtri((np.arange(1001) + 0.5) / 1001)
@@ -112,17 +117,23 @@ LIBRARIES = {
         HELIUM,
         "matrad_helium_generic_idd",
         "matRad helium_Generic (unknown nozzle and ripple filter)",
-        77.5,
-        ripple_mm=triangular_mm(4.0),
+        74.5,
+        sigma_relative=0.001,
+        ripple_mm=ramp_mm(3.0),
         fits_offset=True,
         is_absolute=False,
         primaries=30_000,
+        remark="I, ripple filter and energy spread are those that make ranges and widths of the reference, "
+        "whose nozzle is not known. Its dose at the surface is 5 to 10 % above the stopping power of the "
+        "beam, the more the higher the energy, and falls over the first millimetres: it holds something that "
+        "is not in a beam of helium alone.",
     ),
     "carbon": Library(
         CARBON,
         "matrad_carbon_generic_idd",
         "matRad carbon_Generic (about 2.6 mm of nozzle and ripple filter)",
         77.5,
+        sigma_relative=0.001,
         ripple_mm=triangular_mm(4.0),
         before_mm=0.6,
         fits_offset=True,
@@ -134,7 +145,7 @@ LIBRARIES = {
         "pyradplan_oxygen_generic_idd",
         "pyRadPlan oxygen_Generic (TOPAS, blurred in depth)",
         79.5,
-        ripple_mm=gaussian_mm(0.9),
+        ripple_mm=gaussian_mm(1.02),
         primaries=15_000,
     ),
 }

@@ -307,10 +307,11 @@ def page(line: BeamLine) -> str:
         fill(
             "The tables of the line made their column for the boxes in an older and simpler way: they"
             " take the scattering in chambers and air away from the size at the isocentre, and know "
-            "neither the window nor that what it scatters spreads on its way. With a window of 1.2 mm"
-            " of water the spots of slow protons are 7 mm (a third) smaller at the boxes than the "
-            "tables say, those of carbon up to 1.6 mm; at high energies it is 1.6 mm for protons and "
-            "0.2 mm for carbon. The window's thickness is inferred, so neither is certain."
+            "neither the window nor that what it scatters spreads on its way. With a window of 1.4 mm"
+            " of water the spots of slow protons are 8.6 mm (two fifths) smaller at the boxes than "
+            "the tables say, those of carbon up to 1.8 mm; at the highest energy it is 1.8 mm for "
+            "protons and 0.2 mm for carbon. The thickness of the window is inferred, so neither is "
+            "certain."
         ),
         "### Two ripple filters",
         table(

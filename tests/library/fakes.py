@@ -7,14 +7,14 @@ import functools
 import numpy as np
 
 from spotline.library import grid
-from spotline.library.build import condense, energy_sigma, stack
-from spotline.library.model import BeamLibrary
+from spotline.library.build import condense, energy_sigma
+from spotline.library.model import BeamLibrary, stack
 from spotline.physics.ions import IONS, Ion
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy
 from spotline.physics.transport.run import Tally
 
-SPREAD_percent = {"proton": 0.15, "helium": 0.10, "carbon": 0.10, "oxygen": 0.10}
+SPREAD_percent = {"proton": 0.15, "helium": 0.18, "carbon": 0.18, "oxygen": 0.18}
 HALO = (0.08, 0.03)
 """Shares of the two halos at the range; they grow straight from the surface."""
 

@@ -155,6 +155,19 @@ def test_energy_that_is_not_there(energy: float):
         fake_library("proton", 62.73, 228.57).entry(energy)
 
 
+def test_all_energies_behind_a_thickness():
+    """Those that are stopped are left out; the last one says so if all are."""
+    library = fake_library("carbon", 115.23, 278.0, 279.97, 281.9)
+    behind = library.with_thickness(slab(50.0))
+    np.testing.assert_array_equal(behind.energy_MeV_u, [278.0, 279.97, 281.9])
+    own = library.entry(279.97).with_thickness(slab(50.0))
+    np.testing.assert_array_equal(behind.as_arrays().field_MeV_cm2_g[1], own.field_MeV_cm2_g)
+    between = behind.entry(280.5).ranges().R80_mm
+    assert between == pytest.approx(library.entry(280.5).ranges().R80_mm - 50.0, abs=0.02)
+    with pytest.raises(OptionError, match=r"281.9 MeV/u reaches .* and 300.0 mm lie before it"):
+        library.with_thickness(slab(300.0))
+
+
 def test_arrays():
     """What compiled code gets: rectangular, float64, the energy first."""
     library = fake_library("carbon", 221.45, 226.0, 230.5)

@@ -166,8 +166,8 @@ def test_both_clinical_lines_share_their_libraries():
     ("change", "message"),
     [
         (
-            ("momentum_spread_percent = 0.10", "momentum_spread_percent = 0.2"),
-            "spread of 0.1 %, but cnao-h has 0.2 %",
+            ("momentum_spread_percent = 0.18", "momentum_spread_percent = 0.2"),
+            "spread of 0.18 %, but cnao-h has 0.2 %",
         ),
         (('library = "mine.h5"\n', ""), "names no library for carbon; build one"),
         (('library = "mine.h5"', 'library = "yours.h5"'), r"yours\.h5: no such beam library"),

@@ -101,12 +101,12 @@ def test_helium_does_not_survive_its_excitation():
     assert (INDEX["12C"],) in decays(6, 12, 0, 18.0).fragments
 
 
-# Millibarn, 12C on carbon: Kidd et al., Phys. Rev. C 37 (1988) 2613, at 250 MeV/u (11C, 11B, 7Be); Lindstrom
-# et al., LBL-3650 (1975), at 2.1 GeV/u (others).  Nothing but the mean excitation is fitted, and that to 11C
-# and 11B.
+# Millibarn, 12C on carbon: Kidd et al., Phys. Rev. C 37 (1988) 2613, at 250 MeV/u (carbon, boron, 7Be), to
+# which the mean excitation and the volume at break-up were fitted; Lindstrom et al., LBL-3650 (1975), at
+# 2.1 GeV/u (others).
 MEASURED_MB = [
-    ("11C", 55.97, 0.15), ("11B", 65.61, 0.15), ("7Be", 22.64, 0.25), ("6Li", 30.0, 0.35), ("7Li", 21.5, 0.4),
-    ("10Be", 5.81, 0.45), ("9Be", 10.63, 0.5), ("10B", 35.1, 0.4),
+    ("11C", 55.97, 0.2), ("11B", 65.61, 0.15), ("10B", 47.5, 0.3), ("10C", 5.33, 0.4), ("7Be", 22.64, 0.35),
+    ("6Li", 30.0, 0.5), ("7Li", 21.5, 0.3), ("10Be", 5.81, 0.35), ("9Be", 10.63, 0.45),
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.interpolate import RegularGridInterpolator
 from scipy.stats import norm
 
+from spotline.random import NORMAL
 from spotline.sim.chambers import (
     NEGLIGIBLE_SHARE,
     channel_range,
@@ -26,7 +27,6 @@ from spotline.sim.chambers import (
     take_counts,
 )
 from spotline.sim.plant import ChamberMap, FrameState, SegmentedTruth
-from spotline.sim.random import NORMAL
 from tests.sim.plants import frames, segmented
 
 pytestmark = pytest.mark.kernel

@@ -160,7 +160,7 @@ def show(
     name = line.ion_names[0] if ion is None else _ion(line, ion)
     if html is not None:
         from spotline.report.library_page import write_library_page
-        from spotline.report.plan_page import check_new
+        from spotline.report.page import check_new
 
         check_new(html)
     found = load_library(line, name) if file is None else read_library(file)

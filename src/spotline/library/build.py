@@ -26,7 +26,7 @@ from spotline.library.grid import (
     spectrum_edges_MeV_u,
 )
 from spotline.library.lateral import fit_lateral
-from spotline.library.model import BeamLibrary, Entry, LibraryArrays
+from spotline.library.model import BeamLibrary, Entry, stack
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy, mean_excitation_eV
@@ -150,7 +150,8 @@ def condense(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float, ta
     seen = transported * per_bin > FAINTEST * (transported * per_bin).max()
     last_seen = np.maximum.accumulate(np.where(seen, np.arange(len(seen)), 0))
     letd = np.where(seen, tally.let_MeV_keV_um / np.where(seen, transported, 1.0), 0.0)[last_seen]
-    fitted = fit_lateral(tally.ring_mm, tally.ring_MeV)
+    before = int(np.searchsorted(tally.ring_depth_mm[1:], range_mm + 0.5 * sigma_mm))
+    fitted = fit_lateral(tally.ring_mm, tally.ring_MeV, before)
     known = np.isfinite(fitted.residual)
     entry = Entry(
         ion,
@@ -224,12 +225,14 @@ def build_library(
     number = PRIMARIES[ion_name] if primaries is None else primaries
     if len(energies) < 2:
         raise OptionError(f"energies of {ion_name}: {len(energies)} make no library; give at least two")
-    if energies[0] < 20.0 or energies[-1] > 500.0:
+    if not all(20.0 <= energy <= 500.0 for energy in energies):
         raise OptionError(
             f"energies of {ion_name}: {energies[0]:g} to {energies[-1]:g} MeV/u; use 20 to 500 MeV/u"
         )
     if number < BATCHES:
         raise OptionError(f"primaries: {number} are too few; give at least {BATCHES}")
+    if threads is not None and threads < 1:
+        raise OptionError(f"threads: {threads} do no work; give at least 1")
     made_of: list[Simulated] = []
     for done, energy in enumerate(energies):
         told = None if progress is None else _within(progress, done, len(energies))
@@ -260,13 +263,6 @@ def build_library(
         "lost": sum(simulated.lost for simulated in made_of),
     }
     return BeamLibrary(header, stack([simulated.entry for simulated in made_of]))
-
-
-def stack(entries: Sequence[Entry]) -> LibraryArrays:
-    """Join entries in ascending order of energy."""
-    return LibraryArrays(
-        **{name: np.array([getattr(entry, name) for entry in entries]) for name in LibraryArrays._fields}
-    )
 
 
 def physics_sha256() -> str:

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 
 SMOOTHNESS = 0.03
 """Weight of the second differences in depth of all parameters against the square roots of the shares."""
+ACROSS = 0.05
+"""... and what is left of that weight across the end of the range, behind which there are other particles."""
 FAINTEST = 1e-3
 """Depths with less than this part of the largest dose are not fitted: they follow from their neighbours."""
 
@@ -50,7 +52,7 @@ class LateralFit(NamedTuple):
     residual: Floats
 
 
-def fit_lateral(ring_edges_mm: Floats, ring: Floats) -> LateralFit:
+def fit_lateral(ring_edges_mm: Floats, ring: Floats, before: int) -> LateralFit:
     """Fit core and halo at all depths at once.
 
     Square roots of shares are compared, which have the same noise in all rings; the parameters of
@@ -62,6 +64,8 @@ def fit_lateral(ring_edges_mm: Floats, ring: Floats) -> LateralFit:
         Ascending from 0.
     ring : ndarray, shape (n, n_rings)
         Energy in each ring, at depths in ascending order.
+    before : int
+        Number of depths before the end of the range.
     """
     total = ring.sum(axis=1)
     used = total > FAINTEST * total.max()
@@ -69,12 +73,14 @@ def fit_lateral(ring_edges_mm: Floats, ring: Floats) -> LateralFit:
     roots = np.sqrt(np.maximum(shares, 0.0))
     n = len(total)
     start = _start(ring_edges_mm, shares, used)
+    first = np.arange(n - 2)
+    ties = SMOOTHNESS * np.where((first < before) & (first + 2 >= before), ACROSS, 1.0)
 
     def residuals(flat: Floats) -> Floats:
         parameters = flat.reshape(n, _N)
         model = np.sqrt(_shares(ring_edges_mm, *_unpack(parameters)) + 1e-12)
         misfit = np.where(used[:, None], model - roots, 0.0)
-        bends = SMOOTHNESS * np.diff(parameters, 2, axis=0)
+        bends = ties[:, None] * np.diff(parameters, 2, axis=0)
         return np.concatenate([misfit.ravel(), bends.ravel()])
 
     low, high = np.tile(_LOWEST, n), np.tile(_HIGHEST, n)

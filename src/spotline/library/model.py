@@ -6,7 +6,8 @@ shifters come in with `Entry.with_thickness`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -27,6 +28,9 @@ Scoring = Literal["field", "chamber"]
 """Where dose is summed: in 25 x 25 cm2, or in the 40.8 mm radius of the water-column chamber."""
 
 N_HALOS = 2
+SURFACE_BINS = 6
+SHORTEST_mm = 1.0
+"""Beams of a shorter range in the water are taken as stopped."""
 N_GROUPS = 10
 """Primaries that have not reacted, secondaries by charge number 1 to 8, and a last one that is empty in
 spectra and in the dose holds what reactions leave on the spot."""
@@ -181,7 +185,7 @@ class Entry:
             If the beam does not reach the water.
         """
         range_mm = self.range_mm - thickness.mean_mm
-        if range_mm < 1.0:
+        if range_mm < SHORTEST_mm:
             raise OptionError(
                 f"{self.ion.name} of {self.energy_MeV_u:g} MeV/u reaches {self.range_mm:.1f} mm of water, "
                 f"and {thickness.mean_mm:.1f} mm lie before it; take a higher energy or less in the beam"
@@ -302,15 +306,36 @@ class BeamLibrary:
         share = (float(self._range_of(energy_MeV_u)) - low) / (high - low)
         return self._mix(above - 1, above, share, energy_MeV_u)
 
+    def with_thickness(self, thickness: Thickness) -> BeamLibrary:
+        """Return all energies that reach the water behind something in the beam, as `Entry.with_thickness`.
+
+        Raises
+        ------
+        OptionError
+            If none does.
+        """
+        entries = [self.entry(energy) for energy in self.energy_MeV_u]
+        reaching = [entry for entry in entries if entry.range_mm - thickness.mean_mm >= SHORTEST_mm]
+        behind = [entry.with_thickness(thickness) for entry in reaching or entries[-1:]]
+        return replace(self, arrays=stack(behind))
+
     def _mix(self, below: int, above: int, share: float, energy_MeV_u: float) -> Entry:
         values = [(1.0 - share) * array[below] + share * array[above] for array in self.arrays[1:]]
         range_mm, sigma_mm, *rest = values
         return Entry(self.ion, float(energy_MeV_u), float(range_mm), float(sigma_mm), *rest)
 
 
+def stack(entries: Sequence[Entry]) -> LibraryArrays:
+    """Join entries in ascending order of energy."""
+    return LibraryArrays(
+        **{name: np.array([getattr(entry, name) for entry in entries]) for name in LibraryArrays._fields}
+    )
+
+
 def _at_surface(entry: Entry, values: Floats) -> float:
-    first, second = entry.depth_mm[:2]
-    return float(values[0] - (values[1] - values[0]) * first / (second - first))
+    """Dose at the surface, on a straight line through the first bins: noise of two would be doubled there."""
+    depth = entry.depth_mm[:SURFACE_BINS]
+    return float(np.polynomial.Polynomial.fit(depth, values[:SURFACE_BINS], 1)(0.0))
 
 
 def _between_planes(entry: Entry, depth_mm: Floats) -> Floats:

@@ -37,8 +37,11 @@ Set = tuple[int, ...]
 HBAR_C_MEV_FM = 197.326_980
 RADIUS_FM = 1.3
 """Radius of a nucleon in a nucleus, for the volume at break-up."""
-VOLUME_FACTOR = 2.0
-"""Volume at break-up over that of the nucleus: Botvina et al. take 1 + kappa with kappa = 1."""
+VOLUME_FACTOR = 0.25
+"""Volume at break-up over that of the nucleus, for phase space and Coulomb barrier alike.
+
+Botvina et al. take 2, which suits higher excitations.  This one is fitted to the isotopes that 12C leaves
+on carbon (Kidd et al., Phys. Rev. C 37 (1988) 2613): the smaller it is, the fewer fragments there are."""
 MOST_FRAGMENTS = 16
 """All nucleons apart."""
 

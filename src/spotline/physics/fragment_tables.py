@@ -72,17 +72,17 @@ class FragmentationModel:
     Notes
     -----
     The first four are fitted to the depth doses of three reference libraries (helium, carbon and oxygen), all
-    at once, and at the even energies alone; the page of verification on depth doses has the others.  The excitation is that which gives the measured
-    11C and 11B of 12C on carbon (Kidd et al., Phys. Rev. C 37 (1988) 2613).  The cross section is three
-    quarters of 3.3 fm2, the mean of free pp and pn at 200 MeV: Li and Machleidt, Phys. Rev. C 48 (1993) 1702
-    and 49 (1994) 566, for nucleons inside matter.
+    at once, and at the even energies alone; the page of verification on depth doses has the others.  The mean
+    excitation is fitted to the isotopes that 12C leaves on carbon (Kidd et al., Phys. Rev. C 37 (1988) 2613).
+    The cross section of a nucleon is three quarters of 3.3 fm2, the mean of free pp and pn at 200 MeV, as
+    inside matter (Li and Machleidt, Phys. Rev. C 48 (1993) 1702 and 49 (1994) 566).
     """
 
-    cross_section_scale: float = 0.93
-    cross_section_scale_helium: float = 1.10
-    inelastic_share: float = 0.12
-    excitation_light_MeV: float = 7.5
-    excitation_MeV: float = 18.0
+    cross_section_scale: float = 0.96
+    cross_section_scale_helium: float = 1.08
+    inelastic_share: float = 0.10
+    excitation_light_MeV: float = 7.0
+    excitation_MeV: float = 20.0
     nucleon_fm2: float = 2.4
 
     def scale_of(self, ion: Ion) -> float:
@@ -181,6 +181,9 @@ _EXCITATION_EDGES_MEV = np.concatenate(
 )
 
 
+_EXCITATION_MEV = 0.5 * (_EXCITATION_EDGES_MEV[1:] + _EXCITATION_EDGES_MEV[:-1])
+
+
 @dataclass(frozen=True, slots=True)
 class Decays:
     """What the rest of a projectile goes into, most likely first.
@@ -203,7 +206,7 @@ class Decays:
 
 @functools.cache
 def _breakup_on_grid(z: int, a: int) -> Breakup:
-    return break_up(z, a, 0.5 * (_EXCITATION_EDGES_MEV[1:] + _EXCITATION_EDGES_MEV[:-1]))
+    return break_up(z, a, _EXCITATION_MEV)
 
 
 @functools.cache
@@ -217,15 +220,17 @@ def decays(z: int, a: int, holes: int, excitation_MeV: float) -> Decays:
     holes : int
         Number of exponential deviates that its excitation is the sum of; 0 stands for a nucleus that was
         excited without a hole, by one deviate.  Up to helium no level is bound but the lowest, so that such
-        an excitation begins where the nucleus comes apart.
+        an excitation is one from where the nucleus comes apart.
     excitation_MeV : float
         Mean of each.
     """
     result = _breakup_on_grid(z, a)
-    threshold = breakup_threshold_MeV(z, a) if holes == 0 and a <= LIGHT else 0.0
-    cumulative = gamma.cdf(_EXCITATION_EDGES_MEV - threshold, max(holes, 1), scale=excitation_MeV)
+    cumulative = gamma.cdf(_EXCITATION_EDGES_MEV, max(holes, 1), scale=excitation_MeV)
     cumulative[-1] = 1.0
-    weight = np.diff(cumulative)[:, None] * result.probability
+    share = np.diff(cumulative)
+    if holes == 0 and a <= LIGHT:
+        share[breakup_threshold_MeV(z, a) >= _EXCITATION_MEV] = 0.0
+    weight = (share / share.sum())[:, None] * result.probability
     probability = weight.sum(axis=0)
     few = np.array([sum(chosen) <= MOST_FRAGMENTS for chosen in result.sets])
     kept = [int(i) for i in np.argsort(-probability) if few[i] and probability[i] > LEAST_PROBABILITY]

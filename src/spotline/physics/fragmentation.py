@@ -3,8 +3,9 @@
 The rest of the projectile flies on with nearly its velocity.  In the frame of the projectile its momentum
 has the width of Goldhaber, Phys. Lett. B 53 (1974) 306, ``sigma^2 = sigma_0^2 k (A - k) / (A - 1)`` for k
 nucleons struck, and the small mean loss of Morrissey, Phys. Rev. C 39 (1989) 460, ``8 MeV/c k (gamma + 1) /
-(beta gamma)``.  Its fragments share the kinetic energy of the break-up as phase space has it.  All is then
-boosted to the laboratory.
+(beta gamma)``.  Its fragments share the kinetic energy of the break-up as phase space has it; nucleons and
+isotopes of hydrogen, many of which leave before the energy is shared, have the width of Goldhaber for
+themselves instead.  All is then boosted to the laboratory.
 
 Every struck nucleon meets one of the target, both with the momentum that they had inside, less the energy
 that holds them and that they leave behind as excitation; they part isotropically in their centre of mass.
@@ -17,7 +18,7 @@ import math
 
 from spotline.jit import kernel
 from spotline.physics.fragment_tables import ENERGY_MEV_U, HEAVY, HYDROGEN, QUANTILES, FragmentTables
-from spotline.physics.nuclei import MASS_MEV, MASS_NUMBER, NEUTRON_MASS_MEV
+from spotline.physics.nuclei import CHARGE, MASS_MEV, MASS_NUMBER, NEUTRON_MASS_MEV
 from spotline.physics.transport.products import NEUTRON, Products, add_product
 from spotline.random import Sequence, draw, draw_uniform, normal
 
@@ -108,7 +109,18 @@ def react_ion(
     number, cost_MeV = 0, 0.0
     if tables.node_decay_number[material, node] > 0:
         number, cost_MeV = decay_rest(
-            tables, material, node, struck, rest_x, rest_y, rest_z, gamma, beta_gamma, rng, products
+            tables,
+            material,
+            node,
+            struck,
+            mass_number,
+            rest_x,
+            rest_y,
+            rest_z,
+            gamma,
+            beta_gamma,
+            rng,
+            products,
         )
     hole_MeV = cost_MeV / struck if struck > 0 else 0.0
     number = scatter_nucleons(
@@ -149,6 +161,7 @@ def decay_rest(
     material: int,
     node: int,
     struck: int,
+    mass_number: int,
     rest_x: float,
     rest_y: float,
     rest_z: float,
@@ -214,9 +227,17 @@ def decay_rest(
         x = scale * products.direction[i, 0] + share * rest_x
         y = scale * products.direction[i, 1] + share * rest_y
         z = scale * products.direction[i, 2] + share * rest_z
+        if struck > 0 and n > 1 and (fragment < 0 or CHARGE[fragment] == 1):
+            nucleons = 1 if fragment < 0 else MASS_NUMBER[fragment]
+            width = GOLDHABER_MEV_C * math.sqrt(nucleons * (mass_number - nucleons) / (mass_number - 1.0))
+            bits = draw(rng)
+            before = x * x + y * y + z * z
+            x, y = width * normal(bits, 0), width * normal(bits, 1)
+            z = width * normal(bits, 2) + share * rest_z
+            cost_MeV += 0.5 * (x * x + y * y + z * z - before) / mass
         energy = math.sqrt(mass * mass + x * x + y * y + z * z)
         number = add_momentum(products, number, fragment, x, y, gamma * z + beta_gamma * energy)
-    return number, cost_MeV
+    return number, max(cost_MeV, 0.0)
 
 
 @kernel

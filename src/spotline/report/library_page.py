@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from spotline.errors import OutputError
 from spotline.library.overview import EnergyView, LibraryView, depth_rows
-from spotline.report.page import render
-from spotline.report.plan_page import check_new
+from spotline.report.page import check_new, render
 from spotline.report.tables import Pairs, Table
 from spotline.report.words import moment, number, plain, power, short_hash
 
