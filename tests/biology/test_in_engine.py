@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from spotline.biology import Mkm, RbeModel, rbe_model
 from spotline.engine.fluence import Spots
-from spotline.engine.pencil_beams import Divergence, Rays, add_layer
+from spotline.engine.pencil_beams import Divergence, add_layer
+from spotline.engine.voxel_loop import Rays
 from spotline.library import Entry
 from spotline.physics.ions import CARBON, HELIUM, PROTON
 from tests.biology.entries import entry_of

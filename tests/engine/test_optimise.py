@@ -8,7 +8,8 @@ from scipy.optimize import nnls
 
 from spotline.engine.fluence import Spots
 from spotline.engine.optimise import Wanted, optimise
-from spotline.engine.pencil_beams import Divergence, Rays, add_layer
+from spotline.engine.pencil_beams import Divergence, add_layer
+from spotline.engine.voxel_loop import Rays
 from spotline.engine.water_operator import WaterOperator, WaterPoints
 from spotline.errors import DoseError
 from tests.engine.entries import made_up_entry

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from spotline.engine.fluence import Spots
-from spotline.engine.pencil_beams import GY_PER_MEV_PER_G, Divergence, Rays, add_layer
+from spotline.engine.pencil_beams import GY_PER_MEV_PER_G, Divergence, add_layer
+from spotline.engine.voxel_loop import Rays
 from spotline.errors import DoseError
 from spotline.library import Entry
 from tests.engine.entries import made_up_entry

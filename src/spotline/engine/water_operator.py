@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.engine.pencil_beams import COMPONENTS, GY_PER_MEV_PER_G, MM2_PER_CM2, Divergence
+from spotline.engine.pencil_beams import GY_PER_MEV_PER_G, MM2_PER_CM2, Divergence
+from spotline.engine.voxel_loop import COMPONENTS
 from spotline.library import Entry
 
 Floats = NDArray[np.float64]
