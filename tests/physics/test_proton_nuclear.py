@@ -191,7 +191,7 @@ def test_energy_of_secondaries(energy_MeV: float):
         squares += np.square(event)
     mean = sums / number
     error = np.sqrt((squares / number - mean**2) / number)
-    tolerance = np.array([0.25, 0.40, 0.65, 0.21]) * ICRU_63[energy_MeV]
+    tolerance = np.array([0.22, 0.33, 0.55, 0.18]) * ICRU_63[energy_MeV]
     assert np.all(np.abs(mean - ICRU_63[energy_MeV]) < tolerance + 3.0 * error), mean
 
 

@@ -11,13 +11,13 @@ and alpha particles one after the other, with Maxwell spectra above the Coulomb 
 own moving frame, as long as its excitation covers their separation; the last of it goes into gamma rays.
 
 Energy and momentum are balanced in every reaction: what leaves is the energy of the proton less separation
-energies and gamma rays.  Tritons and 3He, some percent of the
-charged energy together, are not told apart from deuterons and alphas.
+energies and gamma rays.  Tritons and 3He, some percent of the charged energy together, are not told apart
+from deuterons and alphas.
 
 It is a model with few parameters (`PARAMETERS`), not a cascade in a nucleus with a radius, and has mean
 separation energies in place of those of single nuclides.  Held against p + 16O of ICRU Report 63 (2000), the
-energy of protons comes out within 7 % from 100 MeV up (20 % low at 50 MeV), but slow protons are a third too
-few; deuterons have a third too little energy, and alphas less than half of theirs at 200 MeV.
+energy of protons comes out within 7 % from 100 MeV up (20 % low at 50 MeV), but slow protons are a quarter
+too few; deuterons have a quarter too little energy, and alphas half of theirs at 200 MeV.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ NUCLEON_MASS_MeV = 938.919
 """Mean of proton and neutron."""
 
 PARAMETERS: dict[str, float] = {
-    "escape": 0.757,  # probability that a fast nucleon gets out after a collision
-    "escape_energy_MeV": 13.6,  # half of it at this energy above the Coulomb energy
-    "hole_MeV": 5.22,  # mean excitation of a hole (exponential)
-    "pickup": 0.091,  # probability that an escaping fast nucleon takes a partner along
-    "alpha": 1.24,  # weight of alphas in evaporation, protons having 1
+    "escape": 0.664,  # probability that a fast nucleon gets out after a collision
+    "escape_energy_MeV": 10.9,  # half of it at this energy above the Coulomb energy
+    "hole_MeV": 4.45,  # mean excitation of a hole (exponential)
+    "pickup": 0.095,  # probability that an escaping fast nucleon takes a partner along
+    "alpha": 1.39,  # weight of alphas in evaporation, protons having 1
     "deuteron": 0.475,  # the same of deuterons
     "temperature": 1.39,  # over (8 MeV times the excitation per nucleon)^0.5
     "fermi_MeV": 195.0,  # highest momentum of a bound nucleon, MeV/c
-    "separation_MeV": 7.82,  # of a nucleon from a nucleus below A = 20; 0.7 of it above
+    "separation_MeV": 6.34,  # of a nucleon from a nucleus below A = 20; 0.7 of it above
 }
 """Parameters of the model.
 
 All were fitted to the spectra of p + 16O in ICRU Report 63 (2000), 30 to 220 MeV.  Then, all but "deuteron",
 "temperature" and "fermi_MeV" once more, together with `spotline.physics.proton_nuclear.INELASTIC_SCALE`: to
 these spectra at 50, 100, 150 and 200 MeV, and to depth doses in water of 5 energies of a Geant4 library (even
-indices, 98 to 210 MeV; the page on depth doses in the documentation).
+indices, 98 to 210 MeV): `verification/proton_fit.py`.
 """
 ESCAPE, ESCAPE_ENERGY, HOLE, PICKUP, ALPHA, DEUTERON, TEMPERATURE, FERMI, SEPARATION = range(len(PARAMETERS))
 
@@ -66,6 +66,8 @@ COLLIDE_AGAIN_MeV = 25.0
 LOCAL_PROTON_MeV = 2.5
 """Protons of less energy, and deuterons of as much, are left on the spot (0.1 mm of water)."""
 LOCAL_ALPHA_MeV = 8.0
+LEAST_PICKUP_MeV = 10.0
+"""Of a deuteron from pick-up."""
 
 PROTON_INDEX, DEUTERON_INDEX, ALPHA_INDEX = INDEX["1H"], INDEX["2H"], INDEX["4He"]
 DEUTERON_BINDING_MeV = 2.2246
@@ -73,6 +75,8 @@ ALPHA_SEPARATION_MeV = 7.5
 NEUTRON_EXTRA = 1.7
 """Of the Coulomb energy of a proton: so much more tightly are neutrons bound than protons in nuclei with
 about as many of both (AME2020: 12C 2.8, 16O 3.5, 27Al 4.8, 40Ca 7.3 MeV)."""
+HEAVY = 20
+"""Nucleons of a nucleus that holds its nucleons less tightly than carbon or oxygen, and one more better."""
 BARRIER_SHARE = 0.7
 """Of the Coulomb energy: charged particles also leave from below its top."""
 TWO_PI = 2.0 * math.pi
@@ -86,6 +90,23 @@ def unlike_over_like(energy_MeV: float) -> float:
     like = 10.63 / (beta * beta) - 29.92 / beta + 42.9
     unlike = 34.10 / (beta * beta) - 82.2 / beta + 82.2
     return unlike / like
+
+
+@kernel
+def isotropic(size: float, rng: Sequence) -> tuple[float, float, float]:
+    """Draw a vector of given size and any direction."""
+    w = 2.0 * draw_uniform(rng) - 1.0
+    phi = TWO_PI * draw_uniform(rng)
+    across = size * math.sqrt(1.0 - w * w)
+    return across * math.cos(phi), across * math.sin(phi), size * w
+
+
+@kernel
+def separations_MeV(mass_number: int, parameters: Floats) -> tuple[float, float, float]:
+    """Separation energy of a nucleon, and of a proton and a neutron from a nucleus with one nucleon more."""
+    if mass_number < HEAVY:
+        return parameters[SEPARATION], 2.0, 15.0
+    return 0.7 * parameters[SEPARATION], 6.0, 9.0
 
 
 @kernel
@@ -123,11 +144,7 @@ def react_inelastic(
         Energy left on the spot by slow particles and by the recoiling rest.
     """
     m = NUCLEON_MASS_MeV
-    separation = parameters[SEPARATION] if mass_number < 20 else 0.7 * parameters[SEPARATION]
-    # Of a nucleon on top of the nucleus as it was before: what catching it sets free.
-    surplus_separation = 2.0 if mass_number < 20 else 6.0
-    surplus_neutron = 15.0 if mass_number < 20 else 9.0
-    neutron_extra = NEUTRON_EXTRA * barrier_MeV if mass_number <= 2 * charge + 1 else 0.0
+    separation, surplus_separation, _ = separations_MeV(mass_number, parameters)
     # Deuterons and alphas become rarer with the size of the nucleus (ICRU 63: Al, Ca).
     clusters = min(1.0, 16.0 / mass_number)
     number, local = 0, 0.0
@@ -149,11 +166,8 @@ def react_inelastic(
         if available > 0.0 and a > 4:
             # Most Fermi momenta along the flight leave too little energy in the centre of mass.
             for _ in range(3):
-                k = parameters[FERMI] * draw_uniform(rng) ** (1.0 / 3.0)
-                w = 2.0 * draw_uniform(rng) - 1.0
-                phi = TWO_PI * draw_uniform(rng)
-                across = k * math.sqrt(1.0 - w * w)
-                kx, ky, kz = px + across * math.cos(phi), py + across * math.sin(phi), pz + k * w
+                kx, ky, kz = isotropic(parameters[FERMI] * draw_uniform(rng) ** (1.0 / 3.0), rng)
+                kx, ky, kz = px + kx, py + ky, pz + kz
                 s = total * total - kx * kx - ky * ky - kz * kz
                 if s > 4.0 * m * m:
                     root = math.sqrt(s)
@@ -164,19 +178,15 @@ def react_inelastic(
             moving_energy = 0.0
             break
 
-        protons, neutrons = (a - z, z) if is_neutron else (z, a - z)  # like and unlike partners
-        unlike = neutrons * unlike_over_like(moving_energy)
-        partner_unlike = draw_uniform(rng) * (unlike + protons) < unlike
-        partner_is_neutron = is_neutron != partner_unlike
+        like, unlike = (a - z, z) if is_neutron else (z, a - z)
+        weight = unlike * unlike_over_like(moving_energy)
+        is_unlike = draw_uniform(rng) * (weight + like) < weight
+        partner_is_neutron = is_neutron != is_unlike
         excitation += hole
         a, z = a - 1, z - (0 if partner_is_neutron else 1)
 
         # Isotropic in the centre of mass, then boosted; the second has the rest of energy and momentum.
-        inner = math.sqrt(0.25 * root * root - m * m)
-        w = 2.0 * draw_uniform(rng) - 1.0
-        phi = TWO_PI * draw_uniform(rng)
-        across = inner * math.sqrt(1.0 - w * w)
-        ix, iy, iz = across * math.cos(phi), across * math.sin(phi), inner * w
+        ix, iy, iz = isotropic(math.sqrt(0.25 * root * root - m * m), rng)
         along = (ix * kx + iy * ky + iz * kz) / root
         factor = along / (total + root) + 0.5
         fx, fy, fz = ix + kx * factor, iy + ky * factor, iz + kz * factor
@@ -203,7 +213,13 @@ def react_inelastic(
                 # Out of the nucleus, with less energy, it keeps its direction.
                 ux, uy, uz = ux / inside, uy / inside, uz / inside
                 taken = kinetic - separation + DEUTERON_BINDING_MeV
-                if taken > 10.0 and a > 5 and draw_uniform(rng) < clusters * parameters[PICKUP]:
+                partners = z if neutral else a - z
+                if (
+                    taken > LEAST_PICKUP_MeV
+                    and a > 5
+                    and partners > 0
+                    and draw_uniform(rng) < clusters * parameters[PICKUP]
+                ):
                     a, z = a - 1, z - (1 if neutral else 0)
                     outside = math.sqrt(taken * (taken + 4.0 * m))
                     qx, qy, qz = qx - outside * ux, qy - outside * uy, qz - outside * uz
@@ -231,7 +247,7 @@ def react_inelastic(
         if moving_energy == 0.0:
             break
     if moving_energy > 0.0:
-        excitation += moving_energy + separation
+        excitation += moving_energy + (surplus_separation if a >= mass_number else separation)
         a, z = a + 1, z + (0 if is_neutron else 1)
 
     # The rest moves: that too is paid from its excitation.
@@ -242,6 +258,47 @@ def react_inelastic(
         moving = excitation
     excitation -= moving
 
+    return _evaporate(
+        excitation,
+        z,
+        a,
+        qx,
+        qy,
+        qz,
+        charge,
+        mass_number,
+        barrier_MeV,
+        parameters,
+        rng,
+        products,
+        number,
+        local,
+    )
+
+
+@kernel
+def _evaporate(
+    excitation: float,
+    z: int,
+    a: int,
+    qx: float,
+    qy: float,
+    qz: float,
+    charge: int,
+    mass_number: int,
+    barrier_MeV: float,
+    parameters: Floats,
+    rng: Sequence,
+    products: Products,
+    number: int,
+    local: float,
+) -> tuple[int, float]:
+    """Let an excited nucleus (z, a) of momentum q, in place of (charge, mass_number), give off particles."""
+    m = NUCLEON_MASS_MeV
+    separation, surplus_separation, surplus_neutron = separations_MeV(mass_number, parameters)
+    neutron_extra = NEUTRON_EXTRA * barrier_MeV if mass_number <= 2 * charge + 1 else 0.0
+    # Deuterons and alphas become rarer with the size of the nucleus (ICRU 63: Al, Ca).
+    clusters = min(1.0, 16.0 / mass_number)
     below_p = BARRIER_SHARE * barrier_MeV
     for _ in range(MOST_EVAPORATED):
         if a <= 4 or z < 1 or a - z < 1:
@@ -276,16 +333,9 @@ def react_inelastic(
         released = below + extra
         excitation -= cost + released
         # Both parts move in the frame of the nucleus, apart with the energy released.
-        inner = math.sqrt(2.0 * m * released * size * (a - size) / a)
-        w = 2.0 * draw_uniform(rng) - 1.0
-        phi = TWO_PI * draw_uniform(rng)
-        across = inner * math.sqrt(1.0 - w * w)
+        ix, iy, iz = isotropic(math.sqrt(2.0 * m * released * size * (a - size) / a), rng)
         share = size / a
-        fx, fy, fz = (
-            across * math.cos(phi) + share * qx,
-            across * math.sin(phi) + share * qy,
-            inner * w + share * qz,
-        )
+        fx, fy, fz = ix + share * qx, iy + share * qy, iz + share * qz
         qx, qy, qz = qx - fx, qy - fy, qz - fz
         a, z = a - size, z - units
         square = fx * fx + fy * fy + fz * fz
