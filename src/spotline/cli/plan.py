@@ -97,7 +97,8 @@ def show(
     from spotline.plan.overview import look_at
 
     if html is not None:
-        from spotline.report.plan_page import check_new, write_plan_page
+        from spotline.report.page import check_new
+        from spotline.report.plan_page import write_plan_page
 
         check_new(html)
     read = spotline.read_plan(plan)

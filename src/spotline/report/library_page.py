@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spotline.errors import OutputError
 from spotline.library.overview import EnergyView, LibraryView, depth_rows
-from spotline.report.page import check_new, render
+from spotline.report.page import check_new, render, write_page
 from spotline.report.tables import Pairs, Table
 from spotline.report.words import moment, number, plain, power, short_hash
 
@@ -44,16 +43,7 @@ def write_library_page(view: LibraryView, path: Path) -> None:
         shown=_pictures_of_all(view) if one is None else _pictures_of_one(one),
         tables=[("All energies", _energies(view))] if one is None else [("Along the depth", _depths(one))],
     )
-    try:
-        with path.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(html)
-    except FileExistsError:  # made by somebody else while the pictures were drawn
-        check_new(path)
-    except OSError as error:
-        path.unlink(missing_ok=True)  # was not there before, so it is half a page
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another place"
-        ) from None
+    write_page(html, path)
 
 
 def _facts(view: LibraryView) -> Pairs:

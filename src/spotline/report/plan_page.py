@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spotline.errors import OutputError
 from spotline.plan.overview import FieldOverview, PlanOverview
 from spotline.preparation.wording import layers_named, several
 from spotline.report import plan_tables
-from spotline.report.page import render
+from spotline.report.page import check_new, render, write_page
 from spotline.report.plan_tables import PAGE
 
 if TYPE_CHECKING:
@@ -42,30 +41,7 @@ def write_plan_page(view: PlanOverview, path: Path) -> None:
         overview=plan_tables.field_table(view, PAGE),
         fields=[_field_view(view, field) for field in view.fields],
     )
-    try:
-        with path.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(html)
-    except FileExistsError:  # made by somebody else while the pictures were drawn
-        check_new(path)
-    except OSError as error:
-        path.unlink(missing_ok=True)  # was not there before, so it is half a page
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another place"
-        ) from None
-
-
-def check_new(path: Path) -> None:
-    """Refuse a page that exists already, before any work is done for it.
-
-    Raises
-    ------
-    spotline.errors.OutputError
-        If there is something at the path, or no folder to put it in.
-    """
-    if path.exists():
-        raise OutputError(f"{path}: exists already; choose another name or remove it first")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: cannot be written (no folder {path.parent}); choose another place")
+    write_page(html, path)
 
 
 def _field_view(view: PlanOverview, field: FieldOverview) -> dict[str, Any]:
