@@ -45,6 +45,10 @@ QUANTILES = 8
 """Kinetic energies per decay."""
 LIGHT = 4
 """Mass number of the heaviest nucleus with nothing but a 1s shell."""
+HOTTEST_MEV_U = 6.0
+"""Most excitation per nucleon that a nucleus keeps; what is beyond leaves with the struck nucleons.
+
+Nuclei of some 60 to 100 nucleons keep 5 to 6 (Natowitz et al., Phys. Rev. C 65 (2002) 034618)."""
 HYDROGEN, HEAVY = 0, 1
 """The two kinds of targets."""
 
@@ -78,10 +82,10 @@ class FragmentationModel:
     inside matter (Li and Machleidt, Phys. Rev. C 48 (1993) 1702 and 49 (1994) 566).
     """
 
-    cross_section_scale: float = 0.96
-    cross_section_scale_helium: float = 1.08
-    inelastic_share: float = 0.10
-    excitation_light_MeV: float = 7.0
+    cross_section_scale: float = 0.95
+    cross_section_scale_helium: float = 1.09
+    inelastic_share: float = 0.07
+    excitation_light_MeV: float = 7.5
     excitation_MeV: float = 20.0
     nucleon_fm2: float = 2.4
 
@@ -228,6 +232,10 @@ def decays(z: int, a: int, holes: int, excitation_MeV: float) -> Decays:
     cumulative = gamma.cdf(_EXCITATION_EDGES_MEV, max(holes, 1), scale=excitation_MeV)
     cumulative[-1] = 1.0
     share = np.diff(cumulative)
+    if holes > 0:
+        hottest = max(int(np.searchsorted(_EXCITATION_MEV, HOTTEST_MEV_U * a)), 1)
+        share[hottest - 1] += share[hottest:].sum()
+        share[hottest:] = 0.0
     if holes == 0 and a <= LIGHT:
         share[breakup_threshold_MeV(z, a) >= _EXCITATION_MEV] = 0.0
     weight = (share / share.sum())[:, None] * result.probability
