@@ -270,7 +270,10 @@ BAD = [
         ["deliver", "full", *ON_H],
         "full/preparation.json: no such file; give a folder that `spotline prepare`",
     ),
-    (["deliver", "plan.dcm", *TO_OUT, "cnao"], "cnao: is neither a shipped beam line (cnao-h, cnao-research, cnao-v)"),
+    (
+        ["deliver", "plan.dcm", *TO_OUT, "cnao"],
+        "cnao: is neither a shipped beam line (cnao-h, cnao-research, cnao-v)",
+    ),
     (["deliver", "plan.dcm", *TO_OUT, "full"], "full: has no beamline.toml"),
     (["deliver", "plan.dcm", *TO_OUT, "text.txt"], "text.txt: is not valid TOML"),
     (

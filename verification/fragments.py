@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.physics.fragment_tables import MODEL, production_cross_sections_mb
+from spotline.physics.fragment_layout import MODEL
+from spotline.physics.fragment_tables import production_cross_sections_mb
 from spotline.physics.ions import CARBON, HELIUM, Ion
 from spotline.physics.nuclei import INDEX, SPECIES
 from spotline.physics.reaction_cross_sections import reaction_cross_section_mb

@@ -7,11 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spotline.physics.fragment_layout import ENERGY_MEV_U, HEAVY, MODEL, FragmentTables
 from spotline.physics.fragment_tables import (
-    ENERGY_MEV_U,
-    HEAVY,
-    MODEL,
-    FragmentTables,
     alias_table,
     decays,
     fragment_tables,
