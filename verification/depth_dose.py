@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
 from spotline.physics.transport.geometry import water
@@ -52,11 +51,6 @@ def triangular_mm(width_mm: float) -> Floats:
 def ramp_mm(width_mm: float) -> Floats:
     """Quantiles of the water in a ripple filter of wedges, whose share falls linearly with the thickness."""
     return width_mm * (1.0 - np.sqrt(1.0 - np.linspace(0.0, 1.0, 201)))
-
-
-def gaussian_mm(sigma_mm: float) -> Floats:
-    """Quantiles of a Gaussian blur in depth, as far as 3.3 standard deviations."""
-    return sigma_mm * ndtri((np.arange(1001) + 0.5) / 1001)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,10 +137,13 @@ LIBRARIES = {
     "oxygen": Library(
         OXYGEN,
         "pyradplan_oxygen_generic_idd",
-        "pyRadPlan oxygen_Generic (TOPAS, blurred in depth)",
-        79.5,
-        ripple_mm=gaussian_mm(1.02),
+        "pyRadPlan oxygen_Generic (TOPAS, a ripple filter whose mean is taken off)",
+        79.3,
+        sigma_relative=0.0015,
+        ripple_mm=triangular_mm(4.2) - 2.05,
         primaries=15_000,
+        remark="I, ripple filter and energy spread are those that make ranges and distal shapes of the "
+        "reference at the even energies.",
     ),
 }
 
@@ -435,7 +432,7 @@ def section(name: str, primaries: int | None, draws: bool) -> str:
         )
     header = HEADER if is_proton else (*HEADER, "tail", "scale")
     front = (
-        f"{library.before_mm:g} mm of water and a ripple filter or blur (standard deviation "
+        f"{library.before_mm:g} mm of water and a ripple filter (standard deviation "
         f"{_spread_mm(library.ripple_mm):.2f} mm, mean {library.ripple_mm.mean():.2f} mm) in front"
         if len(library.ripple_mm) > 1
         else "nothing in front"

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.physics.fragment_tables import MODEL, production_cross_sections_mb
+from spotline.physics.fragment_layout import MODEL
+from spotline.physics.fragment_tables import production_cross_sections_mb
 from spotline.physics.ions import CARBON, HELIUM, Ion
 from spotline.physics.nuclei import INDEX, SPECIES
 from spotline.physics.reaction_cross_sections import reaction_cross_section_mb
@@ -178,7 +179,8 @@ def isotopes() -> list[str]:
             "Two parameters of the model (mean excitation per struck nucleon and volume at break-up) are "
             "fitted to the carbon and boron isotopes of Kidd et al., Phys. Rev. C 37 (1988) 2613. The "
             "figures of Lindstrom et al., LBL-3650 (1975), are of 2.1 GeV/u. 8Li, 8B and 6He are not made: "
-            "their nucleons are in other fragments."
+            "their nucleons are in other fragments. Lithium is too frequent here and too rare below: the two "
+            "measurements do not go together with this model."
         ),
         table(("isotope", "measured (mb)", "by", "here (mb)", "here / measured"), rows),
     ]
@@ -209,8 +211,8 @@ def build_up(primaries: int) -> list[str]:
             "measured: Haettner et al., Phys. Med. Biol. 58 (2013) 8265. The model was chosen with a view to "
             "them (the volume at break-up), but no figure was fitted. The peak lies at 27.4 cm. Measured "
             "yields are read off figures, to some percent; thresholds of the detectors are not simulated. "
-            "Helium, beryllium and boron agree within a fifth (boron behind the peak, where it is rare, "
-            "does not); there is a fifth to a quarter too much hydrogen, and a quarter too little lithium. "
+            "Helium agrees within a tenth, beryllium and boron within a fifth (boron behind the peak, where it "
+            "is rare, does not); there is up to a fifth too much hydrogen, and a quarter too little lithium. "
             "The last columns are primaries and other carbon."
         ),
         table(("depth (cm)", *ELEMENTS.values(), "primaries", "other C"), rows),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from spotline.physics.fragment_tables import HEAVY, MODEL, FragmentTables, fragment_tables, stack_tables
+from spotline.physics.fragment_layout import HEAVY, MODEL, FragmentTables
+from spotline.physics.fragment_tables import fragment_tables, stack_tables
 from spotline.physics.fragmentation import GOLDHABER_MEV_C, collide, on_hydrogen, react_ion
 from spotline.physics.materials import WATER
 from spotline.physics.nuclei import CHARGE, INDEX, MASS_MEV, MASS_NUMBER, NEUTRON_MASS_MEV, SPECIES

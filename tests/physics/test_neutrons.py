@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from spotline.physics.materials import WATER
-from spotline.physics.neutrons import neutron_proton_mb, neutron_rate, stacked_neutrons, strike
+from spotline.physics.neutron_tables import neutron_proton_mb, stacked_neutrons
+from spotline.physics.neutrons import neutron_rate, strike
 from spotline.physics.nuclei import MASS_MEV, NEUTRON_MASS_MEV
 
 pytestmark = pytest.mark.kernel

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 
 from spotline.jit import kernel
-from spotline.physics.fragment_tables import ENERGY_MEV_U, HEAVY, HYDROGEN, QUANTILES, FragmentTables
+from spotline.physics.fragment_layout import ENERGY_MEV_U, HEAVY, HYDROGEN, QUANTILES, FragmentTables
 from spotline.physics.nuclei import CHARGE, MASS_MEV, MASS_NUMBER, NEUTRON_MASS_MEV
 from spotline.physics.transport.products import NEUTRON, Products, add_product
 from spotline.random import Sequence, draw, draw_uniform, normal

@@ -8,27 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.jit import kernel
-from spotline.physics.fragment_tables import (
-    FragmentTables,
-    fragment_tables,
-    ion_reactions_cm2_g,
-    stack_tables,
-)
+from spotline.physics.fragment_layout import FragmentTables
 from spotline.physics.fragmentation import react_ion
-from spotline.physics.ions import Ion
-from spotline.physics.materials import Material
-from spotline.physics.neutrons import NeutronTables, stacked_neutrons
-from spotline.physics.nuclei import SPECIES
-from spotline.physics.proton_nuclear import (
-    PROTON_INDEX,
-    ProtonTables,
-    proton_reactions_cm2_g,
-    react_proton,
-    stacked,
-)
+from spotline.physics.neutrons import NeutronTables
+from spotline.physics.proton_nuclear import PROTON_INDEX, ProtonTables, react_proton
 from spotline.physics.transport.products import Products
-
-Floats = NDArray[np.float64]
 
 
 class ReactionTables(NamedTuple):
@@ -47,19 +31,6 @@ class ReactionTables(NamedTuple):
     protons: ProtonTables
     fragments: FragmentTables
     neutrons: NeutronTables
-
-
-def reaction_tables(materials: tuple[Material, ...]) -> ReactionTables:
-    """Make the tables of all nuclear models for the materials of a geometry."""
-    fragments = stack_tables([fragment_tables(material) for material in materials])
-    return ReactionTables(stacked(materials), fragments, stacked_neutrons(materials))
-
-
-def reactions_cm2_g(species: Ion, energy_MeV_u: Floats, material: Material) -> Floats:
-    """Macroscopic cross section of all reactions of a species over density; same shape as the energies."""
-    if species is SPECIES[PROTON_INDEX]:
-        return proton_reactions_cm2_g(energy_MeV_u, material)
-    return ion_reactions_cm2_g(species, energy_MeV_u, material)
 
 
 @kernel

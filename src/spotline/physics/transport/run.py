@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spotline.errors import PhysicsError
 from spotline.physics.transport.geometry import Geometry
 from spotline.physics.transport.history import Scratch, Steps, new_scratch, run_histories
-from spotline.physics.transport.reactions import reaction_tables
+from spotline.physics.transport.reaction_tables import reaction_tables
 from spotline.physics.transport.source import Source
 from spotline.physics.transport.tables import transport_tables
 from spotline.physics.transport.tally import SUMS, TallyArrays, TallyPlan, new_arrays

@@ -32,7 +32,7 @@ from spotline.physics.transport.lookup import (
     HIGHEST_ENERGY_MeV_u,
     TransportTables,
 )
-from spotline.physics.transport.reactions import reactions_cm2_g
+from spotline.physics.transport.reaction_tables import reactions_cm2_g
 
 Floats = NDArray[np.float64]
 
