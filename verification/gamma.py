@@ -261,10 +261,10 @@ def page(outcomes: Sequence[Outcome], converged: Sequence[tuple[str, ...]], wall
         ),
         "## With finer steps",
         fill(
-            f"""Small doses with far more gammas near 1. Pass rates of pymedphys in percent, and in brackets by
-            how much its gamma is above ours at most, with steps of a 10th, 20th and 40th of the accepted
-            distance. Where a rate is further from ours than {AGREE_points} points, that bound is **missed**, as
-            with its default of 10: its gammas are too large. With finer steps they come down to ours."""
+            f"""Small doses with far more gammas near 1. Pass rates of pymedphys in percent, and in brackets
+            by how much its gamma is above ours at most, with steps of a 10th, 20th and 40th of the accepted
+            distance. Where a rate is further from ours than {AGREE_points} points, that bound is **missed**,
+            as with its default of 10: its gammas are too large. With finer steps they come down to ours."""
         ),
         table(("Doses", "points", "ours", "theirs, 10", "20", "40"), converged),
         "## Closed forms",
