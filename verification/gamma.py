@@ -71,6 +71,11 @@ def cube(n: int, spacing_mm: float) -> DoseGrid:
     return _cube(n, spacing_mm, (0.0, 0.0, 0.0), 1.0, 0.0)
 
 
+def far_cube(n: int, spacing_mm: float) -> DoseGrid:
+    """The same, 2 % higher and moved by (1.2, -0.9, 1.5) mm, so that many gammas are near 1."""
+    return _cube(n, spacing_mm, (1.2, -0.9, 1.5), 1.02, 0.0)
+
+
 def changed_cube(n: int, spacing_mm: float, noise: float) -> DoseGrid:
     """The same, 1 % higher, moved by (0.7, -0.5, 1.0) mm, with noise in parts of the maximum."""
     return _cube(n, spacing_mm, (0.7, -0.5, 1.0), 1.01, noise)
@@ -112,6 +117,7 @@ def cases() -> list[Case]:
         Case("the same, local", cubes(0.0), usual | {"local": True}),
         Case("100^3 of 2 mm, 0.5 % noise", cubes(0.005), usual),
         Case("100^3 of 1 mm, smooth", cubes(0.0, 1.0), usual),
+        Case("100^3 of 2 mm, moved further", lambda: (cube(100, 2.0), far_cube(100, 2.0)), usual),
     ]
     if RAYSTATION.is_file():
         found.append(Case("a RayStation dose, moved and lower", raystation, usual))
@@ -255,9 +261,10 @@ def page(outcomes: Sequence[Outcome], converged: Sequence[tuple[str, ...]], wall
         ),
         "## With finer steps",
         fill(
-            """Small doses with many gammas near 1. Pass rates of pymedphys in percent, and in brackets by how
-            much its gamma is above ours at most, with steps of a 10th, 20th and 40th of the accepted
-            distance: the finer, the nearer to ours."""
+            f"""Small doses with far more gammas near 1. Pass rates of pymedphys in percent, and in brackets
+            by how much its gamma is above ours at most, with steps of a 10th, 20th and 40th of the accepted
+            distance. Where a rate is further from ours than {AGREE_points} points, that bound is **missed**,
+            as with its default of 10: its gammas are too large. With finer steps they come down to ours."""
         ),
         table(("Doses", "points", "ours", "theirs, 10", "20", "40"), converged),
         "## Closed forms",
@@ -280,6 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Compare, and print or write the page."""
     parser = page_parser("python -m verification.gamma", __doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=2, help="how often each is timed (2)")
+    parser.add_argument("--only", metavar="DOSES", help="only the doses of this name")
     asked = parser.parse_args(arguments)
     try:
         version("pymedphys")
@@ -287,10 +295,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("pymedphys is not installed; it is no dependency: pip install pymedphys interpolation")
     began = time.perf_counter()
     outcomes = []
-    for case in cases():
+    for case in (case for case in cases() if asked.only in (None, case.name)):
         say(case.name)
         outcomes.append(run_case(case, asked.rounds))
-    converged = convergence()
+    converged = convergence() if asked.only is None else []
     put_page(page(outcomes, converged, time.perf_counter() - began), asked.write)
     return 0
 
