@@ -276,6 +276,8 @@ def _dose(operator: WaterOperator, particles: Floats, rbe: RbeModel | None) -> F
 
 
 def _weighted(operator: WaterOperator, particles: Floats, rbe: RbeModel) -> Floats:
+    if rbe.number == 0:
+        return np.zeros((*operator.points.shape, 0))
     by_layer = [rbe.quantities(entry)(operator.points.depth_mm) for entry in operator.entries]
     columns = np.stack(by_layer, axis=1)  # (nz, layers, number)
     return np.stack([operator.dose(particles, columns[:, :, k]) for k in range(rbe.number)], axis=-1)

@@ -1,0 +1,112 @@
+"""Cubes of homogeneous dose: layers, spots, dose, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from spotline import load_beamline
+from spotline.biology import ConstantRbe
+from spotline.engine.cubes import Cube, cube_plan
+from spotline.errors import OptionError
+from spotline.library import BeamLibrary, Entry
+from spotline.physics.ions import CARBON
+from spotline.plan.qa_fields import Setup
+from tests.engine.entries import made_up_library
+
+LINE = load_beamline("cnao-h")
+SETUP = Setup(ion="carbon", beamline=LINE)
+SMALL = Cube(size_mm=16.0, depth_mm=100.0, dose_Gy=2.0, spacing_mm=4.0)
+
+
+class Ramp:
+    """An RBE that grows with depth, from 1 at the surface to 3 at 100 mm."""
+
+    name, number = "ramp", 1
+
+    def quantities(self, entry: Entry) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda depth_mm: (1.0 + depth_mm / 50.0)[:, None]
+
+    def effective_dose(self, dose_Gy: np.ndarray, weighted: np.ndarray, fractions: int = 1) -> np.ndarray:
+        return weighted[..., 0]
+
+
+@pytest.fixture(scope="module")
+def library() -> BeamLibrary:
+    return made_up_library(CARBON, LINE.energies["carbon"].energy_MeV_u.tolist())
+
+
+@pytest.fixture(scope="module")
+def made(library: BeamLibrary):
+    return cube_plan(SETUP, SMALL, library=library)
+
+
+def test_dose_is_even(made):
+    _, found = made
+    inside = found.dose_Gy[found.target]
+    assert inside.mean() == pytest.approx(2.0, rel=0.005)
+    assert np.abs(inside / 2.0 - 1.0).max() < 0.05
+    assert np.count_nonzero(found.target) == 11 * 6 * 6
+    # Outside, six millimetres beside, there is less.
+    middle = len(found.points.depth_mm) // 2
+    assert found.dose_Gy[middle, found.points.shape[1] // 2, 0] < 0.5
+
+
+def test_layers_and_spots(made):
+    plan, _ = made
+    (field,) = plan.fields
+    energies = [layer.energy_MeV_u for layer in field.layers]
+    assert energies == sorted(energies, reverse=True)
+    assert set(energies) <= set(LINE.energies["carbon"].energy_MeV_u.tolist())
+    assert 8 <= len(energies) <= 9  # 16 mm in steps of 2 mm
+    least = LINE.beam("carbon").minimum_particles_per_spot  # type: ignore[union-attr]
+    for layer in field.layers:
+        assert layer.meterset.min() >= least * (1 - 1e-9)
+        assert np.abs(layer.x_iso_mm).max() <= 8.0 + 8.0
+        assert set(np.round(np.diff(np.unique(layer.x_iso_mm)), 6)) == {4.0}
+        # Row by row, there and back: the next spot is a neighbour.
+        steps = np.hypot(np.diff(layer.x_iso_mm), np.diff(layer.y_iso_mm))
+        assert np.median(steps) == pytest.approx(4.0)
+        assert steps.max() < 16.0
+    assert (plan.label, field.name) == ("CUBE16", "Cube of 16 mm")
+
+
+def test_weighted_dose(library: BeamLibrary):
+    """A constant RBE takes its share of the particles off; one that grows leaves the weighted dose even."""
+    (plain,) = cube_plan(SETUP, SMALL, library=library, iterations=15)[0].fields
+    (less,) = cube_plan(SETUP, SMALL, library=library, rbe=ConstantRbe(1.25, "carbon"), iterations=15)[
+        0
+    ].fields
+    assert less.meterset == pytest.approx(plain.meterset / 1.25, rel=0.01)
+    _, found = cube_plan(SETUP, SMALL, library=library, rbe=Ramp(), iterations=15)
+    inside = found.dose_Gy[found.target] / 2.0
+    assert inside.mean() == pytest.approx(1.0, abs=0.02)
+    assert inside.std() < 0.03
+
+
+def test_progress_is_told(library: BeamLibrary):
+    told: list[tuple[int, int]] = []
+    cube_plan(SETUP, SMALL, library=library, iterations=2, progress=lambda *step: told.append(step))
+    assert told
+    assert all(done <= total for done, total in told)
+
+
+@pytest.mark.parametrize(
+    ("cube", "message"),
+    [
+        (Cube(size_mm=60.0, depth_mm=290.0), "choose another depth"),
+        (Cube(size_mm=60.0, depth_mm=40.0), "choose another depth"),
+        (Cube(size_mm=-1.0), "size of the cube"),
+        (Cube(dose_Gy=float("nan")), "dose of the cube"),
+    ],
+)
+def test_bad_cubes(cube: Cube, message: str, library: BeamLibrary):
+    with pytest.raises(OptionError, match=message):
+        cube_plan(SETUP, cube, library=library)
+
+
+def test_a_beam_line_is_needed(library: BeamLibrary):
+    with pytest.raises(OptionError, match="--beamline"):
+        cube_plan(Setup(ion="carbon"), SMALL, library=library)
