@@ -212,8 +212,8 @@ def build_up(primaries: int) -> list[str]:
             "them (the volume at break-up), but no figure was fitted. The peak lies at 27.4 cm. Measured "
             "yields are read off figures, to some percent; thresholds of the detectors are not simulated. "
             "Helium agrees within a tenth, beryllium and boron within a fifth (boron behind the peak, where "
-            "it is rare, does not); there is up to a fifth too much hydrogen, and a quarter too little lithium. "
-            "The last columns are primaries and other carbon."
+            "it is rare, does not); there is up to a fifth too much hydrogen, and a quarter too little "
+            "lithium. The last columns are primaries and other carbon."
         ),
         table(("depth (cm)", *ELEMENTS.values(), "primaries", "other C"), rows),
     ]
