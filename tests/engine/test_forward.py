@@ -18,7 +18,6 @@ from spotline.library import in_beam
 from spotline.physics.ions import CARBON
 from tests.engine.entries import made_up_library
 
-pytestmark = pytest.mark.kernel
 LINE = load_beamline("cnao-h")
 ENERGIES = [200.0, 221.45, 240.0]
 LIBRARIES = {"carbon": made_up_library(CARBON, ENERGIES)}

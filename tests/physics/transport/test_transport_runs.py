@@ -18,7 +18,7 @@ from spotline.physics.transport.source import Source, pencil_source
 from spotline.physics.transport.tables import transport_tables
 from spotline.physics.transport.tally import TallyPlan
 
-pytestmark = pytest.mark.kernel
+kernel = pytest.mark.kernel
 
 BEAMS = [(PROTON, 100.0), (CARBON, 200.0)]
 
@@ -31,7 +31,7 @@ def run(
     source: Source,
     geometry: Geometry,
     plan: TallyPlan,
-    primaries: int = 320,
+    primaries: int = 160,
     threads: int = 1,
     seed: int = 1,
     reactions: bool = True,
@@ -41,6 +41,7 @@ def run(
     )
 
 
+@kernel
 @pytest.mark.parametrize(("ion", "energy"), BEAMS)
 def test_energy_is_conserved(ion: Ion, energy: float):
     plan = TallyPlan(np.linspace(0.0, 200.0, 41), voxels=True)
@@ -53,6 +54,7 @@ def test_energy_is_conserved(ion: Ion, energy: float):
     assert tally.lost == 0
 
 
+@kernel
 @pytest.mark.parametrize(("ion", "energy"), BEAMS)
 def test_reactions_only_take_energy_away(ion: Ion, energy: float):
     tally = run(pencil_source(ion, energy), water(400.0), TallyPlan(np.linspace(0.0, 400.0, 41)))
@@ -64,6 +66,7 @@ def test_reactions_only_take_energy_away(ion: Ion, energy: float):
     assert tally.lost == 0
 
 
+@kernel
 @pytest.mark.parametrize(("ion", "energy"), BEAMS)
 def test_same_numbers_on_any_number_of_threads(ion: Ion, energy: float):
     depth_mm = np.linspace(0.0, 200.0, 101)
@@ -197,6 +200,7 @@ def test_let_of_a_fast_proton_is_its_stopping_power():
     assert tally.let_MeV_keV_um[0] / tally.total_MeV[0] == pytest.approx(0.449, rel=0.01)
 
 
+@kernel
 def test_progress_is_told():
     told: list[tuple[int, int]] = []
     simulate(

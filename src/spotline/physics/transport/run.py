@@ -145,19 +145,21 @@ def simulate(
     bounds = np.linspace(0, primaries, BATCHES + 1).astype(int)
 
     def run(batch: int, arrays: TallyArrays, scratch: Scratch) -> None:
-        run_histories(
-            int(bounds[batch]),
-            int(bounds[batch + 1] - bounds[batch]),
-            key,
-            source.species,
-            source.arrays,
-            tables,
-            nuclear,
-            geometry.arrays,
-            steps,
-            arrays,
-            scratch,
-        )
+        # Random numbers wrap around, which NumPy would warn of where kernels are not compiled.
+        with np.errstate(over="ignore"):
+            run_histories(
+                int(bounds[batch]),
+                int(bounds[batch + 1] - bounds[batch]),
+                key,
+                source.species,
+                source.arrays,
+                tables,
+                nuclear,
+                geometry.arrays,
+                steps,
+                arrays,
+                scratch,
+            )
 
     shape = geometry.arrays.density_g_cm3.shape
     count = min(BATCHES, threads or os.cpu_count() or 1)
