@@ -114,7 +114,7 @@ class DoseEngine:
         self._libraries = dict(libraries or {})
         self._quantities = quantities
         self._threads = threads
-        self._fields: dict[int, _Field] = {}
+        self._fields: dict[tuple[object, ...], _Field] = {}
 
     def add(self, beams: Iterable[FieldBeams], progress: Callable[[int, int], None] | None = None) -> None:
         """Add all layers of fields; `progress` is called with the layers that are done, and all."""
@@ -128,11 +128,20 @@ class DoseEngine:
                 if progress is not None:
                     progress(done, total)
 
+    def take(self) -> tuple[Floats, Floats]:
+        """Hand out dose and weighted quantities so far, and begin again at nothing.
+
+        What is known of the fields stays, so the next dose on the grid costs no rays.
+        """
+        taken = self.dose_Gy, self.weighted
+        self.dose_Gy, self.weighted = (np.zeros_like(array) for array in taken)
+        return taken
+
     def add_layer(self, beams: FieldBeams, layer: LayerBeam) -> None:
         """Add one layer of a field, of which only angles, isocentre and passive elements are used."""
         if len(layer.spots.x_mm) == 0:
             return
-        prepared = self._fields.get(beams.number) or self._prepare(beams)
+        prepared = self._fields.get(_key(beams)) or self._prepare(beams)
         entry, divergence, sigma_mm = self._entry(prepared, layer)
         spots = layer.spots
         if sigma_mm is not None:
@@ -170,8 +179,8 @@ class DoseEngine:
         name = beams.ion.name
         library = self._libraries.get(name) or load_library(self.beamline, name)
         self._libraries[name] = library
-        self._fields[beams.number] = _Field(beams, rays, voxels, library)
-        return self._fields[beams.number]
+        self._fields[_key(beams)] = _Field(beams, rays, voxels, library)
+        return self._fields[_key(beams)]
 
     def _entry(
         self, prepared: _Field, layer: LayerBeam
@@ -211,6 +220,11 @@ class DoseEngine:
         quadratic = 0.5e-6 * float(np.square(x.divergence_mrad) + np.square(y.divergence_mrad))
         sigma = (float(x.sigma_mm), float(y.sigma_mm)) if shifters else None
         return entry, Divergence(*sources, linear, quadratic), sigma
+
+
+def _key(beams: FieldBeams) -> tuple[object, ...]:
+    """All of a field that its geometry depends on: fields of several records may share their numbers."""
+    return beams.ion.name, beams.passive_elements, beams.gantry_deg, beams.couch_deg, beams.isocentre_mm
 
 
 def _reached(rays: Rays, spots: Spots, entry: Entry) -> NDArray[np.int64]:
