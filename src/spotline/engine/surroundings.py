@@ -82,6 +82,12 @@ def water_box(
         corners.append(_corners_mm(one, frame, beamline, surface_mm, surface_mm - reach_mm))
     points = np.concatenate(corners)
     lower, upper = points.min(axis=0), points.max(axis=0)
+    # Voxels begin at the surface, and else are centred on the isocentre.
+    start = np.array(used[0].isocentre_mm) + 0.5 * spacing_mm
+    for (axis, is_lower), face in faces.items():
+        (lower if is_lower else upper)[axis] = start[axis] = face
+    lower = start - spacing_mm * np.ceil((start - lower) / spacing_mm - 1e-6)
+    upper = start + spacing_mm * np.ceil((upper - start) / spacing_mm - 1e-6)
     for (axis, is_lower), face in faces.items():
         (lower if is_lower else upper)[axis] = face
     grid = _checked(Grid.covering(lower.tolist(), upper.tolist(), spacing_mm))
