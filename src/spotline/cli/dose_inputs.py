@@ -258,10 +258,15 @@ def _meet(asked: Asked, read: _Read, beams: list[FieldBeams], structures: Struct
     assert asked.ct is not None
     image = read_ct(asked.ct)
     identity = {} if read.plan is None else read.plan.identity
-    check_frame(image.frame_of_reference_uid, "CT", identity.get("FrameOfReferenceUID", ""), "plan")
+    frame = identity.get("FrameOfReferenceUID", "")
+    is_for_a_device = identity.get("RTPlanGeometry", "") == "TREATMENT_DEVICE"
+    if not is_for_a_device:
+        check_frame(image.frame_of_reference_uid, "CT", frame, "plan")
     curve = nominal_calibration() if asked.calibration is None else read_calibration(asked.calibration)
     power = patient(image, curve, structures, _overrides(asked.overrides))
     notes = [*image.notes, *power.notes]
+    if is_for_a_device:
+        notes.append("the plan is for a device and no patient; its isocentre is taken as a point of the CT")
     if asked.calibration is None:
         notes.append(
             "the curve from HU to stopping power is a nominal one, of no real scanner (--calibration)"
