@@ -63,18 +63,16 @@ class Found:
 
     name: str
     comparison: Comparison
-    reference_Gy: float
-    evaluated_Gy: float
     seconds: float
-    remark: str = ""
 
 
-def against(name: str, reference: DoseGrid, evaluated: DoseGrid, seconds: float, remark: str = "") -> Found:
+def against(
+    name: str, reference: DoseGrid, evaluated: DoseGrid, seconds: float, cutoff_percent: float = 10.0
+) -> Found:
     """Compare, in absolute dose."""
-    found = compare_doses(reference, evaluated, criteria=CRITERIA)
-    highest = float(reference.dose_Gy.max()), float(evaluated.dose_Gy.max())
+    found = compare_doses(reference, evaluated, criteria=CRITERIA, lower_cutoff_percent=cutoff_percent)
     say(f"{name}: {100 * found.gammas[0].pass_rate:.2f} % pass 2 %/2 mm")
-    return Found(name, found, *highest, seconds, remark)
+    return Found(name, found, seconds)
 
 
 def parallel(line: BeamLine, ion: Ion) -> BeamLine:
@@ -187,22 +185,26 @@ def trip98(library: BeamLibrary, folder: Path) -> list[Found]:
     line = with_facts(line, {"nozzle": None, "ions.carbon.nozzle_mm": 1.709})
     treatment = spotline.prepare(spotline.read_plan(plans / "tst003012.rst"), line)
     (field,) = treatment.fields
-    planned = replace(field.field, gantry_angle_deg=90.0, isocentre_mm=(128.0, 128.0, 150.0))
+    # As its cube has it: from the positive x of the image, with the x of the spots along z (its couch(-90)).
+    planned = replace(
+        field.field,
+        gantry_angle_deg=0.0,
+        patient_support_angle_deg=90.0,
+        isocentre_mm=(128.0, 128.0, 150.0),
+    )
     treatment = replace(treatment, fields=(replace(field, field=planned),))
     reference = read_trip98_dose(plans / "tst003012.hed", 2.0)
     low, high = reference.grid.lower_mm, reference.grid.upper_mm
     water = phantom(Grid.covering((0.0, low[1], low[2]), (256.0, high[1], high[2]), (1.0, 2.0, 3.0)))
     began = time.perf_counter()
     done = reconstruct(
-        treatment, line, Patient(water.rsp, water.grid), reference.grid, libraries={"carbon": library}
+        treatment, line, Patient(water.rsp, water.grid, "HFDR"), reference.grid, libraries={"carbon": library}
     )
     took = time.perf_counter() - began
     dose = done.doses["planned"].physical
-    ratio = float(reference.dose_Gy.sum(dtype=float) / dose.dose_Gy.sum(dtype=float))
-    scaled = replace(dose, dose_Gy=dose.dose_Gy * np.float32(ratio))
     return [
-        against("TRiP98 carbon, absolute", reference, dose, took),
-        against("TRiP98 carbon, scaled to equal integral", reference, scaled, took, f"times {ratio:.3f}"),
+        against("TRiP98 carbon", reference, dose, took),
+        against("TRiP98 carbon, above 90 % only", reference, dose, took, cutoff_percent=90.0),
     ]
 
 
@@ -214,7 +216,6 @@ def page(found: Sequence[Found], libraries: Mapping[str, BeamLibrary], primaries
             *(f"{100 * gamma.pass_rate:.2f}" for gamma in one.comparison.gammas),
             f"{100 * one.comparison.mean_Gy / one.comparison.normalisation_Gy:+.2f}",
             f"{one.comparison.points}",
-            one.remark or "-",
             verdict_of(one.comparison.gammas[0].pass_rate >= GOAL),
         )
         for one in found
@@ -227,7 +228,6 @@ def page(found: Sequence[Found], libraries: Mapping[str, BeamLibrary], primaries
         "1 %/1 mm (%)",
         "mean difference (%)",
         "points",
-        "",
         "98 %",
     )
     parts = [
@@ -241,14 +241,17 @@ def page(found: Sequence[Found], libraries: Mapping[str, BeamLibrary], primaries
         table(heads, rows),
         fill(
             f"""* *Monte Carlo*: one spot of {SIGMA_mm:g} mm standard deviation, parallel, {primaries} protons
-            (a tenth as many carbon ions), in voxels of {VOXEL_mm:g} mm; bone is water of density 1.6 from 40 to
-            60 mm of depth, lung water of 0.3 from 40 to 80 mm. The noise of the Monte Carlo, the reference, counts
-            against the engine.
-            * *DCPT*: line and spot sizes from the published beam model, without any fit; spots do not widen in air,
-            which that line file cannot say. Dose and structures of the files lie along y although the
-            plan says gantry 90 and 270, HFS: the patient is taken as HFDL. RBE 1.1. PMMA plate: 1.16.
-            * *TRiP98*: nominal particles, water offset and spot sizes of its plan; its base data (depth doses,
-            ripple filter of 3 mm, fragments) are its own and not ours."""
+            (a tenth as many carbon ions), in voxels of {VOXEL_mm:g} mm; bone is water of density 1.6 from 40
+            to 60 mm of depth, lung water of 0.3 from 40 to 80 mm. The noise of the Monte Carlo, the
+            reference, counts against the engine.
+            * *DCPT*: line and spot sizes from the published beam model, without any fit; spots do not widen
+            in air, because the line of the tests has no nozzle. Dose and structures of the files lie along y
+            although the plan says gantry 90 and 270, HFS: the patient is taken as HFDL. RBE 1.1; a plate of
+            PMMA of 1.16 in the middle.
+            * *TRiP98*: particles, water offset and spot sizes of its plan, and nothing scaled; its depth
+            doses, ripple filter (3 mm) and fragments are its own. Within the target (the second row) both
+            agree; what misses is the way there, where our dose is higher: the dose in the entrance is that of
+            other base data, which the files do not hold."""
         ),
         f"Primaries per energy of the libraries: {made}.",
         f"<sub>`python -m verification.dose`, {wall_s:.0f} s; {circumstances()}</sub>",

@@ -23,7 +23,6 @@ from spotline.record.spill_file import read_spill
 from tests.delivery.deliveries import EXAMPLES
 from tests.engine.entries import made_up_library
 
-pytestmark = pytest.mark.kernel
 LINE = spotline.load_beamline("cnao-h")
 LIBRARIES = {"proton": made_up_library(PROTON, [60.0, 100.0, 150.0, 230.0])}
 
