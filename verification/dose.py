@@ -249,9 +249,10 @@ def page(found: Sequence[Found], libraries: Mapping[str, BeamLibrary], primaries
             although the plan says gantry 90 and 270, HFS: the patient is taken as HFDL. RBE 1.1; a plate of
             PMMA of 1.16 in the middle.
             * *TRiP98*: particles, water offset and spot sizes of its plan, and nothing scaled; its depth
-            doses, ripple filter (3 mm) and fragments are its own. Within the target (the second row) both
-            agree; what misses is the way there, where our dose is higher: the dose in the entrance is that of
-            other base data, which the files do not hold."""
+            doses, ripple filter (3 mm) and fragments are its own. Edges and depth of the target agree; our
+            dose is higher, by little in the target (second row) and by more on the way there, as it would be
+            with other depth doses per particle. The files do not hold those of TRiP98, so this is not
+            resolved."""
         ),
         f"Primaries per energy of the libraries: {made}.",
         f"<sub>`python -m verification.dose`, {wall_s:.0f} s; {circumstances()}</sub>",
