@@ -303,7 +303,7 @@ def _libraries(folder: Path, ions: list[str]) -> dict[str, BeamLibrary]:
         ion = library.ion.name
         if ion in found:
             raise LibraryError(
-                f"{folder}: has several libraries of {ion} ({found[ion].path}, {path}); give one with one"
+                f"{folder}: has several libraries of {ion} ({found[ion].path}, {path}); keep one"
             )
         found[ion] = library
     missing = [ion for ion in ions if ion not in found]
