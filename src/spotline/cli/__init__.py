@@ -13,6 +13,7 @@ from spotline.cli.campaign import campaign
 from spotline.cli.common import STATUS_BAD_INPUT
 from spotline.cli.continuation import continuation
 from spotline.cli.deliver import deliver, replay
+from spotline.cli.dose import dose
 from spotline.cli.gamma import gamma
 from spotline.cli.library import library
 from spotline.cli.physics import physics
@@ -38,6 +39,7 @@ app.command(plan)
 app.command(physics)
 app.command(library)
 app.command(gamma)
+app.command(dose)
 
 
 def main() -> None:

@@ -115,3 +115,18 @@ def library_bar(quiet: bool, ion: str) -> Iterator[Callable[[int, int, float], N
             bar.update(task, description=f"simulating {ion}", total=total, completed=done + share)
 
         yield show
+
+
+@contextmanager
+def dose_bar(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show how many layers of a dose are computed."""
+    if not _shows(quiet):
+        yield None
+        return
+    with _bar("layers, left") as bar:
+        task = bar.add_task("reading (compiled on first use)", total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, description="adding dose", total=total, completed=done)
+
+        yield show

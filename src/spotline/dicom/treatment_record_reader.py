@@ -153,6 +153,12 @@ def _index_base(beams: list[tuple[str, Dataset]], warnings: list[str]) -> int:
     return INDEX_BASE
 
 
+def record_uid(path: str | Path) -> str:
+    """Read the SOP Instance UID of a treatment record, for what refers to it; empty if it has none."""
+    dataset, _ = read_dataset(Path(path))
+    return text(dataset, "SOPInstanceUID", str(path))
+
+
 def _plan_uid(dataset: Dataset, where: str) -> str:
     references = items(dataset, "ReferencedRTPlanSequence", where)
     return text(references[0], "ReferencedSOPInstanceUID", where) if references else ""

@@ -133,9 +133,9 @@ def beams_of_record(
         name=field.name,
         ion=IONS[header["ion"]],
         passive_elements=tuple(header["passive_elements"]),
-        gantry_deg=header["gantry_angle_deg"] or 0.0,
-        couch_deg=header["patient_support_angle_deg"] or 0.0,
-        isocentre_mm=isocentre_mm or _point(header["isocentre_mm"]),
+        gantry_deg=header.get("gantry_angle_deg") or 0.0,
+        couch_deg=header.get("patient_support_angle_deg") or 0.0,
+        isocentre_mm=isocentre_mm or _point(header.get("isocentre_mm")),
         layers=layers,
     )
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spotline.beamline.load import BeamLine
 from spotline.beamline.optics import beam_at
-from spotline.dose.beam_frame import VirtualSources, at_isocentre_mm, beam_frame
+from spotline.dose.beam_frame import BeamFrame, VirtualSources, at_isocentre_mm, beam_frame
 from spotline.dose.grid import Float32s, Grid
 from spotline.dose.water_path import voxel_paths_mm
 from spotline.engine.beams import FieldBeams, LayerBeam
@@ -27,9 +27,6 @@ from spotline.library import BeamLibrary, Entry, in_beam, load_library
 Floats = NDArray[np.float64]
 Quantities = Callable[[Entry], Callable[[Floats], Floats]]
 """Gives, for an entry, the quantities of a biological model by depth."""
-
-MARGIN_mm = 120.0
-"""Voxels farther from all spots get nothing: three times the radius of the widest halo."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,12 +50,15 @@ class Patient:
 
 @dataclass(slots=True, eq=False)
 class _Field:
-    """What stays the same for all layers of a field."""
+    """What stays the same for all layers of a field, and what they added that the grid does not have yet."""
 
     beams: FieldBeams
     rays: Rays
     voxels: NDArray[np.int64]
     library: BeamLibrary
+    dose_Gy: Floats
+    weighted: Floats
+    is_empty: bool = True
     entries: dict[tuple[float, str], tuple[Entry, Divergence, tuple[float, float] | None]] = field(
         default_factory=dict
     )
@@ -110,12 +110,36 @@ class DoseEngine:
                     f"to {last:g} mm; take a grid that overlaps with it"
                 )
         self.beamline, self.patient, self.grid = beamline, patient, grid
-        self.dose_Gy: Floats = np.zeros(grid.shape)
-        self.weighted: Floats = np.zeros((*grid.shape, n_quantities))
+        self._dose_Gy: Floats = np.zeros(grid.shape)
+        self._weighted: Floats = np.zeros((*grid.shape, n_quantities))
         self._libraries = dict(libraries or {})
         self._quantities = quantities
         self._threads = threads
-        self._fields: dict[int, _Field] = {}
+        self._fields: dict[tuple[object, ...], _Field] = {}
+
+    @property
+    def dose_Gy(self) -> Floats:
+        """Dose so far, shape of the grid."""
+        self._gather()
+        return self._dose_Gy
+
+    @property
+    def weighted(self) -> Floats:
+        """Dose times each quantity so far, shape of the grid and (n_quantities,)."""
+        self._gather()
+        return self._weighted
+
+    def _gather(self) -> None:
+        """Put what the fields collected onto the grid."""
+        for one in self._fields.values():
+            if one.is_empty:
+                continue
+            self._dose_Gy.reshape(-1)[one.voxels] += one.dose_Gy
+            one.dose_Gy[:] = 0.0
+            if self._weighted.size:
+                self._weighted.reshape(-1, self._weighted.shape[-1])[one.voxels] += one.weighted
+                one.weighted[:] = 0.0
+            one.is_empty = True
 
     def add(self, beams: Iterable[FieldBeams], progress: Callable[[int, int], None] | None = None) -> None:
         """Add all layers of fields; `progress` is called with the layers that are done, and all."""
@@ -129,26 +153,37 @@ class DoseEngine:
                 if progress is not None:
                     progress(done, total)
 
+    def take(self) -> tuple[Floats, Floats]:
+        """Hand out dose and weighted quantities so far, and begin again at nothing.
+
+        What is known of the fields stays, so the next dose on the grid costs no rays.
+        """
+        taken = self.dose_Gy, self.weighted
+        self._dose_Gy, self._weighted = (np.zeros_like(array) for array in taken)
+        return taken
+
     def add_layer(self, beams: FieldBeams, layer: LayerBeam) -> None:
         """Add one layer of a field, of which only angles, isocentre and passive elements are used."""
         if len(layer.spots.x_mm) == 0:
             return
-        prepared = self._fields.get(beams.number) or self._prepare(beams)
+        prepared = self._fields.get(_key(beams)) or self._prepare(beams)
         entry, divergence, sigma_mm = self._entry(prepared, layer)
         spots = layer.spots
         if sigma_mm is not None:
             ones = np.ones(len(spots.x_mm))
             spots = Spots(spots.x_mm, spots.y_mm, spots.particles, sigma_mm[0] * ones, sigma_mm[1] * ones)
-        chosen = _reached(prepared.rays, spots, entry)
-        rays = Rays(*(column[chosen] for column in prepared.rays))
-        voxels = prepared.voxels[chosen]
-        dose = np.zeros(len(voxels))
-        weighted = np.zeros((len(voxels), self.weighted.shape[-1]))
         of_entry = self._quantities(entry) if self._quantities is not None else None
-        add_layer(rays, entry, spots, divergence, dose, weighted, of_entry, self._threads)
-        self.dose_Gy.ravel()[voxels] += dose
-        if self.weighted.size:
-            self.weighted.reshape(-1, self.weighted.shape[-1])[voxels] += weighted
+        add_layer(
+            prepared.rays,
+            entry,
+            spots,
+            divergence,
+            prepared.dose_Gy,
+            prepared.weighted,
+            of_entry,
+            self._threads,
+        )
+        prepared.is_empty = False
 
     def _prepare(self, beams: FieldBeams) -> _Field:
         geometry = self.beamline.facts.geometry
@@ -158,9 +193,7 @@ class DoseEngine:
             self.patient.rsp, self.patient.grid, frame, sources, self.grid, threads=self._threads
         ).ravel()
         voxels = np.flatnonzero(depth > 0.0)
-        z, y, x = np.unravel_index(voxels, self.grid.shape)
-        points = np.column_stack([self.grid.x_mm[x], self.grid.y_mm[y], self.grid.z_mm[z]])
-        in_beam_frame = frame.to_beam_mm(points)
+        in_beam_frame = _in_beam_frame(frame, self.grid, voxels)
         x_iso, y_iso = at_isocentre_mm(in_beam_frame, sources)
         rays = Rays(
             x_iso.astype(np.float32),
@@ -171,8 +204,9 @@ class DoseEngine:
         name = beams.ion.name
         library = self._libraries.get(name) or load_library(self.beamline, name)
         self._libraries[name] = library
-        self._fields[beams.number] = _Field(beams, rays, voxels, library)
-        return self._fields[beams.number]
+        none = np.zeros(len(voxels)), np.zeros((len(voxels), self._weighted.shape[-1]))
+        self._fields[_key(beams)] = _Field(beams, rays, voxels, library, *none)
+        return self._fields[_key(beams)]
 
     def _entry(
         self, prepared: _Field, layer: LayerBeam
@@ -214,9 +248,19 @@ class DoseEngine:
         return entry, Divergence(*sources, linear, quadratic), sigma
 
 
-def _reached(rays: Rays, spots: Spots, entry: Entry) -> NDArray[np.int64]:
-    """Voxels that any spot of a layer can reach."""
-    inside = rays.depth_mm < entry.depth_mm[-1]
-    for at, positions in ((rays.x_iso_mm, spots.x_mm), (rays.y_iso_mm, spots.y_mm)):
-        inside &= (at > positions.min() - MARGIN_mm) & (at < positions.max() + MARGIN_mm)
-    return np.flatnonzero(inside)
+def _in_beam_frame(frame: BeamFrame, grid: Grid, voxels: NDArray[np.int64]) -> Floats:
+    """Centres of some voxels in the frame of the beam, shape (n, 3), by sums over the axes of the grid."""
+    x, y, z = (
+        axis - origin
+        for axis, origin in zip((grid.x_mm, grid.y_mm, grid.z_mm), frame.isocentre_mm, strict=True)
+    )
+    found = np.empty((len(voxels), 3))
+    for column, (a, b, c) in enumerate(frame.axes):
+        whole = (c * z)[:, None, None] + (b * y)[:, None] + a * x
+        found[:, column] = whole.ravel()[voxels]
+    return found
+
+
+def _key(beams: FieldBeams) -> tuple[object, ...]:
+    """All of a field that its geometry depends on: fields of several records may share their numbers."""
+    return beams.ion.name, beams.passive_elements, beams.gantry_deg, beams.couch_deg, beams.isocentre_mm

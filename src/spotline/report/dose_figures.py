@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,10 @@ GAMMA = LinearSegmentedColormap.from_list(
     "gamma", [(0.0, "#0072b3"), (0.499, "#c9d3da"), (0.5, "#f0a05a"), (1.0, "#a83200")]
 )
 """Up to 1, in the middle of the scale, blue; above it red."""
+GREY = LinearSegmentedColormap.from_list("grey", ["#000000", "#ffffff"])
+VISIBLE = 0.02
+"""Part of the scale from which on a dose is drawn over an image."""
+DASHES: dict[str, Any] = {"planned": "-", "measured": (0, (4, 2)), "true": (0, (1, 1.5))}
 
 PLANES = (("transverse", 2, 0, 1), ("coronal", 1, 0, 2), ("sagittal", 0, 1, 2))
 """Name, axis across the plane, and axes to the right and upwards (0 is x)."""
@@ -73,8 +77,14 @@ def planes_to_show(grid: Grid) -> list[tuple[str, int, int, int]]:
 
 
 @styled
-def figure_planes(grid: Grid, maps: Sequence[Map], through_mm: Point) -> Figure:
-    """Draw planes through a point: a row for each plane, a column for each map."""
+def figure_planes(
+    grid: Grid, maps: Sequence[Map], through_mm: Point, under: NDArray[Any] | None = None
+) -> Figure:
+    """Draw planes through a point: a row for each plane, a column for each map.
+
+    Over an image (`under`, shape (nz, ny, nx)) the maps are transparent, and not drawn at all where they have
+    next to nothing.
+    """
     planes = planes_to_show(grid)
     figure = Figure(figsize=(WIDTH_in, 0.6 + 2.4 * len(planes)), layout="compressed")
     panels = figure.subplots(len(planes), len(maps), squeeze=False)
@@ -84,7 +94,12 @@ def figure_planes(grid: Grid, maps: Sequence[Map], through_mm: Point) -> Figure:
     )
     for row, plane in zip(panels, planes, strict=True):
         for axes, shown in zip(row, maps, strict=True):
-            _plane(axes, grid, shown, plane, index)
+            if under is not None:
+                _plane(axes, grid, _image(under), plane, index)
+                values = np.where(shown.values > VISIBLE * shown.high, shown.values, np.nan)
+                _plane(axes, grid, replace(shown, values=values), plane, index, opacity=0.6)
+            else:
+                _plane(axes, grid, shown, plane, index)
     for axes, shown in zip(panels[0], maps, strict=True):
         axes.set_title(shown.title)
     for column, shown in zip(panels.T, maps, strict=True):
@@ -102,7 +117,21 @@ def figure_planes(grid: Grid, maps: Sequence[Map], through_mm: Point) -> Figure:
     return figure
 
 
-def _plane(axes: Axes, grid: Grid, shown: Map, plane: tuple[str, int, int, int], index: Any) -> None:
+def _image(values: NDArray[Any]) -> Map:
+    """What a dose is drawn over, in shades of grey."""
+    low, high = (float(np.quantile(values, share)) for share in (0.001, 0.999))
+    # Water is drawn light as a whole: there is nothing to see in it.
+    return Map("", "", values, min(low, high - 1.0), high, GREY)
+
+
+def _plane(
+    axes: Axes,
+    grid: Grid,
+    shown: Map,
+    plane: tuple[str, int, int, int],
+    index: Any,
+    opacity: float = 1.0,
+) -> None:
     name, across, right, up = plane
     values = np.take(shown.values, index[across], 2 - across)  # what is left is in the order z, y, x
     edges_right, edges_up = grid.edges_mm(right), grid.edges_mm(up)
@@ -115,9 +144,10 @@ def _plane(axes: Axes, grid: Grid, shown: Map, plane: tuple[str, int, int, int],
         vmax=shown.high,
         interpolation="nearest",
         aspect="equal",
+        alpha=opacity,
     )
     if name == "transverse":
-        axes.invert_yaxis()  # seen from the feet, the front of the patient above
+        axes.set_ylim(edges_up[-1], edges_up[0])  # seen from the feet, the front of the patient above
     axes.grid(visible=False)
     axes.set(xlabel=f"{AXES[right]} (mm)", ylabel=f"{AXES[up]} (mm)")
     axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -142,4 +172,24 @@ def figure_profiles(profiles: Sequence[Profile]) -> Figure:
     panels[0][0].set_ylabel("dose (Gy)")
     panels[1][0].set_ylabel("difference (Gy)")
     panels[0][0].legend()
+    return figure
+
+
+@styled
+def figure_volumes(at_Gy: NDArray[Any], curves: Mapping[str, Mapping[str, NDArray[Any]]]) -> Figure:
+    """Draw dose-volume histograms: a colour for each structure, a dash for each dose."""
+    figure = Figure(figsize=(WIDTH_in, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for number, (structure, by_dose) in enumerate(curves.items()):
+        for what, percent in by_dose.items():
+            axes.plot(
+                at_Gy,
+                percent,
+                color=f"C{number % 10}",
+                ls=DASHES.get(what, "-"),
+                lw=1.4,
+                label=structure if what == next(iter(by_dose)) else None,
+            )
+    axes.set(xlabel="dose (Gy)", ylabel="volume (%)", xlim=(0.0, at_Gy[-1]), ylim=(0.0, 102.0))
+    axes.legend(loc="upper right")
     return figure

@@ -10,9 +10,9 @@ import numpy as np
 
 from spotline.dose.compare import Comparison, hottest_mm, profiles
 from spotline.dose.gamma import GammaResult
-from spotline.dose.grid import DoseGrid
+from spotline.dose.grid import DoseGrid, Point
 from spotline.report.page import render, write_page
-from spotline.report.tables import Table
+from spotline.report.tables import Pairs, Table
 
 if TYPE_CHECKING:
     from spotline.report.pictures import Picture
@@ -64,27 +64,37 @@ def write_comparison_page(
         ),
         warnings=warnings,
         facts=[
-            ("reference", f"{names[0]}, {_grid_in_words(reference)}"),
-            ("evaluated", f"{names[1]}, {_grid_in_words(evaluated)}"),
+            ("reference", f"{names[0]}, {grid_in_words(reference)}"),
+            ("evaluated", f"{names[1]}, {grid_in_words(evaluated)}"),
             ("kind of dose", reference.kind),
             ("100 %", f"{comparison.normalisation_Gy:.4g} Gy"),
             ("cut-off", f"{comparison.lower_cutoff_percent:g} %"),
             ("points compared", f"{comparison.points}"),
         ],
-        gammas=Table(HEADS, (0,), [_row(result) for result in comparison.gammas]),
-        differences=[
-            (name, f"{value:+.4g} Gy ({100.0 * value / comparison.normalisation_Gy:+.2f} %)")
-            for name, value in (
-                ("mean", comparison.mean_Gy),
-                ("root mean square", comparison.rms_Gy),
-                ("lowest", comparison.lowest_Gy),
-                ("highest", comparison.highest_Gy),
-                *((f"{p} % have less than", value) for p, value in comparison.percentiles_Gy.items()),
-            )
-        ],
-        figures=_figures(reference, evaluated, comparison, through_mm),
+        gammas=gamma_table(comparison),
+        differences=differences_in_words(comparison),
+        figures=comparison_pictures(reference, evaluated, comparison, through_mm),
     )
     write_page(html, path)
+
+
+def gamma_table(comparison: Comparison) -> Table:
+    """All gammas of a comparison, one a row."""
+    return Table(HEADS, (0,), [_row(result) for result in comparison.gammas])
+
+
+def differences_in_words(comparison: Comparison) -> Pairs:
+    """Differences of two doses, in Gy and percent of the normalisation."""
+    return [
+        (name, f"{value:+.4g} Gy ({100.0 * value / comparison.normalisation_Gy:+.2f} %)")
+        for name, value in (
+            ("mean", comparison.mean_Gy),
+            ("root mean square", comparison.rms_Gy),
+            ("lowest", comparison.lowest_Gy),
+            ("highest", comparison.highest_Gy),
+            *((f"{p} % have less than", value) for p, value in comparison.percentiles_Gy.items()),
+        )
+    ]
 
 
 def _row(gamma: GammaResult) -> tuple[str, ...]:
@@ -98,15 +108,17 @@ def _row(gamma: GammaResult) -> tuple[str, ...]:
     )
 
 
-def _grid_in_words(dose: DoseGrid) -> str:
+def grid_in_words(dose: DoseGrid) -> str:
+    """Size of a grid."""
     counts = " x ".join(map(str, dose.grid.counts))
     spacing = " x ".join(f"{mm:g}" for mm in dose.grid.spacing_mm)
     return f"{counts} voxels of {spacing} mm"
 
 
-def _figures(
-    reference: DoseGrid, evaluated: DoseGrid, comparison: Comparison, through_mm: tuple[float, float, float]
+def comparison_pictures(
+    reference: DoseGrid, evaluated: DoseGrid, comparison: Comparison, through_mm: Point, prefix: str = ""
 ) -> list[Picture]:
+    """Draw planes and profiles through a point; `prefix` keeps the pictures of one page apart."""
     from markupsafe import Markup
 
     from spotline.report import dose_figures as draw
@@ -131,10 +143,10 @@ def _figures(
             "compared."
         )
         alt = f"{100.0 * gamma.pass_rate:.2f} % of {gamma.compared} points pass {gamma.name}"
-        svg = Markup(to_svg(draw.figure_planes(reference.grid, maps, through_mm), "planes"))
+        svg = Markup(to_svg(draw.figure_planes(reference.grid, maps, through_mm), f"{prefix}planes"))
         pictures.append(Picture("Planes", caption, alt, svg))
     lines = profiles(reference, evaluated, through_mm)
     caption = f"Lines through {place}; below, evaluated minus reference."
-    svg = Markup(to_svg(draw.figure_profiles(lines), "profiles"))
+    svg = Markup(to_svg(draw.figure_profiles(lines), f"{prefix}profiles"))
     pictures.append(Picture("Profiles", caption, "both doses along x, y and z", svg))
     return pictures

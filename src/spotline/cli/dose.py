@@ -1,0 +1,109 @@
+"""The verb ``dose``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from spotline.cli.bars import dose_bar
+from spotline.cli.common import STATUS_DONE, Switch, WholeNumber
+
+if TYPE_CHECKING:
+    from spotline.report.dose_folder import Case, Findings
+
+
+def dose(
+    *source: Path,
+    out: Path,
+    beamline: str | None = None,
+    ct: Path | None = None,
+    water: float | None = None,
+    structures: Path | None = None,
+    grid: float = 2.0,
+    rbe: str | None = None,
+    alpha_beta: Annotated[float | None, Parameter(name="--alpha-beta-Gy")] = None,
+    compare: Path | None = None,
+    field: WholeNumber | None = None,
+    per_field: Switch = False,
+    library: Path | None = None,
+    plan: Path | None = None,
+    calibration: Path | None = None,
+    override: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())] = (),
+    quiet: Switch = False,
+) -> int:
+    """Compute the dose of a plan, or of what was delivered: planned, measured and, if simulated, true.
+
+    Writes an RT Dose for each, dose.json (gamma, differences, statistics of structures) and report.html.
+
+    Exit status: 0 computed, 2 bad input (nothing written).
+
+    Parameters
+    ----------
+    source
+        Folder of a record (several are fractions, or a delivery and its continuation); or a plan (DICOM RT
+        Ion Plan, TRiP98 .rst), or a folder that `spotline prepare` wrote.
+    out
+        Folder to write to; must not exist yet, or be empty.
+    beamline
+        Name or path of the beam line; records and preparations know the name of their own.
+    ct
+        Folder of a CT series: the patient.
+    water
+        Instead of a CT: a box of water whose surface lies so many mm before the isocentre.
+    structures
+        DICOM RT Structure Set, for statistics and for overrides.
+    grid
+        Size of the voxels of the dose in mm.
+    rbe
+        Model of the RBE by name or file (constant, wedenberg, mcnamara, carabe, mkm, TOML, .rbe), for
+        RBE-weighted dose beside the physical one.
+    alpha_beta
+        Of the tissue for photons in Gy, for the models that need it.
+    compare
+        DICOM RT Dose to compare with.
+    field
+        Beam number of the only field to take.
+    per_field
+        Write the dose of each field too.
+    library
+        Folder with the beam libraries; by default those of the line.
+    plan
+        Plan of the records, for isocentres and references that they do not hold.
+    calibration
+        TOML or CSV file of the curve from HU to stopping power; by default a nominal one of no real scanner.
+    override
+        Stopping power relative to water of a structure, as in couch=0.5; several may follow.
+    quiet
+        Say nothing but errors.
+    """
+    from spotline.cli.dose_inputs import Asked, prepare_case
+    from spotline.report.dose_folder import check_free, look_at, write_dose_folder
+
+    check_free(out)
+    asked = Asked(
+        source, beamline, ct, water, structures, grid, rbe, alpha_beta, compare, field, per_field, library,
+        plan, calibration, override, quiet,
+    )  # fmt: skip
+    with dose_bar(quiet) as told:
+        case = prepare_case(asked, told)
+    findings = look_at(case)
+    write_dose_folder(case, findings, out)
+    if not quiet:
+        print(_in_words(case, findings, out))
+    return STATUS_DONE
+
+
+def _in_words(case: Case, findings: Findings, out: Path) -> str:
+    from spotline.report.dose_folder import rates
+
+    lines = []
+    for what, found in case.reconstruction.doses.items():
+        physical, effective = float(found.physical.dose_Gy.max()), ""
+        if found.effective is not None:
+            effective = f", {float(found.effective.dose_Gy.max()):.4g} Gy (RBE)"
+        lines.append(f"{what}: {found.particles:.6g} particles, up to {physical:.4g} Gy{effective}")
+    lines += [f"  {rate}" for rate in rates(findings.compared)]
+    lines += [f"  note: {note}" for note in case.notes]
+    return "\n".join([*lines, f"  report: {out / 'report.html'}"])
