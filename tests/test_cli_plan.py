@@ -265,7 +265,7 @@ BAD = [
     (LINE + " --beamline cnao-h --every 0", "every is 0: choose 1 or more"),
     (LINE + " --beamline cnao-h --every 1.5", "'1.5' is not a whole number"),
     (LINE + " --energy 200 --every 2", "every and energies exclude each other"),
-    ("cube --out new.dcm", 'Unknown command "cube"'),
+    ("sphere --out new.dcm", 'Unknown command "sphere"'),
 ]
 
 

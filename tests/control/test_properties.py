@@ -351,6 +351,8 @@ def test_no_count_is_lost_whatever_does_not_arrive(spill: Spill, settings: LawSe
     if s.phase != DONE:
         return
     assert waiting == [0, 0]
-    if began(spill, law):
+    # A law that hangs when the extraction begins takes what came meanwhile for background before it.
+    hangs = spill.recording.inputs[spill.start // settings.scan_period] & INPUT_HANG
+    if began(spill, law) and not hangs:
         in_parts = [law.parts["int1_counts"].sum(), law.parts["int2_counts"].sum()]
         assert in_parts == integrals[spill.start :].sum(axis=0).tolist()

@@ -48,7 +48,7 @@ def test_every_change_of_the_state_is_published(tmp_path: Path):
         ("off treatment", False, 2, 10),
     ]
     last = seen[-1]
-    assert (last["fields"], last["slices"], last["spots_planned"], last["energy_MeV_u"]) == (1, 2, 10, 208.6)
+    assert (last["fields"], last["slices"], last["spots_planned"], last["energy_MeV_u"]) == (1, 2, 10, 208.59)
     assert (last["int1_counts"], last["int2_counts"]) == (50, 55), "of the last spill"
     assert last["treatment_s"] == pytest.approx((2 * CYCLE_US + 5000) * 1e-6)
     assert datetime.fromisoformat(last["updated"]).tzinfo is not None
