@@ -193,6 +193,26 @@ def test_spot_and_divergence_of_the_source():
     assert sigma_mm == pytest.approx((9.0 - 16.0 + 25.0) ** 0.5, rel=0.03)
 
 
+def test_a_scanned_beam():
+    """Three spots of weights 1, 2 and 1 in vacuum, one of them aslant."""
+    edges_mm = np.arange(-55.0, 56.0, 10.0)
+    empty = voxels(
+        edges_mm,
+        np.array([-1e4, 1e4]),
+        np.array([0.0, 999.0, 1000.0]),
+        np.array([0.0, 1.0])[None, None] * np.ones((11, 1, 1)),
+    )
+    spots = np.array([[-40.0, 0.0, 0.0, 0.0, 1.0], [0.0, 3.0, 20.0, 0.0, 2.0], [40.0, 0.0, 0.0, 0.0, 1.0]])
+    source = pencil_source(CARBON, 200.0, spots=spots)
+    tally = run(source, empty, TallyPlan(np.array([0.0, 1000.0]), voxels=True), 3200)
+    share = tally.voxel_MeV[:, 0, 1] / tally.voxel_MeV[:, 0, 1].sum()
+    expected = np.zeros(11)
+    expected[[1, 7, 9]] = 0.25, 0.5, 0.25  # 20 mrad are 20 mm behind a metre
+    np.testing.assert_allclose(share, expected, atol=0.03)
+    with pytest.raises(PhysicsError, match="weights of the spots"):
+        pencil_source(CARBON, 200.0, spots=0.0 * spots)
+
+
 def test_let_of_a_fast_proton_is_its_stopping_power():
     """PSTAR: 4.49 MeV cm2/g at 200 MeV in water."""
     plan = TallyPlan(np.array([0.0, 5.0]))

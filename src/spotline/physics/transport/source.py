@@ -28,10 +28,14 @@ class SourceArrays(NamedTuple):
         position (rad/mm) and what remains of the angle beside it.
     filter_mm : ndarray, shape (n,)
         Quantiles, at equal steps, of the thickness that a ripple filter puts before the source.
+    spots : ndarray, shape (m, 5)
+        Of a scanned beam: x and y of every spot (mm), its direction in x and y (rad), and the share of the
+        primaries in it and all before it; empty for a single beam on the axis.
     """
 
     beam: Floats
     filter_mm: Floats
+    spots: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,8 +68,9 @@ def pencil_source(
     sigma_mm: float = 0.0,
     sigma_mrad: float = 0.0,
     covariance_mm_mrad: float = 0.0,
+    spots: Floats | None = None,
 ) -> Source:
-    """Make a beam on the axis.
+    """Make a beam on the axis, or one that is scanned over spots.
 
     Parameters
     ----------
@@ -83,6 +88,8 @@ def pencil_source(
         Standard deviations of position and angle at the start, in both planes.
     covariance_mm_mrad : float
         Of position and angle.
+    spots : ndarray, shape (m, 5), optional
+        x and y of every spot (mm), its direction in x and y (mrad), and its weight.
 
     Raises
     ------
@@ -104,7 +111,19 @@ def pencil_source(
         [energy_MeV_u, sigma_relative, 0.0, 0.0, start_mm, sigma_mm, sigma_mrad * 1e-3, slope, rest]
     )
     quantiles = np.zeros(1) if ripple_mm is None else np.ascontiguousarray(ripple_mm, dtype=float)
-    return Source(ion, energy_MeV_u, SPECIES.index(ion), SourceArrays(beam, quantiles))
+    return Source(ion, energy_MeV_u, SPECIES.index(ion), SourceArrays(beam, quantiles, _scanned(spots)))
+
+
+def _scanned(spots: Floats | None) -> Floats:
+    if spots is None:
+        return np.zeros((0, 5))
+    scanned = np.array(spots, dtype=float)
+    weight = scanned[:, 4]
+    if not (len(weight) and np.all(weight >= 0.0) and weight.sum() > 0.0):
+        raise PhysicsError("source: the weights of the spots are negative or all 0; leave such spots out")
+    scanned[:, 2:4] *= 1e-3
+    scanned[:, 4] = np.cumsum(weight) / weight.sum()
+    return scanned
 
 
 @kernel
@@ -119,6 +138,17 @@ def start_primary(
     dy = beam[5] * normal(bits, 2)
     u = beam[7] * dx + beam[8] * normal(bits, 3)
     v = beam[7] * dy + beam[8] * normal(bits, 4)
+    spots = source.spots
+    if len(spots) > 0:
+        share = draw_uniform(rng)
+        low, high = 0, len(spots) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if spots[middle, 4] <= share:
+                low = middle + 1
+            else:
+                high = middle
+        dx, dy, u, v = dx + spots[low, 0], dy + spots[low, 1], u + spots[low, 2], v + spots[low, 3]
     length = (1.0 + u * u + v * v) ** 0.5
     before = 0.0
     last = len(source.filter_mm) - 1
