@@ -212,8 +212,8 @@ def page(all_found: list[Found]) -> str:
         fill(
             f"""Made by `python -m verification.cubes --write docs/reference/verification-cubes.md` on
             {circumstances()}. Cubes of {SIZE_mm:g} mm at {DEPTH_mm:g} mm of water on {LINE}, as
-            `spotline plan cube` makes them for 1 Gy, computed by the engine and by the Monte Carlo in voxels of
-            {VOXEL_mm:g} mm. Asked for: within {percent(GOAL, 0)} of the prescription."""
+            `spotline plan cube` makes them for 1 Gy, computed by the engine and by the Monte Carlo in
+            voxels of {VOXEL_mm:g} mm. Asked for: within {percent(GOAL, 0)} of the prescription."""
         ),
         table(
             (
