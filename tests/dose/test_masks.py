@@ -56,7 +56,8 @@ def test_box_has_exact_shares():
 def test_circles_keep_their_area(radius: float, x: float, y: float):
     contour = circle(radius, centre=(x, y))
     _, share = plane_share((contour,), GRID)
-    assert share.sum(dtype=float) * 5.0 == pytest.approx(area_mm2((contour,)), rel=0.003)
+    # Lines through the voxels miss some of the rim, which is more of a small circle.
+    assert share.sum(dtype=float) * 5.0 == pytest.approx(area_mm2((contour,)), rel=max(0.003, 0.018 / radius))
     assert area_mm2((contour,)) == pytest.approx(math.pi * radius**2, rel=1e-4)
 
 
