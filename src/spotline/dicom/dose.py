@@ -29,7 +29,15 @@ from spotline.dicom.attributes import (
     required_number,
     text,
 )
-from spotline.dicom.encoding import LONG_STRING, content_digest, decimal, file_bytes, uid, write_new_file
+from spotline.dicom.encoding import (
+    LONG_STRING,
+    content_digest,
+    decimal,
+    file_bytes,
+    new_dataset,
+    uid,
+    write_new_file,
+)
 from spotline.dicom.image_planes import (
     Plane,
     frame_of_reference,
@@ -156,15 +164,7 @@ def dose_bytes(
 ) -> bytes:
     """Encode a dose as a DICOM file; see `write_dose`."""
     known = dict(identity or {})
-    dataset = Dataset()
-    dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.SOPClassUID = RTDoseStorage
-    dataset.Modality = "RTDOSE"
-    dataset.Manufacturer = "Spotline"
-    dataset.ManufacturerModelName = "Spotline"
-    dataset.SoftwareVersions = "1"
-    dataset.OperatorsName = ""
-    dataset.SeriesNumber = "1"
+    dataset = new_dataset(RTDoseStorage, "RTDOSE")
     dataset.InstanceNumber = "1"
     dataset.PositionReferenceIndicator = ""
     for keyword in _IDENTITY:

@@ -97,3 +97,17 @@ def set_ion(beam: Dataset, ion: Ion) -> None:
     beam.RadiationMassNumber = ion.mass_number
     beam.RadiationAtomicNumber = ion.charge_number
     beam.RadiationChargeState = ion.charge_number
+
+
+def new_dataset(sop_class_uid: str, modality: str) -> Dataset:
+    """Begin a dataset of a class: what all that is planned or computed here has in common."""
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.SOPClassUID = sop_class_uid
+    dataset.Modality = modality
+    dataset.Manufacturer = "Spotline"
+    dataset.ManufacturerModelName = "Spotline"
+    dataset.SoftwareVersions = "1"
+    dataset.OperatorsName = ""
+    dataset.SeriesNumber = "1"
+    return dataset

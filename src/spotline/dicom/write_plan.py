@@ -21,6 +21,7 @@ from spotline.dicom.encoding import (
     content_digest,
     decimal,
     file_bytes,
+    new_dataset,
     set_ion,
     uid,
     write_new_file,
@@ -103,15 +104,7 @@ def _identify(dataset: Dataset, plan: Plan) -> None:
 
 
 def _dataset(plan: Plan, creation: datetime | None, source_axis_distances_mm: tuple[float, float]) -> Dataset:
-    dataset = Dataset()
-    dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.SOPClassUID = RTIonPlanStorage
-    dataset.Modality = "RTPLAN"
-    dataset.Manufacturer = "Spotline"
-    dataset.ManufacturerModelName = "Spotline"
-    dataset.SoftwareVersions = "1"
-    dataset.OperatorsName = ""
-    dataset.SeriesNumber = "1"
+    dataset = new_dataset(RTIonPlanStorage, "RTPLAN")
     dataset.PositionReferenceIndicator = ""
     for keyword in (
         "PatientName",
