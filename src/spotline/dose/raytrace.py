@@ -159,6 +159,19 @@ def fill_path(
 
 
 @kernel
+def at_isocentre(beam: BeamNumbers, px: float, py: float, pz: float) -> tuple[float, float, float]:
+    """Height above the isocentre plane, and x and y there of the ray through a point.
+
+    The point is relative to the isocentre, along the axes of the patient.
+    """
+    m = beam.matrix
+    height = m[2, 0] * px + m[2, 1] * py + m[2, 2] * pz
+    u = (m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz) / (1.0 - height * beam.x_per_mm)
+    v = (m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz) / (1.0 - height * beam.y_per_mm)
+    return height, u, v
+
+
+@kernel
 def fill_voxel_paths(
     rsp: Float32s,
     grid: GridNumbers,
@@ -189,10 +202,8 @@ def fill_voxel_paths(
                 px = x_mm - beam.isocentre_mm[0]
                 py = y_mm - beam.isocentre_mm[1]
                 pz = z_mm - beam.isocentre_mm[2]
-                height = m[2, 0] * px + m[2, 1] * py + m[2, 2] * pz
+                _, u, v = at_isocentre(beam, px, py, pz)
                 # The ray through both sources falls by 1 where it moves by these in x and y.
-                u = (m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz) / (1.0 - height * beam.x_per_mm)
-                v = (m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz) / (1.0 - height * beam.y_per_mm)
                 u *= beam.x_per_mm
                 v *= beam.y_per_mm
                 norm = 1.0 / math.sqrt(1.0 + u * u + v * v)
@@ -279,14 +290,11 @@ def fill_from_fan(
     beam, target, begin, end, out
         See `fill_voxel_paths`.
     """
-    m = beam.matrix
     for c in range(begin, end):
         pz = target.z_mm + c * target.dz_mm - beam.isocentre_mm[2]
         for b in range(target.ny):
             py = target.y_mm + b * target.dy_mm - beam.isocentre_mm[1]
             for a in range(target.nx):
                 px = target.x_mm + a * target.dx_mm - beam.isocentre_mm[0]
-                height = m[2, 0] * px + m[2, 1] * py + m[2, 2] * pz
-                u = (m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz) / (1.0 - height * beam.x_per_mm)
-                v = (m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz) / (1.0 - height * beam.y_per_mm)
+                height, u, v = at_isocentre(beam, px, py, pz)
                 out[c, b, a] = sample(fan, fan_grid, -height, u, v, 0.0)
