@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 
 FAR = 1e30
 
+# A component of a direction below this is none: the ray leaves its plane by 1e-6 mm within a kilometre.
+PARALLEL = 1e-12
+
 
 class BeamNumbers(NamedTuple):
     """A beam as kernels see it.
@@ -45,9 +48,9 @@ def enters(first: float, size: float, count: int, start: float, along: float) ->
     """Parameter at which a ray enters the faces of one axis: -inf, `FAR` if it never does."""
     lower = first - 0.5 * size
     upper = lower + count * size
-    if along > 0.0:
+    if along > PARALLEL:
         return (lower - start) / along
-    if along < 0.0:
+    if along < -PARALLEL:
         return (upper - start) / along
     return -FAR if lower <= start and start < upper else FAR
 
@@ -56,9 +59,9 @@ def enters(first: float, size: float, count: int, start: float, along: float) ->
 def leaves(first: float, size: float, count: int, start: float, along: float) -> float:
     """Parameter at which a ray leaves the faces of one axis."""
     lower = first - 0.5 * size
-    if along > 0.0:
+    if along > PARALLEL:
         return (lower + count * size - start) / along
-    if along < 0.0:
+    if along < -PARALLEL:
         return (lower - start) / along
     return FAR
 
@@ -66,9 +69,9 @@ def leaves(first: float, size: float, count: int, start: float, along: float) ->
 @kernel
 def next_face(first: float, size: float, index: int, start: float, along: float) -> float:
     """Parameter at which a ray crosses the face ahead of a voxel of one axis."""
-    if along > 0.0:
+    if along > PARALLEL:
         return (first + (index + 0.5) * size - start) / along
-    if along < 0.0:
+    if along < -PARALLEL:
         return (first + (index - 0.5) * size - start) / along
     return FAR
 
