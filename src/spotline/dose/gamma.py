@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.dose.gamma_search import STACK_BOXES, TOLERANCE, Criteria, Evaluated, search_points
+from spotline.dose.gamma_box import TOLERANCE
+from spotline.dose.gamma_search import STACK_BOXES, Criteria, Evaluated, search_points
 from spotline.dose.grid import DoseGrid, Grid
 from spotline.errors import DoseError
 
