@@ -16,7 +16,8 @@ from spotline.beamline import BeamLine
 from spotline.dicom.write_plan import write_ion_plan
 from spotline.errors import OptionError, PlanError
 from spotline.plan import Plan, read_plan
-from spotline.plan.qa_fields import Setup, line_plan, pattern_plan, uniform_plan
+from spotline.plan.phantom_plan import Setup
+from spotline.plan.qa_fields import line_plan, pattern_plan, uniform_plan
 from tests.lines.edit import copy_line, edit
 
 CARBON = Setup(ion="carbon")
