@@ -2,8 +2,8 @@
 
     python tools/make_beamline_reference.py          # into docs/reference/beam-line-file.md
 
-Keys, meanings, defaults and bounds come from `spotline.beamline.model`, values and sources from the TOML
-file and its comments.  A test fails when the page is out of date.
+Keys, meanings, defaults and bounds come from `spotline.beamline.model` and `spotline.beamline.simulation`,
+values and sources from the TOML file and its comments.  A test fails when the page is out of date.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from spotline.beamline import model
+from spotline.beamline import model, simulation
 from spotline.beamline.load import SHIPPED, TOML_NAME
 from spotline.units import UNIT_SUFFIXES
 
@@ -29,7 +29,7 @@ EXAMPLE = "cnao-h"
 INTRODUCTION = f"""\
 # The beam-line file
 
-<!-- Written by tools/make_beamline_reference.py from spotline.beamline.model; do not edit. -->
+<!-- Written by tools/make_beamline_reference.py from the classes of spotline.beamline; do not edit. -->
 
 A beam line is a folder with one `{TOML_NAME}` and the CSV tables that it names. Every key of the TOML file
 is below, with the value of the shipped line [`{EXAMPLE}`](../../src/spotline/beamlines/{EXAMPLE}/{TOML_NAME})
@@ -107,9 +107,9 @@ class Value:
 
 def field_docs() -> dict[tuple[str, str], str]:
     """Docstrings of the fields, by class and field."""
-    tree = ast.parse(Path(model.__file__).read_text(encoding="utf-8"))
+    trees = [ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in (model, simulation)]
     docs = {}
-    for node in (n for n in tree.body if isinstance(n, ast.ClassDef)):
+    for node in (n for tree in trees for n in tree.body if isinstance(n, ast.ClassDef)):
         for statement, following in zip(node.body, node.body[1:], strict=False):
             if (
                 isinstance(statement, ast.AnnAssign)
