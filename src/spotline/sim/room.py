@@ -31,8 +31,8 @@ from spotline.random import stream_key
 from spotline.room import Block, Broadcast, RawSamples, SpillResult
 from spotline.sim import settings as truths
 from spotline.sim.faults.crash import SimulatedCrash
+from spotline.sim.faults.integrals import apply_to_integrals
 from spotline.sim.faults.model import Fault
-from spotline.sim.faults.plant import apply_to_integrals
 from spotline.sim.faults.slow import SENSORS, mounted_elements, with_faults
 from spotline.sim.faults.striking import Striker, checked
 from spotline.sim.faults.timeline import FOREVER_US, Active, Timeline
