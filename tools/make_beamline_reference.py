@@ -75,6 +75,21 @@ covers the field, in any order:
 | `x_iso_mm`, `y_iso_mm` | position at the isocentre |
 | `gain` | counts there relative to counts in the middle, above 0 |
 
+## Matter of the nozzle, twice
+
+`nozzle_mm` of an ion and `[[nozzle.layers]]` with the air between them tell of the same matter, for two
+purposes:
+
+* `nozzle_mm` decides depths. It is fitted, per ion, so that the peaks of its beam library lie at `range_mm`
+  within 0.15 mm, and takes up errors of the simulated range and of the nominal energy: protons and carbon
+  ions differ by 0.08 mm, which no layers can. It needs nothing but a table of depths.
+* The layers decide how wide the beam is. They say what scatters, and how far upstream, and are optional:
+  without them the line has spot sizes at the isocentre and at the chambers only.
+
+So depths do not come from the layers. Where a layer is not known otherwise it may come from the depths: the
+window of the shipped lines is what the fit leaves beside chambers and air. A test holds both to each other
+within 0.3 mm.
+
 ## Checks across keys
 
 * The magnets reach half of the field in both planes with the highest energy of every ion.
