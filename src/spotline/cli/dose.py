@@ -11,7 +11,7 @@ from spotline.cli.bars import dose_bar
 from spotline.cli.common import STATUS_DONE, Switch, WholeNumber
 
 if TYPE_CHECKING:
-    from spotline.report.dose_folder import Case, Findings
+    from spotline.report.dose_case import Case, Findings
 
 
 def dose(
@@ -79,7 +79,8 @@ def dose(
         Say nothing but errors.
     """
     from spotline.cli.dose_inputs import Asked, prepare_case
-    from spotline.report.dose_folder import check_free, look_at, write_dose_folder
+    from spotline.report.dose_case import look_at
+    from spotline.report.dose_folder import check_free, write_dose_folder
 
     check_free(out)
     asked = Asked(
@@ -96,7 +97,7 @@ def dose(
 
 
 def _in_words(case: Case, findings: Findings, out: Path) -> str:
-    from spotline.report.dose_folder import rates
+    from spotline.report.dose_case import rates
 
     lines = []
     for what, found in case.reconstruction.doses.items():

@@ -38,7 +38,7 @@ from spotline.preparation import Treatment
 from spotline.record import Record
 from spotline.record.delivery_file import NAME as DELIVERY
 from spotline.record.delivery_file import PLANS, read_delivery
-from spotline.report.dose_folder import Case
+from spotline.report.dose_case import Case
 
 Told = Callable[[int, int], None] | None
 

@@ -19,7 +19,7 @@ from spotline.report.page import render, write_page
 from spotline.report.tables import Table
 
 if TYPE_CHECKING:
-    from spotline.report.dose_folder import Case, Findings
+    from spotline.report.dose_case import Case, Findings
     from spotline.report.pictures import Picture
 
 TEMPLATE = "dose.html.j2"
