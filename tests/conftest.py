@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# What several tests share asserts too, and has to say as much when it fails.
+FOLDERS = [path.name for path in Path(__file__).parent.iterdir() if path.is_dir()]
+pytest.register_assert_rewrite(*(f"tests.{name}" for name in FOLDERS))
+
 # Read when matplotlib is first imported; no test may open a window.
 os.environ["MPLBACKEND"] = "Agg"
 

@@ -30,6 +30,7 @@ STAGES = (
         (
             "tests/control/test_slow.py",
             "tests/control/test_interlocks.py",
+            "tests/control/test_interlock_effects.py",
             "tests/control/test_safety.py",
         ),
         {"NUMBA_DISABLE_JIT": "1"},
