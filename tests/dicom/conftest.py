@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 
 from spotline.dicom.write_plan import ion_plan_bytes
 from spotline.physics.ions import CARBON, PROTON
-from spotline.plan import Field, Layer, PassiveElement, Plan
-
-
-def layer(index: int, energy_MeV_u: float, n_spots: int, **more: object) -> Layer:
-    spots = np.arange(n_spots, dtype=np.float64)
-    return Layer(
-        index=index,
-        energy_MeV_u=energy_MeV_u,
-        x_iso_mm=2.0 * spots - 3.0,
-        y_iso_mm=1.5 - spots,
-        meterset=5e4 + 1000.0 * spots,
-        control_point=2 * index,
-        **more,  # type: ignore[arg-type]
-    )
+from spotline.plan import Field, PassiveElement, Plan
+from tests.dicom.plans import layer
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +66,20 @@ def good_plan() -> Plan:
             "PatientPosition": "HFP",
         },
     )
+
+
+@pytest.fixture(scope="session")
+def plan(good_plan: Plan) -> Plan:
+    """The same as it was read from a file, with all that a treatment record takes over."""
+    identity = good_plan.identity | {
+        "SOPInstanceUID": "1.2.3.9",
+        "StudyID": "S1",
+        "StudyDate": "20270101",
+        "StudyTime": "121314",
+        "PatientBirthDate": "19700203",
+        "PatientSex": "F",
+    }
+    return dataclasses.replace(good_plan, identity=identity, sha256="f00d")
 
 
 @pytest.fixture(scope="session")

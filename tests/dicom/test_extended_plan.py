@@ -35,6 +35,7 @@ from tests.dicom.extended import (
     visits,
     with_instructions,
 )
+from tests.dicom.plans import with_field, with_layer
 from tests.lines.trip import write_trip_line
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -254,17 +255,6 @@ def test_energies_that_are_inherited_do_not_spread(dataset: Dataset, tmp_path: P
     moved = dataclasses.replace(plan, fields=(dataclasses.replace(first, layers=layers), *plan.fields[1:]))
     found = read_ion_plan(written(encoded(with_instructions(moved)), tmp_path / "moved.dcm"))
     assert [layer.energy_MeV_u for layer in found.fields[0].layers] == [200.0, 221.45, 221.45]
-
-
-def with_layer(plan: Plan, **changes: object) -> Plan:
-    field = plan.fields[0]
-    layers = (dataclasses.replace(field.layers[0], **changes), *field.layers[1:])  # type: ignore[arg-type]
-    return dataclasses.replace(plan, fields=(dataclasses.replace(field, layers=layers), *plan.fields[1:]))
-
-
-def with_field(plan: Plan, **changes: object) -> Plan:
-    field = dataclasses.replace(plan.fields[0], **changes)  # type: ignore[arg-type]
-    return dataclasses.replace(plan, fields=(field, *plan.fields[1:]))
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,7 @@ from spotline.dicom.write_plan import ion_plan_bytes, write_ion_plan
 from spotline.errors import OutputError, PlanError
 from spotline.physics.ions import IONS
 from spotline.plan import Field, Layer, PassiveElement, Plan
-
-
-def with_field(plan: Plan, **changes: object) -> Plan:
-    field = dataclasses.replace(plan.fields[0], **changes)  # type: ignore[arg-type]
-    return dataclasses.replace(plan, fields=(field, *plan.fields[1:]))
+from tests.dicom.plans import with_field
 
 
 def assert_same(found: Plan, expected: Plan) -> None:
