@@ -1,4 +1,4 @@
-"""A small valid plan, which the tests of DICOM write, break and read."""
+"""A small valid plan, and a record of it, which the tests of DICOM write, break and read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
+from spotline.dicom.treatment_record import treatment_record_bytes
 from spotline.dicom.write_plan import ion_plan_bytes
 from spotline.physics.ions import CARBON, PROTON
 from spotline.plan import Field, PassiveElement, Plan
+from tests.dicom.delivered import STOP, TRIP, field_record
 from tests.dicom.plans import layer
 
 
@@ -86,6 +88,20 @@ def plan(good_plan: Plan) -> Plan:
 def good_bytes(good_plan: Plan) -> bytes:
     """The small plan as a DICOM file."""
     return ion_plan_bytes(good_plan)
+
+
+@pytest.fixture(scope="session")
+def record_bytes(good_plan: Plan) -> bytes:
+    """An interrupted field: reordered spots, a partial layer, an interlock, an unmeasured position."""
+    spots = [(0, 2), (0, 1), (0, 3), (0, 0), (1, 0), (2, 0)]
+    record = field_record(good_plan, spots=spots, interlocks=[TRIP, STOP], unmeasured=[(0, 3)])
+    return treatment_record_bytes(record, good_plan)
+
+
+@pytest.fixture
+def record(record_bytes: bytes) -> Dataset:
+    """Its dataset, to be broken."""
+    return dcmread(BytesIO(record_bytes))
 
 
 @pytest.fixture

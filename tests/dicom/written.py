@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 
 import numpy as np
@@ -23,6 +24,10 @@ def session_beam(dataset: Dataset) -> Dataset:
 
 def points_of(dataset: Dataset) -> list[Dataset]:
     return list(session_beam(dataset).IonControlPointDeliverySequence)
+
+
+def cp(index: int) -> Callable[[Dataset], Dataset]:
+    return lambda dataset: points_of(dataset)[index]
 
 
 def values(point: Dataset, keyword: str) -> list[float]:
