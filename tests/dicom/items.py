@@ -1,8 +1,15 @@
-"""Where to look in the dataset of a plan."""
+"""Items of sequences: made, and found in the dataset of a plan."""
 
 from __future__ import annotations
 
 from pydicom import Dataset
+
+
+def item(**values: object) -> Dataset:
+    dataset = Dataset()
+    for keyword, value in values.items():
+        setattr(dataset, keyword, value)
+    return dataset
 
 
 def beam(dataset: Dataset, number: int = 1) -> Dataset:

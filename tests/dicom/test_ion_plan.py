@@ -16,7 +16,7 @@ from spotline.dicom.ion_plan import read_ion_plan
 from spotline.errors import PlanError
 from spotline.plan import Plan
 from tests.dicom.broken import save
-from tests.dicom.items import beam, point, reference
+from tests.dicom.items import beam, item, point, reference
 
 
 def test_good_plan_has_everything(good_bytes: bytes, tmp_path: Path):
@@ -105,24 +105,21 @@ def test_scanning_magnets_and_what_is_out_are_no_devices(dataset: Dataset, tmp_p
 
 def test_blocks_compensators_wedges_and_jaws(dataset: Dataset, tmp_path: Path):
     one = beam(dataset)
-    for sequence, count, values in (
+    for sequence, count, device in (
         (
             "IonBlockSequence",
             "NumberOfBlocks",
-            {"BlockNumber": 1, "BlockName": "apt", "BlockType": "APERTURE"},
+            item(BlockNumber=1, BlockName="apt", BlockType="APERTURE"),
         ),
         (
             "IonRangeCompensatorSequence",
             "NumberOfCompensators",
-            {"CompensatorNumber": 1, "CompensatorID": "C1"},
+            item(CompensatorNumber=1, CompensatorID="C1"),
         ),
-        ("IonWedgeSequence", "NumberOfWedges", {"WedgeNumber": 1, "WedgeID": "W1", "WedgeType": "STANDARD"}),
-        ("IonBeamLimitingDeviceSequence", "", {"RTBeamLimitingDeviceType": "MLCX"}),
+        ("IonWedgeSequence", "NumberOfWedges", item(WedgeNumber=1, WedgeID="W1", WedgeType="STANDARD")),
+        ("IonBeamLimitingDeviceSequence", "", item(RTBeamLimitingDeviceType="MLCX")),
     ):
-        item = Dataset()
-        for keyword, value in values.items():
-            setattr(item, keyword, value)
-        setattr(one, sequence, [item])
+        setattr(one, sequence, [device])
         if count:
             setattr(one, count, 1)
     one.IonBlockSequence[0].IsocenterToBlockTrayDistance = 192.5
