@@ -38,6 +38,9 @@ STAGES = (
     (
         (
             "tests/delivery/test_oversight.py",
+            "tests/delivery/test_pauses.py",
+            "tests/delivery/test_resets.py",
+            "tests/delivery/test_any_orders.py",
             "tests/delivery/test_output.py",
             "tests/delivery/test_interlocks.py",
         ),

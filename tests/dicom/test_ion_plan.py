@@ -105,23 +105,15 @@ def test_scanning_magnets_and_what_is_out_are_no_devices(dataset: Dataset, tmp_p
 
 def test_blocks_compensators_wedges_and_jaws(dataset: Dataset, tmp_path: Path):
     one = beam(dataset)
-    for sequence, count, device in (
-        (
-            "IonBlockSequence",
-            "NumberOfBlocks",
-            item(BlockNumber=1, BlockName="apt", BlockType="APERTURE"),
-        ),
-        (
-            "IonRangeCompensatorSequence",
-            "NumberOfCompensators",
-            item(CompensatorNumber=1, CompensatorID="C1"),
-        ),
-        ("IonWedgeSequence", "NumberOfWedges", item(WedgeNumber=1, WedgeID="W1", WedgeType="STANDARD")),
+    for sequence, what, device in (
+        ("IonBlockSequence", "Blocks", item(BlockNumber=1, BlockName="apt", BlockType="APERTURE")),
+        ("IonRangeCompensatorSequence", "Compensators", item(CompensatorNumber=1, CompensatorID="C1")),
+        ("IonWedgeSequence", "Wedges", item(WedgeNumber=1, WedgeID="W1", WedgeType="STANDARD")),
         ("IonBeamLimitingDeviceSequence", "", item(RTBeamLimitingDeviceType="MLCX")),
     ):
         setattr(one, sequence, [device])
-        if count:
-            setattr(one, count, 1)
+        if what:
+            setattr(one, f"NumberOf{what}", 1)
     one.IonBlockSequence[0].IsocenterToBlockTrayDistance = 192.5
     found = {e.kind: e for e in read(dataset, tmp_path).fields[0].passive}
     assert (found["block"].id, found["block"].type) == ("apt", "APERTURE")
