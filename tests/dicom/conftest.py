@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
+from spotline.dicom.ion_plan import read_ion_plan
 from spotline.dicom.treatment_record import treatment_record_bytes
 from spotline.dicom.write_plan import ion_plan_bytes
 from spotline.physics.ions import CARBON, PROTON
@@ -90,6 +91,36 @@ def good_bytes(good_plan: Plan) -> bytes:
     return ion_plan_bytes(good_plan)
 
 
+@pytest.fixture
+def dataset(good_bytes: bytes) -> Dataset:
+    """The small plan as a dataset of its own, to be broken."""
+    return dcmread(BytesIO(good_bytes))
+
+
+@pytest.fixture
+def source(dataset: Dataset, tmp_path: Path) -> Plan:
+    """The small plan as a planning system might have written it: approved, with tags of its own."""
+    dataset.ApprovalStatus = "APPROVED"
+    dataset.ReviewDate, dataset.ReviewTime, dataset.ReviewerName = "20270102", "0304", "Roe^Jo"
+    dataset.InstanceCreationDate, dataset.InstanceCreationTime = "20270102", "0304"
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.481.3"
+    reference.ReferencedSOPInstanceUID = "1.2.3.4.5"
+    dataset.ReferencedStructureSetSequence = [reference]
+    dataset.ReferencedDoseSequence = [reference]
+    for beam in dataset.IonBeamSequence:
+        beam.private_block(0x300B, "VENDOR", create=True).add_new(0x02, "OB", b"\1\2\3\4")
+        beam.private_block(0x300B, "OTHER 7", create=True).add_new(0x10, "LO", "ours was 10")
+        point = beam.IonControlPointSequence[-1]
+        point.ReferencedDoseReferenceSequence = [Dataset()]
+        point.ReferencedDoseReferenceSequence[0].CumulativeDoseReferenceCoefficient = "1.0"
+    for item in dataset.FractionGroupSequence[0].ReferencedBeamSequence:
+        item.BeamDose = "2.0"
+    path = tmp_path / "source.dcm"
+    dataset.save_as(path)
+    return read_ion_plan(path)
+
+
 @pytest.fixture(scope="session")
 def record_bytes(good_plan: Plan) -> bytes:
     """An interrupted field: reordered spots, a partial layer, an interlock, an unmeasured position."""
@@ -102,9 +133,3 @@ def record_bytes(good_plan: Plan) -> bytes:
 def record(record_bytes: bytes) -> Dataset:
     """Its dataset, to be broken."""
     return dcmread(BytesIO(record_bytes))
-
-
-@pytest.fixture
-def dataset(good_bytes: bytes) -> Dataset:
-    """The small plan as a dataset of its own, to be broken."""
-    return dcmread(BytesIO(good_bytes))
