@@ -21,6 +21,12 @@ settings.register_profile("spotline", deadline=None, print_blob=True, derandomiz
 settings.load_profile("spotline")
 
 
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than delivering."""
+    monkeypatch.setattr("spotline.delivery.session._write_report", lambda record: None)
+
+
 @pytest.fixture(scope="session")
 def shared_plans() -> Path:
     """Folder of real plans by other planning systems, which stands beside the repository, not in it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +11,11 @@ import numpy as np
 from spotline.beamline import BeamLine
 from spotline.control.memory import NEVER, LawSettings
 from spotline.control.slow import SlowReading
-from spotline.physics.ions import CARBON
-from spotline.plan.model import Field, Layer, Plan
 from spotline.preparation import prepare
 from spotline.room import RawSamples, SpillResult
 from spotline.sim.faults import Fault
 from spotline.sim.room import PRE_ROLL_US, SimulatedRoom
+from tests.preparation.plans import field, layer, plan_of
 from tests.sim.small import control_of, raw_of, small_field
 
 ENERGY = 221.45
@@ -73,9 +71,7 @@ def controls(line: BeamLine, moving: bool) -> tuple[Any, Any]:
     """The small field, or one spot off the axis that takes the whole spill."""
     if moving:
         return control_of(line, small_field(line))
-    layer = Layer(0, ENERGY, np.array([SPOT_X_MM]), np.array([SPOT_Y_MM]), np.array([1e8]))
-    field = Field(1, "one spot", CARBON, "NP", (layer,), gantry_angle_deg=90.0)
-    plan = Plan("ONE", (field,), Path("one.dcm"), "0" * 64, "made up")
+    plan = plan_of(field(layer(SPOT_X_MM, SPOT_Y_MM, 1e8, energy_MeV_u=ENERGY)))
     return control_of(line, prepare(plan, line).fields[0])
 
 
