@@ -8,7 +8,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.cases import BEAMS, Beam, Loaded, loaded
 from spotline.control.memory import LawState, new_state
-from spotline.control.replay import Recording, Scratch, replay_spill
+from spotline.control.replay import Recording, Scratch, new_scratch, replay_spill
 from spotline.room import Broadcast
 from spotline.sim.room import PRE_ROLL_US
 
@@ -21,7 +21,6 @@ def record(spill: Loaded) -> tuple[Recording, Scratch, Broadcast]:
     room, broadcast = spill.room(raw=True)
     raw = room.run(RECORDED_US).raw
     assert raw is not None
-    n_strips, n_pixels = raw.strips.shape[2], raw.pixels.shape[1]
     recording = Recording(
         integrals=raw.integrals,
         strips=raw.strips,
@@ -31,15 +30,7 @@ def record(spill: Loaded) -> tuple[Recording, Scratch, Broadcast]:
         broadcast_code=broadcast.code,
         aborts=raw.aborts.view(np.recarray),
     )
-    scratch = Scratch(
-        strip_x=np.zeros(n_strips, np.int32),
-        strip_y=np.zeros(n_strips, np.int32),
-        pixels=np.zeros((n_pixels, n_pixels), np.int32),
-        strip_region=np.array([0, n_strips]),
-        pixel_region=np.array([0, n_pixels, 0, n_pixels]),
-        set_A=np.full((len(raw.inputs), 2), np.nan),
-    )
-    return recording, scratch, broadcast
+    return recording, new_scratch(recording), broadcast
 
 
 @pytest.mark.parametrize("beam", BEAMS[:4:2], ids=lambda beam: beam.name)

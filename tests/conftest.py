@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# What several tests share asserts too, and has to say as much when it fails.
+FOLDERS = [path.name for path in Path(__file__).parent.iterdir() if path.is_dir()]
+pytest.register_assert_rewrite(*(f"tests.{name}" for name in FOLDERS))
+
 # Read when matplotlib is first imported; no test may open a window.
 os.environ["MPLBACKEND"] = "Agg"
 
@@ -15,6 +19,12 @@ os.environ["MPLBACKEND"] = "Agg"
 # same, so that a change never fails for what an earlier one did.
 settings.register_profile("spotline", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("spotline")
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than delivering."""
+    monkeypatch.setattr("spotline.delivery.session._write_report", lambda record: None)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ import pytest
 
 import spotline
 from spotline import cli, open_record
-from spotline.delivery import session
 from tests.delivery.deliveries import CARBON, PROTON
 from tests.lines.edit import copy_line, edit
 
@@ -32,12 +31,6 @@ def spotline_process(*arguments: str | Path, **options) -> subprocess.CompletedP
         check=False,
         **options,
     )
-
-
-@pytest.fixture
-def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than delivering."""
-    monkeypatch.setattr(session, "_write_report", lambda record: None)
 
 
 def delivered(plan: Path, out: Path, *more: str, beamline: str = "cnao-h") -> int:

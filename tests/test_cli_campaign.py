@@ -9,7 +9,7 @@ import pytest
 
 from spotline.campaign import one
 from spotline.cli import run
-from tests.campaign.conftest import TWO_LAYERS
+from tests.delivery.deliveries import TWO_LAYERS
 
 PLAN = [str(TWO_LAYERS), "--beamline", "cnao-h"]
 FEW = [*PLAN, "--runs", "2", "--faults", "none"]

@@ -19,6 +19,7 @@ from spotline.dicom.encoding import file_bytes
 from spotline.library import write_library
 from spotline.physics.ions import PROTON
 from tests.delivery.deliveries import EXAMPLES
+from tests.dicom.items import item
 from tests.engine.entries import made_up_library
 
 PLAN = EXAMPLES / "three_layers_proton.dcm"
@@ -71,12 +72,6 @@ def ct(tmp_path: Path) -> Path:
 @pytest.fixture
 def structures(tmp_path: Path) -> Path:
     """A target around the isocentre, and an organ far away."""
-
-    def item(**values: object) -> Dataset:
-        dataset = Dataset()
-        for keyword, value in values.items():
-            setattr(dataset, keyword, value)
-        return dataset
 
     def box(x: float, half: float) -> list[Dataset]:
         corners = [(x - half, -half), (x + half, -half), (x + half, half), (x - half, half)]

@@ -8,7 +8,6 @@ import pytest
 
 import spotline
 from spotline.cli import run
-from spotline.delivery import session
 from tests.delivery.deliveries import PROTON, astray_in
 
 
@@ -17,9 +16,8 @@ class Stop(BaseException):
 
 
 @pytest.fixture
-def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def killed(tmp_path: Path, no_report: None) -> Path:
     """A delivery that died in its second spill; nobody draws a report."""
-    monkeypatch.setattr(session, "_write_report", lambda record: None)
 
     def watch(progress):
         if progress.spots >= 60:

@@ -30,6 +30,7 @@ STAGES = (
         (
             "tests/control/test_slow.py",
             "tests/control/test_interlocks.py",
+            "tests/control/test_interlock_effects.py",
             "tests/control/test_safety.py",
         ),
         {"NUMBA_DISABLE_JIT": "1"},
@@ -37,6 +38,9 @@ STAGES = (
     (
         (
             "tests/delivery/test_oversight.py",
+            "tests/delivery/test_pauses.py",
+            "tests/delivery/test_resets.py",
+            "tests/delivery/test_any_orders.py",
             "tests/delivery/test_output.py",
             "tests/delivery/test_interlocks.py",
         ),

@@ -54,7 +54,6 @@ SETTINGS = (
     ("carbon", "large", (), (11.0, 8.0)),
 )
 PLANES_mm = (1113.0, 800.0, 350.0, 0.0, -500.0)
-MIDDLE_OF_THE_BOXES_mm = 800.0
 
 # Giordanengo et al. (2015), III.B.1, per 200 fC; the effective numbers are fitted to these four.
 COUNTS = ((PROTON, 62.0, 7.2e3), (PROTON, 226.0, 1.9e4), (CARBON, 115.0, 341.0), (CARBON, 399.0, 767.0))

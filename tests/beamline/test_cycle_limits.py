@@ -7,21 +7,9 @@ from pathlib import Path
 import pytest
 
 from spotline.beamline import check, load_beamline
-from spotline.errors import BeamLineError
 from spotline.preparation import cycle_code
-from tests.lines.edit import copy_line, edit
-
-
-@pytest.fixture
-def toml(tmp_path: Path) -> Path:
-    """The TOML file of a copy of cnao-h that a test may spoil."""
-    return copy_line("cnao-h", tmp_path / "line")
-
-
-def refusal_of(path: Path) -> str:
-    with pytest.raises(BeamLineError) as caught:
-        load_beamline(path)
-    return str(caught.value)
+from tests.beamline.refused import refusal_of
+from tests.lines.edit import edit
 
 
 def test_limits_are_those_of_the_cycle_codes():

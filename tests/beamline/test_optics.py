@@ -18,7 +18,7 @@ from spotline.physics.materials import AIR, WATER
 from spotline.physics.scattering import highland_angle_mrad
 from spotline.physics.stopping import RangeEnergy
 from spotline.units import FWHM_PER_SIGMA
-from tests.lines.edit import copy_line, edit
+from tests.lines.edit import edit
 
 CNAO = load_beamline("cnao-h")
 SETTINGS = [
@@ -173,12 +173,6 @@ def test_refusals(options: dict[str, object], message: str):
 def test_unknown_modulator():
     with pytest.raises(OptionError, match="there is no range modulator 'RIFI3'; there are RIFI1, RIFI2"):
         window_phase_space(CNAO, "carbon", 200.0, "x", range_modulators=["RIFI3"])
-
-
-@pytest.fixture
-def toml(tmp_path: Path) -> Path:
-    """The TOML file of a copy of cnao-h."""
-    return copy_line("cnao-h", tmp_path / "line")
 
 
 def without_nozzle(toml: Path) -> BeamLine:

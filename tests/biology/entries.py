@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spotline.library import Entry
 from spotline.library.grid import depth_edges_mm, middles, planes_mm, spectrum_edges_MeV_u
@@ -13,8 +12,6 @@ from spotline.library.model import N_GROUPS
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy
-
-Floats = NDArray[np.float64]
 
 
 def entry_of(

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from spotline.biology import mkm
@@ -17,8 +16,6 @@ from spotline.errors import DoseError
 from spotline.physics.ions import CARBON, PROTON, Ion
 from spotline.physics.let import let_keV_um
 from tests.biology.entries import entry_of
-
-Floats = NDArray[np.float64]
 
 HSG = Mkm()
 # Inaniwa and Kanematsu, Phys. Med. Biol. 63 (2018) 095011, of the same cells.

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spotline import BeamLine, Treatment, load_beamline, prepare, read_plan
-from tests.delivery.deliveries import EXAMPLES
-
-TWO_LAYERS = EXAMPLES / "two_layers_carbon.dcm"
+from tests.delivery.deliveries import TWO_LAYERS
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ from spotline.control.memory import (
 )
 from spotline.control.period import close_period, open_period
 from spotline.control.pixel import close_pixel_spot, pixel_frame
-from spotline.control.replay import Recording, Scratch, replay_spill
+from spotline.control.replay import Recording, new_scratch, replay_spill
 from spotline.control.strip import close_strip_spot, strip_frame
 
 Frames = NDArray[np.int32]
@@ -366,13 +366,6 @@ def replay(
 ) -> tuple[LawState, NDArray[np.float64], int]:
     """Run the law over a recording; the state it leaves, the set-points, and the scan periods it took."""
     law = new_state(memory, settings, N_STRIPS, start_tick, announced)
-    scratch = Scratch(
-        strip_x=np.zeros(N_STRIPS, np.int32),
-        strip_y=np.zeros(N_STRIPS, np.int32),
-        pixels=np.zeros((N_PIXELS, N_PIXELS), np.int32),
-        strip_region=np.array([0, N_STRIPS]),
-        pixel_region=np.array([0, N_PIXELS, 0, N_PIXELS]),
-        set_A=np.full((len(recording.inputs), 2), np.nan),
-    )
+    scratch = new_scratch(recording)
     periods = replay_spill(law, settings, memory, recording, scratch)
     return law, scratch.set_A, int(periods)

@@ -23,14 +23,13 @@ from spotline.control.memory import (
 )
 from spotline.control.slow import SlowReading
 from spotline.delivery.field import FieldDelivery
-from spotline.physics.ions import CARBON
-from spotline.plan.model import Field, Layer, Plan
 from spotline.preparation import prepare
 from spotline.preparation.treatment import Treatment
 from spotline.record.storage import Disk
 from spotline.room import Block, Broadcast, SpillResult
 from tests.control.bench import Bench
 from tests.delivery.noted import Noted, noted
+from tests.preparation.plans import field, layer, plan_of
 
 GOOD_READING = SlowReading(0, 20.0, 20.0, 101325.0, 101325.0, 400.0, 400.0, ())
 
@@ -140,9 +139,7 @@ class FakeRoom:
 
 def one_spot_treatment() -> Treatment:
     """A single spot of 1e5 carbon ions on the axis of cnao-h."""
-    layer = Layer(0, 221.45, np.zeros(1), np.zeros(1), np.array([1e5]))
-    field = Field(1, "one spot", CARBON, "NP", (layer,), gantry_angle_deg=90.0)
-    return prepare(Plan("ONE", (field,), Path("one.dcm"), "0" * 64, "made up"), load_beamline("cnao-h"))
+    return prepare(plan_of(field(layer(meterset=1e5))), load_beamline("cnao-h"))
 
 
 def field_delivered(room: FakeRoom) -> Noted:

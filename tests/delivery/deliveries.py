@@ -21,6 +21,7 @@ from tests.lines.facts import with_facts
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 CARBON, PROTON = EXAMPLES / "uniform_carbon_60mm.dcm", EXAMPLES / "three_layers_proton.dcm"
+TWO_LAYERS = EXAMPLES / "two_layers_carbon.dcm"
 
 
 def deliver(

@@ -29,13 +29,12 @@ from spotline.control.memory import (
 )
 from spotline.control.slow import SlowReading
 from spotline.delivery.field import FieldDelivery
-from spotline.physics.ions import CARBON
-from spotline.plan.model import Field, Layer, Plan
 from spotline.preparation import prepare
 from spotline.preparation.treatment import FieldTreatment
 from spotline.record.storage import Disk
 from spotline.room import Block, Broadcast, SpillResult
 from tests.delivery.noted import Noted, noted
+from tests.preparation.plans import field, layer, plan_of
 
 GOOD = SlowReading(0, 20.0, 20.0, 101325.0, 101325.0, 400.0, 400.0, ())
 CYCLE_US = 2_000_000
@@ -180,12 +179,11 @@ class ScriptedRoom:
 
 def field_of(spots: tuple[int, ...] = (5, 5)) -> FieldTreatment:
     """Layers with so many carbon spots, three millimetres apart."""
-    layers = tuple(
-        Layer(index, energy, 3.0 * np.arange(n), np.zeros(n), np.full(n, 1e5))
+    layers = (
+        layer(3.0 * np.arange(n), 0.0, 1e5, index=index, energy_MeV_u=energy)
         for index, (energy, n) in enumerate(zip((221.45, 208.60, 195.20), spots, strict=False))
     )
-    field = Field(1, "spots", CARBON, "NP", layers, gantry_angle_deg=90.0)
-    return prepare(Plan("SPOTS", (field,), Path("spots.dcm"), "0" * 64, "made up"), LINE).fields[0]
+    return prepare(plan_of(field(*layers)), LINE).fields[0]
 
 
 TREATMENT = field_of()

@@ -11,7 +11,6 @@ import pytest
 
 import spotline
 from spotline import BeamLine, FieldTreatment, Options, Plan, Record, cli, merge_records
-from spotline.delivery import session
 from spotline.dicom.treatment_record import read_treatment_record
 from spotline.dicom.write_plan import write_ion_plan
 from spotline.record.merged import MergedField
@@ -19,6 +18,8 @@ from spotline.room import Room
 from tests.delivery.deliveries import astray_in
 from tests.lines.edit import copy_line, edit
 from tests.preparation.plans import CARBON_MeV_u, field, plan_of, square
+
+pytestmark = pytest.mark.usefixtures("no_report")
 
 LAYERS = (
     square(3, 4.0, 1.2e7),
@@ -32,12 +33,6 @@ WARMING = (
     ("temperature_noise_C = 0.02", "temperature_noise_C = 0.0"),
     ("temperature_drift_C_per_h = 0.2", "temperature_drift_C_per_h = 40.0"),  # 26 C after 9 s
 )
-
-
-@pytest.fixture(autouse=True)
-def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than delivering."""
-    monkeypatch.setattr(session, "_write_report", lambda record: None)
 
 
 def file_of(plan: Plan, folder: Path) -> Path:

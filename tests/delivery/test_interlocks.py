@@ -12,7 +12,6 @@ import pytest
 
 from spotline import BeamLine, FieldTreatment, Record, cli, open_record
 from spotline.control.interlocks import CAUSES
-from spotline.delivery import session
 from spotline.delivery.field import FRUITLESS_PAUSES
 from spotline.dicom.write_plan import write_ion_plan
 from spotline.plan import Plan
@@ -128,9 +127,8 @@ FAULTS = {
 }
 
 
-def run_cli(fault: Fault, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
+def run_cli(fault: Fault, folder: Path) -> Record:
     """Deliver with the command line, on a beam line that has the fault; return the record."""
-    monkeypatch.setattr(session, "_write_report", lambda record: None)
     toml = copy_line("cnao-h", folder / "line")
     edit(toml, *fault.changes)
     plan = fault.plan
@@ -160,9 +158,9 @@ def parts_by_hand(record: Record) -> dict[tuple[int, int], float]:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+def test_fault(name: str, tmp_path: Path, no_report: None, capsys: pytest.CaptureFixture):
     fault = FAULTS[name]
-    record = run_cli(fault, tmp_path, monkeypatch)
+    record = run_cli(fault, tmp_path)
     printed = capsys.readouterr()
     summary, (stopped,) = record.summary, record.fields
     assert summary["status"] == stopped.header["status"] == "interlock"
@@ -191,8 +189,8 @@ def test_fault(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_interlock_is_described(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    record = run_cli(FAULTS[name], tmp_path, monkeypatch)
+def test_interlock_is_described(name: str, tmp_path: Path, no_report: None):
+    record = run_cli(FAULTS[name], tmp_path)
     (stopped,) = record.fields
     row, described = stopped.interlocks[0], record.summary["interlocks"][0]
     cause = CAUSES[int(row["cause"])]
@@ -209,20 +207,16 @@ def test_interlock_is_described(name: str, tmp_path: Path, monkeypatch: pytest.M
         assert abs(row["value"]) >= row["limit"]
 
 
-def test_ratio_to_a_dead_chamber(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-):
+def test_ratio_to_a_dead_chamber(tmp_path: Path, no_report: None, capsys: pytest.CaptureFixture):
     """The ratio is infinite: JSON has no word for it."""
-    record = run_cli(FAULTS["first chamber is dead"], tmp_path, monkeypatch)
+    record = run_cli(FAULTS["first chamber is dead"], tmp_path)
     assert record.fields[0].interlocks["value"][0] == np.inf
     assert record.summary["interlocks"][0]["value"] is None
     assert "int ratio at" in capsys.readouterr().out
 
 
-def test_nothing_is_delivered_if_a_check_before_the_treatment_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    record = run_cli(FAULTS["high voltage"], tmp_path, monkeypatch)
+def test_nothing_is_delivered_if_a_check_before_the_treatment_fails(tmp_path: Path, no_report: None):
+    record = run_cli(FAULTS["high voltage"], tmp_path)
     assert causes(record) == [("high voltage BOX1", "stop"), ("high voltage BOX2", "stop")]
     (stopped,) = record.fields
     assert not (stopped.path / "spills").exists()
@@ -233,12 +227,12 @@ def test_nothing_is_delivered_if_a_check_before_the_treatment_fails(
     assert record.summary["particles_delivered"] == record.summary["beam_on_s"] == 0.0
 
 
-def test_stop_during_a_spill_and_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    during = run_cli(FAULTS["gas warms up during a spill"], tmp_path / "during", monkeypatch).fields[0]
+def test_stop_during_a_spill_and_between(tmp_path: Path, no_report: None):
+    during = run_cli(FAULTS["gas warms up during a spill"], tmp_path / "during").fields[0]
     assert during.interlocks["time_us"].tolist() == [5_000_000] * 2, "in both boxes"
     assert during.spills["start_us"][-1] < 5_000_000 <= during.spills["end_us"][-1] < 5_001_000
     assert not during.spots["complete"][-1]
-    between = run_cli(FAULTS["gas warms up between spills"], tmp_path / "between", monkeypatch).fields[0]
+    between = run_cli(FAULTS["gas warms up between spills"], tmp_path / "between").fields[0]
     assert between.interlocks["time_us"].tolist() == [8_000_000] * 2
     assert between.interlocks["spill"].tolist() == [2, 2], "the one that was asked for and not taken"
     assert between.spills["end_us"][-1] < 8_000_000

@@ -1,30 +1,21 @@
-"""A small valid plan, which the tests of DICOM write, break and read."""
+"""A small valid plan, and a record of it, which the tests of DICOM write, break and read."""
 
 from __future__ import annotations
 
+import dataclasses
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 
+from spotline.dicom.ion_plan import read_ion_plan
+from spotline.dicom.treatment_record import treatment_record_bytes
 from spotline.dicom.write_plan import ion_plan_bytes
 from spotline.physics.ions import CARBON, PROTON
-from spotline.plan import Field, Layer, PassiveElement, Plan
-
-
-def layer(index: int, energy_MeV_u: float, n_spots: int, **more: object) -> Layer:
-    spots = np.arange(n_spots, dtype=np.float64)
-    return Layer(
-        index=index,
-        energy_MeV_u=energy_MeV_u,
-        x_iso_mm=2.0 * spots - 3.0,
-        y_iso_mm=1.5 - spots,
-        meterset=5e4 + 1000.0 * spots,
-        control_point=2 * index,
-        **more,  # type: ignore[arg-type]
-    )
+from spotline.plan import Field, PassiveElement, Plan
+from tests.dicom.delivered import STOP, TRIP, field_record
+from tests.dicom.plans import layer
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +72,20 @@ def good_plan() -> Plan:
 
 
 @pytest.fixture(scope="session")
+def plan(good_plan: Plan) -> Plan:
+    """The same as it was read from a file, with all that a treatment record takes over."""
+    identity = good_plan.identity | {
+        "SOPInstanceUID": "1.2.3.9",
+        "StudyID": "S1",
+        "StudyDate": "20270101",
+        "StudyTime": "121314",
+        "PatientBirthDate": "19700203",
+        "PatientSex": "F",
+    }
+    return dataclasses.replace(good_plan, identity=identity, sha256="f00d")
+
+
+@pytest.fixture(scope="session")
 def good_bytes(good_plan: Plan) -> bytes:
     """The small plan as a DICOM file."""
     return ion_plan_bytes(good_plan)
@@ -90,3 +95,41 @@ def good_bytes(good_plan: Plan) -> bytes:
 def dataset(good_bytes: bytes) -> Dataset:
     """The small plan as a dataset of its own, to be broken."""
     return dcmread(BytesIO(good_bytes))
+
+
+@pytest.fixture
+def source(dataset: Dataset, tmp_path: Path) -> Plan:
+    """The small plan as a planning system might have written it: approved, with tags of its own."""
+    dataset.ApprovalStatus = "APPROVED"
+    dataset.ReviewDate, dataset.ReviewTime, dataset.ReviewerName = "20270102", "0304", "Roe^Jo"
+    dataset.InstanceCreationDate, dataset.InstanceCreationTime = "20270102", "0304"
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.481.3"
+    reference.ReferencedSOPInstanceUID = "1.2.3.4.5"
+    dataset.ReferencedStructureSetSequence = [reference]
+    dataset.ReferencedDoseSequence = [reference]
+    for beam in dataset.IonBeamSequence:
+        beam.private_block(0x300B, "VENDOR", create=True).add_new(0x02, "OB", b"\1\2\3\4")
+        beam.private_block(0x300B, "OTHER 7", create=True).add_new(0x10, "LO", "ours was 10")
+        point = beam.IonControlPointSequence[-1]
+        point.ReferencedDoseReferenceSequence = [Dataset()]
+        point.ReferencedDoseReferenceSequence[0].CumulativeDoseReferenceCoefficient = "1.0"
+    for item in dataset.FractionGroupSequence[0].ReferencedBeamSequence:
+        item.BeamDose = "2.0"
+    path = tmp_path / "source.dcm"
+    dataset.save_as(path)
+    return read_ion_plan(path)
+
+
+@pytest.fixture(scope="session")
+def record_bytes(good_plan: Plan) -> bytes:
+    """An interrupted field: reordered spots, a partial layer, an interlock, an unmeasured position."""
+    spots = [(0, 2), (0, 1), (0, 3), (0, 0), (1, 0), (2, 0)]
+    record = field_record(good_plan, spots=spots, interlocks=[TRIP, STOP], unmeasured=[(0, 3)])
+    return treatment_record_bytes(record, good_plan)
+
+
+@pytest.fixture
+def record(record_bytes: bytes) -> Dataset:
+    """Its dataset, to be broken."""
+    return dcmread(BytesIO(record_bytes))

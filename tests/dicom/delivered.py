@@ -29,6 +29,10 @@ SPOT_US = 700
 TRIP = (interlocks.POSITION_X, 3_141_592, 2, 0, 1, 2.625, 2.0, interlocks.PAUSE)
 STOP = (interlocks.TEMPERATURE_1, 5_000_000, 3, 1, 0, 41.5, 40.0, interlocks.STOP)
 
+REORDERED = [(0, 2), (0, 1), (0, 3), (0, 0), (1, 0), (2, 0), (2, 1), (2, 2)]
+TWO_MORE = [[(1, 0)], [(2, 0), (2, 1), (2, 2)]]  # slices of the other layers
+INTERRUPTED = [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0)]
+
 
 def field_record(
     plan: Plan,

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom import Dataset
 from pydicom.uid import CTImageStorage, RTStructureSetStorage
 
 from spotline.dicom.ct import read_ct
@@ -20,13 +19,7 @@ from spotline.dicom.encoding import file_bytes
 from spotline.dicom.structures import read_structures
 from spotline.dose.grid import DoseGrid, Grid
 from spotline.errors import DoseError
-
-
-def item(**values: object) -> Dataset:
-    dataset = Dataset()
-    for keyword, value in values.items():
-        setattr(dataset, keyword, value)
-    return dataset
+from tests.dicom.items import item
 
 
 def slice_bytes(z: float) -> bytes:

@@ -15,13 +15,7 @@ from spotline.dicom.structures import read_structures
 from spotline.dose.grid import Grid
 from spotline.dose.masks import mask_of
 from spotline.errors import DoseError
-
-
-def item(**values: object) -> Dataset:
-    dataset = Dataset()
-    for keyword, value in values.items():
-        setattr(dataset, keyword, value)
-    return dataset
+from tests.dicom.items import item
 
 
 def square(z: float, half: float = 10.0, kind: str = "CLOSED_PLANAR") -> Dataset:

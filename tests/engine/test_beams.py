@@ -11,20 +11,6 @@ import spotline
 from spotline.engine.beams import FieldBeams, beams_of_record, beams_of_treatment, together
 from spotline.errors import DoseError
 from spotline.record.model import Record
-from tests.delivery.deliveries import EXAMPLES
-
-PLAN = EXAMPLES / "two_layers_carbon.dcm"
-
-
-@pytest.fixture(scope="module")
-def treatment() -> spotline.Treatment:
-    return spotline.prepare(spotline.read_plan(PLAN), spotline.load_beamline("cnao-h"))
-
-
-@pytest.fixture(scope="module")
-def record(treatment: spotline.Treatment, tmp_path_factory: pytest.TempPathFactory) -> Record:
-    out = tmp_path_factory.mktemp("delivered") / "record"
-    return spotline.deliver(treatment, out, documents=False)
 
 
 @pytest.fixture(scope="module")

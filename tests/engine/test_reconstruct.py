@@ -34,11 +34,6 @@ def treatment() -> spotline.Treatment:
 
 
 @pytest.fixture(scope="module")
-def record(treatment: spotline.Treatment, tmp_path_factory: pytest.TempPathFactory) -> Record:
-    return spotline.deliver(treatment, tmp_path_factory.mktemp("delivered") / "record", documents=False)
-
-
-@pytest.fixture(scope="module")
 def water(treatment: spotline.Treatment) -> Patient:
     box = water_box(beams_of(treatment, LINE).beams["planned"], LINE, 80.0, 4.0)
     return Patient(box.rsp, box.grid)

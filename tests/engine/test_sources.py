@@ -12,20 +12,9 @@ import spotline
 from spotline.engine.sources import beams_of
 from spotline.errors import DoseError
 from spotline.record.model import Record
-from tests.delivery.deliveries import EXAMPLES
 from tests.lines.facts import with_facts
 
 LINE = spotline.load_beamline("cnao-h")
-
-
-@pytest.fixture(scope="module")
-def treatment() -> spotline.Treatment:
-    return spotline.prepare(spotline.read_plan(EXAMPLES / "two_layers_carbon.dcm"), LINE)
-
-
-@pytest.fixture(scope="module")
-def record(treatment: spotline.Treatment, tmp_path_factory: pytest.TempPathFactory) -> Record:
-    return spotline.deliver(treatment, tmp_path_factory.mktemp("delivered") / "record", documents=False)
 
 
 def changed(record: Record, **header: Any) -> Record:

@@ -12,7 +12,7 @@ from spotline.physics.fragment_layout import HEAVY, MODEL, FragmentTables
 from spotline.physics.fragment_tables import fragment_tables, stack_tables
 from spotline.physics.fragmentation import GOLDHABER_MEV_C, collide, on_hydrogen, react_ion
 from spotline.physics.materials import WATER
-from spotline.physics.nuclei import CHARGE, INDEX, MASS_MEV, MASS_NUMBER, NEUTRON_MASS_MEV, SPECIES
+from spotline.physics.nuclei import CHARGE, INDEX, MASS_MEV, MASS_NUMBER, SPECIES
 from spotline.physics.transport.products import NEUTRON, new_products
 
 pytestmark = pytest.mark.kernel
@@ -26,7 +26,6 @@ def _quiet_overflow() -> Iterator[None]:
 
 
 MASS = np.append(MASS_NUMBER, 1)  # NEUTRON is the last
-REST_MEV = np.append(MASS_MEV, NEUTRON_MASS_MEV)
 CHARGES = np.append(CHARGE, 0)
 
 

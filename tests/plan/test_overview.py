@@ -22,11 +22,6 @@ from tests.lines.edit import copy_line, edit
 from tests.preparation.plans import CARBON_MeV_u, PROTON_MeV, field, layer, plan_of, proton_field, square
 
 
-@pytest.fixture(scope="module")
-def cnao_h() -> BeamLine:
-    return spotline.load_beamline("cnao-h")
-
-
 def two_layers() -> spotline.Field:
     """Nine spots and a half, and a row of three, of different weights."""
     weights = np.arange(1.0, 10.0) * 1e4

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from spotline import load_beamline, prepare, read_plan
 from spotline.beamline import BeamLine
-from spotline.delivery import deliver, session
+from spotline.delivery import deliver
 from spotline.preparation import FieldTreatment, Options
 from spotline.preparation.duration import FieldDuration, predict_duration
 from tests.lines.facts import with_facts
@@ -343,9 +343,8 @@ STEADY = with_facts(SHIPPED, {"simulation.spill.ripple_rms": 0.0, "simulation.sp
     ids=["three slices", "one spill", "several spills", "every move a jump"],
 )
 def test_against_the_closed_loop(
-    example: str, options: Options, line: BeamLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    example: str, options: Options, line: BeamLine, tmp_path: Path, no_report: None
 ):
-    monkeypatch.setattr(session, "_write_report", lambda record: None)
     treatment = prepare(read_plan(EXAMPLES / example), line, options=options)
     total = predict_duration(treatment.fields[0], line).total
     summary = deliver(treatment, tmp_path / "out", seed=1).summary

@@ -16,7 +16,7 @@ from spotline.plan.overview import look_at
 from spotline.report.plan_figures import figure_energies, figure_maps, map_groups
 from spotline.report.plan_page import PATH, write_plan_page
 from tests.preparation.plans import field, layer, plan_of, square
-from tests.report.test_report import HOSTILE, Page
+from tests.report.pages import HOSTILE, Page, read_page
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -26,12 +26,7 @@ def page_of(plan: Plan, folder: Path, beamline: str | None = None) -> tuple[str,
     path = folder / "plan.html"
     line = None if beamline is None else spotline.load_beamline(beamline)
     write_plan_page(look_at(plan, line), path)
-    html = path.read_text(encoding="utf-8")
-    page = Page()
-    page.feed(html)
-    page.close()
-    assert not page.open
-    return html, page, " ".join(" ".join(page.text).split())
+    return read_page(path)
 
 
 def many_layers(number: int, **more: object) -> spotline.Field:

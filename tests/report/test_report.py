@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,7 @@ from spotline.record.model import INTERLOCK, FieldRecord, Record
 from spotline.report import figure_overview, figures, machine_figures, write_report
 from spotline.report.tables import figures_of_merit
 from tests.report import records
-
-VOID = {"meta", "br", "img", "link", "hr", "input"}
-HOSTILE = "<script>alert('1')</script> & \"$x_1$ {{ 7*7 }}"
+from tests.report.pages import HOSTILE, Page, read_page
 
 FIGURES = {
     "layers": figures.figure_energy_layers,
@@ -42,45 +39,11 @@ WITHOUT_UNIT = {
 """Labels of axes that count something."""
 
 
-class Page(HTMLParser):
-    """Checks that elements are closed in order, and collects text and attributes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.text: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not self.open or self.open[-1] != "style":
-            self.text.append(data)
-
-
 def page_of(record: Record, folder: Path) -> tuple[str, Page, str]:
     """Write a report; return the HTML, what the parser found, and the text on one line."""
     path = folder / "report.html"
     write_report(record, path)
-    html = path.read_text(encoding="utf-8")
-    page = Page()
-    page.feed(html)
-    page.close()
-    assert not page.open
-    return html, page, " ".join(" ".join(page.text).split())
+    return read_page(path)
 
 
 @pytest.fixture(scope="module")

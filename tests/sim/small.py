@@ -15,13 +15,12 @@ import numpy as np
 from spotline.beamline import BeamLine, load_beamline
 from spotline.control.memory import NEVER, LawSettings, SliceMemory
 from spotline.delivery.loading import law_settings, slice_memory
-from spotline.physics.ions import CARBON
-from spotline.plan.model import Field, Layer, Plan
 from spotline.preparation import prepare
 from spotline.preparation.treatment import FieldTreatment
 from spotline.room import Block, RawSamples, SpillResult
 from spotline.sim.room import SimulatedRoom
 from tests.lines.edit import copy_line, edit
+from tests.preparation.plans import field, layer, plan_of
 
 SHORT = (
     ("spill_length_s = 1.5", "spill_length_s = 0.008"),
@@ -41,16 +40,15 @@ def small_field(line: BeamLine, particles: float = 3e4) -> FieldTreatment:
     """Two rows of five spots 2 mm apart, 30 mm from each other: more than one spill of `short_line` holds."""
     x_mm = np.tile(np.arange(5) * 2.0 - 4.0, 2)
     y_mm = np.repeat([-15.0, 15.0], 5)
-    layer = Layer(0, 221.45, x_mm, y_mm, particles * np.linspace(0.6, 1.4, 10))
-    field = Field(1, "small", CARBON, "NP", (layer,), gantry_angle_deg=90.0)
-    return prepare(Plan("SMALL", (field,), Path("small.dcm"), "0" * 64, "made up"), line).fields[0]
+    spots = layer(x_mm, y_mm, particles * np.linspace(0.6, 1.4, 10))
+    return prepare(plan_of(field(spots)), line).fields[0]
 
 
-def control_of(line: BeamLine, field: FieldTreatment) -> tuple[LawSettings, SliceMemory]:
+def control_of(line: BeamLine, treatment: FieldTreatment) -> tuple[LawSettings, SliceMemory]:
     """Settings and memory boards for the first spill of the first slice."""
-    slice_ = field.slices[0]
+    slice_ = treatment.slices[0]
     spots = np.arange(slice_.n_spots)
-    settings = law_settings(line.facts, field.beam, slice_)
+    settings = law_settings(line.facts, treatment.beam, slice_)
     return (
         settings._replace(unconfirmed_counts=NEVER),  # there is no journal
         slice_memory(slice_, spots, slice_.int1_counts, slice_.int2_counts),

@@ -27,7 +27,7 @@ from spotline.control.memory import (
     SliceMemory,
     new_state,
 )
-from spotline.control.replay import Recording, Scratch, replay_spill
+from spotline.control.replay import Recording, new_scratch, replay_spill
 from spotline.room import Block, RawSamples, SpillResult
 from spotline.sim.loop import TRUTH_PARTICLES, TRUTH_X, TRUTH_XX, TRUTH_Y, event_at, take_arrived
 from spotline.sim.plant import ARRIVED, ChamberMap
@@ -113,10 +113,9 @@ def test_another_seed_gives_another_spill(spill: Run, tmp_path: Path):
 
 def replay(spill: Run) -> LawState:
     raw = spill.raw
-    n_strips, n_pixels = raw.strips.shape[2], raw.pixels.shape[1]
     start_us = spill.result.start_us + PRE_ROLL_US
     announced = start_us, start_us + round(spill.line.facts.accelerator.spill_length_s * 1e6)
-    law = new_state(spill.memory, spill.settings, n_strips, spill.result.start_us, announced)
+    law = new_state(spill.memory, spill.settings, raw.strips.shape[2], spill.result.start_us, announced)
     recording = Recording(
         integrals=raw.integrals,
         strips=raw.strips,
@@ -126,14 +125,7 @@ def replay(spill: Run) -> LawState:
         broadcast_code=spill.memory.cycle_code,
         aborts=raw.aborts.view(np.recarray),
     )
-    scratch = Scratch(
-        strip_x=np.zeros(n_strips, np.int32),
-        strip_y=np.zeros(n_strips, np.int32),
-        pixels=np.zeros((n_pixels, n_pixels), np.int32),
-        strip_region=np.array([0, n_strips]),
-        pixel_region=np.array([0, n_pixels, 0, n_pixels]),
-        set_A=np.zeros((len(raw.inputs), 2)),
-    )
+    scratch = new_scratch(recording)
     replay_spill(law, spill.settings, spill.memory, recording, scratch)
     np.testing.assert_array_equal(scratch.set_A, raw.currents_A[:, 2:])
     return law

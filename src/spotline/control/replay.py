@@ -54,6 +54,19 @@ class Scratch(NamedTuple):
     set_A: Floats  # (n_periods, 2): set-points that the law writes
 
 
+def new_scratch(recording: Recording) -> Scratch:
+    """Make room for the replay of a recording."""
+    n_strips, n_pixels = recording.strips.shape[2], recording.pixels.shape[1]
+    return Scratch(
+        strip_x=np.zeros(n_strips, np.int32),
+        strip_y=np.zeros(n_strips, np.int32),
+        pixels=np.zeros((n_pixels, n_pixels), np.int32),
+        strip_region=np.array([0, n_strips]),
+        pixel_region=np.array([0, n_pixels, 0, n_pixels]),
+        set_A=np.full((len(recording.inputs), 2), np.nan),
+    )
+
+
 @kernel
 def replay_spill(
     law: LawState, settings: LawSettings, memory: SliceMemory, recording: Recording, scratch: Scratch

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from spotline.control.memory import ABORT, LawSettings, LawState, new_state
-from spotline.control.replay import Recording, Scratch, replay_spill
+from spotline.control.replay import Recording, new_scratch, replay_spill
 from spotline.errors import RecordError
 from spotline.record.hdf5 import as_written
 from spotline.record.log import read_json
@@ -78,15 +78,6 @@ def _replay_one(path: Path) -> SpillReplay:
         announced = recorded.header["extraction_start_us"], recorded.header["extraction_end_us"]
         aborts = np.ascontiguousarray(raw.aborts).astype(ABORT, casting="safe").view(np.recarray)
     law = new_state(memory, settings, raw.strips.shape[2], recorded.header["start_us"], announced)
-    n_pixels = raw.pixels.shape[1]
-    scratch = Scratch(
-        strip_x=np.zeros(raw.strips.shape[2], np.int32),
-        strip_y=np.zeros(raw.strips.shape[2], np.int32),
-        pixels=np.zeros((n_pixels, n_pixels), np.int32),
-        strip_region=np.array([0, raw.strips.shape[2]]),
-        pixel_region=np.array([0, n_pixels, 0, n_pixels]),
-        set_A=np.full((len(raw.inputs), 2), np.nan),
-    )
     recording = Recording(
         integrals=raw.integrals,
         strips=raw.strips,
@@ -96,6 +87,7 @@ def _replay_one(path: Path) -> SpillReplay:
         broadcast_code=recorded.header["broadcast_code"],
         aborts=aborts,
     )
+    scratch = new_scratch(recording)
     replay_spill(law, settings, memory, recording, scratch)
     with as_written(path):
         differences = tuple(_differences(recorded, raw, law, scratch.set_A))

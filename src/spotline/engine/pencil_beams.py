@@ -34,7 +34,6 @@ from spotline.library import Entry
 from spotline.units import ELEMENTARY_CHARGE_C
 
 Floats = NDArray[np.float64]
-Float32s = NDArray[np.float32]
 
 GY_PER_MEV_PER_G = ELEMENTARY_CHARGE_C * 1e6 * 1e3
 MM2_PER_CM2 = 100.0

@@ -32,8 +32,7 @@ def everything_of(
     line: BeamLine, faults: tuple[Fault, ...], block_us: int, spills: int = 2
 ) -> dict[str, np.ndarray]:
     settings, memory = control_of(line, small_field(line))
-    if "event_tolerance_ticks" in LawSettings._fields:
-        settings = settings._replace(event_tolerance_ticks=1000, unconfirmed_counts=NEVER)
+    settings = settings._replace(event_tolerance_ticks=1000, unconfirmed_counts=NEVER)
     room = SimulatedRoom(line, 1, 42, raw=True, faults=faults)
     found = {}
     for spill in range(spills):
