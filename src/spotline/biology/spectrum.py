@@ -165,6 +165,7 @@ def of_secondaries(entry: Entry, depth_mm: Floats, of_particle: OfParticle) -> F
             continue
         track = _track(nuclide, of_particle)
         edges_mm = np.interp(entry.spectrum_edges_MeV_u, track.energy_MeV_u, track.range_mm)
+        edges_mm[0] = 0.0  # the first bin holds all that are slower too
         companions = np.zeros_like(spectrum)
         if charge_number == entry.ion.charge_number:
             rest_mm = np.maximum(entry.range_mm - planes, 0.0)[:, None]
@@ -195,7 +196,8 @@ def _track(ion: Ion, of_particle: OfParticle) -> Track:
     quantities = np.column_stack([np.ones_like(let), of_particle(ion.charge_number, ENERGIES_MeV_u)])
     rates = let[:, None] * quantities
     steps = 0.5 * np.diff(range_mm)[:, None] * (rates[1:] + rates[:-1])
-    first = range_mm[:1, None] * rates[:1]
+    # Below the lowest energy LET falls: of the range there, the energy is what counts.
+    first = ENERGIES_MeV_u[0] * ion.mass_number * quantities[:1]
     beyond_mm = (BEYOND_MeV_u - HIGHEST_ENERGY_MeV_u) * ion.mass_number / let[-1]
     left = np.cumsum(np.vstack([0.0 * first, first, steps, beyond_mm * rates[-1:]]), axis=0)
     return Track(
