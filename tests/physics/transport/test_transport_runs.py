@@ -98,7 +98,7 @@ def test_fluence_of_a_slanting_beam_is_larger_than_the_number_that_crosses():
 def test_fluence_and_stopping_power_give_the_dose_back(ion: Ion, energy: float):
     """Of the secondaries, which have all energies; and LETd, of which the scored one takes steps as a whole.
 
-    ICRU Report 85 (2011), section 5.2.1: dose of charged particles is fluence times stopping power.
+    The dose of all charged particles is fluence times stopping power (ICRU Report 85 (2011), "Cema").
     """
     layer_mm = np.array([[10.0, 20.0], [30.0, 40.0]])
     edges = np.geomspace(0.1, 450.0, 160)

@@ -1,7 +1,7 @@
 """What is written down along the tracks: on depth, on depth and radius, in voxels, on planes and in layers.
 
 Spectra are of fluence: lengths of track over the volume that they lie in, which is what particles per area
-of a sphere comes to (ICRU Report 85 (2011), section 3.1.3).  Counting particles on a plane with the
+of a sphere comes to (ICRU Report 85 (2011), "Fluence").  Counting particles on a plane with the
 reciprocal of the cosine would have the same mean, but of unbounded variance from grazing tracks, and no place
 for what stops before it meets a plane.  In a layer both count with the way that they go in it.
 """
