@@ -5,9 +5,9 @@ Moments of the energy loss per path come from the spectrum of single collisions 
 
     M_n = (K/2) z_eff^2 (Z/A) / beta^2 * W_max^(n-1) (1/(n-1) - beta^2/n)
 
-which is the integral of ``T^n`` over that spectrum up to W_max.  ``M_2`` is the variance of Bohr, Philos. Mag.
-30 (1915) 581, made relativistic; ``M_3`` makes the asymmetry of thin layers: Vavilov, Sov. Phys. JETP 5 (1957)
-749.
+which is the integral of ``T^n`` over that spectrum up to W_max.  ``M_2`` is the variance of Bohr, Philos.
+Mag. 30 (1915) 581, made relativistic; ``M_3`` makes the asymmetry of thin layers: Vavilov, Sov. Phys. JETP 5
+(1957) 749.
 """
 
 from __future__ import annotations
