@@ -385,7 +385,7 @@ def proton_depths() -> list[str]:
             the reason any more (above). Its alpha goes to alpha_0, which is 0.55 of the alpha of X-rays:
             a mean radial dose leaves almost nothing in a domain where single energetic electrons, of
             X-rays and of fast protons alike, leave much. Against photons of alpha_0 the model of ions
-            grows with LET as the published models of protons do: within 0.03 of that of Wedenberg and as
+            grows with LET as the published models of protons do: within 0.04 of that of Wedenberg and as
             close as they are to each other."""
         ),
     ]
