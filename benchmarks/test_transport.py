@@ -26,7 +26,8 @@ def test_transport(benchmark: BenchmarkFixture, ion: Ion, energy_MeV_u: float, t
     """Everything that a library needs is scored: 300 depth bins, rings, spectra."""
     end_mm = 1.3 * float(RangeEnergy(ion, WATER).range_mm(energy_MeV_u))
     depth_mm = np.linspace(0.0, end_mm, 301)
-    plan = TallyPlan(depth_mm, depth_mm[::5], np.geomspace(0.1, 200.0, 40), depth_mm[::15])
+    layer_mm = np.column_stack([depth_mm[:-1:15], depth_mm[1::15]])
+    plan = TallyPlan(depth_mm, depth_mm[::5], np.geomspace(0.1, 200.0, 40), layer_mm=layer_mm)
     source, geometry = pencil_source(ion, energy_MeV_u), water(end_mm)
 
     def run(primaries: int = PRIMARIES) -> Tally:

@@ -128,7 +128,7 @@ def counted(depth_cm: float, degrees: float, primaries: int) -> Floats:
         primaries=primaries,
         seed=SEED,
     )
-    counts: Floats = result.spectrum[0].sum(axis=1)[:9]
+    counts: Floats = result.crossing[0, :9]
     return counts
 
 

@@ -37,6 +37,7 @@ from verification.page import (
     table,
     verdict_of,
 )
+from verification.range_shifters import section
 from verification.reference import read_reference
 
 SEED = 11
@@ -365,6 +366,7 @@ def page(run: Run, began: float) -> str:
         ),
         *depths(run),
         *widths(run),
+        *section(run.entry, run.primaries, run.threads),
         *spreads(run),
         *between(run),
         *cores(run),

@@ -291,7 +291,8 @@ def straggling_section() -> list[str]:
         "## Range straggling",
         fill(
             """Standard deviation of the range in mm of water. *Chu*: 0.012 R^0.951 / A^0.5 cm, the common
-            rule of Chu, Ludewigt and Renner (Rev. Sci. Instrum. 64 (1993) 2055). *Bortfeld*: 0.012 R^0.935
+            rule of Chu, Ludewigt and Renner (Rev. Sci. Instrum. 64 (1993) 2055; as others quote it).
+            *Bortfeld*: 0.012 R^0.935
             (Med. Phys. 24 (1997) 2024, eq. 18), here over A^0.5 too; it is the integral of Bohr's variance
             without the relativistic rise, and *Bohr* is that integral made with our stopping power. Both
             rules are for protons, and scale them to heavier ions as if these had the same velocity at the

@@ -71,7 +71,7 @@ def measure(ion: Ion, energy_MeV_u: float, share: float, primaries: int) -> Foun
         reactions=False,
     )
     per_s = primaries / (time.process_time() - began)
-    stopped = -np.diff(tally.spectrum.sum(axis=(1, 2)))
+    stopped = -np.diff(tally.crossing.sum(axis=1))
     middle_mm = 0.5 * (planes_mm[1:] + planes_mm[:-1])
     mean_mm = float(np.sum(stopped * middle_mm))
     spread_mm = float(np.sum(stopped * (middle_mm - mean_mm) ** 2)) ** 0.5

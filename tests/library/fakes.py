@@ -49,9 +49,9 @@ def fake_tally(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float) 
     cumulative = np.concatenate([[0.0], np.cumsum(left)])
     per_depth = np.diff(np.interp(ring_depth, edges, cumulative))
     spectrum = np.zeros((len(grid.PLANES), 10, grid.N_SPECTRUM))
-    planes = edges[np.abs(edges[:, None] - grid.planes_mm(range_mm)).argmin(axis=0)]
+    layers = grid.layers_mm(edges, range_mm, sigma_mm)
     bins = grid.spectrum_edges_MeV_u(energy_MeV_u)
-    for k, plane in enumerate(planes):
+    for k, plane in enumerate(layers.mean(axis=1)):
         if plane < range_mm:
             residual = float(table.energy_MeV_u(range_mm - plane))
             spectrum[k, 0, np.clip(np.searchsorted(bins, residual) - 1, 0, grid.N_SPECTRUM - 1)] = 1.0
@@ -68,9 +68,11 @@ def fake_tally(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float) 
         ring_depth_mm=ring_depth,
         ring_mm=rings_mm,
         ring_MeV=in_ring * per_depth[:, None],
-        plane_mm=planes,
+        plane_mm=np.zeros(0),
+        crossing=np.zeros((0, 10)),
+        layer_mm=layers,
         spectrum_MeV_u=bins,
-        spectrum=spectrum,
+        fluence=spectrum,
         voxel_MeV=np.zeros((0, 0, 0)),
         voxel_error_MeV=np.zeros((0, 0, 0)),
         voxel_let_MeV_keV_um=np.zeros((0, 0, 0)),

@@ -61,3 +61,26 @@ def test_a_short_range_is_laid_out_too():
     """Behind a thick range shifter the peak may be near the surface."""
     edges = grid.depth_edges_mm(2.0, 0.8)
     assert np.all(np.diff(edges) > 0.0)
+
+
+@pytest.mark.parametrize(("ion", "energy"), BEAMS)
+def test_layers_of_the_spectra(ion: Ion, energy: float):
+    """One behind the other, at the depths that are wanted, thin where the peak is."""
+    range_mm, sigma_mm, edges = laid_out(ion, energy)
+    layers = grid.layers_mm(edges, range_mm, sigma_mm)
+    assert np.isin(layers, edges).all()
+    assert np.all(np.diff(layers, axis=1) > 0.0)
+    assert np.all(layers[1:, 0] >= layers[:-1, 1])
+    assert layers[0].tolist() == edges[:2].tolist()
+    middle, wanted = layers.mean(axis=1), grid.planes_mm(range_mm)
+    assert np.all(np.abs(middle - wanted)[1:] <= np.diff(layers, axis=1)[1:, 0])
+    peak = np.abs(wanted / range_mm - 1.0) < 0.03
+    np.testing.assert_allclose(np.diff(layers, axis=1)[peak], sigma_mm, rtol=0.25)
+
+
+def test_energy_bins_begin_where_the_stopping_power_does():
+    edges = grid.spectrum_edges_MeV_u(200.0)
+    assert len(edges) == grid.N_SPECTRUM + 1
+    assert edges[[0, grid.N_SLOW, -1]] == pytest.approx([0.1, 2.0, 440.0])
+    assert np.all(np.diff(edges) > 0.0)
+    assert np.ptp(np.diff(np.log(edges[grid.N_SLOW :]))) < 1e-9

@@ -52,6 +52,21 @@ def test_figures_of_the_peak_survive(written: Path):
         assert one.FWHM_mm == pytest.approx(other.FWHM_mm, abs=1e-4)
 
 
+def test_spectra_are_rounded_within_their_noise(tmp_path: Path):
+    """To an eighth of the error of as many particles, and nothing stays nothing."""
+    plain = fake_library("carbon", 115.23, 279.97)
+    random = np.random.default_rng(1).uniform(0.0, 2.0, plain.arrays.spectrum.shape) ** 4
+    random[0, 3] = 0.0
+    given = replace(plain, arrays=plain.arrays._replace(spectrum=random))
+    write_library(given, tmp_path / "noisy.h5")
+    back = read_library(tmp_path / "noisy.h5")
+    error = np.sqrt(random / given.header["primaries"])
+    off = np.abs(back.arrays.spectrum - random)
+    assert np.all(off <= 0.125 * error + 6e-4 * random)
+    assert off.max() > 0.06 * error[off == off.max()]
+    assert np.all(back.arrays.spectrum[0, 3] == 0.0)
+
+
 def test_same_library_same_bytes(written: Path, tmp_path: Path):
     write_library(fake_library("carbon", 115.23, 279.97, 398.84), tmp_path / "again.h5")
     assert (tmp_path / "again.h5").read_bytes() == written.read_bytes()
@@ -123,11 +138,11 @@ def test_missing_figures(copy: Path):
         read_library(copy)
 
 
-@pytest.mark.parametrize("version", [0, 2])
+@pytest.mark.parametrize("version", [1, 3])
 def test_other_version(copy: Path, version: int):
     with h5py.File(copy, "r+") as file:
         file.attrs["version"] = version
-    with pytest.raises(LibraryError, match=f"has version {version} of the format, but this Spotline reads 1"):
+    with pytest.raises(LibraryError, match=f"has version {version} of the format, but this Spotline reads 2"):
         read_library(copy)
 
 

@@ -102,8 +102,8 @@ def test_differential_highland_sums_up_to_highland():
 def test_end_of_range_in_water():
     """Displacement of stopping ions: 2.24 % of the range times z^-0.08 A^-0.46.
 
-    Kanematsu, Phys. Med. Biol. 54 (2009) N67, who holds measurements of protons and ions within 2 % or
-    0.2 mm with it.
+    Kanematsu, Phys. Med. Biol. 54 (2009) N67 (abstract: arXiv:0810.1390), who holds measurements of
+    protons and ions within 2 % or 0.2 mm with it.
     """
     for ion, energy in ((PROTON, 150.0), (HELIUM, 150.0), (CARBON, 280.0), (OXYGEN, 300.0)):
         table = RangeEnergy(ion, WATER, 78.0)

@@ -1,7 +1,8 @@
 """From dose and its coefficients to RBE-weighted dose.
 
-The linear-quadratic model gives the effect ``-ln S = alpha D + beta D^2``.  Divided by the beta of photons it
-needs three figures only (Carabe-Fernandez, Dale and Jones, Int. J. Radiat. Biol. 83 (2007) 27)::
+The linear-quadratic model gives the effect ``-ln S = alpha D + beta D^2``.  Divided by the beta of photons,
+which is all that is done here, it needs three figures only (names of Carabe-Fernandez, Dale and Jones, Int.
+J. Radiat. Biol. 83 (2007) 27)::
 
     E = (alpha/beta)_x RBE_max D + RBE_min^2 D^2
     RBE_max = alpha / alpha_x        the RBE of very small doses

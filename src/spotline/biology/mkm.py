@@ -1,7 +1,8 @@
 """The modified microdosimetric kinetic model.
 
 ``alpha = alpha_0 + beta z*`` and a beta of its own for all radiations (Hawkins, Radiat. Res. 140 (1994) 366;
-Kase et al., Radiat. Res. 166 (2006) 629; Inaniwa et al., Phys. Med. Biol. 55 (2010) 6721)::
+Kase et al., Radiat. Res. 166 (2006) 629; Inaniwa et al., Phys. Med. Biol. 55 (2010) 6721; the numbers of
+their equations are not at hand, `verification.rbe` has figures of theirs and of another code)::
 
     z* = sum(z_0^2 (1 - exp(-z^2 / z_0^2)) A) / sum(z A)
     z_0 = (R_n / r_d)^2 / sqrt(beta (1 + (R_n / r_d)^2))

@@ -4,18 +4,17 @@ The weight of a particle is its LET: of fluence F and quantity q it is ``sum(F L
 coefficients of the linear-quadratic model are averaged in a mixed field (Zaider and Rossi, Radiat. Res. 83
 (1980) 732).
 
-The planes of the library lie some mm apart where LET grows tenfold within one, so what ends in the peak is
+The spectra of the library lie some mm apart where LET grows tenfold within one, so what ends in the peak is
 followed along its range instead of being interpolated:
 
 * Primaries that have not reacted have a normal distribution of residual range, of the mean and standard
-  deviation of the entry, and the number that the planes say.
-* So do secondaries that fly along with them (scattered, or with a neutron less): those of the plane before go
-  on along their ranges, and those of the plane behind come back; the nearer plane counts more.
+  deviation of the entry, and the fluence that the spectra say.
+* So do secondaries that fly along with them (scattered, or with a neutron less): those of the spectrum before
+  go on along their ranges, and those of the one behind come back; the nearer one counts more.
 * All other secondaries change slowly with depth and are interpolated.  Each charge number stands for one
   nuclide: at the same energy per nucleon LET and radial dose depend on the charge.
-* What reactions leave on the spot (slow recoils of the target) is not in the spectra, nor are particles that
-  go backward or are slower than their lowest bin; what goes aslant counts too little.  All of that has the
-  mean of the rest.
+* What reactions leave on the spot (slow recoils of the target) is not in the spectra and has the mean of the
+  rest.
 """
 
 from __future__ import annotations
@@ -165,6 +164,7 @@ def of_secondaries(entry: Entry, depth_mm: Floats, of_particle: OfParticle) -> F
             continue
         track = _track(nuclide, of_particle)
         edges_mm = np.interp(entry.spectrum_edges_MeV_u, track.energy_MeV_u, track.range_mm)
+        edges_mm[0] = 0.0  # the first bin holds all that are slower too
         companions = np.zeros_like(spectrum)
         if charge_number == entry.ion.charge_number:
             rest_mm = np.maximum(entry.range_mm - planes, 0.0)[:, None]
@@ -179,7 +179,7 @@ def of_secondaries(entry: Entry, depth_mm: Floats, of_particle: OfParticle) -> F
 
 
 def _unreacted(entry: Entry, depth_mm: Floats) -> Floats:
-    """Primaries that have not reacted until they stop or reach a depth, by what crosses the planes."""
+    """Fluence of primaries that have not reacted, until they stop or reach a depth."""
     reach = ndtr((entry.range_mm - entry.plane_mm) / entry.sigma_mm)
     crossing = entry.spectrum[:, 0, :].sum(axis=1)
     usable = (reach > REACHING) & (crossing > 0.0)
@@ -195,7 +195,8 @@ def _track(ion: Ion, of_particle: OfParticle) -> Track:
     quantities = np.column_stack([np.ones_like(let), of_particle(ion.charge_number, ENERGIES_MeV_u)])
     rates = let[:, None] * quantities
     steps = 0.5 * np.diff(range_mm)[:, None] * (rates[1:] + rates[:-1])
-    first = range_mm[:1, None] * rates[:1]
+    # Below the lowest energy LET falls: of the range there, the energy is what counts.
+    first = ENERGIES_MeV_u[0] * ion.mass_number * quantities[:1]
     beyond_mm = (BEYOND_MeV_u - HIGHEST_ENERGY_MeV_u) * ion.mass_number / let[-1]
     left = np.cumsum(np.vstack([0.0 * first, first, steps, beyond_mm * rates[-1:]]), axis=0)
     return Track(

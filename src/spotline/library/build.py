@@ -19,8 +19,8 @@ from spotline.errors import OptionError
 from spotline.library.grid import (
     RING_EDGES_mm,
     depth_edges_mm,
+    layers_mm,
     middles,
-    planes_mm,
     range_sigma_mm,
     ring_depth_edges_mm,
     spectrum_edges_MeV_u,
@@ -121,13 +121,11 @@ def simulate_entry(
         sigma_mm = math.hypot(sigma_mm, float(ripple_mm.std()))
         start_mm = -float(ripple_mm.max()) - 0.1
     edges = depth_edges_mm(range_mm, sigma_mm)
-    planes = planes_mm(range_mm)
-    planes[0] = edges[1]
     plan = TallyPlan(
         depth_mm=edges,
         ring_depth_mm=_nearest(edges, ring_depth_edges_mm(range_mm)),
         ring_mm=RING_EDGES_mm,
-        plane_mm=_nearest(edges, planes),
+        layer_mm=layers_mm(edges, range_mm, sigma_mm),
         spectrum_MeV_u=spectrum_edges_MeV_u(energy_MeV_u),
     )
     tally = simulate(
@@ -167,9 +165,9 @@ def condense(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float, ta
         fitted.core_mm,
         fitted.halo_mm,
         fitted.halo_share,
-        tally.plane_mm,
+        tally.layer_mm.mean(axis=1),
         tally.spectrum_MeV_u,
-        tally.spectrum,
+        tally.fluence,
     )
     residual = np.average(fitted.residual[known], weights=tally.ring_MeV.sum(axis=1)[known])
     return Simulated(entry, float(residual), tally.lost)

@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
-from spotline.physics.stopping import RangeEnergy
+from spotline.physics.stopping import LOWEST_ENERGY_MeV_u, RangeEnergy
 
 Floats = NDArray[np.float64]
 
@@ -41,10 +41,13 @@ RING_DEPTHS = np.concatenate(
 """Edges of the depth bins of the rings as fractions of the range."""
 
 PLANES = np.concatenate([np.linspace(0.0, 0.9, 10), np.array([0.95, 0.98, 1.0]), np.linspace(1.05, 1.6, 7)])
-"""Planes of the spectra as fractions of the range; the first one is just below the surface."""
-N_SPECTRUM = 56
+"""Depths of the spectra as fractions of the range; the first one is just below the surface."""
+N_SLOW, N_FAST = 8, 56
+N_SPECTRUM = N_SLOW + N_FAST
 SPECTRUM_ENDS = (0.01, 2.2)
-"""Ends of the energy bins as fractions of the beam's energy: protons may be faster than the ion they left."""
+"""Ends of the fast energy bins as fractions of the beam's energy: protons may be faster than the ion they
+left.  Below, down to the lowest energy of the stopping power, a few wide bins do: there particles slow down
+at the same rate as others come after, so that all residual ranges are equally frequent."""
 
 
 def range_sigma_mm(ion: Ion, energy_MeV_u: float, sigma_relative: float) -> float:
@@ -101,15 +104,41 @@ def ring_depth_edges_mm(range_mm: float) -> Floats:
 
 
 def planes_mm(range_mm: float) -> Floats:
-    """Depths of the planes of the spectra; the first one lies just below the surface."""
+    """Depths of the spectra; the first one lies at the surface."""
     planes: Floats = PLANES * range_mm
-    planes[0] = 0.01
     return planes
+
+
+def layers_mm(edges_mm: Floats, range_mm: float, sigma_mm: float) -> Floats:
+    """First and last depths of the layers in which spectra are scored, shape (n_planes, 2).
+
+    Of one standard deviation of the range around the depths that are wanted, or at least a depth bin: thick
+    enough for slow particles to be seen, and thin against what changes in the peak.
+
+    Parameters
+    ----------
+    edges_mm : ndarray, shape (n + 1,)
+        Edges of the depth bins.
+    range_mm : float
+        Mean range of the primaries.
+    sigma_mm : float
+        Its standard deviation.
+    """
+    depth = planes_mm(range_mm)
+    first = np.abs(edges_mm[:, None] - (depth - 0.5 * sigma_mm)).argmin(axis=0)
+    last = np.abs(edges_mm[:, None] - (depth + 0.5 * sigma_mm)).argmin(axis=0)
+    last[0] = 1
+    for k in range(1, len(first)):
+        first[k] = max(first[k], last[k - 1])
+        last[k] = max(last[k], first[k] + 1)
+    return np.column_stack([edges_mm[first], edges_mm[last]])
 
 
 def spectrum_edges_MeV_u(energy_MeV_u: float) -> Floats:
     """Edges of the energy bins of the spectra."""
-    return np.geomspace(SPECTRUM_ENDS[0] * energy_MeV_u, SPECTRUM_ENDS[1] * energy_MeV_u, N_SPECTRUM + 1)
+    first, last = SPECTRUM_ENDS[0] * energy_MeV_u, SPECTRUM_ENDS[1] * energy_MeV_u
+    slow, fast = np.geomspace(LOWEST_ENERGY_MeV_u, first, N_SLOW + 1), np.geomspace(first, last, N_FAST + 1)
+    return np.concatenate([slow[:-1], fast])
 
 
 def middles(edges: Floats) -> Floats:

@@ -60,12 +60,13 @@ class LibraryArrays(NamedTuple):
     halo_mm, halo_share : ndarray, shape (n, n_lateral, 2)
         Standard deviations of the two Gaussians around the core, and their shares of the dose.
     plane_mm : ndarray, shape (n, n_planes)
-        Depths of the spectra.
+        Depths of the spectra: middles of the layers in which they were scored.
     spectrum_edges_MeV_u : ndarray, shape (n, n_bins + 1)
         Edges of the energy bins.
     spectrum : ndarray, shape (n, n_planes, 10, n_bins)
-        Particles per primary that cross a plane forward, by group: primaries that have not reacted, then
-        secondaries by charge number.
+        Fluence per primary, integrated across the beam, by group: primaries that have not reacted, then
+        secondaries by charge number.  Particles that go straight on count 1, those aslant as much more as
+        their way is longer.
     """
 
     energy_MeV_u: Floats
@@ -158,7 +159,7 @@ class Entry:
         )
 
     def particles(self, depth_mm: float) -> Floats:
-        """Particles per primary by group and energy, shape (10, n_bins), straight between planes."""
+        """Fluence per primary by group and energy, shape (10, n_bins), straight between depths."""
         particles: Floats = _between_planes(self, np.array([depth_mm]))[0]
         return particles
 

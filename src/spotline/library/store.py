@@ -22,9 +22,13 @@ from spotline.physics.ions import IONS
 from spotline.record.hdf5 import as_written, header_of, new_file, plain, publish_file, text
 
 FORMAT = "spotline beam library"
-VERSION = 1
+VERSION = 2
+"""2: spectra are fluence; in 1 they were particles that cross a plane forward."""
 SHIPPED = Path(__file__).resolve().parent / "data"
 SUFFIX = ".h5"
+
+ROUNDED = 0.25
+"""Spectra are rounded to this part of their statistical error."""
 
 # Type on disk and factor before it: what is smooth and needs no more has 16 bits.  The factors keep small
 # numbers among the normal ones of 16-bit floats.
@@ -56,6 +60,7 @@ def write_library(library: BeamLibrary, path: Path) -> str:
         If it cannot be written.
     """
     stored = {name: _packed(name, array) for name, array in library.arrays._asdict().items()}
+    stored["spectrum"] = _without_noise(stored["spectrum"], float(library.header["primaries"]))
     header = json.dumps(library.header, sort_keys=True)
     with new_file(path) as file:
         file.attrs["format"], file.attrs["version"] = text(FORMAT), VERSION
@@ -183,6 +188,20 @@ def _packed(name: str, array: np.ndarray) -> np.ndarray:
     if not np.all(np.isfinite(packed)):
         raise ValueError(f"{name} of a beam library has numbers that are not finite or too large to store")
     return packed
+
+
+def _without_noise(packed: np.ndarray, primaries: float) -> np.ndarray:
+    """Round a packed spectrum to a part of its statistical error, which makes the file a third smaller.
+
+    If every particle counts 1, the error of a fluence F per primary is ``sqrt(F / primaries)``; the last
+    binary digit that stays is worth a quarter of that or less.
+    """
+    kind, scale = _STORED["spectrum"]
+    scaled = packed.astype(float)
+    error = np.sqrt(np.maximum(scaled, np.finfo(float).tiny) * (scale / primaries))
+    digit = 2.0 ** np.floor(np.log2(ROUNDED * error))
+    rounded: np.ndarray = (np.round(scaled / digit) * digit).astype(kind)
+    return rounded
 
 
 def _hash(header: str, stored: dict[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """Statistical break-up of excited light nuclei.
 
-Fermi's model of break-up: the excited nucleus goes at once into fragments, and each set of fragments has
-the weight of its phase space (Fermi, Prog. Theor. Phys. 5 (1950) 570; for light nuclei Botvina et al., Nucl.
-Phys. A 475 (1987) 663)::
+Fermi's model of break-up: the excited nucleus goes at once into fragments, and each set of fragments has the
+weight of its phase space, that of n free particles in a volume whose momenta add up to 0 (Fermi, Prog. Theor.
+Phys. 5 (1950) 570; for light nuclei Botvina et al., Nucl. Phys. A 475 (1987) 663)::
 
     W = (V / (2 pi hbar)^3)^(n-1) * prod g_i / prod n_j! * (prod m_i / sum m_i)^(3/2)
         * (2 pi)^(3(n-1)/2) / Gamma(3(n-1)/2) * E_kin^(3(n-1)/2 - 1)

@@ -67,8 +67,8 @@ def radiation_length_g_cm2(atomic_number: int) -> float:
     """Radiation length of an element.
 
     ``1 / X_0 = 4 alpha r_e^2 N_A / A {Z^2 [L - f(Z)] + Z L'}``: Tsai, Rev. Mod. Phys. 46 (1974) 815, as in
-    Particle Data Group, Review of Particle Physics, "Passage of particles through matter", with the
-    Coulomb correction f of Davies, Bethe and Maximon, Phys. Rev. 93 (1954) 788.
+    Particle Data Group, Prog. Theor. Exp. Phys. (2022) 083C01, section 34.4.2, with the Coulomb correction f
+    of Davies, Bethe and Maximon, Phys. Rev. 93 (1954) 788.
 
     Parameters
     ----------

@@ -1,11 +1,12 @@
 """Sampling of nuclear reactions of ions: what comes out, how fast and where to.
 
-The rest of the projectile flies on with nearly its velocity.  In the frame of the projectile its momentum
-has the width of Goldhaber, Phys. Lett. B 53 (1974) 306, ``sigma^2 = sigma_0^2 k (A - k) / (A - 1)`` for k
-nucleons struck, and the small mean loss of Morrissey, Phys. Rev. C 39 (1989) 460, ``8 MeV/c k (gamma + 1) /
-(beta gamma)``.  Its fragments share the kinetic energy of the break-up as phase space has it; nucleons and
-isotopes of hydrogen, many of which leave before the energy is shared, have the width of Goldhaber for
-themselves instead.  All is then boosted to the laboratory.
+The rest of the projectile flies on with nearly its velocity.  In the frame of the projectile its momentum has
+the width of Goldhaber, Phys. Lett. B 53 (1974) 306, ``sigma^2 = sigma_0^2 k (A - k) / (A - 1)`` for k
+nucleons struck (the variance of the sum of k out of A momenta that add up to 0), and the small mean loss of
+Morrissey, Phys. Rev. C 39 (1989) 460, ``8 MeV/c k (gamma + 1) / (beta gamma)``.  Its fragments share the
+kinetic energy of the break-up as phase space has it; nucleons and isotopes of hydrogen, many of which leave
+before the energy is shared, have the width of Goldhaber for themselves instead.  All is then boosted to the
+laboratory.
 
 Every struck nucleon meets one of the target, both with the momentum that they had inside, less the energy
 that holds them and that they leave behind as excitation; they part isotropically in their centre of mass.

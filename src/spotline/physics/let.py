@@ -1,6 +1,6 @@
 """Linear energy transfer, of single ions and averaged over the ions at one place.
 
-LET is unrestricted: the linear electronic stopping power (ICRU Report 85, 2011, section 4.3).
+LET is unrestricted: the linear electronic stopping power (ICRU Report 85, 2011, "Linear energy transfer").
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def average_let(
 ) -> AverageLet:
     """Average the LET over a mixed field.
 
-    ``sum(F L) / sum(F)`` and ``sum(F L^2) / sum(F L)`` with the fluence F of each bin: ICRU Report 16 (1970),
-    section 3.
+    ``sum(F L) / sum(F)`` and ``sum(F L^2) / sum(F L)`` with the fluence F of each bin: the means over track
+    length and over dose, which is fluence times LET (ICRU Report 16, 1970).
 
     Parameters
     ----------

@@ -145,7 +145,7 @@ def bragg_excitation_eV(composition: tuple[tuple[int, float], ...], *, gas: bool
 
 
 def plasma_energy_eV(density_g_cm3: float, z_over_a: float) -> float:
-    """Energy of the plasma oscillation of all electrons (PDG, table 34.1)."""
+    """Energy of the plasma oscillation of all electrons (PDG 2022, table 34.1)."""
     return 28.816 * math.sqrt(density_g_cm3 * z_over_a)
 
 

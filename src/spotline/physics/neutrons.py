@@ -2,7 +2,7 @@
 
 Through the protons that they knock on, they leave some percent of the dose behind the peak of an ion.  A
 neutron meets hydrogen, isotropically in the centre of mass, with the cross section of Cugnon et al.,
-Nucl. Instrum. Methods B 111 (1996) 215::
+Nucl. Instrum. Methods B 111 (1996) 215, with the numbers that codes with this parametrisation have::
 
     sigma_np = 33 + 196 |p - 0.95|^2.5 mb (p > 0.45 GeV/c),  6.3555 p^-3.2481 exp(-0.377 ln^2 p) mb below
 

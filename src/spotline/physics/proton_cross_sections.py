@@ -88,8 +88,9 @@ def elastic_slope_MeV2(nucleons: ArrayLike) -> Floats:
 def proton_proton_mb(energy_MeV: ArrayLike) -> Floats:
     """Elastic cross section of a proton on a proton, in mb; same shape as `energy_MeV`.
 
-    Cugnon et al. (1996), with the momentum p in GeV/c: 34 (p/0.4)^-2.104 below 0.44, and
-    23.5 + 1000 (p - 0.7)^4 up to 0.8.  Above (300 MeV), where pions begin to be made, it stays 23.5.
+    Cugnon et al. (1996), with the numbers of codes that use it (SMASH) and the momentum p in GeV/c:
+    34 (p/0.4)^-2.104 below 0.44, and 23.5 + 1000 (p - 0.7)^4 up to 0.8.  Above (300 MeV), where pions begin
+    to be made, it stays 23.5.
     """
     energy = np.asarray(energy_MeV, dtype=float)
     p = np.sqrt(energy * (energy + 2.0 * PROTON.mass_MeV)) * 1e-3

@@ -8,11 +8,12 @@ The parametrisation is that of Tripathi, Cucinotta and Wilson::
 
 for nuclei from lithium (Nucl. Instrum. Methods B 117 (1996) 347) and for light ones (B 155 (1999) 349), from
 which the constants `D`, `T_1`, `R_c` and the optical-model factor `X_m` of protons, deuterons, 3He and 4He
-come.  `D` of 4He is that of Horst et al., Phys. Rev. C 99 (2019) 014603, who fitted it to their measurements
-on H, C, O and Si.  The first paper divides D of lithium by 3, for its dilute surface; that would make
-lithium a third larger than beryllium, against the interaction cross sections of Tanihata et al., Phys. Lett.
-B 160 (1985) 380, and is left out.  On hydrogen an ion is looked at from its own rest frame, so that the
-proton is the projectile.
+come.  Form and constants as in codes that use them (Geant4, TALYS); the numbers of the equations are not at
+hand.  `D` of 4He is that of Horst et al., Phys. Rev. C 99 (2019) 014603, who fitted it to their measurements
+on H, C, O and Si; its numbers have not been held against the paper.  The first paper divides D of lithium by
+3, for its dilute surface; that would make lithium a third larger than beryllium, against the interaction
+cross sections of Tanihata et al., Phys. Lett. B 160 (1985) 380, and is left out.  On hydrogen an ion is
+looked at from its own rest frame, so that the proton is the projectile.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def scattering_length_g_cm2(material: Material) -> float:
     """Scattering length of a material, that scales the scattering of protons.
 
     ``1 / X_S = alpha N_A r_e^2 sum w Z^2 / A {2 ln[33219 (A Z)^(-1/3)] - 1}``: Gottschalk, Med. Phys. 37
-    (2010) 352, with the additivity of Bragg.
+    (2010) 352, where it takes the place of the radiation length (abstract), with the additivity of Bragg.
     """
     inverse = 0.0
     for z, fraction in material.composition:
@@ -71,8 +71,10 @@ def scattering_power_rad2_cm2_per_g(
 
     Other ions: ``T = f_dH (z E_s / pv)^2 / X_0`` with the differential Highland correction
     ``f_dH = 0.970 (1 + ln l / 20.7) (1 + ln l / 22.7)``, l being the path so far in radiation lengths:
-    Kanematsu, Nucl. Instrum. Methods B 266 (2008) 5056.  The path is computed as if it were all in this
-    material.
+    Kanematsu, Nucl. Instrum. Methods B 266 (2008) 5056.  It is the derivative of Highland's variance: with
+    ``e = 1 / (9 ln 10) = 1 / 20.72``, ``d/dl [14.1^2 l (1 + e ln l)^2]`` is ``14.1^2 (1 + 2 e) (1 + e ln l)
+    (1 + ln l / 22.72)``, and ``(14.1 / 15.0)^2 (1 + 2 e) = 0.969``.  The path is computed as if it were all
+    in this material.
 
     Parameters
     ----------
@@ -122,7 +124,8 @@ def highland_angle_mrad(ion: Ion, energy_MeV_u: float, material: Material, thick
     """Projected standard deviation of the scattering angle behind a layer that stops little.
 
     ``theta_0 = 13.6 MeV / (p v) z sqrt(x/X_0) (1 + 0.038 ln(x/X_0))``: Highland, Nucl. Instrum. Methods
-    129 (1975) 497, in the form of Lynch and Dahl, Nucl. Instrum. Methods B 58 (1991) 6.
+    129 (1975) 497, with the constants of Lynch and Dahl, Nucl. Instrum. Methods B 58 (1991) 6, as in Particle
+    Data Group, Prog. Theor. Exp. Phys. (2022) 083C01, section 34.3.
 
     Parameters
     ----------

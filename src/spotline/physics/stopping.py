@@ -68,7 +68,7 @@ def mean_excitation_eV(ion: Ion, material: Material) -> float:
 
 
 def largest_energy_transfer_MeV(ion: Ion, energy_MeV_u: ArrayLike) -> Floats:
-    """Largest kinetic energy that the ion can give to a free electron (PDG, eq. 34.4)."""
+    """Largest kinetic energy that the ion can give to a free electron (PDG 2022, eq. 34.4)."""
     gamma = 1.0 + np.asarray(energy_MeV_u, dtype=float) * ion.mass_number / ion.mass_MeV
     ratio = ELECTRON_MASS_MEV / ion.mass_MeV
     transfer: Floats = 2.0 * ELECTRON_MASS_MEV * (gamma**2 - 1.0) / (1.0 + 2.0 * gamma * ratio + ratio**2)

@@ -5,8 +5,9 @@ Moments of the energy loss per path come from the spectrum of single collisions 
 
     M_n = (K/2) z_eff^2 (Z/A) / beta^2 * W_max^(n-1) (1/(n-1) - beta^2/n)
 
-``M_2`` is the variance of Bohr, Philos. Mag. 30 (1915) 581, in its relativistic form (ICRU Report 49, 1993,
-section 4); ``M_3`` makes the asymmetry of thin layers: Vavilov, Sov. Phys. JETP 5 (1957) 749.
+which is the integral of ``T^n`` over that spectrum up to W_max.  ``M_2`` is the variance of Bohr, Philos.
+Mag. 30 (1915) 581, made relativistic; ``M_3`` makes the asymmetry of thin layers: Vavilov, Sov. Phys. JETP 5
+(1957) 749.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def range_straggling_g_cm2(
 
         sigma_R^2 = integral of M_2(E) / S(E)^3 dE
 
-    (Tschalaer, Nucl. Instrum. Methods 61 (1968) 141; ICRU Report 49, eq. 4.7).
+    which is the first order of Tschalaer, Nucl. Instrum. Methods 61 (1968) 141.
 
     Parameters
     ----------

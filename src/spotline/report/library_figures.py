@@ -79,7 +79,7 @@ def figure_lateral(view: EnergyView) -> Figure:
 
 @styled
 def figure_fluence(view: EnergyView) -> Figure:
-    """Particles per primary by charge over the depth, and spectra at the peak."""
+    """Fluence per primary by charge over the depth, and spectra at the peak."""
     figure = sheet(3.4)
     left, right = figure.subplots(1, 2)
     fluence = view.entry.spectrum.sum(axis=2)
@@ -95,7 +95,7 @@ def figure_fluence(view: EnergyView) -> Figure:
         look = {"color": colours[group % 4], "ls": LINES[group // 4 % 4], "label": name}
         left.plot(view.entry.plane_mm, _seen(fluence[:, group]), **look)
         right.plot(middle, _seen(spectra[group]), **look)
-    left.set(xlabel="depth (mm)", ylabel="particles per primary", yscale="log", ylim=(FAINTEST, 2.0))
+    left.set(xlabel="depth (mm)", ylabel="fluence per primary", yscale="log", ylim=(FAINTEST, 2.0))
     right.set(xlabel="energy (MeV/u)", xscale="log", yscale="log")
     right.set_ylabel("per primary and unit of ln E")
     right.set_title(f"at {view.entry.plane_mm[plane]:.1f} mm")

@@ -97,7 +97,7 @@ def _pictures_of_one(one: EnergyView) -> list[Picture]:
             figures.figure_fluence(one),
             "Particles",
             "Left: by charge, primaries without those that have reacted. Right: spectra before the peak.",
-            "particles per primary by charge over the depth",
+            "fluence per primary by charge over the depth",
         ),
     ]
 

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from spotline.biology.spectrum import NUCLIDES
 from spotline.errors import PhysicsError
 from spotline.physics.ions import CARBON, PROTON, Ion
 from spotline.physics.materials import AIR, WATER
@@ -70,12 +71,52 @@ def test_reactions_only_take_energy_away(ion: Ion, energy: float):
 @pytest.mark.parametrize(("ion", "energy"), BEAMS)
 def test_same_numbers_on_any_number_of_threads(ion: Ion, energy: float):
     depth_mm = np.linspace(0.0, 200.0, 101)
-    plan = TallyPlan(depth_mm, depth_mm[::10], np.array([0.0, 1.0, 5.0, 50.0]), depth_mm[5:6], voxels=True)
+    layer_mm = np.array([[0.0, 2.0], [40.0, 50.0]])
+    plan = TallyPlan(
+        depth_mm, depth_mm[::10], np.array([0.0, 1.0, 5.0, 50.0]), depth_mm[5:6], layer_mm, voxels=True
+    )
     one, three = (run(pencil_source(ion, energy), water(300.0), plan, threads=n) for n in (1, 3))
     for field in dataclasses.fields(Tally):
         np.testing.assert_array_equal(getattr(one, field.name), getattr(three, field.name), field.name)
     other = run(pencil_source(ion, energy), water(300.0), plan, seed=2)
     assert not np.array_equal(one.energy_MeV, other.energy_MeV)
+
+
+def test_fluence_of_a_slanting_beam_is_larger_than_the_number_that_crosses():
+    """By the reciprocal of the cosine, whichever way it flies."""
+    tilted = pencil_source(PROTON, 200.0, spots=np.array([[0.0, 0.0, 1000.0, 0.0, 1.0]]))
+    plan = TallyPlan(
+        np.array([0.0, 0.5, 1.0, 1.5]), plane_mm=np.array([1.0]), layer_mm=np.array([[0.5, 1.0], [1.0, 1.5]])
+    )
+    tally = run(tilted, water(5.0), plan, reactions=False)
+    assert tally.crossing[0].tolist() == [1.0, *[0.0] * 9]
+    np.testing.assert_allclose(tally.fluence[:, 0].sum(axis=1), 2.0**0.5, rtol=0.01)
+    assert tally.fluence[:, 1:].sum() == 0.0
+
+
+@pytest.mark.parametrize(("ion", "energy"), BEAMS)
+def test_fluence_and_stopping_power_give_the_dose_back(ion: Ion, energy: float):
+    """Of the secondaries, which have all energies.
+
+    The dose of all charged particles is fluence times stopping power (ICRU Report 85 (2011), "Cema").
+    """
+    layer_mm = np.array([[10.0, 20.0], [30.0, 40.0]])
+    edges = np.geomspace(0.1, 450.0, 160)
+    plan = TallyPlan(np.arange(0.0, 41.0, 10.0), layer_mm=layer_mm, spectrum_MeV_u=edges)
+    tally = run(pencil_source(ion, energy), water(100.0), plan, 3200 if ion is PROTON else 640)
+    found = np.zeros(2)
+    for charge_number in range(1, 9):
+        nuclide = NUCLIDES[charge_number - 1]
+        ranges = RangeEnergy(nuclide, WATER).range_mm(edges)
+        let = nuclide.mass_number * np.diff(edges) / np.diff(ranges)
+        let[0] = nuclide.mass_number * edges[1] / ranges[1]  # the first bin holds all that are slower too
+        fluence = tally.fluence[:, charge_number]
+        found += fluence @ let
+        scored = tally.energy_MeV[charge_number, [1, 3]] / 10.0
+        if charge_number == 1:
+            np.testing.assert_allclose(fluence @ let, scored, rtol=0.01)
+    scored = tally.energy_MeV[1:9, [1, 3]].sum(axis=0) / 10.0
+    np.testing.assert_allclose(found, scored, rtol=0.02)
 
 
 @pytest.mark.parametrize(("ion", "energy"), BEAMS)
@@ -97,7 +138,7 @@ def test_range_and_straggling_are_those_of_theory(ion: Ion, energy: float):
         primaries,
         reactions=False,
     )
-    left = tally.spectrum.sum(axis=(1, 2))
+    left = tally.crossing.sum(axis=1)
     assert left[0] == pytest.approx(1.0)
     stopped, middle = -np.diff(left), 0.5 * (plane_mm[1:] + plane_mm[:-1])
     mean_mm = np.sum(stopped * middle)

@@ -8,15 +8,11 @@ before and behind it, which is right to second order in the step; two halves tha
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spotline.jit import kernel
-from spotline.physics.neutrons import LOWEST_MEV, neutron_rate, strike
-from spotline.physics.nuclei import CHARGE, MASS_MEV, MASS_NUMBER, NEUTRON_MASS_MEV
+from spotline.physics.nuclei import MASS_NUMBER
+from spotline.physics.transport.directions import deflect
 from spotline.physics.transport.geometry import GeometryArrays
 from spotline.physics.transport.lookup import (
     REACTIONS,
@@ -27,8 +23,8 @@ from spotline.physics.transport.lookup import (
     energy_at,
     range_of,
 )
-from spotline.physics.transport.products import NEUTRON, Products, new_products
 from spotline.physics.transport.reactions import ReactionTables, react
+from spotline.physics.transport.secondaries import release
 from spotline.physics.transport.source import SourceArrays, start_primary
 from spotline.physics.transport.tally import (
     LOCAL,
@@ -36,15 +32,12 @@ from spotline.physics.transport.tally import (
     TallyArrays,
     bin_of,
     let_keV_um,
+    score_end,
     score_point,
     score_track,
 )
+from spotline.physics.transport.waiting import Scratch, put
 from spotline.random import begin_sequence, draw, draw_exponential, normal
-
-MOST_COLLISIONS = 8
-"""Of a neutron; what it has left then is nearly nothing."""
-STACK = 256
-"""Particles that wait; one beyond leaves its energy on the spot."""
 
 
 class Steps(NamedTuple):
@@ -66,41 +59,6 @@ class Steps(NamedTuple):
     smallest_g_cm2: float = 1e-3
     largest_g_cm2: float = 2.0
     end_g_cm2: float = 1e-3
-
-
-class Scratch(NamedTuple):
-    """Memory of one thread.
-
-    Attributes
-    ----------
-    rng : ndarray of uint64, shape (1,)
-    species, group : ndarray of int, shape (STACK,)
-        Of the particles that wait.
-    state : ndarray, shape (STACK, 7)
-        Their energy (MeV/u), position (mm) and direction.
-    products : Products
-    lost : ndarray of int, shape (1,)
-        Particles for which there was no room.
-    """
-
-    rng: NDArray[np.uint64]
-    species: NDArray[np.int64]
-    group: NDArray[np.int64]
-    state: NDArray[np.float64]
-    products: Products
-    lost: NDArray[np.int64]
-
-
-def new_scratch() -> Scratch:
-    """Make the memory of a thread."""
-    return Scratch(
-        np.zeros(1, dtype=np.uint64),
-        np.zeros(STACK, dtype=np.int64),
-        np.zeros(STACK, dtype=np.int64),
-        np.zeros((STACK, 7)),
-        new_products(),
-        np.zeros(1, dtype=np.int64),
-    )
 
 
 @kernel
@@ -142,29 +100,6 @@ def run_histories(
 
 
 @kernel
-def put(
-    scratch: Scratch,
-    waiting: int,
-    species: int,
-    group: int,
-    energy: float,
-    x: float,
-    y: float,
-    z: float,
-    u: float,
-    v: float,
-    w: float,
-) -> int:
-    """Let a particle wait; return how many do."""
-    scratch.species[waiting] = species
-    scratch.group[waiting] = group
-    state = scratch.state
-    state[waiting, 0], state[waiting, 1], state[waiting, 2], state[waiting, 3] = energy, x, y, z
-    state[waiting, 4], state[waiting, 5], state[waiting, 6] = u, v, w
-    return waiting + 1
-
-
-@kernel
 def follow(
     waiting: int,
     tables: TransportTables,
@@ -195,8 +130,9 @@ def follow(
             remaining = range_of(tables, material, species, energy)
         if material >= 0 and remaining < steps.end_g_cm2:
             rest_MeV = energy * nucleons
-            mean_let = let_keV_um(rest_MeV, remaining)
-            score_point(tally, x, y, z, rest_MeV, mean_let, group)
+            mean_let = score_end(
+                tally, tables, material, species, group, x, y, z, rest_MeV, energy, remaining, density
+            )
             if by_voxel:
                 tally.voxel_energy[ix, iy, iz] += rest_MeV
                 tally.voxel_let[ix, iy, iz] += rest_MeV * mean_let
@@ -308,115 +244,6 @@ def follow(
                 tally.voxel_energy[ix, iy, iz] += local_MeV
             return release(number, waiting, x, y, z, u, v, w, reactions, material, density, tally, scratch)
     return waiting
-
-
-@kernel
-def release(
-    number: int,
-    waiting: int,
-    x: float,
-    y: float,
-    z: float,
-    u: float,
-    v: float,
-    w: float,
-    reactions: ReactionTables,
-    material: int,
-    density: float,
-    tally: TallyArrays,
-    scratch: Scratch,
-) -> int:
-    """Let the products of a reaction wait, and neutrons fly; return how many particles wait."""
-    products = scratch.products
-    for k in range(number):
-        if waiting >= STACK:
-            scratch.lost[0] += 1
-            break
-        species = products.species[k]
-        a, b, c = turned(
-            u, v, w, products.direction[k, 0], products.direction[k, 1], products.direction[k, 2]
-        )
-        energy = products.energy_MeV_u[k]
-        if species == NEUTRON:
-            waiting = fly(energy, waiting, x, y, z, a, b, c, reactions, material, density, tally, scratch)
-        else:
-            waiting = put(scratch, waiting, species, CHARGE[species], energy, x, y, z, a, b, c)
-    return waiting
-
-
-@kernel
-def fly(
-    energy_MeV: float,
-    waiting: int,
-    x: float,
-    y: float,
-    z: float,
-    u: float,
-    v: float,
-    w: float,
-    reactions: ReactionTables,
-    material: int,
-    density_g_cm3: float,
-    tally: TallyArrays,
-    scratch: Scratch,
-) -> int:
-    """Follow a neutron and let the protons that it knocks on wait; return how many particles wait.
-
-    All matter on its way is taken for that where it was set free.
-    """
-    rng = scratch.rng
-    for _ in range(MOST_COLLISIONS):
-        if energy_MeV < LOWEST_MEV or waiting >= STACK:
-            break
-        way = (
-            10.0
-            * draw_exponential(rng)
-            / (neutron_rate(reactions.neutrons, material, energy_MeV) * density_g_cm3)
-        )
-        x, y, z = x + way * u, y + way * v, z + way * w
-        xn, yn, zn, xp, yp, zp, local_MeV = strike(reactions.neutrons, material, energy_MeV, rng)
-        score_point(tally, x, y, z, local_MeV, 0.0, LOCAL)
-        squared = xp * xp + yp * yp + zp * zp
-        if squared > 0.0:
-            kinetic = squared / ((MASS_MEV[0] * MASS_MEV[0] + squared) ** 0.5 + MASS_MEV[0])
-            size = squared**0.5
-            a, b, c = turned(u, v, w, xp / size, yp / size, zp / size)
-            waiting = put(scratch, waiting, 0, CHARGE[0], kinetic, x, y, z, a, b, c)
-        squared = xn * xn + yn * yn + zn * zn
-        if squared == 0.0:
-            break
-        energy_MeV = squared / ((NEUTRON_MASS_MEV * NEUTRON_MASS_MEV + squared) ** 0.5 + NEUTRON_MASS_MEV)
-        size = squared**0.5
-        u, v, w = turned(u, v, w, xn / size, yn / size, zn / size)
-    return waiting
-
-
-@kernel
-def turned(u: float, v: float, w: float, a: float, b: float, c: float) -> tuple[float, float, float]:
-    """Direction (a, b, c) relative to the direction (u, v, w), in the frame of the latter."""
-    e1x, e1y, e1z, e2x, e2y, e2z = across(u, v, w)
-    return a * e1x + b * e2x + c * u, a * e1y + b * e2y + c * v, a * e1z + b * e2z + c * w
-
-
-@kernel
-def across(u: float, v: float, w: float) -> tuple[float, float, float, float, float, float]:
-    """Two unit vectors across a direction and each other.
-
-    Duff et al., Building an orthonormal basis, revisited, J. Comput. Graph. Tech. 6 (2017) 1.
-    """
-    sign = math.copysign(1.0, w)
-    a = -1.0 / (sign + w)
-    b = u * v * a
-    return 1.0 + sign * u * u * a, sign * b, -sign * u, b, sign + v * v * a, -v
-
-
-@kernel
-def deflect(u: float, v: float, w: float, x_rad: float, y_rad: float) -> tuple[float, float, float]:
-    """Turn a direction by two small angles."""
-    e1x, e1y, e1z, e2x, e2y, e2z = across(u, v, w)
-    a, b, c = u + x_rad * e1x + y_rad * e2x, v + x_rad * e1y + y_rad * e2y, w + x_rad * e1z + y_rad * e2z
-    length = 1.0 / (a * a + b * b + c * c) ** 0.5
-    return a * length, b * length, c * length
 
 
 @kernel

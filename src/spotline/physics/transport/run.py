@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from spotline.errors import PhysicsError
 from spotline.physics.transport.geometry import Geometry
-from spotline.physics.transport.history import Scratch, Steps, new_scratch, run_histories
+from spotline.physics.transport.history import Steps, run_histories
 from spotline.physics.transport.reaction_tables import reaction_tables
 from spotline.physics.transport.source import Source
 from spotline.physics.transport.tables import transport_tables
 from spotline.physics.transport.tally import SUMS, TallyArrays, TallyPlan, new_arrays
+from spotline.physics.transport.waiting import Scratch, new_scratch
 from spotline.random import stream_key
 
 Floats = NDArray[np.float64]
@@ -49,10 +50,14 @@ class Tally:
     ring_MeV : ndarray, shape (nzc, nr)
         Energy by depth and distance from the axis.
     plane_mm : ndarray, shape (np,)
+    crossing : ndarray, shape (np, 10)
+        Particles that cross a plane forward.
+    layer_mm : ndarray, shape (nl, 2)
     spectrum_MeV_u : ndarray, shape (ne + 1,)
         Boundaries of the energy bins; particles outside are in the first and last one.
-    spectrum : ndarray, shape (np, 10, ne)
-        Particles that cross a plane forward.
+    fluence : ndarray, shape (nl, 10, ne)
+        In a layer and energy bin, integrated across the beam: length of track over thickness.  What reactions
+        leave on the spot has none.
     voxel_MeV, voxel_error_MeV, voxel_let_MeV_keV_um : ndarray, shape (nx, ny, nz)
         Energy per voxel, its standard error, and energy times LET; empty if not asked for.
     lost : int
@@ -70,8 +75,10 @@ class Tally:
     ring_mm: Floats
     ring_MeV: Floats
     plane_mm: Floats
+    crossing: Floats
+    layer_mm: Floats
     spectrum_MeV_u: Floats
-    spectrum: Floats
+    fluence: Floats
     voxel_MeV: Floats
     voxel_error_MeV: Floats
     voxel_let_MeV_keV_um: Floats
@@ -223,8 +230,10 @@ def _tally(
         ring_mm=np.asarray(plan.ring_mm, dtype=float),
         ring_MeV=means["ring"],
         plane_mm=np.asarray(plan.plane_mm, dtype=float),
+        crossing=means["crossing"],
+        layer_mm=np.asarray(plan.layer_mm, dtype=float).reshape(-1, 2),
         spectrum_MeV_u=np.asarray(plan.spectrum_MeV_u, dtype=float),
-        spectrum=means["spectrum"],
+        fluence=means["fluence"],
         voxel_MeV=means["voxel_energy"],
         voxel_error_MeV=error("voxel_energy"),
         voxel_let_MeV_keV_um=means["voxel_let"],

@@ -1,4 +1,10 @@
-"""What is written down along the tracks: on depth, on depth and radius, in voxels, and on planes."""
+"""What is written down along the tracks: on depth, on depth and radius, in voxels, on planes and in layers.
+
+Spectra are of fluence: lengths of track over the volume that they lie in, which is what particles per area
+of a sphere comes to (ICRU Report 85 (2011), "Fluence").  Counting particles on a plane with the
+reciprocal of the cosine would have the same mean, but of unbounded variance from grazing tracks, and no place
+for what stops before it meets a plane.  In a layer both count with the way that they go in it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +16,7 @@ from numpy.typing import NDArray
 
 from spotline.errors import PhysicsError
 from spotline.jit import kernel
-from spotline.physics.transport.lookup import TransportTables, energy_at
+from spotline.physics.transport.lookup import TransportTables, energy_at, range_of
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -39,8 +45,12 @@ class TallyArrays(NamedTuple):
         Plane that lies on a boundary, -1: none.
     ring2_mm2 : ndarray, shape (nr + 1,)
         Squared radii of the rings, from 0.
-    spectrum_log : ndarray, shape (3,)
-        Logarithm of the lowest energy of the spectra, bins per unit of it, and their number.
+    layer : ndarray of int, shape (nz,)
+        Layer that a depth bin belongs to, -1: none.
+    per_layer_mm : ndarray, shape (nl,)
+        Reciprocal of the thickness of each layer.
+    spectrum_MeV_u : ndarray, shape (ne + 1,)
+        Boundaries of the energy bins of the spectra.
     energy : ndarray, shape (GROUPS, nz)
         In MeV.
     chamber, field : ndarray, shape (nz,)
@@ -49,8 +59,10 @@ class TallyArrays(NamedTuple):
         Energy times LET, in MeV keV/um.
     ring : ndarray, shape (nzc, nr)
         Energy by depth and ring.
-    spectrum : ndarray, shape (np, GROUPS, ne)
+    crossing : ndarray, shape (np, GROUPS)
         Particles that cross a plane forward.
+    fluence : ndarray, shape (nl, GROUPS, ne)
+        Length of track over the thickness of a layer: fluence, integrated across the beam.
     voxel_energy, voxel_let : ndarray, shape (nx, ny, nz) of the geometry, or (0, 0, 0)
     """
 
@@ -58,18 +70,21 @@ class TallyArrays(NamedTuple):
     coarse: Integers
     plane: Integers
     ring2_mm2: Floats
-    spectrum_log: Floats
+    layer: Integers
+    per_layer_mm: Floats
+    spectrum_MeV_u: Floats
     energy: Floats
     chamber: Floats
     field: Floats
     let: Floats
     ring: Floats
-    spectrum: Floats
+    crossing: Floats
+    fluence: Floats
     voxel_energy: Floats
     voxel_let: Floats
 
 
-SUMS = ("energy", "chamber", "field", "let", "ring", "spectrum", "voxel_energy", "voxel_let")
+SUMS = ("energy", "chamber", "field", "let", "ring", "crossing", "fluence", "voxel_energy", "voxel_let")
 """Fields of `TallyArrays` that are sums."""
 
 
@@ -86,9 +101,11 @@ class TallyPlan:
     ring_mm : ndarray, shape (nr + 1,)
         Their radii, ascending from 0.
     plane_mm : ndarray, shape (np,)
-        Depths of the planes for spectra: some of `depth_mm`.
+        Depths of the planes on which particles are counted: some of `depth_mm`.
+    layer_mm : ndarray, shape (nl, 2)
+        First and last depth of the layers for spectra, one behind the other: some of `depth_mm`.
     spectrum_MeV_u : ndarray, shape (ne + 1,)
-        Boundaries of energy bins, each the same factor above the one before.
+        Boundaries of their energy bins, ascending from above 0.
     voxels : bool
         Whether to score in the voxels of the geometry too.
     """
@@ -97,6 +114,7 @@ class TallyPlan:
     ring_depth_mm: Floats = field(default_factory=lambda: np.zeros(0))
     ring_mm: Floats = field(default_factory=lambda: np.array([0.0, 1e6]))
     plane_mm: Floats = field(default_factory=lambda: np.zeros(0))
+    layer_mm: Floats = field(default_factory=lambda: np.zeros((0, 2)))
     spectrum_MeV_u: Floats = field(default_factory=lambda: np.geomspace(0.5, 500.0, 49))
     voxels: bool = False
 
@@ -118,10 +136,15 @@ def new_arrays(plan: TallyPlan, shape: tuple[int, ...]) -> TallyArrays:
         coarse[edges[number] : edges[number + 1]] = number
     plane = np.full(len(z_mm), -1, dtype=np.int64)
     plane[_found(plan.plane_mm, z_mm, "plane_mm")] = np.arange(len(plan.plane_mm))
-    spectrum = np.asarray(plan.spectrum_MeV_u, dtype=float)
-    logs = np.log(spectrum)
-    if not np.allclose(np.diff(logs), np.diff(logs)[0]):
-        raise PhysicsError("tally: energy bins of a spectrum must be equal in the logarithm; use geomspace")
+    ends = _found(np.ravel(plan.layer_mm), z_mm, "layer_mm")
+    if not np.all(np.diff(ends.reshape(-1, 2), axis=1) > 0) or not np.all(np.diff(ends) >= 0):
+        raise PhysicsError("tally: the layers for spectra overlap; put them one behind the other")
+    layer = np.full(len(z_mm) - 1, -1, dtype=np.int64)
+    for number, (first, last) in enumerate(ends.reshape(-1, 2)):
+        layer[first:last] = number
+    spectrum = np.ascontiguousarray(plan.spectrum_MeV_u, dtype=float)
+    if len(spectrum) < 2 or not spectrum[0] > 0.0 or not np.all(np.diff(spectrum) > 0.0):
+        raise PhysicsError("tally: the energy bins of a spectrum do not ascend from above 0; sort them")
     n, bins = len(z_mm) - 1, len(spectrum) - 1
     voxels = shape if plan.voxels else (0, 0, 0)
     return TallyArrays(
@@ -129,13 +152,16 @@ def new_arrays(plan: TallyPlan, shape: tuple[int, ...]) -> TallyArrays:
         coarse,
         plane,
         np.asarray(plan.ring_mm, dtype=float) ** 2,
-        np.array([logs[0], bins / (logs[-1] - logs[0]), bins]),
+        layer,
+        1.0 / np.diff(np.reshape(plan.layer_mm, (-1, 2)), axis=1).ravel(),
+        spectrum,
         np.zeros((GROUPS, n)),
         np.zeros(n),
         np.zeros(n),
         np.zeros(n),
         np.zeros((max(0, len(edges) - 1), len(plan.ring_mm) - 1)),
-        np.zeros((len(plan.plane_mm), GROUPS, bins)),
+        np.zeros((len(plan.plane_mm), GROUPS)),
+        np.zeros((len(plan.layer_mm), GROUPS, bins)),
         np.zeros(voxels),
         np.zeros(voxels),
     )
@@ -177,6 +203,35 @@ def score_point(
     bin_ = bin_of(tally.z_mm, z)
     if 0 <= bin_ < len(tally.let):
         _score(tally, bin_, x, y, energy_MeV, let, group)
+
+
+@kernel
+def score_end(
+    tally: TallyArrays,
+    tables: TransportTables,
+    material: int,
+    species: int,
+    group: int,
+    x: float,
+    y: float,
+    z: float,
+    rest_MeV: float,
+    energy_MeV_u: float,
+    range_g_cm2: float,
+    density_g_cm3: float,
+) -> float:
+    """Score a particle that is about to stop where it is; return the mean LET of the rest of its way."""
+    let = let_keV_um(rest_MeV, range_g_cm2)
+    score_point(tally, x, y, z, rest_MeV, let, group)
+    bin_ = bin_of(tally.z_mm, z)
+    if 0 <= bin_ < len(tally.let) and density_g_cm3 > 0.0:
+        layer = tally.layer[bin_]
+        if layer >= 0:
+            way_mm = 10.0 * range_g_cm2 / density_g_cm3
+            _score_way(
+                tally, tables, material, species, group, layer, way_mm, range_g_cm2, 0.0, energy_MeV_u, 0.0
+            )
+    return let
 
 
 @kernel
@@ -234,7 +289,7 @@ def score_track(
     z_mm = tally.z_mm
     bins = len(tally.let)
     energy, done = from_energy, 0.0
-    dz = to_z - from_z
+    dx, dy, dz = to_x - from_x, to_y - from_y, to_z - from_z
     spent = from_range - to_range
     forward = 1 if dz > 0.0 else 0
     while True:
@@ -248,19 +303,52 @@ def score_track(
             here = energy_at(tables, material, species, from_range + share * (to_range - from_range))
         if 0 <= bin_ < bins:
             middle = 0.5 * (done + share)
-            x, y = from_x + middle * (to_x - from_x), from_y + middle * (to_y - from_y)
+            x, y = from_x + middle * dx, from_y + middle * dy
             lost = (energy - here) * nucleons
             _score(tally, bin_, x, y, lost, let_keV_um(lost, (share - done) * spent), group)
+            layer = tally.layer[bin_]
+            if layer >= 0:
+                way_mm = (share - done) * (dx * dx + dy * dy + dz * dz) ** 0.5
+                before, behind = from_range - done * spent, from_range - share * spent
+                _score_way(
+                    tally, tables, material, species, group, layer, way_mm, before, behind, energy, here
+                )
         if ends:
             return bin_
         bin_ += 2 * forward - 1
         energy, done = here, share
         if forward == 1 and tally.plane[edge] >= 0:
-            _cross(tally, tally.plane[edge], group, here)
+            tally.crossing[tally.plane[edge], group] += 1.0
 
 
 @kernel
-def _cross(tally: TallyArrays, plane: int, group: int, energy_MeV_u: float) -> None:
-    place = int((np.log(max(energy_MeV_u, 1e-9)) - tally.spectrum_log[0]) * tally.spectrum_log[1])
-    bins = int(tally.spectrum_log[2])
-    tally.spectrum[plane, group, min(max(place, 0), bins - 1)] += 1.0
+def _score_way(
+    tally: TallyArrays,
+    tables: TransportTables,
+    material: int,
+    species: int,
+    group: int,
+    layer: int,
+    way_mm: float,
+    from_range: float,
+    to_range: float,
+    from_energy: float,
+    to_energy: float,
+) -> None:
+    """Share a way in a layer out among the energy bins that the residual range runs through on it."""
+    low_range, high_range = min(from_range, to_range), max(from_range, to_range)
+    low_energy, high_energy = min(from_energy, to_energy), max(from_energy, to_energy)
+    edges, fluence = tally.spectrum_MeV_u, tally.fluence
+    most = len(edges) - 2
+    place = min(max(bin_of(edges, low_energy), 0), most)
+    rest = way_mm * tally.per_layer_mm[layer]
+    span = high_range - low_range
+    per_range = rest / span if span > 0.0 else 0.0
+    done = low_range
+    while place < most and edges[place + 1] <= high_energy:
+        edge = min(max(range_of(tables, material, species, edges[place + 1]), done), high_range)
+        fluence[layer, group, place] += per_range * (edge - done)
+        rest -= per_range * (edge - done)
+        done = edge
+        place += 1
+    fluence[layer, group, place] += rest
