@@ -176,7 +176,7 @@ def _trip98_text(cubes: Sequence[Doses]) -> str:
         table(heads, rows),
         fill(
             """* *Carbon*: with the lateral rules of TRiP98 our depth doses agree with its cube in absolute
-            dose (98 % met); they are 1 to 3 % higher. What is left in the row of the engine is that it loses no
+            dose (98 % met), 1 to 3 % above. What is left in the row of the engine is that it loses no
             particles at the edges of a spot, scatters, and spreads the fragments. Ranges agree within 0.7 mm;
             the ripple filter, whose profile we take as uniform, is an assumption.
             * *Proton*: the cube has the dose of the primaries alone. At small depths it agrees with that
