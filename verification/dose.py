@@ -164,8 +164,8 @@ def memory_parts() -> list[str]:
         "## Memory",
         fill(
             f"""Each in a process of its own, reading included; processor time of all threads for rays and
-            dose. The CT has 512 x 512 x 177 voxels, its dose {GRID_mm:g} mm around the beams; the three fields have
-            a range shifter of 50 mm and come at gantry 0, as the plan is one for verification."""
+            dose. The CT has 512 x 512 x 177 voxels, its dose {GRID_mm:g} mm around the beams; the three
+            fields have a range shifter of 50 mm and come at gantry 0, as the plan is one for verification."""
         ),
         table(heads, memory_rows()),
     ]

@@ -7,9 +7,10 @@ import pytest
 
 from spotline.dose.beam_frame import beam_frame
 from spotline.dose.grid import Grid
+from spotline.engine.beside import hexagon_mm, sub_rays
 from spotline.engine.fluence import Spots
 from spotline.engine.pencil_beams import GY_PER_MEV_PER_G, Divergence, add_layer
-from spotline.engine.sub_rays import RADIUS_SIGMAS, PER_mm, SubRays, hexagon_mm, no_sub_rays, sub_rays
+from spotline.engine.sub_rays import RADIUS_SIGMAS, PER_mm, SubRays, no_sub_rays
 from spotline.engine.voxel_loop import Rays
 from spotline.physics.ions import PROTON
 from tests.engine.entries import made_up_entry, made_up_library

@@ -18,9 +18,10 @@ from spotline.dose.beam_frame import BeamFrame, VirtualSources, at_isocentre_mm,
 from spotline.dose.grid import Float32s, Grid
 from spotline.dose.water_path import voxel_paths_mm
 from spotline.engine.beams import FieldBeams, LayerBeam
+from spotline.engine.beside import sub_rays
 from spotline.engine.fluence import Spots
 from spotline.engine.pencil_beams import Divergence, add_layer
-from spotline.engine.sub_rays import SubRays, sub_rays
+from spotline.engine.sub_rays import SubRays
 from spotline.engine.voxel_loop import Rays
 from spotline.errors import DoseError
 from spotline.library import BeamLibrary, Entry, in_beam, load_library

@@ -10,20 +10,16 @@ less scattering on the same hexagon the variance is.  Only voxels whose six rays
 from __future__ import annotations
 
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.dose.beam_frame import BeamFrame
-from spotline.dose.grid import Float32s, Grid
-from spotline.dose.sampling import GridNumbers, grid_numbers, sample
+from spotline.dose.sampling import GridNumbers, sample
 from spotline.jit import kernel
-from spotline.library import BeamLibrary
 
 Floats = NDArray[np.float64]
+Float32s = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 CORNERS = 6
@@ -66,61 +62,6 @@ def no_sub_rays() -> SubRays:
     """Where every voxel has its own ray only."""
     rows, depths = np.zeros(0, dtype=np.int32), np.zeros((0, CORNERS), dtype=np.uint16)
     return SubRays(rows, depths, np.ones(1), _COS, _SIN)
-
-
-def sub_rays(
-    depth_mm: Float32s,
-    grid: Grid,
-    frame: BeamFrame,
-    voxels: Integers,
-    library: BeamLibrary,
-    threads: int | None = None,
-) -> SubRays:
-    """Find the rays beside those of voxels.
-
-    Parameters
-    ----------
-    depth_mm : ndarray of float32, shape of the grid
-        Water-equivalent depth of all voxels.
-    grid : Grid
-    frame : BeamFrame
-    voxels : ndarray of int, shape (n,)
-        Places in the flattened grid.
-    library : BeamLibrary
-        Says how far beams are scattered.
-    threads : int, optional
-        By default as many as there are processors.  The result does not depend on it.
-    """
-    count = threads or os.cpu_count() or 1
-    radius_mm = hexagon_mm(library)
-    across = np.array(frame.axes[:2], dtype=float)
-    numbers = grid_numbers(grid)
-    bounds = np.linspace(0, len(voxels), 4 * count + 1).astype(int)
-
-    def work(part: int) -> tuple[NDArray[np.bool_], NDArray[np.uint16]]:
-        some = voxels[bounds[part] : bounds[part + 1]]
-        depths = np.empty((len(some), CORNERS), dtype=np.uint16)
-        rough = np.zeros(len(some), dtype=np.bool_)
-        fill_corners(depth_mm, numbers, across, some, radius_mm, _COS, _SIN, depths, rough)
-        return rough, depths[rough]
-
-    with ThreadPoolExecutor(count) as pool:
-        parts = list(pool.map(work, range(4 * count)))
-    is_rough = np.concatenate([rough for rough, _ in parts])
-    if not is_rough.any():
-        return no_sub_rays()
-    row = np.where(is_rough, np.cumsum(is_rough) - 1, -1).astype(np.int32)
-    return SubRays(row, np.concatenate([depths for _, depths in parts]), radius_mm, _COS, _SIN)
-
-
-def hexagon_mm(library: BeamLibrary) -> Floats:
-    """Radius of the hexagon at depths of 0, 1, 2 ... mm."""
-    entries = [library.entry(energy) for energy in library.energy_MeV_u]
-    ranges = np.array([entry.range_mm for entry in entries])
-    sigmas = np.array([float(entry.lateral(entry.range_mm).core_mm[0]) for entry in entries])
-    depth = np.arange(math.ceil(ranges[-1]) + 1, dtype=float)
-    sigma: Floats = np.interp(depth, np.append(0.0, ranges), np.append(0.0, sigmas))
-    return RADIUS_SIGMAS * sigma
 
 
 @kernel
