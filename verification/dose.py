@@ -16,29 +16,21 @@ from pathlib import Path
 import numpy as np
 
 import spotline
-from spotline.beamline import BeamLine
 from spotline.dicom.dose import read_dose
-from spotline.dose.beam_frame import beam_frame
-from spotline.dose.calibration import StoppingPower
 from spotline.dose.compare import Comparison, Criterion, compare_doses
 from spotline.dose.grid import DoseGrid, Grid
 from spotline.dose.phantom import Box, phantom
-from spotline.dose.trip98 import read_trip98_dose
-from spotline.dose.voxels import from_voxels, to_voxels
-from spotline.engine.beams import FieldBeams, LayerBeam
-from spotline.engine.fluence import Spots
-from spotline.engine.forward import DoseEngine, Patient
+from spotline.engine.forward import Patient
 from spotline.engine.reconstruct import reconstruct
 from spotline.library import BeamLibrary, load_library, read_library
-from spotline.physics.ions import CARBON, PROTON, Ion
-from spotline.physics.transport.run import simulate
-from spotline.physics.transport.source import pencil_source
-from spotline.physics.transport.tally import TallyPlan
-from spotline.units import ELEMENTARY_CHARGE_C
+from spotline.physics.ions import CARBON, PROTON
 from tests.lines.dcpt import write_dcpt_line
 from tests.lines.facts import with_facts
-from tests.lines.trip import write_trip_line
+from verification.dose_memory import GRID_mm
+from verification.dose_memory import rows as memory_rows
+from verification.inhomogeneities import AIR, BONE, LUNG, SIGMA_mm, VOXEL_mm, pairs
 from verification.page import circumstances, fill, page_parser, put_page, say, table, verdict_of
+from verification.trip98 import CASES, REACH_FWHM, Doses, axis_rows, doses_of, kept
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -46,15 +38,6 @@ SHARED = ROOT.parent / "shared"
 CRITERIA = (Criterion(2.0, 2.0), Criterion(3.0, 3.0), Criterion(1.0, 1.0))
 GOAL = 0.98
 """Part of the points above 10 % of the maximum that is to pass 2 %/2 mm."""
-
-VOXEL_mm = 2.0
-SIGMA_mm = 5.0
-SURFACE_mm = 20.0
-"""Of the phantoms of the Monte Carlo, before the isocentre."""
-FAR_mm = 1e8
-"""Distance of the scanning magnets where beams are to be parallel."""
-RW_GY = ELEMENTARY_CHARGE_C * 1e6 * 1e3 * 1e3
-"""Gray per MeV in a mm3 of water."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,81 +49,11 @@ class Found:
     seconds: float
 
 
-def against(
-    name: str, reference: DoseGrid, evaluated: DoseGrid, seconds: float, cutoff_percent: float = 10.0
-) -> Found:
+def against(name: str, reference: DoseGrid, evaluated: DoseGrid, seconds: float) -> Found:
     """Compare, in absolute dose."""
-    found = compare_doses(reference, evaluated, criteria=CRITERIA, lower_cutoff_percent=cutoff_percent)
+    found = compare_doses(reference, evaluated, criteria=CRITERIA)
     say(f"{name}: {100 * found.gammas[0].pass_rate:.2f} % pass 2 %/2 mm")
     return Found(name, found, seconds)
-
-
-def parallel(line: BeamLine, ion: Ion) -> BeamLine:
-    """The line without nozzle and with parallel beams: what is left is the engine."""
-    return with_facts(
-        line,
-        {
-            "nozzle": None,
-            f"ions.{ion.name}.nozzle_mm": 0.0,
-            "geometry.x_source_to_isocentre_mm": FAR_mm,
-            "geometry.y_source_to_isocentre_mm": FAR_mm,
-        },
-    )
-
-
-PHANTOMS = {
-    "water": (),
-    "slab of bone": (Box((-60.0, 20.0, -60.0), (60.0, 40.0, 60.0), 1.6),),
-    "slab of lung": (Box((-60.0, 20.0, -60.0), (60.0, 60.0, 60.0), 0.3),),
-    "bone on one side": (Box((0.0, 20.0, -60.0), (60.0, 40.0, 60.0), 1.6),),
-}
-"""Boxes in water by name; the beam comes along y."""
-
-
-def monte_carlo(ion: Ion, energy_MeV_u: float, library: BeamLibrary, primaries: int) -> list[Found]:
-    """One spot in water and in water with boxes in it, by engine and by Monte Carlo."""
-    line = parallel(spotline.load_beamline("cnao-h"), ion)
-    beam = line.beam(ion.name)
-    assert beam is not None
-    entry = library.entry(energy_MeV_u)
-    depth_mm = VOXEL_mm * np.ceil(1.25 * entry.range_mm / VOXEL_mm)
-    grid = Grid.covering((-40.0, -SURFACE_mm, -40.0), (40.0, float(depth_mm) - SURFACE_mm, 40.0), VOXEL_mm)
-    gamma = 1.0 + energy_MeV_u / 931.494
-    spread = 1e-2 * library.momentum_spread_percent * (gamma + 1.0) / gamma / 2.3548
-    ones = np.ones(1)
-    spots = Spots(0.0 * ones, 0.0 * ones, ones, SIGMA_mm * ones, SIGMA_mm * ones)
-    layer = LayerBeam(0, energy_MeV_u, line.foci(ion.name)[0], spots)
-    field = FieldBeams(1, "spot", ion, (), 0.0, 0.0, (0.0, 0.0, 0.0), (layer,))
-    found = []
-    for name, boxes in PHANTOMS.items():
-        power = phantom(grid, [_within(box, grid) for box in boxes])
-        began = time.perf_counter()
-        reference = scored(power, ion, energy_MeV_u, spread, primaries)
-        took = time.perf_counter() - began
-        engine = DoseEngine(line, Patient(power.rsp, grid), grid, libraries={ion.name: library})
-        engine.add([field])
-        scale = 2.0 / float(reference.max())  # Gy, so that figures can be read
-        title = f"{ion.name} {energy_MeV_u:g} MeV/u, {name}"
-        pair = (DoseGrid(grid, (scale * dose).astype(np.float32)) for dose in (reference, engine.dose_Gy))
-        found.append(against(title, *pair, took))
-    return found
-
-
-def _within(box: Box, grid: Grid) -> Box:
-    low = tuple(max(a, b) for a, b in zip(box.lower_mm, grid.lower_mm, strict=True))
-    high = tuple(min(a, b) for a, b in zip(box.upper_mm, grid.upper_mm, strict=True))
-    return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]), box.rsp)
-
-
-def scored(power: StoppingPower, ion: Ion, energy_MeV_u: float, spread: float, primaries: int) -> np.ndarray:
-    """Dose to water per primary in Gy, shape of the grid: a box of a density has that of as much water."""
-    frame = beam_frame(0.0)
-    geometry = to_voxels(power, frame)
-    source = pencil_source(ion, energy_MeV_u, sigma_relative=spread, sigma_mm=SIGMA_mm, start_mm=-SURFACE_mm)
-    edges = np.array([-SURFACE_mm, power.grid.upper_mm[1]])
-    tally = simulate(source, geometry, TallyPlan(edges, voxels=True), primaries=primaries, seed=1, threads=1)
-    energy = from_voxels(tally.voxel_MeV, power.grid, frame)
-    return energy / np.maximum(power.rsp, 1e-6) / VOXEL_mm**3 * RW_GY
 
 
 def dcpt(library: BeamLibrary, folder: Path) -> list[Found]:
@@ -177,38 +90,22 @@ def effective(dose: DoseGrid, rbe: float) -> DoseGrid:
     return replace(dose, dose_Gy=dose.dose_Gy * np.float32(rbe), kind="effective")
 
 
-def trip98(library: BeamLibrary, folder: Path) -> list[Found]:
-    """The carbon plan of TRiP98 against its dose cube."""
-    plans = SHARED / "plans" / "trip98"
-    line = spotline.load_beamline(write_trip_line(folder / "trip"))
-    # What its command file says: offh2o(1.709) for all that lies before the water.
-    line = with_facts(line, {"nozzle": None, "ions.carbon.nozzle_mm": 1.709})
-    treatment = spotline.prepare(spotline.read_plan(plans / "tst003012.rst"), line)
-    (field,) = treatment.fields
-    # As its cube has it: from the positive x of the image, with the x of the spots along z (its couch(-90)).
-    planned = replace(
-        field.field,
-        gantry_angle_deg=0.0,
-        patient_support_angle_deg=90.0,
-        isocentre_mm=(128.0, 128.0, 150.0),
-    )
-    treatment = replace(treatment, fields=(replace(field, field=planned),))
-    reference = read_trip98_dose(plans / "tst003012.hed", 2.0)
-    low, high = reference.grid.lower_mm, reference.grid.upper_mm
-    water = phantom(Grid.covering((0.0, low[1], low[2]), (256.0, high[1], high[2]), (1.0, 2.0, 3.0)))
-    began = time.perf_counter()
-    done = reconstruct(
-        treatment, line, Patient(water.rsp, water.grid, "HFDR"), reference.grid, libraries={"carbon": library}
-    )
-    took = time.perf_counter() - began
-    dose = done.doses["planned"].physical
+def trip98(doses: Doses) -> list[Found]:
+    """A plan of TRiP98 against its dose cube."""
+    name = f"TRiP98 {doses.case.ion.name}"
     return [
-        against("TRiP98 carbon", reference, dose, took),
-        against("TRiP98 carbon, above 90 % only", reference, dose, took, cutoff_percent=90.0),
+        against(name, doses.reference, doses.engine, doses.seconds),
+        against(f"{name}, lateral rules of TRiP98", doses.reference, doses.classic, doses.seconds),
     ]
 
 
-def page(found: Sequence[Found], libraries: Mapping[str, BeamLibrary], primaries: int, wall_s: float) -> str:
+def page(
+    found: Sequence[Found],
+    cubes: Sequence[Doses],
+    libraries: Mapping[str, BeamLibrary],
+    primaries: int,
+    wall_s: float,
+) -> str:
     """Put the page together."""
     rows = [
         (
@@ -241,30 +138,81 @@ def page(found: Sequence[Found], libraries: Mapping[str, BeamLibrary], primaries
         table(heads, rows),
         fill(
             f"""* *Monte Carlo*: one spot of {SIGMA_mm:g} mm standard deviation, parallel, {primaries} protons
-            (a tenth as many carbon ions), in voxels of {VOXEL_mm:g} mm; bone is water of density 1.6 from 40
-            to 60 mm of depth, lung water of 0.3 from 40 to 80 mm. The noise of the Monte Carlo, the
-            reference, counts against the engine.
+            (a tenth as many carbon ions), in voxels of {VOXEL_mm:g} mm. Bone is water of density {BONE:g},
+            lung of {LUNG:g}, air of {AIR:g}; they lie at a depth of 40 to 60 mm, a slab of lung at 40 to 80
+            mm, the long lung at 20 to 100 mm, the step at 0 to 20 mm. On one side is all beyond the middle of
+            the spot, or beyond {SIGMA_mm + 1.0:g} mm from it. There is no dose in air. The noise of the Monte
+            Carlo, the reference, counts against the engine.
             * *DCPT*: line and spot sizes from the published beam model, without any fit; spots do not widen
             in air, because the line of the tests has no nozzle. Dose and structures of the files lie along y
             although the plan says gantry 90 and 270, HFS: the patient is taken as HFDL. RBE 1.1; a plate of
             PMMA of 1.16 in the middle.
-            * *TRiP98*: particles, water offset and spot sizes of its plan, and nothing scaled; its depth
-            doses, ripple filter (3 mm) and fragments are its own. Edges and depth of the target agree; our
-            dose is higher, by little in the target (second row) and by more on the way there, as it would be
-            with other depth doses per particle. The files do not hold those of TRiP98, so this is not
-            resolved."""
+            * *TRiP98*: particles, water offset and spot sizes of its plans, and nothing scaled; see below."""
         ),
+        _trip98_text(cubes),
+        *memory_parts(),
         f"Primaries per energy of the libraries: {made}.",
         f"<sub>`python -m verification.dose`, {wall_s:.0f} s; {circumstances()}</sub>",
     ]
     return "\n\n".join(parts) + "\n"
 
 
+def memory_parts() -> list[str]:
+    """Time and memory of whole plans."""
+    heads = ("Plan", "voxels", "processor time (s)", "largest memory", "< 2 GiB")
+    return [
+        "## Memory",
+        fill(
+            f"""Each in a process of its own, reading included; processor time of all threads for rays and
+            dose. The CT has 512 x 512 x 177 voxels, its dose {GRID_mm:g} mm around the beams; the three
+            fields have a range shifter of 50 mm and come at gantry 0, as the plan is one for verification."""
+        ),
+        table(heads, memory_rows()),
+    ]
+
+
+def _trip98_text(cubes: Sequence[Doses]) -> str:
+    """What the cubes of TRiP98 hold, and what they do not."""
+    carbon, proton = cubes
+    heads = ("Ion", "depth (mm)", "TRiP98 (Gy)", "engine", "lateral rules of TRiP98", "... primaries alone")
+    rows = [row for doses in cubes for row in axis_rows(doses)]
+    parts = [
+        "## The cubes of TRiP98",
+        fill(
+            f"""The command files of both plans leave the dose to the default algorithm of TRiP98, `cl`. Its
+            beams are parallel and do not widen with depth, each spot is spread over neighbouring raster
+            points, and dose runs in straight lines between these (Kraemer et al., Phys. Med. Biol. 45 (2000)
+            3299, and the documentation of TRiP98). The cubes show it: the field of carbon is 54.0 mm wide at
+            half height at every depth, and profiles across are straight from raster point to raster point,
+            to the last digit. Where the neighbours end is not documented. The shape of the carbon edges
+            leaves only 1.18 to 1.21 FWHM, and {REACH_FWHM:g} is taken. So far neighbours hold
+            {100 * kept(carbon):.1f} % of the carbon ions, the rest is lost: a plan that was optimised to 2 Gy
+            has 1.95 Gy in its cube. Of the protons they hold {100 * kept(proton):.1f} %."""
+        ),
+        "Dose along the axis, ours over that of the cube:",
+        table(heads, rows),
+        fill(
+            """* *Carbon*: with the lateral rules of TRiP98 our depth doses agree with its cube in absolute
+            dose (98 % met), 1 to 3 % above. What is left in the row of the engine is that it loses no
+            particles at the edges of a spot, scatters, and spreads the fragments. Ranges agree within 0.7 mm;
+            the ripple filter, whose profile we take as uniform, is an assumption.
+            * *Proton*: the cube has the dose of the primaries alone. At small depths it agrees with that
+            (last column, our Monte Carlo, protons that have not reacted) within 1 %, and at 20 mm it is below
+            the electronic stopping power of the beam. Deeper our count of such protons falls faster, as
+            elastic scattering ends a primary in it. The tenth of the dose that secondaries give is missing,
+            so no engine with secondaries can agree with it. Our proton depth doses agree with TOPAS in
+            absolute dose ([Depth doses](verification-depth-dose.md)). The far end of the target lies 0.9 mm
+            deeper in the cube."""
+        ),
+    ]
+    return "\n\n".join(parts)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare, and print or write the page."""
     parser = page_parser("python -m verification.dose", __doc__.splitlines()[0])
     parser.add_argument("--library", type=Path, help="folder of beam libraries; by default the shipped ones")
-    parser.add_argument("--primaries", type=int, default=400_000, help="protons of the Monte Carlo (400 000)")
+    parser.add_argument("--primaries", type=int, default=150_000, help="protons of the Monte Carlo (150 000)")
     asked = parser.parse_args(arguments)
     began = time.perf_counter()
     line = spotline.load_beamline("cnao-h")
@@ -274,12 +222,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else read_library(asked.library / f"cnao-{ion}.h5")
         for ion in ("proton", "carbon")
     }
-    found = monte_carlo(PROTON, 148.22, libraries["proton"], asked.primaries)
-    found += monte_carlo(CARBON, 279.97, libraries["carbon"], asked.primaries // 10)
+    found = [
+        against(pair.name, pair.reference, pair.evaluated, pair.seconds)
+        for ion, energy_MeV_u, primaries in (
+            (PROTON, 148.22, asked.primaries),
+            (CARBON, 279.97, asked.primaries // 10),
+        )
+        for pair in pairs(ion, energy_MeV_u, libraries[ion.name], primaries)
+    ]
     with tempfile.TemporaryDirectory() as name:
         found += dcpt(libraries["proton"], Path(name))
-        found += trip98(libraries["carbon"], Path(name))
-    put_page(page(found, libraries, asked.primaries, time.perf_counter() - began), asked.write)
+    cubes = [doses_of(case, libraries[case.ion.name]) for case in CASES]
+    found += [one for doses in cubes for one in trip98(doses)]
+    put_page(page(found, cubes, libraries, asked.primaries, time.perf_counter() - began), asked.write)
     return 0
 
 

@@ -72,19 +72,47 @@ def test_slices_are_sorted_by_where_they_lie(folder: Path):
     assert (ct.description, ct.notes) == ("head", ())
 
 
-@pytest.mark.parametrize("index", [0, 3])
-def test_rotated_patient(index: int, folder: Path):
-    """Prone: rows run to the right of the patient and columns to the front."""
+TURNED = {
+    "HFP": ([-1, 0, 0, 0, -1, 0], lambda plane: plane[::-1, ::-1]),
+    "FFS": ([-1, 0, 0, 0, 1, 0], lambda plane: plane[:, ::-1]),
+    "FFP": ([1, 0, 0, 0, -1, 0], lambda plane: plane[::-1]),
+    "HFDL": ([0, -1, 0, 1, 0, 0], lambda plane: plane[::-1].T),
+    "FFDR": ([0, 1, 0, 1, 0, 0], lambda plane: plane.T),
+}
+"""By position: directions of rows and columns, and the pixels of a plane along x and y as they are stored."""
+
+
+@pytest.mark.parametrize("position", TURNED)
+def test_rotated_patient(position: str, folder: Path):
+    """Rows and columns run along other axes of the patient, in either sense."""
+    cosines, turn = TURNED[position]
     for slice_index, name in enumerate(NAMES):
+        pixels = turn(HU[slice_index] + 1024)
+        x_mm = GRID.x_mm[-1 if -1 in (cosines[0], cosines[3]) else 0]
+        y_mm = GRID.y_mm[-1 if -1 in (cosines[1], cosines[4]) else 0]
         dataset = slice_dataset(slice_index)
-        dataset.ImageOrientationPatient = [-1, 0, 0, 0, -1, 0]
-        dataset.ImagePositionPatient = [GRID.x_mm[-1], GRID.y_mm[-1], GRID.z_mm[slice_index]]
-        dataset.PixelData = (HU[slice_index, ::-1, ::-1] + 1024).astype("<u2").tobytes()
-        dataset.PatientPosition = "HFP"
+        dataset.ImageOrientationPatient = cosines
+        dataset.ImagePositionPatient = [x_mm, y_mm, GRID.z_mm[slice_index]]
+        dataset.Rows, dataset.Columns = pixels.shape
+        if cosines[0] == 0:
+            dataset.PixelSpacing = dataset.PixelSpacing[::-1]
+        dataset.PixelData = pixels.astype("<u2").tobytes()
+        dataset.PatientPosition = position
         put(folder, dataset, f"{name}.dcm")
     ct = read_ct(folder)
     assert ct.grid.same_as(GRID)
-    np.testing.assert_array_equal(ct.hu[index], HU[index])
+    assert ct.patient_position == position
+    np.testing.assert_array_equal(ct.hu, HU)
+
+
+def test_oblique_series(folder: Path):
+    """All slices turned by 20 degrees: one line that says what and what to do."""
+    for slice_index, name in enumerate(NAMES):
+        oblique = [0.9397, 0.342, 0.0, -0.342, 0.9397, 0.0]
+        put(folder, slice_dataset(slice_index, ImageOrientationPatient=oblique), f"{name}.dcm")
+    with pytest.raises(DoseError, match="not along the axes of the patient; resample the image") as caught:
+        read_ct(folder)
+    assert "\n" not in str(caught.value)
 
 
 def test_others_in_the_folder_are_left_alone(folder: Path):

@@ -145,3 +145,27 @@ def test_progress_and_empty_layers():
 def test_a_grid_beside_the_patient_is_refused():
     with pytest.raises(DoseError, match=r"in x.*overlaps"):
         DoseEngine(LINE, WATER, Grid((500.0, 0.0, 0.0), (2.0, 2.0, 2.0), (5, 5, 5)))
+
+
+POSITIONS = {
+    "HFS": (1, -1), "HFP": (1, 1), "FFS": (1, -1), "FFP": (1, 1),
+    "HFDL": (0, -1), "HFDR": (0, 1), "FFDL": (0, -1), "FFDR": (0, 1),
+}  # fmt: skip
+"""For a beam from above: axis of the patient along which it runs, and the sign of the side it enters."""
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_positions_on_the_couch(position: str):
+    """The beam from above enters the side that is up, and its range is the same from all sides."""
+    grid = Grid((-79.0, -79.0, -79.0), (2.0, 2.0, 2.0), (80, 80, 80))
+    patient = Patient(np.ones(grid.shape, dtype=np.float32), grid, position)
+    isocentre = replace(field(), isocentre_mm=(0.0, 0.0, 0.0))
+    axis, side = POSITIONS[position]
+    dose = dose_of(isocentre, patient=patient, grid=grid).sum(axis=tuple({0, 1, 2} - {2 - axis}))
+    if side > 0:
+        dose = dose[::-1]
+    range_mm = LIBRARIES["carbon"].entry(ENERGIES[-1]).range_mm
+    assert dose[0] > 0.1 * dose.max()
+    assert dose[-1] < 0.05 * dose.max()
+    falls_mm = 2.0 * (len(dose) - np.argmax(dose[::-1] > 0.5 * dose.max()))
+    assert falls_mm == pytest.approx(range_mm, abs=8.0)

@@ -18,8 +18,10 @@ from spotline.dose.beam_frame import BeamFrame, VirtualSources, at_isocentre_mm,
 from spotline.dose.grid import Float32s, Grid
 from spotline.dose.water_path import voxel_paths_mm
 from spotline.engine.beams import FieldBeams, LayerBeam
+from spotline.engine.beside import sub_rays
 from spotline.engine.fluence import Spots
 from spotline.engine.pencil_beams import Divergence, add_layer
+from spotline.engine.sub_rays import SubRays
 from spotline.engine.voxel_loop import Rays
 from spotline.errors import DoseError
 from spotline.library import BeamLibrary, Entry, in_beam, load_library
@@ -54,6 +56,7 @@ class _Field:
 
     beams: FieldBeams
     rays: Rays
+    sub: SubRays
     voxels: NDArray[np.int64]
     library: BeamLibrary
     dose_Gy: Floats
@@ -182,6 +185,7 @@ class DoseEngine:
             prepared.weighted,
             of_entry,
             self._threads,
+            prepared.sub,
         )
         prepared.is_empty = False
 
@@ -191,21 +195,22 @@ class DoseEngine:
         frame = beam_frame(beams.gantry_deg, beams.couch_deg, beams.isocentre_mm, self.patient.position)
         depth = voxel_paths_mm(
             self.patient.rsp, self.patient.grid, frame, sources, self.grid, threads=self._threads
-        ).ravel()
+        )
         voxels = np.flatnonzero(depth > 0.0)
         in_beam_frame = _in_beam_frame(frame, self.grid, voxels)
         x_iso, y_iso = at_isocentre_mm(in_beam_frame, sources)
         rays = Rays(
             x_iso.astype(np.float32),
             y_iso.astype(np.float32),
-            depth[voxels],
+            depth.ravel()[voxels],
             in_beam_frame[:, 2].astype(np.float32),
         )
         name = beams.ion.name
         library = self._libraries.get(name) or load_library(self.beamline, name)
         self._libraries[name] = library
         none = np.zeros(len(voxels)), np.zeros((len(voxels), self._weighted.shape[-1]))
-        self._fields[_key(beams)] = _Field(beams, rays, voxels, library, *none)
+        sub = sub_rays(depth, self.grid, frame, voxels, library, self._threads)
+        self._fields[_key(beams)] = _Field(beams, rays, sub, voxels, library, *none)
         return self._fields[_key(beams)]
 
     def _entry(

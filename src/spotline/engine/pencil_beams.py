@@ -2,9 +2,9 @@
 
 The dose of a spot at a voxel is its particles times the depth dose at the water-equivalent depth of the
 voxel, spread over a core and two wider Gaussians (Pedroni et al., Phys. Med. Biol. 50 (2005) 541).  A voxel
-takes the depth of its own ray from the source: particles that reach it came close to that ray, so that a
-spot is in effect cut into rays as fine as the grid.  What scattering mixes across an edge that runs along the
-beam is left out.
+takes the depth of its own ray from the source; where the rays around it are of other depths, the core is
+sampled in seven of them (`spotline.engine.sub_rays`).  So a spot is in effect cut into sub-spots as fine as
+the grid.
 
 Voxels and spots meet in maps of fluence (`spotline.engine.fluence`), so the time goes with the number of
 spots plus the number of voxels, not with their product.
@@ -29,6 +29,7 @@ from spotline.engine.fluence import (
     empty_maps,
     widths_for,
 )
+from spotline.engine.sub_rays import SubRays, no_sub_rays
 from spotline.engine.voxel_loop import AMOUNT, COMPONENTS, PLACE, SLOPE, VARIANCE, Rays, accumulate
 from spotline.library import Entry
 from spotline.units import ELEMENTARY_CHARGE_C
@@ -74,6 +75,7 @@ def add_layer(
     weighted: Floats | None = None,
     quantities: Callable[[Floats], Floats] | None = None,
     threads: int | None = None,
+    sub: SubRays | None = None,
 ) -> None:
     """Add the dose of all spots of one energy.
 
@@ -95,9 +97,12 @@ def add_layer(
         biological model.
     threads : int, optional
         By default as many as there are processors.  The result does not depend on it.
+    sub : SubRays, optional
+        Rays beside those of the voxels; by default none.
     """
     if len(spots.x_mm) == 0:
         return
+    sub = no_sub_rays() if sub is None else sub
     count = threads or os.cpu_count() or 1
     if weighted is None or quantities is None:
         weighted = np.zeros((len(dose_Gy), 0))
@@ -118,6 +123,7 @@ def add_layer(
                 int(bounds[part]),
                 int(bounds[part + 1]),
                 rays,
+                sub,
                 tables,
                 columns,
                 1.0 / DEPTH_STEP_mm,

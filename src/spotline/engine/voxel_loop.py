@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.engine.fluence import Maps, read_between
+from spotline.engine.sub_rays import CORNERS, PER_mm, SubRays
 from spotline.jit import kernel
 
 Floats = NDArray[np.float64]
@@ -45,6 +46,7 @@ def accumulate(
     first: int,
     last: int,
     rays: Rays,
+    sub: SubRays,
     tables: Floats,
     quantities: Floats,
     per_mm: float,
@@ -57,32 +59,73 @@ def accumulate(
     """Add the dose of a layer to voxels `first` to `last - 1`; arguments as in `add_layer`."""
     end = len(tables) - 1
     for voxel in range(first, last):
-        place = rays.depth_mm[voxel] * per_mm
-        if not (place >= 0.0 and place < end):
+        depth_mm = rays.depth_mm[voxel]
+        row = sub.row[voxel] if len(sub.row) > 0 else -1
+        place = depth_mm * per_mm
+        if not (place >= 0.0 and (place < end or row >= 0)):
             continue
-        node = int(place)
-        rest = place - node
+        node = min(int(place), end - 1)
+        rest = min(place - node, 1.0)
         near = 1.0 - rest
         height = rays.height_mm[voxel]
         # Lengths across the beam are larger in the plane of the isocentre than above it.
-        scale = beam[0] / (beam[0] - height) * (beam[1] / (beam[1] - height))
+        scale_x, scale_y = beam[0] / (beam[0] - height), beam[1] / (beam[1] - height)
+        scale = scale_x * scale_y
         change = height * (beam[2] + height * beam[3])
         x, y = rays.x_iso_mm[voxel], rays.y_iso_mm[voxel]
+        first_component, side, spread, radius = 0, 0.0, 0.0, 0.0
+        if row >= 0:
+            # What was scattered in the patient comes from seven rays, each with its own depth.
+            radius = sub.radius_mm[min(int(depth_mm), len(sub.radius_mm) - 1)]
+            variance = near * tables[node, 0, VARIANCE] + rest * tables[node + 1, 0, VARIANCE]
+            spread = min(max(variance - tables[0, 0, VARIANCE], 0.0), 0.5 * radius * radius)
+            if spread > 0.0:
+                first_component, side = 1, spread / (3.0 * radius * radius)
         total = 0.0
-        for component in range(COMPONENTS):
-            amount = near * tables[node, component, AMOUNT] + rest * tables[node + 1, component, AMOUNT]
-            if amount <= 0.0:
-                continue
-            variance = near * tables[node, component, VARIANCE] + rest * tables[node + 1, component, VARIANCE]
-            slope = near * tables[node, component, SLOPE] + rest * tables[node + 1, component, SLOPE]
-            level = near * tables[node, component, PLACE] + rest * tables[node + 1, component, PLACE]
-            level += slope * (variance * (scale - 1.0) + change * scale)
-            if component == 0:
-                total += amount * read_between(core, level, x, y)
-            else:
-                total += amount * read_between(halo, level, x, y)
-        total *= scale
-        dose_Gy[voxel] += total
-        for k in range(quantities.shape[1]):
-            quantity = near * quantities[node, k] + rest * quantities[node + 1, k]
-            weighted[voxel, k] += total * quantity
+        if place < end:
+            for component in range(first_component, COMPONENTS):
+                amount = near * tables[node, component, AMOUNT] + rest * tables[node + 1, component, AMOUNT]
+                if amount <= 0.0:
+                    continue
+                variance = (
+                    near * tables[node, component, VARIANCE] + rest * tables[node + 1, component, VARIANCE]
+                )
+                slope = near * tables[node, component, SLOPE] + rest * tables[node + 1, component, SLOPE]
+                level = near * tables[node, component, PLACE] + rest * tables[node + 1, component, PLACE]
+                level += slope * (variance * (scale - 1.0) + change * scale)
+                if component == 0:
+                    total += amount * read_between(core, level, x, y)
+                else:
+                    total += amount * read_between(halo, level, x, y)
+            total *= scale
+            dose_Gy[voxel] += total
+            for k in range(quantities.shape[1]):
+                quantity = near * quantities[node, k] + rest * quantities[node + 1, k]
+                weighted[voxel, k] += total * quantity
+        if first_component == 1:
+            before = tables[0, 0, VARIANCE]
+            # Of the variance at the voxel, what the rays beside it do not make up for.
+            left = max(
+                near * tables[node, 0, VARIANCE] + rest * tables[node + 1, 0, VARIANCE] - spread, before
+            )
+            level = tables[0, 0, PLACE] + tables[0, 0, SLOPE] * (left * scale - before + change * scale)
+            for k in range(-1, CORNERS):
+                share, at_x, at_y = 1.0 - CORNERS * side, x, y
+                if k >= 0:
+                    share = side
+                    at_x += scale_x * radius * sub.along_x[k]
+                    at_y += scale_y * radius * sub.along_y[k]
+                    place = sub.depth[row, k] / PER_mm * per_mm
+                if not place < end:
+                    continue
+                node = int(place)
+                rest = place - node
+                near = 1.0 - rest
+                amount = near * tables[node, 0, AMOUNT] + rest * tables[node + 1, 0, AMOUNT]
+                if amount <= 0.0:
+                    continue
+                part = scale * share * amount * read_between(core, level, at_x, at_y)
+                dose_Gy[voxel] += part
+                for q in range(quantities.shape[1]):
+                    quantity = near * quantities[node, q] + rest * quantities[node + 1, q]
+                    weighted[voxel, q] += part * quantity

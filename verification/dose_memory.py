@@ -1,0 +1,94 @@
+"""Largest memory and time of whole plans, each in a process of its own.
+
+::
+
+    python -m verification.dose_memory PLAN
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import spotline
+from benchmarks.processes import run
+from spotline.dicom.ct import read_ct
+from spotline.dicom.dose import read_dose
+from spotline.dicom.structures import read_structures
+from spotline.dose.calibration import nominal_calibration
+from spotline.dose.grid import Grid
+from spotline.dose.patient import patient
+from spotline.dose.phantom import phantom
+from spotline.engine.beams import beams_of_treatment
+from spotline.engine.forward import DoseEngine, Patient
+from spotline.engine.surroundings import grid_around
+from spotline.library import load_library
+from tests.lines.dcpt import write_dcpt_line
+from tests.lines.facts import with_facts
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+PLANS = {
+    "dcpt": "DCPT, 18 436 spots, in water",
+    "headphantom": "head phantom, 1907 spots, in its CT",
+}
+GRID_mm = 2.0
+LIMIT_MiB = 2048.0
+
+
+def compute(name: str) -> None:
+    """Compute a plan, and print voxels, seconds without reading and compilation, and the largest dose."""
+    folder = SHARED / "plans" / name
+    with tempfile.TemporaryDirectory() as made:
+        line = spotline.load_beamline(write_dcpt_line(Path(made) / "line", SHARED))
+    line = with_facts(line, {"nozzle": None, "ions.proton.nozzle_mm": 0.0})
+    if name == "dcpt":
+        grid = read_dose(folder / "raystation_ramp_full_dose_total.dcm").grid
+        plan, water = folder / "raystation_ramp_full_plan.dcm", phantom(grid)
+        meets = Patient(water.rsp, water.grid, "HFDL")
+    else:
+        (plan,) = folder.glob("RN.*.dcm")
+        (structures,) = folder.glob("RS.*.dcm")
+        image = read_ct(folder)
+        power = patient(image, nominal_calibration(), structures=read_structures(structures))
+        meets = Patient(power.rsp, power.grid, image.patient_position)
+    beams = beams_of_treatment(spotline.prepare(spotline.read_plan(plan), line))
+    if name != "dcpt":
+        grid = grid_around(beams, line, power, meets.position, GRID_mm)
+    libraries = {"proton": load_library(spotline.load_beamline("cnao-h"), "proton")}
+    coarse = Grid.covering(grid.lower_mm, grid.upper_mm, 20.0)
+    DoseEngine(line, meets, coarse, libraries=libraries).add(beams[:1])  # compiles
+    began = time.perf_counter(), time.process_time()
+    engine = DoseEngine(line, meets, grid, libraries=libraries)
+    engine.add(beams)
+    dose = engine.dose_Gy
+    wall_s, cpu_s = time.perf_counter() - began[0], time.process_time() - began[1]
+    print(int(np.prod(grid.shape)), wall_s, cpu_s, float(dose.max()))
+
+
+def rows() -> list[tuple[str, ...]]:
+    """Plan, voxels of the dose, seconds of all threads, largest memory, verdict."""
+    found = []
+    for name, title in PLANS.items():
+        process = run([sys.executable, "-m", "verification.dose_memory", name])
+        voxels, _, cpu_s, _ = process.output.split()
+        peak = process.peak_MiB
+        verdict = "-" if peak is None else ("met" if peak < LIMIT_MiB else "**missed**")
+        memory = "not known on this system" if peak is None else f"{peak:.0f} MiB"
+        found.append((title, voxels, f"{float(cpu_s):.1f}", memory, verdict))
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compute one plan."""
+    (name,) = sys.argv[1:] if arguments is None else arguments
+    compute(name)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
