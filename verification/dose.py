@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -97,13 +97,12 @@ PHANTOMS = {
 """Boxes in water by name; the beam comes along y."""
 
 
-def monte_carlo(ion: Ion, energy_MeV_u: float, library: BeamLibrary, primaries: int) -> list[Found]:
-    """One spot in water and in water with boxes in it, by engine and by Monte Carlo."""
-    line = parallel(spotline.load_beamline("cnao-h"), ion)
-    beam = line.beam(ion.name)
-    assert beam is not None
-    entry = library.entry(energy_MeV_u)
-    depth_mm = VOXEL_mm * np.ceil(1.25 * entry.range_mm / VOXEL_mm)
+def spot_cases(
+    ion: Ion, energy_MeV_u: float, library: BeamLibrary, primaries: int
+) -> Iterator[tuple[str, StoppingPower, FieldBeams, np.ndarray, float]]:
+    """One spot in water and in water with boxes in it: name, phantom, beam, Monte Carlo (Gy), its seconds."""
+    line = spotline.load_beamline("cnao-h")
+    depth_mm = VOXEL_mm * np.ceil(1.25 * library.entry(energy_MeV_u).range_mm / VOXEL_mm)
     grid = Grid.covering((-40.0, -SURFACE_mm, -40.0), (40.0, float(depth_mm) - SURFACE_mm, 40.0), VOXEL_mm)
     gamma = 1.0 + energy_MeV_u / 931.494
     spread = 1e-2 * library.momentum_spread_percent * (gamma + 1.0) / gamma / 2.3548
@@ -111,19 +110,29 @@ def monte_carlo(ion: Ion, energy_MeV_u: float, library: BeamLibrary, primaries: 
     spots = Spots(0.0 * ones, 0.0 * ones, ones, SIGMA_mm * ones, SIGMA_mm * ones)
     layer = LayerBeam(0, energy_MeV_u, line.foci(ion.name)[0], spots)
     field = FieldBeams(1, "spot", ion, (), 0.0, 0.0, (0.0, 0.0, 0.0), (layer,))
-    found = []
     for name, boxes in PHANTOMS.items():
         power = phantom(grid, [_within(box, grid) for box in boxes])
         began = time.perf_counter()
         reference = scored(power, ion, energy_MeV_u, spread, primaries)
-        took = time.perf_counter() - began
-        engine = DoseEngine(line, Patient(power.rsp, grid), grid, libraries={ion.name: library})
-        engine.add([field])
-        scale = 2.0 / float(reference.max())  # Gy, so that figures can be read
         title = f"{ion.name} {energy_MeV_u:g} MeV/u, {name}"
-        pair = (DoseGrid(grid, (scale * dose).astype(np.float32)) for dose in (reference, engine.dose_Gy))
+        yield title, power, field, reference, time.perf_counter() - began
+
+
+def monte_carlo(ion: Ion, energy_MeV_u: float, library: BeamLibrary, primaries: int) -> list[Found]:
+    """The cases of `spot_cases` by engine and by Monte Carlo."""
+    line = parallel(spotline.load_beamline("cnao-h"), ion)
+    found = []
+    for title, power, field, reference, took in spot_cases(ion, energy_MeV_u, library, primaries):
+        engine = DoseEngine(line, Patient(power.rsp, power.grid), power.grid, libraries={ion.name: library})
+        engine.add([field])
+        pair = (readable(power.grid, dose, reference) for dose in (reference, engine.dose_Gy))
         found.append(against(title, *pair, took))
     return found
+
+
+def readable(grid: Grid, dose_Gy: np.ndarray, reference_Gy: np.ndarray) -> DoseGrid:
+    """A dose scaled so that the reference has 2 Gy at most: figures that can be read."""
+    return DoseGrid(grid, (2.0 / float(reference_Gy.max()) * dose_Gy).astype(np.float32))
 
 
 def _within(box: Box, grid: Grid) -> Box:
