@@ -21,15 +21,22 @@ from spotline.dose.grid import DoseGrid, Grid
 from spotline.engine.beams import FieldBeams, LayerBeam
 from spotline.engine.fluence import Spots
 from spotline.engine.forward import DoseEngine, Patient
+from spotline.engine.pencil_beams import GY_PER_MEV_PER_G
 from spotline.library import BeamLibrary, Entry
+from spotline.library.build import energy_sigma
 from spotline.library.model import stack
 from spotline.library.modifiers import Thickness, ripple_filter, slab, together
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy
+from spotline.physics.transport.geometry import voxels
+from spotline.physics.transport.run import simulate
+from spotline.physics.transport.source import pencil_source
+from spotline.physics.transport.tally import TallyPlan
 from spotline.plan.model import Field
 from spotline.units import FWHM_PER_SIGMA
 from tests.lines.facts import with_facts
+from verification.cubes import quantiles_mm
 
 Floats = NDArray[np.float64]
 
@@ -37,6 +44,11 @@ SOURCE_mm = 10_000.0
 """Source to isocentre: `SAD` of both machines."""
 SURFACE_mm = 150.5
 """Of the water before the isocentre: the upper face of the dose grids, which fill the box."""
+ISOCENTRE_y_mm = 150.0
+MIDDLE_mm = 24.0
+"""Half width of the middle of the cubes."""
+BEFORE_mm = 20.0
+"""Room before the surface for what lies there, as so much water."""
 AIR_WET_mm_PER_mm = 0.0011
 """With which pyRadPlan lets the air from the nozzle to the surface shorten the way in water."""
 
@@ -176,3 +188,58 @@ def planned_cube(folder: Path, library: BeamLibrary, halo: bool = True) -> tuple
     began = time.perf_counter()
     ours = engine_dose(beams, given.grid, theirs, air_mm(machine))
     return given, ours, time.perf_counter() - began
+
+
+def middle(dose: DoseGrid) -> float:
+    """Mean dose in the middle of the cubes in Gy: their outer 6 mm are left out."""
+    grid = dose.grid
+    inner = [np.abs(axis) < MIDDLE_mm for axis in (grid.z_mm, grid.y_mm - ISOCENTRE_y_mm, grid.x_mm)]
+    return float(dose.dose_Gy[np.ix_(*inner)].mean())
+
+
+def simulated(folder: Path, library: BeamLibrary, primaries: int) -> tuple[float, float]:
+    """What `middle` is by Monte Carlo, and its standard error: the same beams, without the library."""
+    ion = library.ion
+    machine = MACHINES[ion.name]
+    (field,) = spotline.read_plan(folder / f"{ion.name}_cube_15cm_plan.dcm").fields
+    beams = beams_of(field, lambda e: float(np.interp(e, machine.energy_MeV_u, machine.sigma_mm)))
+    parts = [slab(machine.before_mm + air_mm(machine)), *map(ripple_filter, machine.filters_mm)]
+    across = np.array([-500.0, -MIDDLE_mm, MIDDLE_mm, 500.0])
+    deep = np.array([-BEFORE_mm, SURFACE_mm - MIDDLE_mm, SURFACE_mm + MIDDLE_mm])
+    water = voxels(across, across, deep, np.ones((3, 3, 2)))
+    scale = 1.0 / SOURCE_mm
+    total, variance = 0.0, 0.0
+    for layer in beams.layers:
+        spots, energy = layer.spots, layer.energy_MeV_u
+        mean, sigma = energy, energy_sigma(ion, energy, library.momentum_spread_percent)
+        if machine.mean_MeV_u:
+            mean = float(np.interp(energy, machine.energy_MeV_u, machine.mean_MeV_u))
+            sigma = 1e-2 * float(np.interp(energy, machine.energy_MeV_u, machine.spread_percent))
+        source = pencil_source(
+            ion,
+            mean,
+            sigma_relative=sigma,
+            ripple_mm=quantiles_mm(together(parts)),
+            sigma_mm=float(spots.sigma_x_mm[0]),
+            spots=np.column_stack(
+                [
+                    spots.x_mm * (1.0 - SURFACE_mm * scale),
+                    spots.y_mm * (1.0 - SURFACE_mm * scale),
+                    1e3 * scale * spots.x_mm,
+                    1e3 * scale * spots.y_mm,
+                    spots.particles,
+                ]
+            ),
+        )
+        share = spots.particles.sum() / beams.particles
+        tally = simulate(
+            source,
+            water,
+            TallyPlan(np.array([0.0, deep[-1]]), voxels=True),
+            primaries=max(3200, round(primaries * share)),
+            seed=layer.slice,
+        )
+        to_Gy = float(spots.particles.sum()) * GY_PER_MEV_PER_G / (2.0 * MIDDLE_mm / 10.0) ** 3
+        total += float(tally.voxel_MeV[1, 1, 1]) * to_Gy
+        variance += (float(tally.voxel_error_MeV[1, 1, 1]) * to_Gy) ** 2
+    return total, float(np.sqrt(variance))
