@@ -293,8 +293,8 @@ def page(
             0.64 mm, which was fitted to ranges; 2.0 mm (carbon) and 0.9 mm (protons) for air. Its dose has
             one Gaussian per spot, so that all fragments and all protons that were scattered far stay in the
             spot. In ours they leave it, and *no halo* puts them back. Protons then agree; for carbon depth
-            doses are left that are 1 % lower in the target and 1.5 % higher in the first millimetres. With the
-            depth doses of pyRadPlan, our engine is compared on the page of
+            doses are left that are 1 % lower in the target and 1.5 % higher in the first millimetres. With
+            the depth doses of pyRadPlan, our engine is compared on the page of
             [pyRadPlan](verification-peers.md)."""
         ),
         fill(

@@ -227,7 +227,7 @@ def files(ion: Ion) -> list[FileCase]:
     given = read_dose(folder / f"{ion.name}_cube_15cm_dose.dcm")
     machine = shipped_machine(ion.name)
     energies = [layer.energy_MeV_u for layer in field.layers]
-    water = StoppingPower(np.ones(given.grid.shape, dtype=np.float32), given.grid)
+    water = phantom(given.grid, [])
 
     def sigma_mm(energy: float) -> float:
         listed = np.asarray(machine.energies)
