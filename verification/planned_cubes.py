@@ -25,7 +25,7 @@ from spotline.engine.pencil_beams import GY_PER_MEV_PER_G
 from spotline.library import BeamLibrary, Entry
 from spotline.library.build import energy_sigma
 from spotline.library.model import stack
-from spotline.library.modifiers import Thickness, ripple_filter, slab, together
+from spotline.library.modifiers import ripple_filter, slab, together
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy
@@ -34,7 +34,6 @@ from spotline.physics.transport.run import simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
 from spotline.plan.model import Field
-from spotline.units import FWHM_PER_SIGMA
 from tests.lines.facts import with_facts
 from verification.cubes import quantiles_mm
 
@@ -107,27 +106,23 @@ def entry_of(library: BeamLibrary, machine: Machine, energy_MeV_u: float) -> Ent
         return library.entry(energy_MeV_u).with_thickness(together(parts))
     mean = float(np.interp(energy_MeV_u, machine.energy_MeV_u, machine.mean_MeV_u))
     percent = float(np.interp(energy_MeV_u, machine.energy_MeV_u, machine.spread_percent))
-    higher, spread = _spread(library, mean, 1e-2 * percent)
-    entry = library.entry(higher).with_thickness(together([*parts, spread]))
-    return Entry(**{name: getattr(entry, name) for name in Entry.__slots__} | {"energy_MeV_u": energy_MeV_u})
+    entry = library.entry(mean).with_thickness(together(parts))
+    dose = np.zeros_like(entry.depth_mm)
+    for shift, share in zip(*_range_shifts(library, mean, 1e-2 * percent), strict=True):
+        dose += share * entry.dose_MeV_cm2_g(np.maximum(entry.depth_mm + shift, 0.0))
+    return replace(entry, energy_MeV_u=energy_MeV_u, field_MeV_cm2_g=dose)
 
 
-def _spread(library: BeamLibrary, mean_MeV_u: float, relative: float) -> tuple[float, Thickness]:
-    """A higher energy, and thicknesses that bring it to the mean range and spread of another beam.
-
-    A spread of the energy is one of the range, and so is one of thickness.
-    """
+def _range_shifts(library: BeamLibrary, mean_MeV_u: float, relative: float) -> tuple[Floats, Floats]:
+    """Shifts of the range (mm) and their shares: the spread of the energy less that of the library."""
     ion: Ion = library.ion
     ranges = RangeEnergy(ion, WATER)
-    gamma = ion.gamma(mean_MeV_u)
-    own = 1e-2 * library.momentum_spread_percent * (gamma + 1.0) / gamma / FWHM_PER_SIGMA
+    own = energy_sigma(ion, mean_MeV_u, library.momentum_spread_percent)
     step = 1e-3 * mean_MeV_u
     slope = float(ranges.range_mm(mean_MeV_u + step) - ranges.range_mm(mean_MeV_u - step)) / (2.0 * step)
-    sigma_mm = slope * mean_MeV_u * float(np.sqrt(max(relative**2 - own**2, 0.0)))
     places = np.linspace(-4.0, 4.0, 81)
     share = np.exp(-0.5 * places**2)
-    thickness = Thickness(sigma_mm * (places + 4.0), share / share.sum())
-    return float(ranges.energy_MeV_u(float(ranges.range_mm(mean_MeV_u)) + 4.0 * sigma_mm)), thickness
+    return slope * mean_MeV_u * np.sqrt(max(relative**2 - own**2, 0.0)) * places, share / share.sum()
 
 
 def beams_of(field: Field, sigma_mm: Callable[[float], float]) -> FieldBeams:

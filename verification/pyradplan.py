@@ -7,7 +7,6 @@ Everything here is for gantry and couch at 0 degrees, patient HFS.
 from __future__ import annotations
 
 import logging
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -263,10 +262,3 @@ class Peer:
         engine.track = lambda steps, **_: steps  # without a bar, which takes time
         result = engine.calc_dose_forward(self.ct, self.cst, self.steering, None)
         return DoseGrid(self.grid, SimpleITK.GetArrayFromImage(result["physical_dose"]).astype(np.float32))
-
-
-def timed(peer: Peer) -> tuple[DoseGrid, float]:
-    """Dose, and the seconds it took."""
-    began = time.perf_counter()
-    dose = peer.dose()
-    return dose, time.perf_counter() - began
