@@ -81,6 +81,7 @@ def page(timings: Sequence[Timing], starts: Starts, memory: Memory) -> str:
         *_transport_parts(of_kind(timings, "transport")),
         *_gamma_parts(of_kind(timings, "gamma")),
         *_dose_parts(of_kind(timings, "dose")),
+        *_peer_parts(of_kind(timings, "peer")),
         *_start_parts(starts, memory),
     ]
     return "\n\n".join(parts) + "\n"
@@ -398,6 +399,30 @@ def _dose_parts(timings: Sequence[Timing]) -> list[str]:
         table(("What", "spots", "grid (mm)", "voxels", "threads", "ms", "median"), rows),
         *([_ratios(timings)] if timings else []),
         _command("least and median of 5 rounds, 20 for a slice"),
+    ]
+
+
+def _peer_parts(timings: Sequence[Timing]) -> list[str]:
+    by = {(t.info["by"], t.info["threads"]): t for t in timings}
+    one, two, other = (by.get(key) for key in (("Spotline", 1), ("Spotline", 2), ("pyRadPlan", 1)))
+    if one is None or two is None:
+        return []
+    row = (
+        f"{one.info['spots']}",
+        f"{one.info['voxels']}",
+        f"{1e3 * one.least_s:.0f} ms",
+        f"{1e3 * two.least_s:.0f} ms",
+        "not installed" if other is None else f"{other.least_s:.1f} s",
+        "-" if other is None else f"{other.least_s / two.least_s:.0f}",
+    )
+    return [
+        fill(
+            """The same spots, voxels and base data by pyRadPlan, with its fastest lateral model, if it is
+            installed; *factor* is its time over ours with two threads. More is in [Verification:
+            pyRadPlan](verification-peers.md)."""
+        ),
+        table(("spots", "voxels", "1 thread", "2 threads", "pyRadPlan", "factor"), [row]),
+        _command("least of 5 rounds; pyRadPlan of one"),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,13 +112,33 @@ def parallel(line: BeamLine, ion: Ion) -> BeamLine:
     )
 
 
-def pairs(ion: Ion, energy_MeV_u: float, library: BeamLibrary, primaries: int) -> Iterator[Pair]:
-    """Compute all phantoms."""
-    line = parallel(spotline.load_beamline("cnao-h"), ion)
-    beam = line.beam(ion.name)
-    assert beam is not None
-    focus = line.foci(ion.name)[0]
-    for one in PHANTOMS:
+@dataclass(frozen=True, slots=True, eq=False)
+class SpotCase:
+    """One spot in a phantom, and its dose per primary (Gy) by the Monte Carlo."""
+
+    name: str
+    power: StoppingPower
+    field: FieldBeams
+    reference_Gy: Floats
+    seconds: float
+
+    def readable(self, dose_Gy: Floats) -> DoseGrid:
+        """Scale a dose per primary so that the largest of the reference is 2 Gy, and leave out that in air."""
+        scale = 2.0 / float(self.reference_Gy.max())
+        dose = scale * np.where(self.power.rsp < LEAST_RSP, 0.0, dose_Gy)
+        return DoseGrid(self.power.grid, dose.astype(np.float32))
+
+
+def spot_cases(
+    ion: Ion,
+    energy_MeV_u: float,
+    library: BeamLibrary,
+    primaries: int,
+    phantoms: Sequence[Phantom] = PHANTOMS,
+) -> Iterator[SpotCase]:
+    """Compute phantoms by Monte Carlo."""
+    focus = spotline.load_beamline("cnao-h").foci(ion.name)[0]
+    for one in phantoms:
         power = power_of(one, library.entry(energy_MeV_u).range_mm)
         began = time.perf_counter()
         reference = scored(power, library, energy_MeV_u, primaries, one.angle_deg)
@@ -129,12 +149,18 @@ def pairs(ion: Ion, energy_MeV_u: float, library: BeamLibrary, primaries: int) -
         spots = Spots(0.0 * ones, 0.0 * ones, ones, SIGMA_mm * narrow * ones, SIGMA_mm * ones)
         layer = LayerBeam(0, energy_MeV_u, focus, spots)
         field = FieldBeams(1, "spot", ion, (), one.angle_deg, 0.0, (0.0, 0.0, 0.0), (layer,))
+        yield SpotCase(f"{ion.name} {energy_MeV_u:g} MeV/u, {one.name}", power, field, reference, took)
+
+
+def pairs(ion: Ion, energy_MeV_u: float, library: BeamLibrary, primaries: int) -> Iterator[Pair]:
+    """Compute all phantoms by Monte Carlo and engine."""
+    line = parallel(spotline.load_beamline("cnao-h"), ion)
+    for case in spot_cases(ion, energy_MeV_u, library, primaries):
+        power = case.power
         engine = DoseEngine(line, Patient(power.rsp, power.grid), power.grid, libraries={ion.name: library})
-        engine.add([field])
-        scale = 2.0 / float(reference.max())
-        doses = (scale * np.where(power.rsp < LEAST_RSP, 0.0, dose) for dose in (reference, engine.dose_Gy))
-        grids = [DoseGrid(power.grid, dose.astype(np.float32)) for dose in doses]
-        yield Pair(f"{ion.name} {energy_MeV_u:g} MeV/u, {one.name}", *grids, took)
+        engine.add([case.field])
+        reference, evaluated = (case.readable(dose) for dose in (case.reference_Gy, engine.dose_Gy))
+        yield Pair(case.name, reference, evaluated, case.seconds)
 
 
 def power_of(one: Phantom, range_mm: float) -> StoppingPower:
