@@ -248,7 +248,7 @@ def _start(operator: WaterOperator, wanted: Wanted) -> Floats:
     Each layer is even across the target where its peak lies, as far as its core goes.
     """
     inside = wanted.dose_Gy > 0.0
-    rows, columns = inside.any(axis=(0, 2)), inside.any(axis=(0, 1))
+    rows, columns = np.asarray(inside.any(axis=(0, 2))), np.asarray(inside.any(axis=(0, 1)))
     middle = tuple(n // 2 for n in operator.points.shape[1:])
     doses, shapes = [], []
     for layer, entry in enumerate(operator.entries):
