@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,9 @@ EARLY_us = -4_000_000
 """Before the first reading of the slow control."""
 AXIS_mm = 6.0
 """Half width of the column in which depths are looked at."""
+
+
+WHAT: tuple[Literal["measured", "true"], ...] = ("measured", "true")
 
 
 class _Agreement(Protocol):
@@ -213,8 +216,8 @@ def deliver_all(
     with tempfile.TemporaryDirectory() as name:
         sound = deliver(Path(name) / "sound")
         (field,) = sound.fields
-        beams = {what: beams_of_record(field, what) for what in ("measured", "true")}  # type:
-    ignore[arg-type] reference = {what: seen(dose(one)) for what, one in beams.items()}
+        beams = {what: beams_of_record(field, what) for what in WHAT}
+    reference = {what: seen(dose(one)) for what, one in beams.items()}
     for one in injected:
         say(f"{one.name} ...")
         with tempfile.TemporaryDirectory() as name:
@@ -222,9 +225,9 @@ def deliver_all(
             if record.summary["status"] != "complete":
                 raise SystemExit(f"{one.name}: stopped by {record.summary['interlocks']}")
             doses = reconstruct(record, line, patient, patient.grid).doses
-        for what, change in (("measured", one.measured), ("true", one.true)):
+        for what, change in zip(WHAT, (one.measured, one.true), strict=True):
             predicted = dose(change(beams[what]))
-            actual = doses[what].physical  # type: ignore[index]
+            actual = doses[what].physical
             rate = gamma_index(predicted, actual, dose_percent=1.0, distance_mm=1.0).pass_rate
             found.append(
                 Found(
@@ -235,6 +238,7 @@ def deliver_all(
                     100.0 * rate,
                 )
             )
+            say(str(found[-1]))
         if one.patient is not None:
             blind.append((one.name, minus(seen(dose(one.patient(beams["true"]))), reference["true"])))
     stopped, left_out = stop_and_go_on(treatment, patient, dose, judge, deliver)
@@ -255,7 +259,7 @@ def stop_and_go_on(
     with tempfile.TemporaryDirectory() as name:
         fault = spotline.Fault("operator", "stop", spill=STOP_IN_SPILL, at_us=STOP_AT_us)
         first = deliver(Path(name) / "first", (fault,))
-        rest = spotline.prepare(spotline.continuation_plan(first), line)
+        rest = spotline.prepare(spotline.continuation_plan(first, treatment.plan), line)
         second = spotline.deliver(rest, Path(name) / "second", seed=SEED + 1, documents=False)
         if second.summary["status"] != "complete":
             raise SystemExit(f"continuation: stopped by {second.summary['interlocks']}")
@@ -274,13 +278,13 @@ def stop_and_go_on(
         (
             f"first record, {what}, against what it completed of the plan",
             judge(predicted, alone[what].physical),
-        )  # type: ignore[index]
-        for what in ("measured", "true")
+        )
+        for what in WHAT
     ]
     rows += [
-        (f"both records, {what}, against the whole plan", judge(whole, both[what].physical))  # type:
-        ignore[index] for what in ("measured", "true")
+        (f"both records, {what}, against the whole plan", judge(whole, both[what].physical)) for what in WHAT
     ]
+    say(str(rows))
     missing = 1.0 - float(sum(layer.spots.particles.sum() for layer in done)) / planned.particles
     return rows, (len(spots), len(field.visits), missing)
 
