@@ -213,16 +213,16 @@ def page(all_found: list[Found]) -> str:
                 ),
             )
         )
-        by_engine, by_chance, error = voxels_of(found)
+        by_engine, by_chance, noise = voxels_of(found)
         voxel_rows.append(
             (
                 found.ion,
                 f"{by_chance.size}",
                 rms(by_engine - 1.0),
                 rms(by_chance - 1.0),
-                rms(error),
-                f"{np.mean(((by_chance - by_engine) / error) ** 2):.2f}",
-                percent(float(np.mean(np.abs(by_chance - 1.0) < GOAL + 2.0 * error)), 1),
+                rms(noise),
+                f"{np.mean(((by_chance - by_engine) / noise) ** 2):.2f}",
+                percent(float(np.mean(np.abs(by_chance - 1.0) < GOAL + 2.0 * noise)), 1),
             )
         )
         tables += [

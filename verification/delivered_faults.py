@@ -31,8 +31,8 @@ SHIFT_mm = 1.0
 WIDER = 1.5
 ENERGY = 1.01
 STOP_IN_SPILL, STOP_AT_us = 8, 200_000
-EARLY_us = -4_000_000
-"""Before the first reading of the slow control."""
+EARLY_us = -10_000_000
+"""Before the field, and so before the first reading of the slow control."""
 AXIS_mm = 6.0
 """Half width of the column in which depths are looked at."""
 
@@ -158,16 +158,18 @@ def cases(line: spotline.BeamLine) -> list[Injected]:
             f"strips in x are off by {OFFSET_mm:g} mm",
             (fault("strip_x", "offset", value=OFFSET_mm),),
             f"""The feedback moves the beam until the strips see it where it should be: by the offset, times
-            {to_isocentre:.3f} from the chamber to the isocentre, to the other side. Measured positions are
-            those of the plan.""",
+            {to_isocentre:.3f} from the chamber to the isocentre, to the other side. It begins anew with every
+            spill and corrects by three tenths each time that it has counts for a position, so the first
+            spots of a spill still lie where they should, and are measured beside it. Predicted is a spill
+            without end; the measured and the true place differ by the offset, whatever the feedback does.""",
             same,
             changed(x_mm=-OFFSET_mm * to_isocentre),
         ),
         Injected(
             f"the beam is off by {SHIFT_mm:g} mm in x",
             (fault("beam", "shift_x", value=SHIFT_mm),),
-            """The strips see it, and the feedback takes it back: nothing is left but the first moments of
-            spots.""",
+            """The strips see it, and the feedback takes it back, but for the first spots of a spill: those
+            are displaced, and measured there.""",
             same,
             same,
         ),
