@@ -176,9 +176,9 @@ def cases(line: spotline.BeamLine) -> list[Injected]:
         Injected(
             f"the beam is {WIDER:g} times as wide",
             (fault("beam", "wide", value=WIDER),),
-            """No width is recorded, neither measured nor true: both doses stay what they were, and are wrong. The
-            measured place of weak spots moves to one side, as said above, and more so, because the counts of a
-            wide beam are spread over more strips.""",
+            """No width is recorded, neither measured nor true: both doses stay what they were, and are wrong.
+            The measured place of weak spots moves to one side, as said above, and more so, because the counts
+            of a wide beam are spread over more strips.""",
             same,
             same,
             changed(width=WIDER),
@@ -322,15 +322,15 @@ def minus(one: Seen, other: Seen) -> Seen:
     )
 
 
-WHY_NOT_ZERO = """True dose is within 1 % in every voxel, and lower by some tenths of a percent: the room has INT1
-count 0.2 % too much, as a chamber may within its repeatability; what its map of gains lacks and what leaves the target
-because spots do not lie exactly where they should is the rest. The delay of the chopper, and the beam on the way
-between two spots, are counted for the spot that they go to, which gets so much less: nothing of it adds up. Measured
-dose is within 1 % in the mean, but not in voxels near the faces of the cubes. That is the measurement, not the
-delivery: weak spots, of fewer than 200 counts (protons) or 50 (carbon), have no centre of gravity; the strip with the
-most counts stands for their place, and of equal strips the first. So they are measured one to two millimetres beside
-their place (root mean square), and 0.1 mm to one side in the mean of all particles, in x and in y, where the truth has
-them in place."""
+WHY_NOT_ZERO = """True dose is within 1 % in every voxel, and lower by some tenths of a percent: the room has
+INT1 count 0.2 % too much, as a chamber may within its repeatability; what its map of gains lacks and what
+leaves the target because spots do not lie exactly where they should is the rest. The delay of the chopper,
+and the beam on the way between two spots, are counted for the spot that they go to, which gets so much less:
+nothing of it adds up. Measured dose is within 1 % in the mean, but not in voxels near the faces of the cubes.
+That is the measurement, not the delivery: weak spots, of fewer than 200 counts (protons) or 50 (carbon), have
+no centre of gravity; the strip with the most counts stands for their place, and of equal strips the first. So
+they are measured one to two millimetres beside their place (root mean square), and 0.1 mm to one side in the
+mean of all particles, in x and in y, where the truth has them in place."""
 
 
 def sections(results: Results) -> list[str]:
