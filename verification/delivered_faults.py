@@ -333,6 +333,11 @@ they are measured one to two millimetres beside their place (root mean square), 
 mean of all particles, in x and in y, where the truth has them in place."""
 
 
+def reasons(whys: list[tuple[str, str]]) -> str:
+    """Why the effects are known, as a list."""
+    return fill("\n".join(f"* *{name}*: {' '.join(why.split())}" for name, why in whys))
+
+
 def sections(results: Results) -> list[str]:
     """Parts of the page."""
     rows = [
@@ -373,7 +378,7 @@ def sections(results: Results) -> list[str]:
             it falls to 80 %. Gamma holds the whole doses against each other, found against predicted."""
         ),
         table((*heads, "gamma 1 %/1 mm (%)"), rows),
-        "\n".join(fill(f"* *{name}*: {' '.join(why.split())}\n* ") for name, why in results.whys),
+        reasons(results.whys),
         fill(
             """Two of these faults change the dose of the patient and neither of ours, since records hold
             neither width nor energy, also not the true ones. What the patient gets, by the engine with wider

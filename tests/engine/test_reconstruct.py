@@ -15,8 +15,6 @@ from spotline.dose.grid import Grid
 from spotline.engine.following import Reconstructor
 from spotline.engine.forward import Patient
 from spotline.engine.reconstruct import Reconstruction, reconstruct
-from spotline.engine.sources import beams_of
-from spotline.engine.surroundings import water_box
 from spotline.errors import DoseError
 from spotline.physics.ions import PROTON
 from spotline.record.model import Record
@@ -41,8 +39,7 @@ def record(treatment: spotline.Treatment, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def water(treatment: spotline.Treatment) -> Patient:
-    box = water_box(beams_of(treatment, LINE).beams["planned"], LINE, 80.0, 4.0)
-    return Patient(box.rsp, box.grid)
+    return spotline.water_phantom(treatment, 80.0, 4.0)
 
 
 @pytest.fixture(scope="module")
