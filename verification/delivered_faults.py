@@ -18,6 +18,8 @@ from spotline.engine.beams import FieldBeams, beams_of_record, beams_of_treatmen
 from spotline.engine.fluence import Spots
 from spotline.engine.forward import DoseEngine, Patient
 from spotline.engine.reconstruct import reconstruct
+from spotline.physics.materials import WATER
+from spotline.physics.stopping import mass_stopping_power_MeV_cm2_per_g
 from verification.page import fill, say, table
 
 Mask = NDArray[np.bool_]
@@ -128,6 +130,19 @@ def changed(
     return change
 
 
+def faster(beams: FieldBeams) -> FieldBeams:
+    """As many more particles as ions of the wrong energy make fewer counts; the energy stays the recorded one."""
+    layers = []
+    for layer in beams.layers:
+        right, wrong = (
+            float(mass_stopping_power_MeV_cm2_per_g(beams.ion, layer.energy_MeV_u * factor, WATER))
+            for factor in (1.0, ENERGY)
+        )
+        particles = layer.spots.particles * (right / wrong)
+        layers.append(replace(layer, spots=replace(layer.spots, particles=particles)))
+    return replace(beams, layers=tuple(layers))
+
+
 def cases(line: spotline.BeamLine) -> list[Injected]:
     """All faults."""
     geometry, gas = line.facts.geometry, line.facts.simulation.gas
@@ -186,10 +201,11 @@ def cases(line: spotline.BeamLine) -> list[Injected]:
         Injected(
             f"{ENERGY:g} times the energy with the right cycle-code",
             (fault("beam", "energy", value=ENERGY),),
-            """Magnets bend the beam less, which the feedback takes back, and nothing else in the nozzle sees
-            energy: neither dose shows how deep the beam goes.""",
+            """Faster ions ionise less, so more of them make the counts: as many times more as their stopping
+            power is lower. Magnets bend them less, which the feedback takes back as far as above. Nothing in
+            the nozzle tells energy itself: neither dose shows how deep the beam goes.""",
             same,
-            same,
+            faster,
             changed(energy=ENERGY),
         ),
     ]
