@@ -131,7 +131,7 @@ def changed(
 
 
 def faster(beams: FieldBeams) -> FieldBeams:
-    """As many more particles as ions of the wrong energy make fewer counts; the energy stays the recorded one."""
+    """As many more particles as ions of the wrong energy make fewer counts, at the recorded energy."""
     layers = []
     for layer in beams.layers:
         right, wrong = (
