@@ -338,15 +338,18 @@ def minus(one: Seen, other: Seen) -> Seen:
     )
 
 
-WHY_NOT_ZERO = """True dose is within 1 % in every voxel, and lower by some tenths of a percent: the room has
-INT1 count 0.2 % too much, as a chamber may within its repeatability; what its map of gains lacks and what
-leaves the target because spots do not lie exactly where they should is the rest. The delay of the chopper,
-and the beam on the way between two spots, are counted for the spot that they go to, which gets so much less:
-nothing of it adds up. Measured dose is within 1 % in the mean, but not in voxels near the faces of the cubes.
-That is the measurement, not the delivery: weak spots, of fewer than 200 counts (protons) or 50 (carbon), have
-no centre of gravity; the strip with the most counts stands for their place, and of equal strips the first. So
-they are measured one to two millimetres beside their place (root mean square), and 0.1 mm to one side in the
-mean of all particles, in x and in y, where the truth has them in place."""
+WHY_NOT_ZERO = """True dose is within 1 % in every voxel of the cubes of protons and in all but a few of
+carbon, and lower by some tenths of a percent: the room has INT1 count 0.2 % too much, as a chamber may within
+its repeatability; what its map of gains lacks and what leaves the target because spots do not lie exactly
+where they should is the rest. The delay of the chopper, and the beam on the way between two spots, are
+counted for the spot that they go to, which gets so much less: nothing of it adds up. Measured dose is within
+1 % in the mean and misses it in voxels, of carbon in a third of them. That is the measurement, not the
+delivery: weak spots, of fewer than 200 counts (protons) or 50 (carbon), have no centre of gravity; the strip
+with the most counts stands for their place, and of equal strips the first. In a cube of protons such spots
+were measured one to two millimetres beside their place (root mean square), and 0.1 mm to one side in the mean
+of all particles, in x and in y, where the truth has them in place. A spot of the cubes of 60 mm has 75 counts
+(carbon) or 150 (protons) on average, so many are that weak. The spots of DCPT are strong, and measured well;
+a few voxels of their true dose miss 1 %, which is not resolved."""
 
 
 def reasons(whys: list[tuple[str, str]]) -> str:
