@@ -3,7 +3,8 @@
     python examples/make_plans.py [folder]
 
 The plans are made of nothing but the numbers below and the energy list of the beam line, so the same
-version of Spotline always makes the same bytes.  All are for the horizontal line ``cnao-h``.
+version of Spotline always makes the same bytes; but for the cube, whose particles are optimised: another
+processor may round them otherwise.  All are for the horizontal line ``cnao-h``.
 
 ``uniform_carbon_60mm.dcm``
     The uniform carbon field with which the dose delivery system of CNAO was tested (Giordanengo et al.,
@@ -36,6 +37,8 @@ from spotline.plan import Plan
 from spotline.plan.phantom_plan import Setup
 from spotline.plan.qa_fields import line_plan, pattern_plan, uniform_plan
 
+CUBE = "cube_proton_20mm.dcm"
+
 
 def make_plans() -> dict[str, Plan]:
     """Make all plans, by the names of their files."""
@@ -51,6 +54,7 @@ def make_plans() -> dict[str, Plan]:
         "nine_spots_carbon.dcm": pattern_plan(carbon, [380.45, 150.71]),
         "axis_proton.dcm": line_plan(proton, every=5),
         "two_layers_carbon.dcm": _two_layers(line),
+        CUBE: spotline.cube_plan(proton, spotline.Cube(size_mm=20.0, depth_mm=80.0))[0],
     }
 
 

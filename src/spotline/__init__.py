@@ -18,9 +18,18 @@ if TYPE_CHECKING:
     from spotline.campaign import Campaign, run_campaign
     from spotline.console import open_preparation, write_preparation
     from spotline.delivery import deliver, replay, resume
+    from spotline.dicom.dose import read_dose
     from spotline.dicom.extended_plan import write_extended_plan
+    from spotline.dose.compare import compare_doses
+    from spotline.dose.grid import DoseGrid, Grid
+    from spotline.engine.cubes import Cube, cube_plan
+    from spotline.engine.following import Reconstructor
+    from spotline.engine.forward import DoseEngine, Patient
+    from spotline.engine.reconstruct import Reconstruction, reconstruct
+    from spotline.engine.surroundings import water_phantom
     from spotline.errors import (
         BeamLineError,
+        DoseError,
         FaultError,
         LibraryError,
         OptionError,
@@ -32,6 +41,7 @@ if TYPE_CHECKING:
     from spotline.library import BeamLibrary, load_library, read_library
     from spotline.plan import Field, Layer, PassiveElement, Plan, read_plan
     from spotline.plan.continuation import continuation_plan, write_continuation_plan
+    from spotline.plan.qa_fields import Setup
     from spotline.preparation import FieldTreatment, Options, Slice, Treatment, prepare
     from spotline.record import FieldRecord, Record, open_record
     from spotline.record.merged import merge_records
@@ -44,9 +54,18 @@ _HOMES = {
     "spotline.campaign": ("Campaign", "run_campaign"),
     "spotline.console": ("open_preparation", "write_preparation"),
     "spotline.delivery": ("deliver", "replay", "resume"),
+    "spotline.dicom.dose": ("read_dose",),
     "spotline.dicom.extended_plan": ("write_extended_plan",),
+    "spotline.dose.compare": ("compare_doses",),
+    "spotline.dose.grid": ("DoseGrid", "Grid"),
+    "spotline.engine.cubes": ("Cube", "cube_plan"),
+    "spotline.engine.following": ("Reconstructor",),
+    "spotline.engine.forward": ("DoseEngine", "Patient"),
+    "spotline.engine.reconstruct": ("Reconstruction", "reconstruct"),
+    "spotline.engine.surroundings": ("water_phantom",),
     "spotline.errors": (
         "BeamLineError",
+        "DoseError",
         "FaultError",
         "LibraryError",
         "OptionError",
@@ -58,6 +77,7 @@ _HOMES = {
     "spotline.library": ("BeamLibrary", "load_library", "read_library"),
     "spotline.plan": ("Field", "Layer", "PassiveElement", "Plan", "read_plan"),
     "spotline.plan.continuation": ("continuation_plan", "write_continuation_plan"),
+    "spotline.plan.qa_fields": ("Setup",),
     "spotline.preparation": ("FieldTreatment", "Options", "Slice", "Treatment", "prepare"),
     "spotline.record": ("FieldRecord", "Record", "open_record"),
     "spotline.record.merged": ("merge_records",),
@@ -70,25 +90,36 @@ __all__ = [
     "BeamLine",
     "BeamLineError",
     "Campaign",
+    "Cube",
+    "DoseEngine",
+    "DoseError",
+    "DoseGrid",
     "Fault",
     "FaultError",
     "Field",
     "FieldRecord",
     "FieldTreatment",
+    "Grid",
     "Layer",
     "LibraryError",
     "OptionError",
     "Options",
     "OutputError",
     "PassiveElement",
+    "Patient",
     "Plan",
     "PlanError",
+    "Reconstruction",
+    "Reconstructor",
     "Record",
     "RecordError",
+    "Setup",
     "Slice",
     "SpotlineError",
     "Treatment",
+    "compare_doses",
     "continuation_plan",
+    "cube_plan",
     "deliver",
     "load_beamline",
     "load_library",
@@ -96,13 +127,16 @@ __all__ = [
     "open_preparation",
     "open_record",
     "prepare",
+    "read_dose",
     "read_faults",
     "read_library",
     "read_plan",
+    "reconstruct",
     "replay",
     "resume",
     "run_campaign",
     "shipped_beamlines",
+    "water_phantom",
     "write_continuation_plan",
     "write_extended_plan",
     "write_faults",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import nnls
 
 from spotline.engine.fluence import Spots
-from spotline.engine.optimise import Wanted, optimise
+from spotline.engine.optimise import Wanted, _cost, optimise
 from spotline.engine.pencil_beams import Divergence, add_layer
 from spotline.engine.voxel_loop import Rays
 from spotline.engine.water_operator import WaterOperator, WaterPoints
@@ -26,7 +28,7 @@ def make_operator(step_mm: float = 4.0) -> WaterOperator:
         90.0,
     )
     entries = [made_up_entry(r) for r in (84.0, 88.0, 92.0, 96.0)]
-    return WaterOperator(entries, [(4.0, 4.2)] * 4, AXIS_mm, AXIS_mm[1:-1], points, DIVERGENCE)
+    return WaterOperator(entries, [(4.0, 4.2)] * 4, AXIS_mm, AXIS_mm[1:-1], points, [DIVERGENCE] * 4)
 
 
 @pytest.mark.kernel
@@ -85,6 +87,30 @@ def test_optimum_is_that_of_bounded_least_squares():
     assert told[-1][0] <= told[-1][1]
 
 
+def test_worst_point_is_mended_where_it_counts_more():
+    operator = make_operator()
+    even = wanted_box(operator)
+    strict = replace(even, tolerance=0.003, beyond=100.0)
+    worst, cost = [], []
+    for wanted in (even, strict):
+        away = operator.dose(optimise(operator, wanted, np.zeros(4))) - even.dose_Gy
+        worst.append(np.abs(away[even.dose_Gy > 0.0]).max())
+        cost.append(np.sum(even.weight * away**2))
+    assert worst[1] < 0.9 * worst[0]
+    assert cost[1] > cost[0]
+
+
+def test_gradient_is_that_of_the_cost():
+    operator = make_operator()
+    wanted = replace(wanted_box(operator), tolerance=0.05, beyond=20.0)
+    chance = np.random.default_rng(1)
+    particles = 1e6 * chance.uniform(0.5, 1.5, operator.shape)
+    way = 1e2 * chance.normal(size=operator.shape)
+    (more, _), (less, _) = (_cost(operator, wanted, particles + sign * way) for sign in (1.0, -1.0))
+    _, gradient = _cost(operator, wanted, particles)
+    assert (more - less) / 2.0 == pytest.approx(float(np.sum(gradient * way)), rel=1e-5)
+
+
 def test_least_particles_are_kept_or_left_out():
     operator = make_operator()
     plenty = np.full(4, 5e7)
@@ -108,6 +134,6 @@ def test_nothing_prescribed_or_reached():
     with pytest.raises(DoseError, match="no point has a prescription"):
         optimise(operator, nothing, np.zeros(4))
     points = WaterPoints(np.array([500.0]), np.zeros(1), np.zeros(1), 90.0)
-    far = WaterOperator([made_up_entry()], [(4.0, 4.0)], AXIS_mm, AXIS_mm, points, DIVERGENCE)
+    far = WaterOperator([made_up_entry()], [(4.0, 4.0)], AXIS_mm, AXIS_mm, points, [DIVERGENCE])
     with pytest.raises(DoseError, match="no spot reaches"):
         optimise(far, Wanted(np.ones((1, 1, 1)), np.ones((1, 1, 1))), np.zeros(1))

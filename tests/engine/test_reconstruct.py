@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,6 @@ from spotline.dose.grid import Grid
 from spotline.engine.following import Reconstructor
 from spotline.engine.forward import Patient
 from spotline.engine.reconstruct import Reconstruction, reconstruct
-from spotline.engine.sources import beams_of
-from spotline.engine.surroundings import water_box
 from spotline.errors import DoseError
 from spotline.physics.ions import PROTON
 from spotline.record.model import Record
@@ -35,8 +34,7 @@ def treatment() -> spotline.Treatment:
 
 @pytest.fixture(scope="module")
 def water(treatment: spotline.Treatment) -> Patient:
-    box = water_box(beams_of(treatment, LINE).beams["planned"], LINE, 80.0, 4.0)
-    return Patient(box.rsp, box.grid)
+    return spotline.water_phantom(treatment, 80.0, 4.0)
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +207,24 @@ def test_following_a_folder_takes_each_spill_once(
     assert following.follow(record.path) == 0
     whole = done.doses["measured"].physical.dose_Gy
     np.testing.assert_allclose(following.dose().physical.dose_Gy, whole, atol=2e-3 * whole.max())
+
+
+def test_a_delivery_is_followed_while_it_runs(
+    treatment: spotline.Treatment, record: Record, water: Patient, tmp_path: Path
+):
+    following = Reconstructor(treatment, water, water.grid, libraries=LIBRARIES)
+    told: list[tuple[int, float]] = []
+
+    def after_spill(folder: Path) -> None:
+        assert following.follow(folder) == 1
+        told.append((following.spills, following.particles))
+
+    again = spotline.deliver(treatment, tmp_path / "record", documents=False, after_spill=after_spill)
+    assert [spills for spills, _ in told] == list(range(1, len(record.fields[0].spills) + 1))
+    assert all(first[1] < second[1] for first, second in pairwise(told))
+    # Who looks on changes nothing.
+    for path in sorted(again.fields[0].path.glob("spills/*.h5")):
+        assert path.read_bytes() == (record.fields[0].path / "spills" / path.name).read_bytes()
 
 
 def test_another_delivery_cannot_be_followed(record: Record, water: Patient):

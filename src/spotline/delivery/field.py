@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,8 @@ class FieldDelivery:
         What was delivered before; by default the delivery begins.
     session : dict, optional
         Who has it go on, and why, for the journal: ``operator``, ``reason``, ``resumed``.
+    after_spill : callable, optional
+        Called after every spill, when its file is written.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class FieldDelivery:
         orders: Orders | None = None,
         earlier: Earlier | None = None,
         session: dict[str, Any] | None = None,
+        after_spill: Callable[[], None] | None = None,
     ) -> None:
         self._treatment = treatment
         self._beamline = beamline
@@ -127,6 +131,7 @@ class FieldDelivery:
         self._orders = orders
         self._earlier = earlier
         self._session = session
+        self._spill_is_over = after_spill
         self._outcome = Outcome()
         if earlier is not None:
             self._outcome.spills, self._outcome.register = earlier.spills, earlier.register
@@ -327,6 +332,8 @@ class FieldDelivery:
             if result is None:
                 return False
             account.book(slice_.index, spots, result.parts)
+            if self._spill_is_over is not None:
+                self._spill_is_over()
             spots, self._spots_in_spill = account.open_spots(slice_.index), 0
             in_vain = not (result.parts["complete"] == 1).any() and (
                 result.end_reason == END_PAUSE or not self._was_beam(result)

@@ -50,6 +50,7 @@ def deliver(
     faults: Iterable[Fault] = (),
     documents: bool = True,
     disk: Disk | None = None,
+    after_spill: Callable[[Path], object] | None = None,
 ) -> Record:
     """Deliver a treatment, field by field, and write its record.
 
@@ -82,6 +83,9 @@ def deliver(
         Whether to write the DICOM treatment record and the report too.
     disk : Disk, optional
         Where to write; by default the disk that there is.
+    after_spill : callable, optional
+        Given the folder of the record after every spill, when the file of that spill is in it and the beam is
+        off: `spotline.Reconstructor.follow` adds its dose.  What it raises ends the delivery.
 
     Returns
     -------
@@ -130,7 +134,17 @@ def deliver(
         return simulated_room(treatment.beamline, field, seed, raw, spills_before, faults)
 
     return Session(
-        folder, treatment, delivery, disk, room_of, progress, orders, block_us, documents, operator=None
+        folder,
+        treatment,
+        delivery,
+        disk,
+        room_of,
+        progress,
+        orders,
+        block_us,
+        documents,
+        operator=None,
+        after_spill=after_spill,
     ).run(wall)
 
 

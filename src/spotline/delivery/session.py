@@ -66,6 +66,8 @@ class Session:
         Whether to write DICOM record and report, and to publish the status.
     operator : dict or None
         Who has the delivery go on, and why: ``operator``, ``reason``, ``resumed``.
+    after_spill : callable or None
+        Given the folder after every spill.
     """
 
     folder: Path
@@ -78,6 +80,7 @@ class Session:
     block_us: int
     documents: bool
     operator: dict[str, Any] | None
+    after_spill: Callable[[Path], object] | None = None
 
     def run(self, wall: float) -> Record:
         """Deliver; `wall` is the time at which the clock of the computer was started."""
@@ -158,9 +161,14 @@ class Session:
             orders=self.orders,
             earlier=earlier,
             session=self.operator,
+            after_spill=self._spill_is_over,
         ).run()
         self.operator = None  # the fields that follow were not interrupted
         return outcome
+
+    def _spill_is_over(self) -> None:
+        if self.after_spill is not None:
+            self.after_spill(self.folder)
 
     def _write_recovered(self, folder: Path, field: FieldTreatment, state: FieldState) -> None:
         """Note the file of the last spill; make it of the journal if there is none."""

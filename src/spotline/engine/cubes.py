@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from spotline.beamline.load import BeamLine
-from spotline.beamline.optics import beam_at
 from spotline.biology import RbeModel
+from spotline.engine.in_air import beam_in_air
 from spotline.engine.optimise import Wanted, optimise
-from spotline.engine.pencil_beams import Divergence
 from spotline.engine.water_operator import WaterOperator, WaterPoints
 from spotline.errors import OptionError
 from spotline.library import BeamLibrary, Entry, in_beam, load_library
@@ -29,11 +28,15 @@ Floats = NDArray[np.float64]
 
 LAYER_STEP_mm = 2.0
 """Distance of the peaks in depth: Mirandola et al. 2015, 2.A.1."""
-SPOTS_BEYOND = 1.2
+SPOTS_BEYOND = 1.6
 """Spots reach so many standard deviations of a spot beyond the cube, to keep its edges up."""
 POINT_STEP_mm = 3.0
 """Distance of the points in which dose is optimised, across the beam."""
 OUTSIDE_WEIGHT = 1e-3
+TOLERANCE, BEYOND = 0.01, 20.0
+"""Deviation from which on the dose of a point counts more, and how much (`Wanted`)."""
+SMOOTH = 0.03
+"""How much a difference of weights from one counts against unevenness, where the optimisation begins."""
 ROUNDS = 4
 """How often the RBE is taken from the dose and put back into the prescription."""
 
@@ -84,7 +87,7 @@ def cube_plan(
     *,
     library: BeamLibrary | None = None,
     rbe: RbeModel | None = None,
-    iterations: int = 40,
+    iterations: int = 60,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Plan, CubeDose]:
     """Make a plan of a cube of homogeneous dose.
@@ -125,28 +128,14 @@ def cube_plan(
     spacing_mm = cube.spacing_mm or SPACING_mm.get(setup.ion, 3.0)
     entries = _entries(line, setup, library, cube)
     focus = focus_of(setup)
-    beams = {
-        plane: beam_at(
-            line,
-            setup.ion,
-            np.array([entry.energy_MeV_u for entry in entries]),
-            plane,
-            focus=focus or None,
-            passive_elements=setup.range_modulators,
-        ).phase_space
-        for plane in ("x", "y")
-    }
-    sigma_x, sigma_y = (np.asarray(beams[plane].sigma_mm) for plane in ("x", "y"))
-    geometry = line.facts.geometry
-    divergence = Divergence(geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm)
-    x_axis, y_axis = (_spot_axis(cube.size_mm, spacing_mm, float(s.max())) for s in (sigma_x, sigma_y))
+    air = [
+        beam_in_air(line, setup.ion, entry.energy_MeV_u, focus or None, setup.range_modulators)
+        for entry in entries
+    ]
+    sigma_mm = [(beam.sigma_x_mm, beam.sigma_y_mm) for beam in air]
+    x_axis, y_axis = (_spot_axis(cube.size_mm, spacing_mm, max(s)) for s in zip(*sigma_mm, strict=True))
     operator = WaterOperator(
-        entries,
-        list(zip(sigma_x.tolist(), sigma_y.tolist(), strict=True)),
-        x_axis,
-        y_axis,
-        _points(cube, entries),
-        divergence,
+        entries, sigma_mm, x_axis, y_axis, _points(cube, entries), [beam.divergence for beam in air]
     )
     target = _target(operator.points, cube)
     least = _least_particles(line, setup.ion, [entry.energy_MeV_u for entry in entries])
@@ -240,7 +229,7 @@ def _solve(
     particles: Floats | None = None
     for number in range(rounds):
         ratio = 1.0 if particles is None or rbe is None else _rbe(operator, particles, rbe)
-        wanted = Wanted(prescribed / ratio, weight)
+        wanted = Wanted(prescribed / ratio, weight, TOLERANCE, BEYOND)
 
         def told(done: int, total: int, before: int = number) -> None:
             if progress is not None:
@@ -255,17 +244,33 @@ def _solve(
 
 
 def _start(operator: WaterOperator, wanted: Wanted) -> Floats:
-    """Particles by layer that make the dose on the axis of an even field homogeneous."""
+    """Particles to begin with: raised at the edges, and by layer as makes the dose on the axis homogeneous.
+
+    Each layer is even across the target where its peak lies, as far as its core goes.
+    """
+    inside = wanted.dose_Gy > 0.0
+    rows, columns = np.asarray(inside.any(axis=(0, 2))), np.asarray(inside.any(axis=(0, 1)))
     middle = tuple(n // 2 for n in operator.points.shape[1:])
-    columns = []
-    for layer in range(operator.shape[0]):
+    doses, shapes = [], []
+    for layer, entry in enumerate(operator.entries):
+        z = int(np.argmin(np.abs(operator.points.depth_mm - entry.ranges().peak_mm)))
+        across_y, across_x = operator.core(z, layer)
+        shapes.append(np.outer(_even(across_y, rows), _even(across_x, columns)))
         one = np.zeros(operator.shape)
-        one[layer] = 1.0
-        columns.append(operator.dose(one)[:, middle[0], middle[1]])
-    deep = wanted.dose_Gy[:, middle[0], middle[1]] > 0.0
-    weights, _ = nnls(np.array(columns).T[deep], wanted.dose_Gy[deep, middle[0], middle[1]])
-    start: Floats = np.ones(operator.shape) * weights[:, None, None]
+        one[layer] = shapes[-1]
+        doses.append(operator.dose(one)[:, middle[0], middle[1]])
+    deep = inside[:, middle[0], middle[1]]
+    weights, _ = nnls(np.array(doses).T[deep], wanted.dose_Gy[deep, middle[0], middle[1]])
+    start: Floats = np.array(shapes) * weights[:, None, None]
     return start
+
+
+def _even(across: Floats, inside: NDArray[np.bool_]) -> Floats:
+    """Weights of spots along an axis that make fluence even in some points and small in the others."""
+    matrix = across / across.sum(axis=1).max() * np.sqrt(np.where(inside, 1.0, OUTSIDE_WEIGHT))[:, None]
+    system = np.concatenate([matrix, SMOOTH * np.eye(matrix.shape[1])])
+    weights: Floats = nnls(system, np.concatenate([inside, np.full(matrix.shape[1], SMOOTH)]))[0]
+    return weights
 
 
 def _dose(operator: WaterOperator, particles: Floats, rbe: RbeModel | None) -> Floats:

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.beamline.load import BeamLine
-from spotline.beamline.optics import beam_at
 from spotline.dose.beam_frame import BeamFrame, VirtualSources, at_isocentre_mm, beam_frame
 from spotline.dose.grid import Float32s, Grid
 from spotline.dose.water_path import voxel_paths_mm
 from spotline.engine.beams import FieldBeams, LayerBeam
 from spotline.engine.beside import sub_rays
 from spotline.engine.fluence import Spots
+from spotline.engine.in_air import beam_in_air
 from spotline.engine.pencil_beams import Divergence, add_layer
 from spotline.engine.sub_rays import SubRays
 from spotline.engine.voxel_loop import Rays
@@ -232,25 +232,18 @@ class DoseEngine:
             self.beamline, beams.ion.name, range_modulators=modulators, range_shifters=shifters
         )
         entry = prepared.library.entry(layer.energy_MeV_u).with_thickness(thickness)
-        sources = (facts.geometry.x_source_to_isocentre_mm, facts.geometry.y_source_to_isocentre_mm)
         if facts.nozzle is None:
-            return entry, Divergence(*sources), None
-        x, y = (
-            beam_at(
-                self.beamline,
-                beams.ion.name,
-                layer.energy_MeV_u,
-                plane,
-                focus=layer.focus or None,
-                passive_elements=beams.passive_elements,
-            ).phase_space
-            for plane in ("x", "y")
+            geometry = facts.geometry
+            return (
+                entry,
+                Divergence(geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm),
+                None,
+            )
+        air = beam_in_air(
+            self.beamline, beams.ion.name, layer.energy_MeV_u, layer.focus or None, beams.passive_elements
         )
-        # Both planes widen alike within the patient, as far as the library goes.
-        linear = -1e-3 * float(x.covariance_mm_mrad + y.covariance_mm_mrad)
-        quadratic = 0.5e-6 * float(np.square(x.divergence_mrad) + np.square(y.divergence_mrad))
-        sigma = (float(x.sigma_mm), float(y.sigma_mm)) if shifters else None
-        return entry, Divergence(*sources, linear, quadratic), sigma
+        # Behind a range shifter spots are wider than a plan says, whose sizes are those without.
+        return entry, air.divergence, (air.sigma_x_mm, air.sigma_y_mm) if shifters else None
 
 
 def _in_beam_frame(frame: BeamFrame, grid: Grid, voxels: NDArray[np.int64]) -> Floats:

@@ -1,6 +1,7 @@
 """Particles of spots for a wanted dose: bounded least squares.
 
-The objective is the mean square of dose less prescription over the target, plus a small one of dose outside.
+The objective is the mean square of dose less prescription over the target, plus a small one of dose outside;
+what is beyond a tolerance can be made to count more.
 L-BFGS-B keeps all particles above 0 (Byrd et al., SIAM J. Sci. Comput. 16 (1995) 1190).  Spots below the
 least that a machine delivers are then taken out or raised to it, and the others are optimised again.
 """
@@ -31,10 +32,17 @@ class Wanted:
         Prescription where it is above 0.
     weight : ndarray, shape (nz, ny, nx)
         Weight of the deviation of each point; where nothing is prescribed, of its dose.
+    tolerance : float
+        Part of the largest prescription by which a prescribed dose may be missed at no more cost ...
+    beyond : float
+        ... than its square; what is beyond costs its own square, times this, on top.  So single bad points
+        are mended at the price of many good ones.
     """
 
     dose_Gy: Floats
     weight: Floats
+    tolerance: float = 0.0
+    beyond: float = 0.0
 
 
 def optimise(
@@ -133,8 +141,10 @@ def _minimise(
 
 
 def _cost(operator: WaterOperator, wanted: Wanted, particles: Floats) -> tuple[float, Floats]:
-    """Weighted mean square of the relative deviation, and its gradient."""
+    """Weighted mean square of the relative deviation, with what `Wanted` adds to it, and its gradient."""
     reference, total = float(wanted.dose_Gy.max()), float(wanted.weight.sum())
     away = (operator.dose(particles) - wanted.dose_Gy) / reference
-    gradient = operator.adjoint(2.0 * wanted.weight * away / (reference * total))
-    return float(np.sum(wanted.weight * away**2)) / total, gradient
+    outside = np.where(wanted.dose_Gy > 0.0, np.maximum(0.0, np.abs(away) - wanted.tolerance), 0.0)
+    slope = away + wanted.beyond * np.sign(away) * outside
+    gradient = operator.adjoint(2.0 * wanted.weight * slope / (reference * total))
+    return float(np.sum(wanted.weight * (away**2 + wanted.beyond * outside**2))) / total, gradient

@@ -13,9 +13,12 @@ from spotline.dose.calibration import StoppingPower
 from spotline.dose.grid import Grid
 from spotline.dose.phantom import Box, phantom
 from spotline.engine.beams import FieldBeams
+from spotline.engine.forward import Patient
+from spotline.engine.sources import beams_of
 from spotline.errors import DoseError
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy
+from spotline.preparation.treatment import Treatment
 
 Floats = NDArray[np.float64]
 
@@ -94,6 +97,27 @@ def water_box(
     x, y, z = (float(value) for value in lower)
     x_end, y_end, z_end = (float(value) for value in upper)
     return phantom(grid, [Box((x, y, z), (x_end, y_end, z_end))], background=0.0)
+
+
+def water_phantom(treatment: Treatment, surface_mm: float, spacing_mm: float = 2.0) -> Patient:
+    """Make a box of water around all beams of a treatment, as something for them to meet.
+
+    Parameters
+    ----------
+    treatment : Treatment
+    surface_mm : float
+        Distance of the surface from the isocentre, upstream.
+    spacing_mm : float
+        Size of the voxels.
+
+    Raises
+    ------
+    DoseError
+        As `water_box`, or if a field does not say where its isocentre lies.
+    """
+    line = treatment.beamline
+    box = water_box(beams_of(treatment, line).beams["planned"], line, surface_mm, spacing_mm)
+    return Patient(box.rsp, box.grid)
 
 
 def grid_around(

@@ -57,7 +57,8 @@ class WaterOperator:
     x_mm, y_mm : ndarray, shapes (columns,), (rows,)
         Positions of the spots, the same in all layers.
     points : WaterPoints
-    divergence : Divergence
+    divergence : sequence of Divergence
+        Of each layer.
     """
 
     def __init__(
@@ -67,20 +68,20 @@ class WaterOperator:
         x_mm: Floats,
         y_mm: Floats,
         points: WaterPoints,
-        divergence: Divergence,
+        divergence: Sequence[Divergence],
     ) -> None:
         self.entries = tuple(entries)
         self.points = points
         self.shape = (len(self.entries), len(y_mm), len(x_mm))
         height = points.isocentre_depth_mm - points.depth_mm
-        scale_x = divergence.x_source_mm / (divergence.x_source_mm - height)
-        scale_y = divergence.y_source_mm / (divergence.y_source_mm - height)
-        change = divergence.linear_mm * height + divergence.quadratic * height**2
         n = len(points.depth_mm)
         self._amount = np.zeros((n, len(self.entries), COMPONENTS))
         self._across_x = np.zeros((n, len(self.entries), COMPONENTS, len(points.x_iso_mm), len(x_mm)))
         self._across_y = np.zeros((n, len(self.entries), COMPONENTS, len(points.y_iso_mm), len(y_mm)))
-        for k, (entry, sigmas) in enumerate(zip(self.entries, sigma_mm, strict=True)):
+        for k, (entry, sigmas, beam) in enumerate(zip(self.entries, sigma_mm, divergence, strict=True)):
+            scale_x = beam.x_source_mm / (beam.x_source_mm - height)
+            scale_y = beam.y_source_mm / (beam.y_source_mm - height)
+            change = beam.linear_mm * height + beam.quadratic * height**2
             lateral = entry.lateral(points.depth_mm)
             shares = np.column_stack([1.0 - lateral.halo_share.sum(axis=1), lateral.halo_share])
             added = np.column_stack([lateral.core_mm**2, lateral.halo_mm**2]) + change[:, None]
@@ -104,6 +105,10 @@ class WaterOperator:
     def weights(self, quantity: Floats | None = None) -> Floats:
         """Amounts of dose by depth, layer and component; times a quantity of shape (nz, layers) if given."""
         return self._amount if quantity is None else self._amount * quantity[:, :, None]
+
+    def core(self, depth: int, layer: int) -> tuple[Floats, Floats]:
+        """Core of the spots of a layer at a depth: along y, shape (ny, rows), and along x, (nx, columns)."""
+        return self._across_y[depth, layer, 0], self._across_x[depth, layer, 0]
 
     def dose(self, particles: Floats, quantity: Floats | None = None) -> Floats:
         """Dose in Gy, or dose times a quantity of shape (nz, layers), for particles of shape `shape`."""
