@@ -11,12 +11,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spotline.beamline.load import BeamLine
 from spotline.dicom.dose import write_dose
 from spotline.dose.compare import USUAL, Comparison, compare_doses
 from spotline.dose.dvh import DoseStatistics, dose_statistics
 from spotline.dose.grid import DoseGrid, Float32s
 from spotline.dose.masks import Mask
+from spotline.dose.metaimage import write_metaimage
 from spotline.engine.beams import What
 from spotline.engine.reconstruct import Reconstruction
 from spotline.errors import DoseError, OutputError
@@ -43,6 +46,10 @@ class Case:
         What its numbers are: ``"HU"`` or ``"stopping power"``.
     structures : tuple of Mask
         On the dose grid.
+    prescribed_Gy : mapping of str to float
+        What structures are to get, by name: RBE-weighted dose with a model, else physical.
+    with_letd : bool
+        Whether maps of the LET are wanted.
     compare : DoseGrid or None
         Another dose to hold against, and its name.
     compare_name : str
@@ -66,6 +73,8 @@ class Case:
     image: Float32s
     image_kind: str
     structures: tuple[Mask, ...] = ()
+    prescribed_Gy: Mapping[str, float] = field(default_factory=dict)
+    with_letd: bool = False
     compare: DoseGrid | None = None
     compare_name: str = ""
     rbe: str = ""
@@ -98,10 +107,14 @@ class Findings:
         Measured and true dose with the planned one, and all with the dose that was given.
     statistics : dict of str to dict of str to DoseStatistics
         By structure and name of the dose.
+    letd_keV_um : dict of str to dict of str to float
+        Mean over a structure, weighted with dose; by structure, and planned, measured or true.  Structures
+        without dose have none.
     """
 
     compared: tuple[Compared, ...]
     statistics: dict[str, dict[str, DoseStatistics]]
+    letd_keV_um: dict[str, dict[str, float]]
 
 
 def doses_of(reconstruction: Reconstruction) -> dict[str, DoseGrid]:
@@ -137,10 +150,36 @@ def look_at(case: Case) -> Findings:
             )
         compared += [_compared((case.compare_name, name), case.compare, dose) for name, dose in alike.items()]
     statistics = {
-        mask.name: {name: dose_statistics(dose, mask.share, name=mask.name) for name, dose in doses.items()}
+        mask.name: {
+            name: dose_statistics(
+                dose,
+                mask.share,
+                prescription_Gy=_prescribed_Gy(case, mask, dose),
+                name=mask.name,
+                outside_cm3=mask.outside_cm3,
+            )
+            for name, dose in doses.items()
+        }
         for mask in case.structures
     }
-    return Findings(tuple(compared), statistics)
+    letd = {mask.name: _mean_letd(case.reconstruction, mask) for mask in case.structures}
+    return Findings(tuple(compared), statistics, letd)
+
+
+def _prescribed_Gy(case: Case, mask: Mask, dose: DoseGrid) -> float | None:
+    """What a structure is to get of a kind of dose: with a model of the RBE weighted dose counts."""
+    kind = "effective" if case.rbe else "physical"
+    return case.prescribed_Gy.get(mask.name) if dose.kind == kind else None
+
+
+def _mean_letd(reconstruction: Reconstruction, mask: Mask) -> dict[str, float]:
+    found = {}
+    for what, dose in reconstruction.doses.items():
+        weight = (mask.share * dose.physical.dose_Gy)[dose.letd_keV_um > 0.0].astype(float)
+        if weight.sum() > 0.0:
+            letd = dose.letd_keV_um[dose.letd_keV_um > 0.0]
+            found[str(what)] = float(np.average(letd, weights=weight))
+    return found
 
 
 def _compared(names: tuple[str, str], reference: DoseGrid, evaluated: DoseGrid) -> Compared:
@@ -179,6 +218,9 @@ def write_dose_folder(case: Case, findings: Findings, folder: Path) -> None:
                     part / f"{what}-field-{number:02d}.dcm",
                     identity=case.identity,
                 )
+            if case.with_letd:
+                grid = summed.physical.grid
+                write_metaimage(summed.letd_keV_um, grid, part / f"{what}-letd.mha")
         said = json.dumps(as_dict(case, findings), indent=2, ensure_ascii=False)
         (part / JSON).write_text(said + "\n", encoding="utf-8")
         write_case_page(case, findings, part / PAGE)
@@ -259,6 +301,7 @@ def as_dict(case: Case, findings: Findings) -> dict[str, Any]:
             name: {dose: statistics.as_dict() for dose, statistics in by_dose.items()}
             for name, by_dose in findings.statistics.items()
         },
+        "letd_keV_um": findings.letd_keV_um,
     }
 
 
