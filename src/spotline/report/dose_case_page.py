@@ -152,7 +152,7 @@ def _over_image(case: Case) -> list[Picture]:
         shown.append(("RBE-weighted dose", f"RBE-weighted dose ({case.rbe})", "dose (Gy, RBE)", effective))
     letd = {what: dose.letd_keV_um for what, dose in doses.items()}
     shown.append(
-        ("LETd", "Dose-averaged LET, where there is a thousandth of the dose", "LETd (keV/µm)", letd)
+        ("LETd", "Dose-averaged LET (where there is a thousandth of the largest dose)", "LETd (keV/µm)", letd)
     )
     pictures = []
     for number, (title, caption, label, values) in enumerate(shown):
