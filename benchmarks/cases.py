@@ -11,7 +11,8 @@ from spotline.beamline import BeamLine, load_beamline
 from spotline.control.memory import NEVER, LawSettings, SliceMemory
 from spotline.delivery.loading import law_settings, slice_memory
 from spotline.plan import Plan, read_plan
-from spotline.plan.qa_fields import Setup, uniform_plan
+from spotline.plan.phantom_plan import Setup
+from spotline.plan.qa_fields import uniform_plan
 from spotline.preparation import Treatment, prepare
 from spotline.room import Broadcast
 from spotline.sim.room import PRE_ROLL_US, SimulatedRoom

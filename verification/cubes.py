@@ -30,7 +30,7 @@ from spotline.physics.transport.geometry import voxels
 from spotline.physics.transport.run import simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
-from spotline.plan.qa_fields import Setup
+from spotline.plan.phantom_plan import Setup
 from verification.page import circumstances, fill, page_parser, percent, put_page, say, table, verdict_of
 
 Floats = NDArray[np.float64]

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 import spotline
 from spotline.beamline import BeamLine, load_beamline
 from spotline.plan import Plan, read_plan
-from spotline.plan.qa_fields import Setup, uniform_plan
+from spotline.plan.phantom_plan import Setup
+from spotline.plan.qa_fields import uniform_plan
 from spotline.preparation import Options, Slice, Treatment, prepare
 from spotline.record.model import FieldRecord, Table
 from spotline.record.spill_file import read_raw, read_spill

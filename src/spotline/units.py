@@ -18,9 +18,6 @@ FINE_STRUCTURE = 1.0 / 137.035_999
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 """Full width at half maximum of a Gaussian over its standard deviation."""
 
-TICKS_PER_S = 1_000_000
-"""The clock of the delivery: one tick of the 1 MHz sampling of the integral chambers."""
-
 UNIT_SUFFIXES = frozenset(
     "mm cm m um mm2 s ms us ns Hz kHz ticks MeV MeV_u MeV_u2 mrad mm_mrad rad deg T T_m mT_m A V V2 K C h Pa "  # noqa: SIM905
     "fC fA count counts particles MU Gy eV g_cm2 percent HU".split()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spotline.beamline import BeamLine, load_beamline, model, shipped_beamlines
+from spotline.beamline import BeamLine, load_beamline, model, shipped_beamlines, simulation
 from spotline.errors import BeamLineError
 from tests.lines.edit import copy_line, edit
 
@@ -368,7 +368,8 @@ SHIPPED_TEXT = load_beamline("cnao-h").path.read_text(encoding="utf-8")
 SHIPPED_TABLES = tables_of(tomllib.loads(SHIPPED_TEXT))
 KNOWN_KEYS = {
     field.name
-    for table in vars(model).values()
+    for module in (model, simulation)
+    for table in vars(module).values()
     if isinstance(table, type) and issubclass(table, msgspec.Struct)
     for field in msgspec.structs.fields(table)
 }

@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from spotline.beamline import model
+from spotline.beamline import model, simulation
 from spotline.beamline.load import SHIPPED
+from spotline.beamline.schema import Facts
 from spotline.units import UNIT_SUFFIXES
 
 # Numbers without a dimension, and numbers of things.
@@ -54,8 +55,9 @@ BY_NAME = {"range_shifters", "range_modulators", "sources"}
 
 STRUCTS = [
     kind
-    for kind in vars(model).values()
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and not kind.__name__.startswith("_")
+    for module in (model, simulation)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and issubclass(kind, Facts) and kind.__module__ == module.__name__
 ]
 
 

@@ -13,7 +13,7 @@ from spotline.engine.cubes import Cube, cube_plan
 from spotline.errors import DoseError, OptionError
 from spotline.library import BeamLibrary, Entry
 from spotline.physics.ions import CARBON
-from spotline.plan.qa_fields import Setup
+from spotline.plan.phantom_plan import Setup
 from tests.engine.entries import made_up_library
 
 LINE = load_beamline("cnao-h")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from spotline.errors import OutputError
 from spotline.record.model import INTERLOCK, FieldRecord, Record
-from spotline.report import figure_overview, figures, write_report
+from spotline.report import figure_overview, figures, machine_figures, write_report
 from spotline.report.tables import figures_of_merit
 from tests.report import records
 
@@ -27,9 +27,9 @@ FIGURES = {
     "positions": figures.figure_positions,
     "times": figures.figure_times,
     "truth": figures.figure_truth,
-    "magnets": figures.figure_magnets,
-    "ratio": figures.figure_ratio,
-    "slow": figures.figure_slow_control,
+    "magnets": machine_figures.figure_magnets,
+    "ratio": machine_figures.figure_ratio,
+    "slow": machine_figures.figure_slow_control,
     "overview": lambda field: figure_overview(records.record(field)),
 }
 

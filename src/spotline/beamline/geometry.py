@@ -31,12 +31,6 @@ def project_to_chamber_mm(position_iso_mm: ArrayLike, source_mm: float, chamber_
     return projected
 
 
-def project_to_isocentre_mm(position_mm: ArrayLike, source_mm: float, chamber_mm: float) -> Floats:
-    """Inverse of `project_to_chamber_mm`."""
-    projected: Floats = np.asarray(position_mm, dtype=float) * (source_mm / (source_mm - chamber_mm))
-    return projected
-
-
 def current_A(
     position_iso_mm: ArrayLike, source_mm: float, rigidity_T_m: float, integral_field_mT_m_per_A: float
 ) -> Floats:

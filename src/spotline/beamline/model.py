@@ -4,35 +4,25 @@ The TOML file of a beam line has one table per class below, with the same keys; 
 refused.  What depends on energy lies in CSV tables beside the TOML file.  `spotline.beamline.load`
 reads, checks and hashes both.
 
-Two kinds of numbers live here.  The *nominal* ones (geometry, calibration, tolerances) are what the
-control system believes, and `prepare` uses them.  The tables under ``[simulation]`` are what the
-simulated room has and the control system does not know: noise, drifts, small errors of calibration.
-A real room would not read them.
+The numbers here (geometry, calibration, tolerances) are the nominal ones: what the control system believes,
+and `prepare` uses.  What is true in the simulated room, the tables under ``[simulation]``, is in
+`spotline.beamline.simulation`.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, field
 
+from spotline.beamline.schema import Facts, Fraction, NotNegative, Positive, Several, Whole, Word
+from spotline.beamline.simulation import Simulation
 from spotline.physics.ions import IONS, Ion
 
 Plane = Literal["x", "y"]
 
-Positive = Annotated[float, Meta(gt=0.0)]
-NotNegative = Annotated[float, Meta(ge=0.0)]
-Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
-Several = Annotated[int, Meta(ge=1, le=1_000_000)]
-Whole = Annotated[int, Meta(ge=0, le=1_000_000)]
-Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
 
-
-class _Facts(Struct, frozen=True, forbid_unknown_fields=True):
-    """A table of the TOML file."""
-
-
-class Geometry(_Facts, frozen=True, kw_only=True):
+class Geometry(Facts, frozen=True, kw_only=True):
     """Where things stand.  Distances are measured from the isocentre, upstream positive.
 
     A beam deflected at the virtual source of a plane crosses the plane of a chamber at
@@ -63,7 +53,7 @@ class Geometry(_Facts, frozen=True, kw_only=True):
     """Middle of the gap of PIX."""
 
 
-class ScanningAxis(_Facts, frozen=True, kw_only=True):
+class ScanningAxis(Facts, frozen=True, kw_only=True):
     """A scanning magnet and its power supply (one plane)."""
 
     integral_field_mT_m_per_A: Positive
@@ -78,7 +68,7 @@ class ScanningAxis(_Facts, frozen=True, kw_only=True):
     """Time constant of the approach to the set-point once the supply no longer slews."""
 
 
-class Scanning(_Facts, frozen=True, kw_only=True):
+class Scanning(Facts, frozen=True, kw_only=True):
     """Both scanning axes."""
 
     x: ScanningAxis
@@ -87,7 +77,7 @@ class Scanning(_Facts, frozen=True, kw_only=True):
     """Magnet that deflects along y."""
 
 
-class Chambers(_Facts, frozen=True, kw_only=True):
+class Chambers(Facts, frozen=True, kw_only=True):
     """The five ionization chambers of BOX1 (INT1, StripX, StripY) and BOX2 (INT2, PIX)."""
 
     charge_quantum_fC: Positive
@@ -110,7 +100,7 @@ class Chambers(_Facts, frozen=True, kw_only=True):
     """Distance from pixel to pixel."""
 
 
-class Calibration(_Facts, frozen=True, kw_only=True):
+class Calibration(Facts, frozen=True, kw_only=True):
     """From particles to counts, beyond the energy dependence that stands in the ion tables."""
 
     int1_daily_factor: Positive = 1.0
@@ -123,7 +113,7 @@ class Calibration(_Facts, frozen=True, kw_only=True):
     """The same for INT2."""
 
 
-class Chopper(_Facts, frozen=True, kw_only=True):
+class Chopper(Facts, frozen=True, kw_only=True):
     """The fast magnet that takes the beam away from the line, and brings it back."""
 
     off_delay_us: NotNegative
@@ -136,7 +126,7 @@ class Chopper(_Facts, frozen=True, kw_only=True):
     """From none to full intensity."""
 
 
-class Accelerator(_Facts, frozen=True, kw_only=True):
+class Accelerator(Facts, frozen=True, kw_only=True):
     """The synchrotron as the dose delivery sees it."""
 
     cycle_period_s: Positive
@@ -163,17 +153,17 @@ class Accelerator(_Facts, frozen=True, kw_only=True):
     extraction has ended."""
 
 
-class PassiveElements(_Facts, frozen=True, kw_only=True):
+class PassiveElements(Facts, frozen=True, kw_only=True):
     """What may be mounted in the nozzle."""
 
-    range_shifters: dict[str, Positive] = {}
+    range_shifters: dict[str, Positive] = field(default_factory=dict)
     """Water-equivalent thickness in mm by the name that plans use."""
-    range_modulators: dict[str, Positive] = {}
+    range_modulators: dict[str, Positive] = field(default_factory=dict)
     """Ripple filters: mean water-equivalent thickness in mm by name; the thickness that a particle meets is
     uniform from 0 to twice the mean."""
 
 
-class NozzleLayer(_Facts, frozen=True, kw_only=True):
+class NozzleLayer(Facts, frozen=True, kw_only=True):
     """Matter that is always in the beam between the vacuum and the isocentre."""
 
     name: str
@@ -188,7 +178,7 @@ class NozzleLayer(_Facts, frozen=True, kw_only=True):
     """Way along the beam over which it is spread evenly, in place of the air there; 0: its thickness."""
 
 
-class Nozzle(_Facts, frozen=True, kw_only=True):
+class Nozzle(Facts, frozen=True, kw_only=True):
     """What scatters the beam on its way to the isocentre, and the beam that comes out of the vacuum.
 
     Air fills the rest of the way.  Without this table the line has spot sizes at the isocentre and at the
@@ -199,14 +189,14 @@ class Nozzle(_Facts, frozen=True, kw_only=True):
     """Where the vacuum ends, upstream of the isocentre."""
     layers: tuple[NozzleLayer, ...] = ()
     """Window, chambers and whatever else is fixed."""
-    passive_elements_mm: dict[str, Positive] = {}
+    passive_elements_mm: dict[str, Positive] = field(default_factory=dict)
     """Distance of the upstream face of each passive element from the isocentre, by its name; where another
     one still is, an element begins behind that."""
     emittance_mm_mrad: dict[str, Positive]
     """RMS emittance of the extracted beam times beta gamma (normalised), by ion."""
 
 
-class Control(_Facts, frozen=True, kw_only=True):
+class Control(Facts, frozen=True, kw_only=True):
     """Rates, thresholds and gains of the fast control."""
 
     scan_period_us: Several
@@ -246,7 +236,7 @@ class Control(_Facts, frozen=True, kw_only=True):
     less."""
 
 
-class FastInterlocks(_Facts, frozen=True, kw_only=True):
+class FastInterlocks(Facts, frozen=True, kw_only=True):
     """Tolerances of the fast control (Table 4 of the dose delivery paper)."""
 
     int_difference_counts: Several
@@ -295,7 +285,7 @@ class FastInterlocks(_Facts, frozen=True, kw_only=True):
     """Longest time without a sign of life of the fast control."""
 
 
-class SlowInterlocks(_Facts, frozen=True, kw_only=True):
+class SlowInterlocks(Facts, frozen=True, kw_only=True):
     """Tolerances of the slow control (Table 5), for both boxes."""
 
     temperature_C: tuple[float, float]
@@ -312,7 +302,7 @@ class SlowInterlocks(_Facts, frozen=True, kw_only=True):
     """Longest time without a reading."""
 
 
-class Optics(_Facts, frozen=True, kw_only=True):
+class Optics(Facts, frozen=True, kw_only=True):
     """One setting of the beam optics, with its table of spot sizes.
 
     The CSV table has ``energy_MeV_u``, ``fwhm_x_mm`` and ``fwhm_y_mm`` (in air at the isocentre) and
@@ -327,7 +317,7 @@ class Optics(_Facts, frozen=True, kw_only=True):
     """Path of the CSV table, relative to the TOML file."""
 
 
-class IonBeam(_Facts, frozen=True, kw_only=True):
+class IonBeam(Facts, frozen=True, kw_only=True):
     """One ion species on this line.
 
     The CSV table of `energies` has ``energy_MeV_u``, ``range_mm`` (depth of the Bragg peak in water
@@ -369,104 +359,7 @@ class IonBeam(_Facts, frozen=True, kw_only=True):
         return IONS[self.name]
 
 
-class SimulatedSpill(_Facts, frozen=True, kw_only=True):
-    """Time structure of the slow extraction."""
-
-    charge_spread: NotNegative
-    """Relative standard deviation of the particles per spill."""
-    ripple_frequencies_Hz: tuple[Positive, ...]
-    """Lines of the intensity ripple, all of the same amplitude."""
-    ripple_rms: NotNegative
-    """Root mean square of the sum of all ripple lines, relative to the mean intensity."""
-    noise_rms: NotNegative
-    """Root mean square of the random intensity modulation (Ornstein-Uhlenbeck process)."""
-    noise_time_us: Positive
-    """Its correlation time."""
-
-
-class SimulatedBeam(_Facts, frozen=True, kw_only=True):
-    """How the true beam differs from where the magnets point."""
-
-    spill_offset_mm: NotNegative
-    """Standard deviation of the position at the isocentre from spill to spill, each plane."""
-    drift_mm_per_s: NotNegative
-    """Standard deviation of the drift within a spill."""
-    jitter_mm: NotNegative
-    """Standard deviation of the fast jitter."""
-    jitter_time_us: Positive
-    """Correlation time of the jitter."""
-    size_error: NotNegative
-    """Relative standard deviation of the true spot size from the table, per spill and plane."""
-
-
-class SimulatedChambers(_Facts, frozen=True, kw_only=True):
-    """What the true chambers do."""
-
-    int1_gain: Positive
-    """True gain of INT1 relative to the calibration."""
-    strip_x_gain: Positive
-    """The same for StripX."""
-    strip_y_gain: Positive
-    """The same for StripY."""
-    int2_gain: Positive
-    """The same for INT2."""
-    pixel_gain: Positive
-    """The same for PIX."""
-    gain_map_residual: NotNegative
-    """Half the peak-to-peak gain that the gain maps of the calibration do not know."""
-    ion_drift_time_us: NotNegative
-    """Time the slowest positive ions need across the gap; 0: charge arrives at once."""
-    ionization_spread_proton: NotNegative
-    """Relative standard deviation of the charge that one proton makes in a gap."""
-    background_fA: NotNegative
-    """Mean background current of a channel."""
-    recombination_V: NotNegative
-    """Collection efficiency 1 / (1 + a / V + b i / V^2): a."""
-    recombination_V2_per_A: NotNegative
-    """... and b, with i the ionization current of the chamber."""
-
-
-class SimulatedGas(_Facts, frozen=True, kw_only=True):
-    """Slow drifts of gas and high voltage around their nominal values, and their sensors."""
-
-    temperature_C: float
-    """True temperature at the start."""
-    temperature_drift_C_per_h: float
-    """Its drift."""
-    pressure_Pa: Positive
-    """True pressure at the start."""
-    pressure_drift_Pa_per_h: float
-    """Its drift."""
-    high_voltage_V: Positive
-    """True high voltage."""
-    temperature_noise_C: NotNegative
-    """Standard deviation of a reading of the sensor."""
-    pressure_noise_Pa: NotNegative
-    """Standard deviation of a reading of the sensor."""
-    high_voltage_noise_V: NotNegative
-    """Standard deviation of a reading of the sensor."""
-
-
-class SimulatedMagnets(_Facts, frozen=True, kw_only=True):
-    """How the true magnets differ from their calibration."""
-
-    readback_noise_A: NotNegative
-    """Standard deviation of a read-back."""
-    field_error: float
-    """Relative error of the integrated field, equal at all currents."""
-
-
-class Simulation(_Facts, frozen=True, kw_only=True):
-    """Everything that the simulated room has and the control system does not know."""
-
-    spill: SimulatedSpill
-    beam: SimulatedBeam
-    chambers: SimulatedChambers
-    gas: SimulatedGas
-    magnets: SimulatedMagnets
-
-
-class BeamLineFile(_Facts, frozen=True, kw_only=True):
+class BeamLineFile(Facts, frozen=True, kw_only=True):
     """The whole TOML file."""
 
     schema: int

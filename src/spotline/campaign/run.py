@@ -18,6 +18,7 @@ from spotline.campaign.workers import rows_of
 from spotline.delivery.session import versions
 from spotline.errors import OptionError, OutputError
 from spotline.preparation.treatment import Treatment
+from spotline.record.folder import claim_folder
 from spotline.record.log import write_json
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def run_campaign(
     setting = Setting(treatment, seed, kinds, fixed, pairs)
     folder = None if out is None else Path(out)
     if folder is not None:
-        _claim(folder)
+        claim_folder(folder, "the campaign")
     numbers = range(runs) if run is None else range(run, run + 1)
     rows: list[Row] = []
     if run is not None:
@@ -138,16 +139,6 @@ def _check(runs: int, seed: int, workers: int, run: int | None) -> None:
         raise OptionError(f"seed: {seed} is too large; the largest is {LARGEST_SEED}")
     if run is not None and not 0 <= run < runs:
         raise OptionError(f"run: {run} is none of the runs 0 to {runs - 1}; name one of them")
-
-
-def _claim(folder: Path) -> None:
-    """Make the output folder, or find it empty."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise OutputError(f"{folder}: is not empty; choose another folder for the campaign")
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
 
 
 def _provenance(setting: Setting) -> dict[str, Any]:

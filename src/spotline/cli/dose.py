@@ -11,7 +11,7 @@ from spotline.cli.bars import dose_bar
 from spotline.cli.common import STATUS_DONE, Switch, WholeNumber
 
 if TYPE_CHECKING:
-    from spotline.report.dose_folder import Case, Findings
+    from spotline.report.dose_case import Case, Findings
 
 Named = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())]
 
@@ -89,7 +89,8 @@ def dose(
     """
     from spotline.cli.dose_inputs import prepare_case
     from spotline.cli.dose_sources import Asked
-    from spotline.report.dose_folder import check_free, look_at, write_dose_folder
+    from spotline.report.dose_case import look_at
+    from spotline.report.dose_folder import check_free, write_dose_folder
 
     check_free(out)
     asked = Asked(
@@ -106,7 +107,7 @@ def dose(
 
 
 def _in_words(case: Case, findings: Findings, out: Path) -> str:
-    from spotline.report.dose_folder import rates
+    from spotline.report.dose_case import rates
 
     lines = []
     for what, found in case.reconstruction.doses.items():

@@ -30,7 +30,7 @@ from spotline.engine.sources import beams_of
 from spotline.engine.surroundings import grid_around, water_box
 from spotline.errors import DoseError, LibraryError, OptionError
 from spotline.library import BeamLibrary, read_library
-from spotline.report.dose_folder import Case
+from spotline.report.dose_case import Case
 
 Told = Callable[[int, int], None] | None
 

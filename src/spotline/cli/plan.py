@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spotline.beamline import BeamLine
     from spotline.engine.cubes import Floats
     from spotline.plan import Plan
-    from spotline.plan.qa_fields import Setup
+    from spotline.plan.phantom_plan import Setup
 
 plan = App(name="plan", help="Look at a plan, or write one for quality assurance.")
 
@@ -55,7 +55,7 @@ class Beam:
     def setup(self, ion: str) -> Setup:
         """Load the beam line."""
         import spotline
-        from spotline.plan.qa_fields import Setup
+        from spotline.plan.phantom_plan import Setup
 
         return Setup(
             ion=BY_SYMBOL.get(ion, ion),

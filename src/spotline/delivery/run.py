@@ -21,6 +21,7 @@ from spotline.delivery.session import Session, versions
 from spotline.errors import OutputError
 from spotline.preparation.treatment import FieldTreatment, Treatment
 from spotline.record import delivery_file
+from spotline.record.folder import claim_folder
 from spotline.record.log import write_json
 from spotline.record.model import Record
 from spotline.record.storage import Disk
@@ -111,7 +112,7 @@ def deliver(
     folder, disk = Path(out), disk or Disk()
     wall = time.perf_counter()
     began = started if started is not None else datetime.now().astimezone()
-    _claim(folder)
+    claim_folder(folder, "the record")
     try:
         delivery = _keep_what_it_takes(treatment, folder, seed, raw, began, disk)
         if faults:
@@ -151,16 +152,6 @@ def simulated_room(
         faults=faults,
         spills_before=spills_before,
     )
-
-
-def _claim(folder: Path) -> None:
-    """Make the output folder, or find it empty."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise OutputError(f"{folder}: is not empty; choose another folder for the record")
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
 
 
 def _keep_what_it_takes(

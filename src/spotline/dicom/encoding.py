@@ -100,7 +100,7 @@ def set_ion(beam: Dataset, ion: Ion) -> None:
 
 
 def new_dataset(sop_class_uid: str, modality: str) -> Dataset:
-    """Begin a dataset of a class: what all that is planned or computed here has in common."""
+    """Begin a dataset of a class: what all that is written here has in common."""
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.SOPClassUID = sop_class_uid

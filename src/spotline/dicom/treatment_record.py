@@ -37,6 +37,7 @@ from spotline.dicom.encoding import (
     content_digest,
     decimal,
     file_bytes,
+    new_dataset,
     set_ion,
     uid,
     write_new_file,
@@ -159,10 +160,8 @@ def _started(record: FieldRecord, where: str) -> datetime:
 def _dataset(record: FieldRecord, plan: Plan, started: datetime) -> Dataset:
     """Everything that does not depend on the spots."""
     date, time = started.strftime("%Y%m%d"), started.strftime("%H%M%S.%f")
-    dataset = Dataset()
-    dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.SOPClassUID = RTIonBeamsTreatmentRecordStorage
-    dataset.Modality = "RTRECORD"
+    dataset = new_dataset(RTIonBeamsTreatmentRecordStorage, "RTRECORD")
+    dataset.SoftwareVersions = _software_versions(record)
     dataset.InstanceCreationDate = dataset.TreatmentDate = date
     dataset.InstanceCreationTime = dataset.TreatmentTime = time
     if started.utcoffset() is not None:
@@ -172,11 +171,6 @@ def _dataset(record: FieldRecord, plan: Plan, started: datetime) -> Dataset:
     own_study = "StudyInstanceUID" not in plan.identity
     _copy_identity(dataset, "StudyDate", plan, date if own_study else "")
     _copy_identity(dataset, "StudyTime", plan, time if own_study else "")
-    dataset.Manufacturer = "Spotline"
-    dataset.ManufacturerModelName = "Spotline"
-    dataset.SoftwareVersions = _software_versions(record)
-    dataset.OperatorsName = ""
-    dataset.SeriesNumber = "1"
     dataset.InstanceNumber = record.number
     dataset.ReferencedRTPlanSequence = _plan_reference(plan)
     dataset.TreatmentMachineSequence = [_machine(record)]

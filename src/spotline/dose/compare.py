@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from spotline.dose.gamma import GammaResult, check_comparable, gamma_index, is_inside
+from spotline.dose.gamma import GammaResult, check_comparable, gamma_index, is_inside, normalisation_of
 from spotline.dose.grid import DoseGrid, Float32s, Floats, Point
 from spotline.dose.sampling import resample, sample_points
 from spotline.errors import DoseError
@@ -172,12 +172,7 @@ def compare_doses(
         If the grids have nothing in common, the kinds of dose differ, or a criterion cannot be.
     """
     check_comparable(reference, evaluated)
-    if normalisation_Gy is None:
-        normalisation_Gy = float(reference.dose_Gy.max())
-    if not (math.isfinite(normalisation_Gy) and normalisation_Gy > 0.0):
-        raise DoseError(
-            f"comparison: the normalisation is {normalisation_Gy:g} Gy; the reference needs dose, or give one"
-        )
+    normalisation_Gy = normalisation_of(reference, normalisation_Gy, "comparison")
     evaluated_Gy = resample(
         evaluated.dose_Gy, evaluated.grid, reference.grid, outside=math.nan, what="evaluated dose"
     )

@@ -8,6 +8,7 @@ value is exact to `TOLERANCE` (see `spotline.dose.gamma_search`).
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.dose.gamma_search import STACK_BOXES, TOLERANCE, Criteria, Evaluated, search_points
+from spotline.dose.gamma_box import TOLERANCE
+from spotline.dose.gamma_search import STACK_BOXES, Criteria, Evaluated, search_points
 from spotline.dose.grid import DoseGrid, Grid
 from spotline.errors import DoseError
 
@@ -156,12 +158,7 @@ def gamma_index(
             "gamma: a local criterion without cut-off divides by doses of 0; give a lower_cutoff_percent > 0"
         )
     check_comparable(reference, evaluated)
-    if normalisation_Gy is None:
-        normalisation_Gy = float(reference.dose_Gy.max())
-    if not (np.isfinite(normalisation_Gy) and normalisation_Gy > 0.0):
-        raise DoseError(
-            f"gamma: the normalisation is {normalisation_Gy:g} Gy; the reference needs dose, or give another"
-        )
+    normalisation_Gy = normalisation_of(reference, normalisation_Gy, "gamma")
 
     is_high = reference.dose_Gy >= lower_cutoff_percent / 100.0 * normalisation_Gy
     is_compared = is_high & is_inside(reference.grid, evaluated.grid)
@@ -213,6 +210,29 @@ def check_comparable(reference: DoseGrid, evaluated: DoseGrid) -> None:
         raise DoseError(
             f"the reference is {reference.kind} dose, the other {evaluated.kind}; compare like with like"
         )
+
+
+def normalisation_of(reference: DoseGrid, given_Gy: float | None, what: str) -> float:
+    """Return the dose that percentages are of: the one that was given, or the largest of the reference.
+
+    Parameters
+    ----------
+    reference : DoseGrid
+    given_Gy : float or None
+    what : str
+        Begins the message.
+
+    Raises
+    ------
+    DoseError
+        If it is no dose above 0.
+    """
+    dose_Gy = float(reference.dose_Gy.max()) if given_Gy is None else given_Gy
+    if not (math.isfinite(dose_Gy) and dose_Gy > 0.0):
+        raise DoseError(
+            f"{what}: the normalisation is {dose_Gy:g} Gy; the reference needs dose, or give another"
+        )
+    return dose_Gy
 
 
 def is_inside(reference: Grid, evaluated: Grid) -> NDArray[np.bool_]:

@@ -175,6 +175,26 @@ def at_isocentre(beam: BeamNumbers, px: float, py: float, pz: float) -> tuple[fl
 
 
 @kernel
+def direction(beam: BeamNumbers, u: float, v: float) -> tuple[float, float, float, float]:
+    """Direction of a ray, of length 1 along the axes of the patient, and its length per fall of 1.
+
+    `u` and `v` are x and y of the ray at the isocentre.
+    """
+    m = beam.matrix
+    # The ray through both sources falls by 1 where it moves by these in x and y.
+    u *= beam.x_per_mm
+    v *= beam.y_per_mm
+    length = math.sqrt(1.0 + u * u + v * v)
+    norm = 1.0 / length
+    return (
+        (u * m[0, 0] + v * m[1, 0] - m[2, 0]) * norm,
+        (u * m[0, 1] + v * m[1, 1] - m[2, 1]) * norm,
+        (u * m[0, 2] + v * m[1, 2] - m[2, 2]) * norm,
+        length,
+    )
+
+
+@kernel
 def fill_voxel_paths(
     rsp: Float32s,
     grid: GridNumbers,
@@ -195,7 +215,6 @@ def fill_voxel_paths(
     begin, end : int
     out : ndarray of float32, shape of the target
     """
-    m = beam.matrix
     for c in range(begin, end):
         z_mm = target.z_mm + c * target.dz_mm
         for b in range(target.ny):
@@ -206,23 +225,9 @@ def fill_voxel_paths(
                 py = y_mm - beam.isocentre_mm[1]
                 pz = z_mm - beam.isocentre_mm[2]
                 _, u, v = at_isocentre(beam, px, py, pz)
-                # The ray through both sources falls by 1 where it moves by these in x and y.
-                u *= beam.x_per_mm
-                v *= beam.y_per_mm
-                norm = 1.0 / math.sqrt(1.0 + u * u + v * v)
-                fill_path(
-                    rsp,
-                    grid,
-                    x_mm,
-                    y_mm,
-                    z_mm,
-                    (u * m[0, 0] + v * m[1, 0] - m[2, 0]) * norm,
-                    (u * m[0, 1] + v * m[1, 1] - m[2, 1]) * norm,
-                    (u * m[0, 2] + v * m[1, 2] - m[2, 2]) * norm,
-                    0.0,
-                    1.0,
-                    out[c, b, a : a + 1],
-                )
+                along_x, along_y, along_z, _ = direction(beam, u, v)
+                at_voxel = out[c, b, a : a + 1]
+                fill_path(rsp, grid, x_mm, y_mm, z_mm, along_x, along_y, along_z, 0.0, 1.0, at_voxel)
 
 
 @kernel
@@ -254,18 +259,16 @@ def fill_fan(
     m = beam.matrix
     for b in range(begin, end):
         for a in range(len(u_mm)):
-            u, v = u_mm[a] * beam.x_per_mm, v_mm[b] * beam.y_per_mm
-            length = math.sqrt(1.0 + u * u + v * v)
-            norm = 1.0 / length
+            along_x, along_y, along_z, length = direction(beam, u_mm[a], v_mm[b])
             fill_path(
                 rsp,
                 grid,
                 beam.isocentre_mm[0] + u_mm[a] * m[0, 0] + v_mm[b] * m[1, 0],
                 beam.isocentre_mm[1] + u_mm[a] * m[0, 1] + v_mm[b] * m[1, 1],
                 beam.isocentre_mm[2] + u_mm[a] * m[0, 2] + v_mm[b] * m[1, 2],
-                (u * m[0, 0] + v * m[1, 0] - m[2, 0]) * norm,
-                (u * m[0, 1] + v * m[1, 1] - m[2, 1]) * norm,
-                (u * m[0, 2] + v * m[1, 2] - m[2, 2]) * norm,
+                along_x,
+                along_y,
+                along_z,
                 first_mm * length,
                 step_mm * length,
                 out[b, a],

@@ -22,7 +22,8 @@ from spotline.engine.water_operator import WaterOperator, WaterPoints
 from spotline.errors import OptionError
 from spotline.library import BeamLibrary, Entry, in_beam, load_library
 from spotline.plan.model import Plan
-from spotline.plan.qa_fields import Setup, SPACING_mm, focus_of, phantom_plan
+from spotline.plan.phantom_plan import Setup, focus_of, phantom_plan
+from spotline.plan.qa_fields import SPACING_mm
 
 Floats = NDArray[np.float64]
 

@@ -100,7 +100,6 @@ _UNBOUND: dict[Nuclide, tuple[tuple[float, int, tuple[Nuclide, ...]], ...]] = {
 FINAL: tuple[Nuclide, ...] = ((0, 1), *((ion.charge_number, ion.mass_number) for ion in SPECIES))
 """What a break-up ends in: neutrons and the species."""
 _FINAL_INDEX = {nuclide: index for index, nuclide in enumerate(FINAL)}
-_FINAL_EXCESS = np.array([MASS_EXCESS_MEV[nuclide] for nuclide in FINAL])
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from spotline.report.draw import BLUE, INK, MUTED, RED, nothing, styled
-from spotline.report.figures import WIDTH_in
+from spotline.report.draw import nothing
+from spotline.report.style import BLUE, INK, MUTED, RED, sheet, styled
 
 Rows = Sequence[dict[str, Any]]
 
@@ -43,7 +43,7 @@ def _kind_axis(axes: Axes, kinds: list[str]) -> None:
 def figure_delays(rows: Rows) -> Figure:
     """Time from the begin of a fault to the first interlock, by kind; at the right, those without one."""
     kinds = kinds_of(rows)
-    figure = Figure(figsize=(WIDTH_in, 1.0 + ROW_in * max(4, len(kinds))), layout="constrained")
+    figure = sheet(1.0 + ROW_in * max(4, len(kinds)))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(5, 1))
     if not kinds:
         nothing(left, "no fault struck")
@@ -77,7 +77,7 @@ def figure_matrix(rows: Rows) -> Figure:
     kinds = kinds_of(rows)
     found = sorted({row["detected_by"] for row in rows if row["struck"] and row["detected_by"]})
     columns = [*found, UNDETECTED]
-    figure = Figure(figsize=(WIDTH_in, 1.9 + ROW_in * max(4, len(kinds))), layout="constrained")
+    figure = sheet(1.9 + ROW_in * max(4, len(kinds)))
     axes = figure.subplots()
     if not kinds:
         nothing(axes, "no fault struck")
@@ -100,7 +100,7 @@ def figure_matrix(rows: Rows) -> Figure:
 @styled
 def figure_excess(rows: Rows) -> Figure:
     """Particles too many in the worst spot and in the field, against their bounds."""
-    figure = Figure(figsize=(WIDTH_in, 3.6), layout="constrained")
+    figure = sheet(3.6)
     for axes, value, title in zip(
         figure.subplots(1, 2), ("excess", "excess_field"), ("worst spot of each run", "field"), strict=True
     ):
@@ -128,7 +128,7 @@ def figure_excess(rows: Rows) -> Figure:
 @styled
 def figure_beam_off(rows: Rows) -> Figure:
     """Time from the first interlock of a spill to its last ion: worst spill of each run."""
-    figure = Figure(figsize=(WIDTH_in, 3.0), layout="constrained")
+    figure = sheet(3.0)
     axes = figure.subplots()
     delays_us = np.array([row["beam_off_us"] for row in rows if row["beam_off_us"] is not None], float)
     axes.set(xlabel="from the first sample out of tolerance to the last ion (us)", ylabel="runs")

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spotline.errors import OutputError
-from spotline.report.page import render
+from spotline.report.page import render, replace_page
 from spotline.report.tables import Pairs, Table
 from spotline.report.words import NOTHING, number, plain, power, short_hash
 
@@ -48,11 +47,7 @@ def write_campaign_page(summary: Summary, rows: list[dict[str, Any]], path: Path
         pictures=_pictures(rows),
         summary=json.dumps(summary, indent=2, ensure_ascii=False),
     )
-    try:
-        path.write_text(html, encoding="utf-8", newline="\n")
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"{path}: the report cannot be written ({reason}); choose another place") from error
+    replace_page(html, path)
 
 
 def _facts(summary: Summary) -> Pairs:

@@ -21,7 +21,7 @@ from spotline.report.tables import Table
 if TYPE_CHECKING:
     from spotline.dose.grid import Float32s
     from spotline.engine.beams import What
-    from spotline.report.dose_folder import Case, Findings
+    from spotline.report.dose_case import Case, Findings
     from spotline.report.pictures import Picture
 
 TEMPLATE = "dose.html.j2"

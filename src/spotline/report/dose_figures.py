@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from spotline.dose.compare import Profile
 from spotline.dose.grid import Grid, Point
-from spotline.report.draw import BLUE, DEVIATION, MUTED, RED, styled
-from spotline.report.figures import WIDTH_in
+from spotline.report.style import BLUE, DEVIATION, MUTED, RED, sheet, styled
 
 DOSE = LinearSegmentedColormap.from_list("dose", ["#1b2a49", "#0072b2", "#009e73", "#f0e442", "#d55e00"])
 GAMMA = LinearSegmentedColormap.from_list(
@@ -86,7 +85,7 @@ def figure_planes(
     next to nothing.
     """
     planes = planes_to_show(grid)
-    figure = Figure(figsize=(WIDTH_in, 0.6 + 2.4 * len(planes)), layout="compressed")
+    figure = sheet(0.6 + 2.4 * len(planes), "compressed")
     panels = figure.subplots(len(planes), len(maps), squeeze=False)
     index = tuple(
         int(np.abs(centres - place).argmin())
@@ -158,7 +157,7 @@ def _plane(
 def figure_profiles(profiles: Sequence[Profile]) -> Figure:
     """Draw both doses along lines, and their difference below."""
     shown = [profile for profile in profiles if len(profile.place_mm) > 1]
-    figure = Figure(figsize=(WIDTH_in, 3.6), layout="constrained")
+    figure = sheet(3.6)
     panels = figure.subplots(
         2, max(1, len(shown)), squeeze=False, sharex="col", sharey="row", height_ratios=(3, 1)
     )
@@ -179,7 +178,7 @@ def figure_profiles(profiles: Sequence[Profile]) -> Figure:
 @styled
 def figure_volumes(at_Gy: NDArray[Any], curves: Mapping[str, Mapping[str, NDArray[Any]]]) -> Figure:
     """Draw dose-volume histograms: a colour for each structure, a dash for each dose."""
-    figure = Figure(figsize=(WIDTH_in, 4.2), layout="constrained")
+    figure = sheet(4.2)
     axes = figure.subplots()
     for number, (structure, by_dose) in enumerate(curves.items()):
         for what, percent in by_dose.items():

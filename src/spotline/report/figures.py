@@ -1,4 +1,4 @@
-"""The pictures of a report: one function per picture, from a field's record to a Figure.
+"""The pictures of a report of how spots were delivered: one function per picture, from a field's record.
 
 Figures are made without pyplot, so nothing global is left behind.  A picture for which nothing was
 measured says so instead of failing.
@@ -16,11 +16,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from spotline.record.model import FieldRecord, Record
 from spotline.report import draw, words
-from spotline.report.draw import BLUE, INK, RED, styled
 from spotline.report.quantities import (
     PARTICLE_TOLERANCE_percent,
     POSITION_TOLERANCE_mm,
-    RATIO_TOLERANCE_percent,
+    WINDOW_us,
     evenly_chosen,
     particle_deviation_percent,
     position_deviation_mm,
@@ -33,20 +32,15 @@ from spotline.report.quantities import (
     whole_in_one_spill,
     window_us,
 )
+from spotline.report.style import BLUE, sheet, styled
 
-WIDTH_in = 10.5
 MAPS = 12  # spot maps in one picture
-WINDOW_us = 100_000  # stretch of a spill that is looked at closely
-
-
-def _figure(height_in: float) -> Figure:
-    return Figure(figsize=(WIDTH_in, height_in), layout="constrained")
 
 
 @styled
 def figure_energy_layers(field: FieldRecord) -> Figure:
     """Energy of the layers and intensity of the beam over time: Fig. 2 of the dose delivery paper."""
-    figure = _figure(4.6)
+    figure = sheet(4.6)
     above, below = figure.subplots(2, 1, sharex=True)
     _energy_and_intensity(above, below, field)
     return figure
@@ -64,7 +58,7 @@ def _energy_and_intensity(above: Axes, below: Axes, field: FieldRecord) -> None:
 @styled
 def figure_spill(field: FieldRecord) -> Figure:
     """One spill, millisecond by millisecond, and a stretch of 100 ms with its spots."""
-    figure = _figure(4.6)
+    figure = sheet(4.6)
     above, below = figure.subplots(2, 1)
     _spill(above, below, field)
     return figure
@@ -97,7 +91,7 @@ def figure_spot_maps(field: FieldRecord, slices: Sequence[int]) -> Figure:
     columns = min(4, max(len(slices), 1))
     rows = -(-max(len(slices), 1) // columns)
     height_in = {1: 5.2, 2: 4.4, 3: 3.2}.get(columns, 2.45) * rows + 0.3
-    figure = Figure(figsize=(WIDTH_in, height_in), layout="compressed")
+    figure = sheet(height_in, "compressed")
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel().tolist()
     scale = draw.deviation_scale(field.spots)
     for axes, number in zip(panels, slices, strict=False):
@@ -130,7 +124,7 @@ def slices_to_show(field: FieldRecord) -> list[int]:
 @styled
 def figure_particles(field: FieldRecord) -> Figure:
     """Particle deviation: how often, for which spots, and at which intensity."""
-    figure = _figure(3.3)
+    figure = sheet(3.3)
     left, middle, right = figure.subplots(1, 3)
     spots = field.spots[field.spots["complete"]]
     spots = spots[np.argsort(spots["end_us"], kind="stable")]
@@ -170,7 +164,7 @@ def _large_numbers(axes: Axes, x: Any, name: str, unit: str = "") -> None:
 @styled
 def figure_positions(field: FieldRecord) -> Figure:
     """Deviation of the positions: how often, and in the plane."""
-    figure = _figure(3.6)
+    figure = sheet(3.6)
     left, right = figure.subplots(1, 2, width_ratios=[1.6, 1.0])
     draw.position_histogram(left, field.spots)
     dx_mm, dy_mm = position_deviation_mm(field.spots)
@@ -193,7 +187,7 @@ def figure_positions(field: FieldRecord) -> Figure:
 @styled
 def figure_times(field: FieldRecord) -> Figure:
     """Transit times between spots, and durations of the spots."""
-    figure = _figure(2.9)
+    figure = sheet(2.9)
     left, right = figure.subplots(1, 2)
     spots = field.spots
     _times(left, spots["transit_us"], "transit time (µs)")
@@ -238,7 +232,7 @@ def _times(axes: Axes, values: Any, label: str) -> None:
 @styled
 def figure_truth(field: FieldRecord) -> Figure:
     """True deviations of particles and positions beside the measured ones (simulation only)."""
-    figure = _figure(5.6)
+    figure = sheet(5.6)
     panels = figure.subplots(2, 2)
     whole = field.spots["complete"]
     measured = particle_deviation_percent(field.spots)[whole]
@@ -266,124 +260,6 @@ def figure_truth(field: FieldRecord) -> Figure:
     reach = draw.half_width([measured], particles, 0.998)
     axes.set_xlim(-reach, reach)
     return figure
-
-
-@styled
-def figure_magnets(field: FieldRecord) -> Figure:
-    """Currents of the scanning magnets over one spill: set, read back, and the difference."""
-    figure = _figure(5.6)
-    panels = figure.subplots(3, 2, sharex="col", width_ratios=[1.5, 1.0])
-    for axes, label in zip(panels[:, 0], ("X (A)", "Y (A)", "read − set (A)"), strict=True):
-        axes.set_ylabel(label)
-    for axes in panels[2]:
-        axes.set_xlabel("time since the start of the spill (ms)")
-    shown = spill_to_show(field)
-    if shown is None:
-        for axes in panels.ravel():
-            draw.nothing(axes)
-        return figure
-    mine = trend_of_spill(field, shown)
-    trend, rate = field.trend[mine], trend_intensity_per_s(field)[mine]
-    begin_us, end_us = window_us(rate, trend["time_us"], WINDOW_us)
-    close = trend[(trend["time_us"] > begin_us) & (trend["time_us"] <= end_us)]
-    origin_us = int(field.spills["start_us"][shown])
-    _currents(panels[:, 0], trend, origin_us)
-    _currents(panels[:, 1], close, origin_us)
-    panels[0, 0].set_title(f"spill {field.spills['spill'][shown]}")
-    panels[0, 1].set_title(f"{(end_us - begin_us) / 1000:.0f} ms of it")
-    for axes in (panels[0, 0], panels[2, 0]):
-        _legend_above(axes)
-    return figure
-
-
-def _currents(column: Any, trend: Any, origin_us: int) -> None:
-    time_ms = (trend["time_us"] - origin_us) / 1e3
-    for axes, plane in zip(column, ("x", "y"), strict=False):
-        axes.plot(time_ms, trend[f"{plane}_set_A"], color=INK, lw=0.8, label="set", drawstyle="steps-pre")
-        axes.plot(
-            time_ms, trend[f"{plane}_read_A"], "o", color=RED, ms=1.8, mew=0, label="read", rasterized=True
-        )
-    for plane, colour, mark in (("x", BLUE, "o"), ("y", RED, "s")):
-        difference_A = trend[f"{plane}_read_A"] - trend[f"{plane}_set_A"]
-        column[2].plot(
-            time_ms, difference_A, mark, color=colour, ms=1.8, mew=0, label=plane.upper(), rasterized=True
-        )
-    column[2].set_yscale("symlog", linthresh=0.1, linscale=0.7)
-    column[2].yaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\N{MINUS SIGN}"))
-    )
-
-
-def _legend_above(axes: Axes) -> None:
-    """Put a legend where it hides nothing."""
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=2, borderaxespad=0.0, markerscale=2.0)
-
-
-@styled
-def figure_ratio(field: FieldRecord) -> Figure:
-    """Ratio of the two integral chambers, spill by spill (counts) and spot by spot (particles)."""
-    figure = _figure(2.9)
-    left, right = figure.subplots(1, 2, width_ratios=[1.0, 1.6])
-    left.set(xlabel="spill", ylabel="INT1 / INT2, counts (1)", title="counts of a spill")
-    right.set(xlabel="spot, in the order of delivery", ylabel="INT1 against INT2, particles (%)")
-    right.set_title("particles of a spot")
-    ratio = quotient(field.spills["int1_counts"], field.spills["int2_counts"])
-    if np.isfinite(ratio).any():
-        left.plot(field.spills["spill"], ratio, "o-", color=BLUE, ms=3, lw=0.6)
-        left.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-        left.set_xlim(0.5, len(ratio) + 0.5)
-        centre = float(np.nanmean(ratio))
-        half = max(1.2 * float(np.nanmax(np.abs(ratio - centre))), 0.002 * centre)
-        left.set_ylim(centre - half, centre + half)
-    else:
-        draw.nothing(left)
-    spots = field.spots[np.argsort(field.spots["end_us"], kind="stable")]
-    percent = 100.0 * (quotient(spots["particles"], spots["particles_int2"]) - 1.0)
-    draw.cloud(right, np.arange(1, len(percent) + 1), percent, RATIO_TOLERANCE_percent)
-    if np.isfinite(percent).any():
-        centre, edges = _means(percent)
-        right.stairs(centre, edges, color=RED, lw=1.4, baseline=None, zorder=3)
-    return figure
-
-
-def _means(values: Any) -> tuple[Any, Any]:
-    """Return the means of at most about 60 groups of consecutive values, and the edges of the groups."""
-    groups = np.array_split(values, min(60, len(values)))
-    centre = [np.mean(g[np.isfinite(g)]) if np.isfinite(g).any() else np.nan for g in groups]
-    return np.array(centre), np.cumsum([0, *(len(g) for g in groups)]) + 0.5
-
-
-@styled
-def figure_slow_control(field: FieldRecord) -> Figure:
-    """Gas temperature, pressure and high voltage of both boxes, as the slow control read them."""
-    figure = _figure(2.7)
-    panels = figure.subplots(1, 3)
-    readings = field.slow_control[np.argsort(field.slow_control["time_us"], kind="stable")]
-    time_s = readings["time_us"] / 1e6
-    for axes, label, column, unit in (
-        (panels[0], "gas temperature (°C)", "temperature{}_C", 1.0),
-        (panels[1], "gas pressure (hPa)", "pressure{}_Pa", 0.01),
-        (panels[2], "high voltage (V)", "high_voltage{}_V", 1.0),
-    ):
-        axes.set(xlabel="time (s)", ylabel=label)
-        _readings(axes, time_s, {f"BOX{box}": readings[column.format(box)] * unit for box in (1, 2)})
-    return figure
-
-
-def _readings(axes: Axes, time_s: Any, series: dict[str, Any]) -> None:
-    if not any(np.isfinite(values).any() for values in series.values()):
-        return draw.nothing(axes, "no reading")
-    few = len(time_s) <= 100
-    for (label, values), (colour, mark) in zip(series.items(), ((BLUE, "o"), (RED, "s")), strict=False):
-        look: dict[str, Any] = {"ms": 3, "lw": 0.8}
-        if not few:
-            look = {"ms": 1.6, "lw": 0, "mew": 0, "rasterized": True}
-        axes.plot(time_s, values, mark + "-", color=colour, label=label, **look)
-    _legend_above(axes)
-    n = int(np.isfinite(next(iter(series.values()))).sum())
-    axes.set_title(f"{n} {'reading' if n == 1 else 'readings'}")
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    return None
 
 
 @styled

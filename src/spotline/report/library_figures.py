@@ -8,8 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from spotline.library.overview import EnergyView, LibraryView
-from spotline.report.draw import BLUE, GREEN, INK, MUTED, RED, styled
-from spotline.report.figures import WIDTH_in
+from spotline.report.style import BLUE, GREEN, INK, MUTED, RED, sheet, styled
 
 Floats = NDArray[np.float64]
 
@@ -17,10 +16,6 @@ FAINTEST = 1e-5
 """Fluences below are not drawn."""
 GROUPS = ("primaries", "H", "He", "Li", "Be", "B", "C", "N", "O")
 LINES = ("-", "--", "-.", ":")
-
-
-def _figure(height_in: float) -> Figure:
-    return Figure(figsize=(WIDTH_in, height_in), layout="constrained")
 
 
 def _end_mm(view: EnergyView) -> float:
@@ -31,7 +26,7 @@ def _end_mm(view: EnergyView) -> float:
 @styled
 def figure_depth_dose(view: EnergyView) -> Figure:
     """Depth dose in the wide field and in the chamber, whole and around the peak, and LETd."""
-    figure = _figure(3.4)
+    figure = sheet(3.4)
     whole, close = figure.subplots(1, 2)
     entry, ranges = view.entry, view.ranges
     end_mm = _end_mm(view)
@@ -66,7 +61,7 @@ def figure_depth_dose(view: EnergyView) -> Figure:
 @styled
 def figure_lateral(view: EnergyView) -> Figure:
     """Widths of core and halo over the depth, and the shares of the halo."""
-    figure = _figure(3.2)
+    figure = sheet(3.2)
     widths, shares = figure.subplots(1, 2, sharex=True)
     depth = np.linspace(0.0, min(_end_mm(view), float(view.entry.lateral_depth_mm[-1])), 400)
     lateral = view.entry.lateral(depth)
@@ -85,7 +80,7 @@ def figure_lateral(view: EnergyView) -> Figure:
 @styled
 def figure_fluence(view: EnergyView) -> Figure:
     """Particles per primary by charge over the depth, and spectra at the peak."""
-    figure = _figure(3.4)
+    figure = sheet(3.4)
     left, right = figure.subplots(1, 2)
     fluence = view.entry.spectrum.sum(axis=2)
     edges = view.entry.spectrum_edges_MeV_u
@@ -117,7 +112,7 @@ def _seen(values: Floats) -> Floats:
 @styled
 def figure_all(view: LibraryView) -> Figure:
     """Curves of some energies, and the width of the peak over its depth for all."""
-    figure = _figure(3.4)
+    figure = sheet(3.4)
     left, right = figure.subplots(1, 2)
     every = view.energies
     chosen = np.unique(np.linspace(0, len(every) - 1, 8).round().astype(int))

@@ -65,5 +65,20 @@ def write_page(html: str, path: Path) -> None:
         ) from None
 
 
+def replace_page(html: str, path: Path) -> None:
+    """Write a page in place of one that may exist.
+
+    Raises
+    ------
+    spotline.errors.OutputError
+        If the file cannot be written.
+    """
+    try:
+        path.write_text(html, encoding="utf-8", newline="\n")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"{path}: the report cannot be written ({reason}); choose another place") from error
+
+
 def _source(name: str) -> str:
     return resources.files("spotline.report").joinpath(name).read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from spotline.record.model import FieldRecord
-from spotline.report import figures
+from spotline.report import figures, machine_figures
 from spotline.report.quantities import (
     PARTICLE_TOLERANCE_percent,
     POSITION_TOLERANCE_mm,
@@ -98,9 +98,11 @@ def of_machine(field: FieldRecord) -> list[Picture]:
     """Return magnets, the ratio of the chambers, and the slow control."""
     beam = _has_beam(field)
     return [
-        _picture(field, "magnets", figures.figure_magnets, beam, _magnets(field)),
-        _picture(field, "ratio", figures.figure_ratio, beam or len(field.spots) > 0, _ratio(field)),
-        _picture(field, "slow", figures.figure_slow_control, len(field.slow_control) > 0, _slow(field)),
+        _picture(field, "magnets", machine_figures.figure_magnets, beam, _magnets(field)),
+        _picture(field, "ratio", machine_figures.figure_ratio, beam or len(field.spots) > 0, _ratio(field)),
+        _picture(
+            field, "slow", machine_figures.figure_slow_control, len(field.slow_control) > 0, _slow(field)
+        ),
     ]
 
 

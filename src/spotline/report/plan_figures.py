@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from spotline.plan.model import Floats, Layer
 from spotline.plan.overview import FieldOverview
 from spotline.report import draw
-from spotline.report.draw import BLUE, DOT, INK, MUTED, styled
-from spotline.report.figures import MAPS, WIDTH_in
+from spotline.report.figures import MAPS
+from spotline.report.style import BLUE, DOT, INK, MUTED, sheet, styled
 from spotline.report.words import power
 
 LARGEST_SPOT = 0.95
@@ -26,7 +26,7 @@ SPACING_mm = (0.5, 10.0)
 @styled
 def figure_energies(field: FieldOverview) -> Figure:
     """Meterset and number of spots against the energy; layers of one energy are added up."""
-    figure = Figure(figsize=(WIDTH_in, 2.9), layout="constrained")
+    figure = sheet(2.9)
     left, right = figure.subplots(1, 2, sharex=True)
     energies, of_energy = np.unique([layer.energy_MeV_u for layer in field.layers], return_inverse=True)
     meterset = np.bincount(of_energy, [layer.meterset for layer in field.layers])
@@ -55,7 +55,7 @@ def figure_maps(field: FieldOverview, indices: Sequence[int]) -> Figure:
     columns = min(4, len(indices))
     rows = -(-len(indices) // columns)
     height_in = {1: 5.2, 2: 4.4, 3: 3.2}.get(columns, 2.45) * rows + 0.3
-    figure = Figure(figsize=(WIDTH_in, height_in), layout="compressed")
+    figure = sheet(height_in, "compressed")
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel().tolist()
     for axes, index in zip(panels, indices, strict=False):
         layer = field.field.layers[index]
@@ -75,7 +75,7 @@ def figure_maps(field: FieldOverview, indices: Sequence[int]) -> Figure:
 @styled
 def figure_one_map(field: FieldOverview) -> Figure:
     """Spots of all layers in one map."""
-    figure = Figure(figsize=(WIDTH_in, 4.4), layout="compressed")
+    figure = sheet(4.4, "compressed")
     _spots(figure.subplots(), field.field.layers, field)
     return figure
 

@@ -25,6 +25,9 @@ POSITION_TOLERANCE_mm = 2.0
 RATIO_TOLERANCE_percent = 10.0
 """Giordanengo 2015, Table 4: the difference of the integral chambers that stops the treatment."""
 
+WINDOW_us = 100_000
+"""Stretch of a spill that is looked at closely."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:

@@ -10,10 +10,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spotline.errors import OutputError
 from spotline.record.model import FieldRecord, Record
 from spotline.report import tables
-from spotline.report.page import render
+from spotline.report.page import render, replace_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,11 +44,7 @@ def write_report(record: Record, path: Path) -> None:
         fields=[_field_view(field) for field in record.fields],
         summary=json.dumps(record.summary, indent=2, default=str, ensure_ascii=False),
     )
-    try:
-        path.write_text(html, encoding="utf-8", newline="\n")
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"{path}: the report cannot be written ({reason}); choose another place") from error
+    replace_page(html, path)
 
 
 def figure_overview(record: Record) -> Figure:

@@ -12,17 +12,17 @@ from io import StringIO
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from spotline.report import draw
+from spotline.report import style
 
 IMAGE_DPI = 192  # of what is rasterized; the page shows 96 dots per inch
 
 COLOURS = {
-    draw.INK: "currentColor",
-    draw.MUTED: "var(--muted)",
-    draw.GRID: "var(--grid)",
-    draw.BLUE: "var(--blue)",
-    draw.RED: "var(--red)",
-    draw.GREEN: "var(--green)",
+    style.INK: "currentColor",
+    style.MUTED: "var(--muted)",
+    style.GRID: "var(--grid)",
+    style.BLUE: "var(--blue)",
+    style.RED: "var(--red)",
+    style.GREEN: "var(--green)",
 }
 """Variables of the style sheet of the report."""
 
@@ -38,7 +38,7 @@ def to_svg(figure: Figure, name: str) -> str:
         Unique in the page; identifiers inside the element begin with it.
     """
     stream = StringIO()
-    with mpl.rc_context(draw.STYLE):
+    with mpl.rc_context(style.STYLE):
         figure.savefig(
             stream,
             format="svg",

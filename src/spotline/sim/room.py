@@ -12,12 +12,10 @@ from spotline.beamline import BeamLine
 from spotline.control.integral import trip
 from spotline.control.interlocks import STOP
 from spotline.control.memory import (
-    ABORT,
     COLLECTING,
     DONE,
     INPUT_CONFIRMED,
     INPUT_HANG,
-    TREND,
     TREND_TICKS,
     LawSettings,
     LawState,
@@ -31,15 +29,16 @@ from spotline.random import stream_key
 from spotline.room import Block, Broadcast, RawSamples, SpillResult
 from spotline.sim import settings as truths
 from spotline.sim.faults.crash import SimulatedCrash
+from spotline.sim.faults.integrals import apply_to_integrals
 from spotline.sim.faults.model import Fault
-from spotline.sim.faults.plant import apply_to_integrals
-from spotline.sim.faults.slow import SENSORS, mounted_elements, with_faults
 from spotline.sim.faults.striking import Striker, checked
 from spotline.sim.faults.timeline import FOREVER_US, Active, Timeline
 from spotline.sim.faults.timing import ANNOUNCED_US, code_error
 from spotline.sim.front_end import FrontEnd
 from spotline.sim.loop import Samples, run_block
 from spotline.sim.plant import Floats, PlantSettings, PlantState
+from spotline.sim.samples import new_samples, raw_samples, rest
+from spotline.sim.sensors import SlowSensors
 
 PRE_ROLL_US = 20_000
 """The fast loop starts this long before extraction, for the magnets to reach the first spot."""
@@ -132,6 +131,7 @@ class SimulatedRoom:
         self._striker = Striker(beamline, self._faults)
         self._next_strike_us = FOREVER_US
         self._is_still = False
+        self._sensors = SlowSensors(beamline, field_number, seed, self._mounted, self._faults)
         self._front_end = FrontEnd(beamline, stream_key(seed, field_number, 0, truths.CAUSE_REMAINDER))
         self._law: LawState
         self._settings: LawSettings
@@ -185,12 +185,12 @@ class SimulatedRoom:
             self._striker.begin(self._truth, broadcast)
             self._plant.lines[1] |= self._faults.lines_between(self._ended_us, self._start_us)
             self._next_strike_us = self._start_us
-        self._samples = self._new_samples(0, False)._replace(truth=np.zeros((len(memory.int1_counts), 5)))
+        self._samples = new_samples(self._beamline, 0, False, np.zeros((len(memory.int1_counts), 5)))
 
     def run(self, max_samples: int) -> Block:
         """Run the fast loop for at most so many samples, or to the end of the spill."""
         self._live_until(self._clock_us)
-        self._samples = self._new_samples(max_samples, self._raw)._replace(truth=self._samples.truth)
+        self._samples = new_samples(self._beamline, max_samples, self._raw, self._samples.truth)
         control, period = self._law.scalars[0], self._truth.period
         start_us = int(control.tick)
         goal_us = start_us + max_samples // period * period
@@ -212,7 +212,7 @@ class SimulatedRoom:
             trend=self._samples.trend[: n_samples // TREND_TICKS],
             spot=int(control.spot),
             parts=open_parts(self._law, first),
-            raw=self._raw_samples(n_samples) if self._raw else None,
+            raw=self._taken(n_samples) if self._raw else None,
         )
 
     def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:
@@ -251,31 +251,7 @@ class SimulatedRoom:
     def read_slow_control(self, time_us: int) -> SlowReading | None:
         """Read gas and high voltage, each with the noise of its sensor; None if there is no reading."""
         self._live_until(time_us)
-        if self._faults.is_active("slow_control.silent", time_us):
-            return None
-        shown = self._sensors(time_us)
-        for active in self._faults.active(time_us):
-            sensor, mode = SENSORS.get(active.fault.device, ""), active.fault.mode
-            if sensor and mode == "stuck":
-                shown[sensor] = self._sensors(max(0, active.onset_us))[sensor]
-            elif sensor:
-                shown[sensor] += active.fault.value or 0.0
-        return SlowReading(time_us=time_us, **shown, mounted=self._mounted_at(time_us))
-
-    def _sensors(self, time_us: int) -> dict[str, float]:
-        """What sound sensors show."""
-        gas = self._beamline.facts.simulation.gas
-        true = with_faults(truths.gas_state(gas, time_us), self._faults.active(time_us), time_us)
-        key = stream_key(self._seed, self._field_number, time_us, truths.CAUSE_SLOW_CONTROL)
-        noise = np.random.Generator(np.random.PCG64(key)).standard_normal(6)
-        return {
-            "temperature1_C": true.temperature1_C + gas.temperature_noise_C * noise[0],
-            "temperature2_C": true.temperature2_C + gas.temperature_noise_C * noise[4],
-            "pressure1_Pa": true.pressure1_Pa + gas.pressure_noise_Pa * noise[1],
-            "pressure2_Pa": true.pressure2_Pa + gas.pressure_noise_Pa * noise[5],
-            "high_voltage1_V": true.high_voltage1_V + gas.high_voltage_noise_V * noise[2],
-            "high_voltage2_V": true.high_voltage2_V + gas.high_voltage_noise_V * noise[3],
-        }
+        return self._sensors.read(time_us)
 
     def measure_background(self, duration_s: float) -> tuple[float, float]:
         """Count the background of INT1 and INT2 without beam, in whole counts."""
@@ -295,17 +271,12 @@ class SimulatedRoom:
         """Whether the disk takes nothing more, now."""
         return self._faults.is_active("disk.full", self._clock_us)
 
-    def _mounted_at(self, time_us: int) -> tuple[str, ...]:
-        known = self._beamline.facts.passive_elements
-        names = (*known.range_modulators, *known.range_shifters)
-        return mounted_elements(self._mounted, names, self._faults.active(time_us))
-
     def _range_modulators(self, code: int) -> int:
         """Ripple filters in the beam of the spill to be loaded."""
         modulators = self._beamline.facts.passive_elements.range_modulators
         wanted, there = (
             sum(name in modulators for name in names)
-            for names in (self._mounted, self._mounted_at(self._start_us))
+            for names in (self._mounted, self._sensors.mounted_at(self._start_us))
         )
         cycle = decode(code)
         ion = truths.ion_of(cycle).name
@@ -340,7 +311,7 @@ class SimulatedRoom:
                 self._memory,
                 self._plant,
                 self._truth,
-                _rest(self._samples, now_us - start_us, self._truth),
+                rest(self._samples, now_us - start_us, self._truth),
                 (until_us - now_us) // period,
             )
             now_us = until_us
@@ -362,7 +333,7 @@ class SimulatedRoom:
         now_us = int(self._law.scalars[0].tick)
         self._next_strike_us = now_us
         while now_us < end_us and self._is_beam_passing():
-            self._samples = self._new_samples(TREND_TICKS, False)._replace(truth=truth)
+            self._samples = new_samples(self._beamline, TREND_TICKS, False, truth)
             now_us = (now_us // TREND_TICKS + 1) * TREND_TICKS
             self._play(now_us)
         self._is_still = False
@@ -402,43 +373,7 @@ class SimulatedRoom:
             )
         )
 
-    def _new_samples(self, n_ticks: int, raw: bool) -> Samples:
-        chambers = self._beamline.facts.chambers
-        n_raw = n_ticks if raw else 0
-        control = self._beamline.facts.control
-        return Samples(
-            trend=np.zeros(n_ticks // TREND_TICKS, TREND).view(np.recarray),
-            truth=np.zeros((0, 5)),
-            raw=int(raw),
-            integrals=np.zeros((n_raw, 2), np.uint16),
-            strips=np.zeros((n_raw // control.strip_period_us, 2, chambers.strips), np.uint16),
-            pixels=np.zeros((n_raw // control.pixel_period_us, chambers.pixels, chambers.pixels), np.uint16),
-            currents=np.zeros((n_raw // control.scan_period_us, 4)),
-            inputs=np.zeros(n_raw // control.scan_period_us, np.uint16),
-        )
-
-    def _raw_samples(self, n_ticks: int) -> RawSamples:
-        samples, truth = self._samples, self._truth
+    def _taken(self, n_ticks: int) -> RawSamples:
+        """What was kept of every frame of a block, and what was asked for from outside during it."""
         aborts, self._aborts = self._aborts, []
-        return RawSamples(
-            integrals=samples.integrals[:n_ticks],
-            strips=samples.strips[: n_ticks // truth.strip_x.period],
-            pixels=samples.pixels[: n_ticks // truth.pixel_x.period],
-            currents_A=samples.currents[: n_ticks // truth.period],
-            inputs=samples.inputs[: n_ticks // truth.period],
-            aborts=np.array(aborts, ABORT),
-        )
-
-
-def _rest(samples: Samples, done_us: int, truth: PlantSettings) -> Samples:
-    """The places of a block that come after so many microseconds of it."""
-    if done_us == 0:
-        return samples
-    return samples._replace(
-        trend=samples.trend[done_us // TREND_TICKS :],
-        integrals=samples.integrals[done_us:],
-        strips=samples.strips[done_us // truth.strip_x.period :],
-        pixels=samples.pixels[done_us // truth.pixel_x.period :],
-        currents=samples.currents[done_us // truth.period :],
-        inputs=samples.inputs[done_us // truth.period :],
-    )
+        return raw_samples(self._samples, n_ticks, self._truth, aborts)

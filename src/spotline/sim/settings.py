@@ -10,7 +10,8 @@ import numpy as np
 from spotline.beamline import BeamLine
 from spotline.beamline.gas import gas_factor
 from spotline.beamline.geometry import current_A
-from spotline.beamline.model import Scanning, ScanningAxis, SimulatedGas
+from spotline.beamline.model import Scanning, ScanningAxis
+from spotline.beamline.simulation import SimulatedGas
 from spotline.control.memory import LawSettings
 from spotline.physics.ions import IONS, Ion
 from spotline.preparation.cycle_code import Cycle, decode

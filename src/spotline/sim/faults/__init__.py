@@ -1,7 +1,7 @@
 """Faults of the simulated room, as data: what can fail, when it does, and what it does to the plant.
 
 `model` has one fault and the files of them, `catalogue` all kinds there are, `timeline` says which are
-active at a time, `plant`, `slow` and `timing` what they change.
+active at a time, `plant` (with `integrals`, `segmented` and `beam`), `slow` and `timing` what they change.
 """
 
 from spotline.sim.faults.catalogue import KINDS, FaultKind

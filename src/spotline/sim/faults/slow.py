@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from spotline.beamline import BeamLine
 from spotline.beamline.gas import gas_factor
-from spotline.sim.faults.plant import scaled_charge
+from spotline.sim.faults.beam import scaled_charge
 from spotline.sim.faults.timeline import Active
 from spotline.sim.plant import PlantSettings
 from spotline.sim.settings import GasState

@@ -11,12 +11,20 @@ from spotline.errors import FaultError
 from spotline.preparation.cycle_code import decode
 from spotline.room import Broadcast
 from spotline.sim.faults.model import Fault, check_fault
-from spotline.sim.faults.plant import RAMP_US, RAMPS, Scene, apply_faults
+from spotline.sim.faults.plant import apply_faults
+from spotline.sim.faults.scene import Scene
 from spotline.sim.faults.slow import KINDS_OF_BOX, apply_gas, with_faults
 from spotline.sim.faults.timeline import Active, Timeline
 from spotline.sim.faults.timing import with_events
 from spotline.sim.plant import PlantSettings
 from spotline.sim.settings import gas_state, ion_of
+
+RAMPS = frozenset(
+    {"int1.drift", "int2.drift", "box1.leak", "box2.leak", "box1.heating", "box2.heating"}
+    | {"high_voltage1.trip", "high_voltage2.trip"}
+)
+"""Kinds whose effect grows with time; it is renewed every `RAMP_US`."""
+RAMP_US = 1000
 
 RESTART_US = 100_000
 """A fast control that hangs is started again so long after the extraction, to end its spill."""

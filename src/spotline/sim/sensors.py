@@ -1,0 +1,71 @@
+"""The slow sensors of the simulated room: gas, high voltage, and what is mounted in the nozzle."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spotline.beamline import BeamLine
+from spotline.control.slow import SlowReading
+from spotline.random import stream_key
+from spotline.sim import settings as truths
+from spotline.sim.faults.slow import SENSORS, mounted_elements, with_faults
+from spotline.sim.faults.timeline import Timeline
+
+
+class SlowSensors:
+    """Sensors whose noise depends on the time alone.
+
+    Parameters
+    ----------
+    beamline : BeamLine
+        The line; its ``simulation`` table says what is true.
+    field_number, seed : int
+        Of the random numbers.
+    mounted : tuple of str
+        Passive elements that should be in the nozzle.
+    faults : Timeline
+        What fails, and when.
+    """
+
+    def __init__(
+        self, beamline: BeamLine, field_number: int, seed: int, mounted: tuple[str, ...], faults: Timeline
+    ) -> None:
+        self._beamline = beamline
+        self._field_number = field_number
+        self._seed = seed
+        self._mounted = mounted
+        self._faults = faults
+
+    def read(self, time_us: int) -> SlowReading | None:
+        """Read gas and high voltage, each with the noise of its sensor; None if there is no reading."""
+        if self._faults.is_active("slow_control.silent", time_us):
+            return None
+        shown = self._sound(time_us)
+        for active in self._faults.active(time_us):
+            sensor, mode = SENSORS.get(active.fault.device, ""), active.fault.mode
+            if sensor and mode == "stuck":
+                shown[sensor] = self._sound(max(0, active.onset_us))[sensor]
+            elif sensor:
+                shown[sensor] += active.fault.value or 0.0
+        return SlowReading(time_us=time_us, **shown, mounted=self.mounted_at(time_us))
+
+    def mounted_at(self, time_us: int) -> tuple[str, ...]:
+        """Passive elements that are in the nozzle."""
+        known = self._beamline.facts.passive_elements
+        names = (*known.range_modulators, *known.range_shifters)
+        return mounted_elements(self._mounted, names, self._faults.active(time_us))
+
+    def _sound(self, time_us: int) -> dict[str, float]:
+        """What sound sensors show."""
+        gas = self._beamline.facts.simulation.gas
+        true = with_faults(truths.gas_state(gas, time_us), self._faults.active(time_us), time_us)
+        key = stream_key(self._seed, self._field_number, time_us, truths.CAUSE_SLOW_CONTROL)
+        noise = np.random.Generator(np.random.PCG64(key)).standard_normal(6)
+        return {
+            "temperature1_C": true.temperature1_C + gas.temperature_noise_C * noise[0],
+            "temperature2_C": true.temperature2_C + gas.temperature_noise_C * noise[4],
+            "pressure1_Pa": true.pressure1_Pa + gas.pressure_noise_Pa * noise[1],
+            "pressure2_Pa": true.pressure2_Pa + gas.pressure_noise_Pa * noise[5],
+            "high_voltage1_V": true.high_voltage1_V + gas.high_voltage_noise_V * noise[2],
+            "high_voltage2_V": true.high_voltage2_V + gas.high_voltage_noise_V * noise[3],
+        }
