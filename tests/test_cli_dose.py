@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,7 +141,7 @@ def test_a_record_in_water(record: Path, libraries: Path, tmp_path: Path, capsys
     assert {(3.0, 3.0), (3.0, 2.0), (2.0, 2.0), (1.0, 1.0)} <= criteria
     assert all(len(one["sha256"]) == 64 for one in told["inputs"])
     html = (out / "report.html").read_text(encoding="utf-8")
-    assert html.count("<svg") == 5
+    assert html.count("<svg") == 6
     assert not re.search(r"""(?:src|href)=["'](?!#|data:)""", html), "needs nothing else"
 
 
@@ -191,7 +192,7 @@ def test_a_ct_with_structures(
     options = ["--ct", ct, "--structures", structures, "--grid", "4", "--library", libraries]
     assert run(record, "--out", out, *options) == 0
     said = capsys.readouterr().out
-    for words in ("a nominal one", "Far lies outside of the dose grid", "no patient"):
+    for words in ("a nominal one", "structure Far: no part of it is within the grid", "no patient"):
         assert words in said, words
     told = json.loads((out / "dose.json").read_text(encoding="utf-8"))
     assert list(told["structures"]) == ["Target"]
@@ -209,6 +210,125 @@ def test_a_ct_with_structures(
         (planned.grid.z_mm, planned.grid.y_mm, planned.grid.x_mm), (0.0, 0.0, -42.0), strict=True
     )]  # fmt: skip
     assert dense.dose_Gy[*end] < 0.01 * planned.dose_Gy[*end]
+
+
+def test_coverage_of_a_target(record: Path, libraries: Path, ct: Path, structures: Path, tmp_path: Path):
+    """Against the dose file and the box itself, which is 20 x 20 x 12 mm about the isocentre."""
+    out = tmp_path / "dose"
+    options = ["--ct", ct, "--structures", structures, "--grid", "2", "--library", libraries, "--quiet"]
+    assert run(record, "--out", out, *options, "--prescription", "target=0.3", "--letd") == 0
+    told = json.loads((out / "dose.json").read_text(encoding="utf-8"))
+    target = told["structures"]["Target"]["planned"]
+    dose = read_dose(out / "planned.dcm")
+    z, y, x = dose.grid.z_mm[:, None, None], dose.grid.y_mm[:, None], dose.grid.x_mm
+    share = np.ones(dose.grid.shape)
+    for axis, half, size in ((z, 6.0, 2.0), (y, 10.0, 2.0), (x, 10.0, 2.0)):
+        share = share * np.clip((half + size / 2 - np.abs(axis)) / size, 0.0, 1.0)
+    values, weights = dose.dose_Gy.ravel(), share.ravel()
+    assert target["volume_cm3"] == pytest.approx(weights.sum() * 8e-3, rel=1e-3)
+    assert target["mean_Gy"] == pytest.approx(np.average(values, weights=weights), rel=1e-4)
+    # The histogram is straight between doses, of which many voxels of this box have the same.
+    alike = np.bincount(np.unique(values, return_inverse=True)[1], weights)
+    step_percent = 100.0 * float(alike.max() / weights.sum())
+    assert step_percent < 10.0
+    for percent in (2, 50, 95):
+        above = weights[values >= target[f"D{percent}_Gy"]].sum() / weights.sum()
+        assert 100.0 * above == pytest.approx(percent, abs=step_percent)
+    hot = values >= 0.95 * 0.3
+    assert target["prescription_Gy"] == 0.3
+    assert target["V95_percent"] == pytest.approx(
+        100.0 * weights[hot].sum() / weights.sum(), abs=step_percent
+    )
+    assert target["conformity_rtog"] == pytest.approx(hot.sum() / weights.sum(), rel=2e-3)
+    paddick = weights[hot].sum() ** 2 / (weights.sum() * hot.sum())
+    assert target["conformity_paddick"] == pytest.approx(paddick, rel=2e-3)
+    assert "conformity, Paddick" in (out / "report.html").read_text(encoding="utf-8")
+    header, _, content = (out / "planned-letd.mha").read_bytes().partition(b"ElementDataFile = LOCAL\n")
+    letd = np.frombuffer(content, "<f4").reshape(dose.grid.shape)
+    assert f"DimSize = {dose.grid.counts[0]} {dose.grid.counts[1]} {dose.grid.counts[2]}\n" in header.decode()
+    assert float(letd.max()) == pytest.approx(told["doses"]["planned"]["maximum_letd_keV_um"], rel=1e-6)
+    inside = weights * values * (letd.ravel() > 0.0)
+    mean = float((inside * letd.ravel()).sum() / inside.sum())
+    assert told["letd_keV_um"]["Target"]["planned"] == pytest.approx(mean, rel=1e-3)
+
+
+def test_a_prescription_is_of_weighted_dose_where_there_is_one(
+    record: Path, libraries: Path, ct: Path, structures: Path, tmp_path: Path
+):
+    options = ["--ct", ct, "--structures", structures, "--grid", "4", "--library", libraries, "--quiet"]
+    options += ["--rbe", "constant", "--prescription", "Target=1"]
+    assert run(record, "--out", tmp_path / "dose", *options) == 0
+    told = json.loads((tmp_path / "dose" / "dose.json").read_text(encoding="utf-8"))["structures"]["Target"]
+    assert told["planned-effective"]["prescription_Gy"] == 1.0
+    assert told["planned"]["prescription_Gy"] is None
+
+
+def test_what_a_comparison_does_not_share_is_told(
+    record: Path, libraries: Path, structures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    given = [record, "--library", libraries, "--water", "80", "--grid", "4"]
+    assert run(*given, "--out", tmp_path / "one", "--quiet") == 0
+    dose = read_dose(tmp_path / "one" / "planned.dcm")
+    changed = replace(dose, frame_of_reference_uid="1.2.9", summation="BEAM", beam_number=2, plan_uid="1.2.8")
+    write_dose(changed, tmp_path / "other.dcm")
+    options = ["--out", tmp_path / "two", "--compare", tmp_path / "other.dcm", "--structures", structures]
+    assert run(*given, *options) == 0
+    said = capsys.readouterr().out
+    for words in (
+        "names another frame",
+        "refers to another plan (1.2.8",
+        "field 2 alone",
+        "structure set, in",
+    ):
+        assert words in said, words
+
+
+def test_a_plan_that_the_record_is_not_of(
+    record: Path, libraries: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    options = ["--out", tmp_path / "dose", "--library", libraries, *ANYWHERE.split()]
+    assert run(record, *options, "--plan", EXAMPLES / "two_layers_carbon.dcm") == 2
+    assert "is not the plan that" in capsys.readouterr().err
+    assert run(record, *options, "--plan", PLAN) == 0
+
+
+def test_records_of_two_patients(
+    record: Path, libraries: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    other = tmp_path / "other"
+    shutil.copytree(record, other)
+    (path,) = (other / "plan").iterdir()
+    plan = dcmread(path)
+    plan.PatientID = "SOMEBODY_ELSE"
+    plan.save_as(path)
+    options = ["--out", tmp_path / "dose", "--library", libraries, *ANYWHERE.split()]
+    assert run(record, other, *options) == 2
+    assert "of patient SOMEBODY_ELSE" in capsys.readouterr().err
+
+
+def test_the_patient_lies_as_the_plan_says(
+    libraries: Path, ct: Path, structures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    """Scanned head first and treated feet first: what comes from the left is on the right."""
+    plan = dcmread(PLAN)
+    plan.PatientSetupSequence[0].PatientPosition = "FFS"
+    plan.save_as(tmp_path / "feet.dcm")
+    given = ["--beamline", "cnao-h", "--library", libraries, "--grid", "4"]
+    # On its axis the beam ends soon behind the target.
+    patient = ["--ct", ct, "--structures", structures, "--override", "Target=5"]
+    assert run(PLAN, *given, "--out", tmp_path / "head", *patient, "--quiet") == 0
+    assert run(tmp_path / "feet.dcm", *given, "--out", tmp_path / "feet", *patient) == 0
+    assert "was scanned HFS and is treated FFS" in capsys.readouterr().out
+    assert run(tmp_path / "feet.dcm", *given, "--out", tmp_path / "water", "--water", "80", "--quiet") == 0
+    places = []
+    for name in ("head", "feet"):
+        dose = read_dose(tmp_path / name / "planned.dcm")
+        k, j = (int(np.abs(axis).argmin()) for axis in (dose.grid.z_mm, dose.grid.y_mm))
+        places.append(float(np.average(dose.grid.x_mm, weights=dose.dose_Gy[k, j])))
+    head, feet = places
+    assert head > 5.0, "it comes from the left, which is +x"
+    assert feet < -5.0
+    assert read_dose(tmp_path / "water" / "planned.dcm").grid.lower_mm[0] == pytest.approx(-80.0)
 
 
 def test_each_field(record: Path, libraries: Path, tmp_path: Path):
@@ -247,6 +367,15 @@ def test_bad_input(
         ),
         (
             [record, "--out", out, *lib, "--ct", ct, "--structures", structures, "--override", "Liver=1"],
+            "no structure is named 'Liver'",
+        ),
+        ([record, "--out", out, *lib, *water, "--prescription", "Target=1"], "give --structures"),
+        (
+            [record, "--out", out, *lib, *water, "--structures", structures, "--prescription", "Target=0"],
+            "0 Gy for Target",
+        ),
+        (
+            [record, "--out", out, *lib, *water, "--structures", structures, "--prescription", "Liver=1"],
             "no structure is named 'Liver'",
         ),
         ([record, "--out", out, *lib, "--ct", tmp_path / "nothing"], "nothing"),

@@ -282,7 +282,20 @@ def test_bad_input(arguments: str, message: str, folder: Path, capfd: pytest.Cap
     assert tree(folder) == before
 
 
-@pytest.mark.parametrize("verb", ["", "show", "uniform", "pattern", "line"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "cube --ion C --size-mm 60 --depth-mm 150 --dose-Gy 1 --out new.dcm",
+        "cube --ion carbon --size 60 --depth 150 --dose 1 --out new.dcm",
+    ],
+)
+def test_a_cube_by_symbol_and_with_units(arguments: str, folder: Path, capsys: pytest.CaptureFixture):
+    """All of it is understood, so that only the beam line is missing."""
+    assert run(*arguments.split()) == 2
+    assert "give --beamline" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["", "show", "uniform", "pattern", "line", "cube"])
 def test_help(verb: str, capsys: pytest.CaptureFixture):
     assert run(*filter(None, [verb]), "--help") == 0
     said = re.sub(r"\s+", " ", capsys.readouterr().out)

@@ -123,7 +123,7 @@ class SpotCase:
     seconds: float
 
     def readable(self, dose_Gy: Floats) -> DoseGrid:
-        """Scale a dose per primary so that the largest of the reference is 2 Gy, and leave out that in air."""
+        """Scale a dose per primary so that the largest of the reference is 2 Gy; leave out that in air."""
         scale = 2.0 / float(self.reference_Gy.max())
         dose = scale * np.where(self.power.rsp < LEAST_RSP, 0.0, dose_Gy)
         return DoseGrid(self.power.grid, dose.astype(np.float32))

@@ -83,6 +83,9 @@ def test_a_table(tmp_path: Path):
     curve = read_calibration(written(tmp_path, "# CIRS\nHU,rsp\n-1000,0.001\n0,1\n1200,1.7\n", "cirs.csv"))
     assert (curve.name, curve.valid_HU, curve.above) == ("cirs", (-1000.0, 1200.0), "error")
     assert float(curve.at(600.0)) == pytest.approx(1.35)
+    # As a spreadsheet writes it.
+    marked = read_calibration(written(tmp_path, "\ufeffHU,rsp\r\n-1000,0.001\r\n0,1\r\n", "marked.csv"))
+    assert marked.rsp.tolist() == [0.001, 1.0]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,18 @@ def test_ramp(ramp: DoseGrid):
     assert curve.volume_at_cm3([0.0, 2.0]).tolist() == [pytest.approx(0.8), 0.0]
 
 
+def test_what_is_beyond_the_grid_has_no_dose(ramp: DoseGrid):
+    """As much again outside: half of the volume has nothing, and the mean is half."""
+    whole = np.ones((1, 1, N))
+    curve = dvh(ramp, whole, outside_cm3=0.8)
+    assert (curve.total_cm3, curve.mean_Gy, curve.minimum_Gy) == pytest.approx((1.6, 0.5, 0.0))
+    assert curve.dose_at_percent_Gy(25.0) == pytest.approx(1.0, rel=1e-6)
+    assert float(curve.volume_at_percent(1.0)) == pytest.approx(25.0, rel=1e-5)
+    said = dose_statistics(ramp, whole, prescription_Gy=1.0, outside_cm3=0.8)
+    assert said.V95_percent == pytest.approx(50.0 * (1.0 - 0.475), rel=1e-4)
+    assert said.conformity_rtog == pytest.approx(0.5 * (1.0 - 0.475), abs=0.005)
+
+
 def test_ramp_differential(ramp: DoseGrid):
     edges_Gy = np.linspace(0.0, 2.0, 21)
     bins_cm3 = dvh(ramp, np.ones((1, 1, N))).differential(edges_Gy)

@@ -110,6 +110,13 @@ def test_partly_outside_is_told():
     mask = mask_of(structure(*[box(20.0, 40.0, -5.0, 5.0, z) for z in (0.0, 3.0)]), GRID)
     assert mask.volume_cm3 == pytest.approx(0.6)
     assert mask.notes == ("50.0 % of structure PTV (1.2 cm3) is outside the grid",)
+    assert mask.outside_cm3 == pytest.approx(0.6)
+    assert mask_of(structure(box(0.0, 10.0, -5.0, 5.0, 0.0)), GRID).outside_cm3 == 0.0
+
+
+def test_contours_without_volume_are_refused():
+    with pytest.raises(DoseError, match="structure PTV: its contours enclose no volume"):
+        mask_of(structure(*[box(5.0, 5.0, -5.0, 5.0, z) for z in (0.0, 3.0)]), GRID)
 
 
 @pytest.mark.parametrize(

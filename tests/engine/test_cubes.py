@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from spotline import load_beamline, prepare
-from spotline.biology import ConstantRbe
+from spotline.biology import ConstantRbe, rbe_model
 from spotline.dose.grid import Grid
 from spotline.engine.beams import beams_of_treatment
 from spotline.engine.cubes import Cube, cube_plan
 from spotline.engine.forward import DoseEngine, Patient
-from spotline.errors import OptionError
+from spotline.errors import DoseError, OptionError
 from spotline.library import BeamLibrary, Entry
 from spotline.physics.ions import CARBON
 from spotline.plan.phantom_plan import Setup
@@ -125,11 +125,17 @@ def test_progress_is_told(library: BeamLibrary):
         (Cube(size_mm=60.0, depth_mm=40.0), "choose another depth"),
         (Cube(size_mm=-1.0), "size of the cube"),
         (Cube(dose_Gy=float("nan")), "dose of the cube"),
+        (Cube(spacing_mm=0.0), "spacing of the cube"),
     ],
 )
 def test_bad_cubes(cube: Cube, message: str, library: BeamLibrary):
     with pytest.raises(OptionError, match=message):
         cube_plan(SETUP, cube, library=library)
+
+
+def test_a_model_of_the_rbe_for_another_ion_is_refused(library: BeamLibrary):
+    with pytest.raises(DoseError, match="constant"):
+        cube_plan(SETUP, SMALL, library=library, rbe=rbe_model("constant"))
 
 
 def test_a_beam_line_is_needed(library: BeamLibrary):

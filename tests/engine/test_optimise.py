@@ -119,6 +119,12 @@ def test_least_particles_are_kept_or_left_out():
     assert 0 < np.count_nonzero(particles) < particles.size
 
 
+def test_no_spot_may_be_so_weak():
+    operator = make_operator()
+    with pytest.raises(DoseError, match="every spot would have fewer particles"):
+        optimise(operator, wanted_box(operator), np.full(4, 1e15))
+
+
 def test_a_good_start_is_kept():
     operator = make_operator()
     wanted = wanted_box(operator)

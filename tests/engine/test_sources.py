@@ -45,6 +45,12 @@ def test_records_are_fractions(record: Record):
     assert [len(group) for group in found.beams.values()] == [3, 3, 3]
 
 
+def test_records_of_several_plans_are_no_fractions_of_one(record: Record):
+    found = beams_of([record, changed(record, plan_label="BOOST")], LINE)
+    assert found.fractions == 1
+    assert any("2 plans (TWOLAYERS, BOOST)" in note for note in found.notes)
+
+
 def test_fields_in_records_of_their_own_are_one_fraction(record: Record):
     other = replace(record, fields=(replace(record.fields[0], number=2),))
     assert beams_of([record, other], LINE).fractions == 1

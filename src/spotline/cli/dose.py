@@ -13,6 +13,8 @@ from spotline.cli.common import STATUS_DONE, Switch, WholeNumber
 if TYPE_CHECKING:
     from spotline.report.dose_case import Case, Findings
 
+Named = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())]
+
 
 def dose(
     *source: Path,
@@ -27,10 +29,12 @@ def dose(
     compare: Path | None = None,
     field: WholeNumber | None = None,
     per_field: Switch = False,
+    letd: Switch = False,
     library: Path | None = None,
     plan: Path | None = None,
     calibration: Path | None = None,
-    override: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())] = (),
+    prescription: Named = (),
+    override: Named = (),
     quiet: Switch = False,
 ) -> int:
     """Compute the dose of a plan, or of what was delivered: planned, measured and, if simulated, true.
@@ -67,25 +71,31 @@ def dose(
         Beam number of the only field to take.
     per_field
         Write the dose of each field too.
+    letd
+        Write maps of the dose-averaged LET too (MetaImage, .mha).
     library
         Folder with the beam libraries; by default those of the line.
     plan
         Plan of the records, for isocentres and references that they do not hold.
     calibration
         TOML or CSV file of the curve from HU to stopping power; by default a nominal one of no real scanner.
+    prescription
+        Dose in Gy that a structure is to get of all that is computed, as in PTV=2, for coverage, homogeneity
+        and conformity; with --rbe it is RBE-weighted dose.  Several may follow.
     override
         Stopping power relative to water of a structure, as in couch=0.5; several may follow.
     quiet
         Say nothing but errors.
     """
-    from spotline.cli.dose_inputs import Asked, prepare_case
+    from spotline.cli.dose_inputs import prepare_case
+    from spotline.cli.dose_sources import Asked
     from spotline.report.dose_case import look_at
     from spotline.report.dose_folder import check_free, write_dose_folder
 
     check_free(out)
     asked = Asked(
         source, beamline, ct, water, structures, grid, rbe, alpha_beta, compare, field, per_field, library,
-        plan, calibration, override, quiet,
+        plan, calibration, override, prescription, letd, quiet,
     )  # fmt: skip
     with dose_bar(quiet) as told:
         case = prepare_case(asked, told)

@@ -10,18 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-import spotline
-from spotline.beamline import BeamLine
 from spotline.biology import RbeModel, rbe_model
-from spotline.cli.treatment import treatment_to_deliver
-from spotline.console.layout import SUMMARY as PREPARATION
+from spotline.cli.dose_sources import Asked, Read, read_source, with_isocentres
 from spotline.dicom.ct import read_ct
 from spotline.dicom.dose import read_dose
 from spotline.dicom.structures import read_structures
-from spotline.dicom.treatment_record_reader import record_uid
 from spotline.dose.calibration import StoppingPower, nominal_calibration, read_calibration
+from spotline.dose.compare import OTHER_FRAME
 from spotline.dose.ct import AIR_HU
-from spotline.dose.grid import DoseGrid, Grid, Point
+from spotline.dose.grid import DoseGrid, Grid
 from spotline.dose.masks import Mask, mask_of
 from spotline.dose.patient import check_frame, patient
 from spotline.dose.sampling import resample
@@ -29,55 +26,13 @@ from spotline.dose.structures import StructureSet
 from spotline.engine.beams import FieldBeams
 from spotline.engine.forward import Patient
 from spotline.engine.reconstruct import reconstruct
-from spotline.engine.sources import Source, beams_of
+from spotline.engine.sources import beams_of
 from spotline.engine.surroundings import grid_around, water_box
 from spotline.errors import DoseError, LibraryError, OptionError
 from spotline.library import BeamLibrary, read_library
-from spotline.plan import Plan
-from spotline.preparation import Treatment
-from spotline.record import Record
-from spotline.record.delivery_file import NAME as DELIVERY
-from spotline.record.delivery_file import PLANS, read_delivery
 from spotline.report.dose_case import Case
 
 Told = Callable[[int, int], None] | None
-
-DICOM_RECORD = "record.dcm"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The arguments of the verb, as it documents them."""
-
-    sources: tuple[Path, ...]
-    beamline: str | None
-    ct: Path | None
-    water_mm: float | None
-    structures: Path | None
-    grid_mm: float
-    rbe: str | None
-    alpha_beta_Gy: float | None
-    compare: Path | None
-    field: int | None
-    per_field: bool
-    library: Path | None
-    plan: Path | None
-    calibration: Path | None
-    overrides: tuple[str, ...]
-    quiet: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Read:
-    """The source, and what is known of its plan."""
-
-    source: Source
-    title: str
-    line: BeamLine
-    plan: Plan | None
-    isocentres_mm: dict[int, Point]
-    record_uids: tuple[str, ...]
-    inputs: tuple[dict[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,12 +56,14 @@ def prepare_case(asked: Asked, told: Told) -> Case:
         If anything cannot be read, is missing, or does not go with the rest.
     """
     _check(asked)
-    read = _read(asked)
+    read = read_source(asked)
     model = None if asked.rbe is None else rbe_model(asked.rbe, asked.alpha_beta_Gy)
     numbers = None if asked.field is None else [asked.field]
     structures = None if asked.structures is None else read_structures(asked.structures)
+    prescribed_Gy = _prescribed(asked, structures)
+    given = None if asked.compare is None else read_dose(asked.compare)
     notes: list[str] = []
-    read = _with_isocentres(read, asked, notes)
+    read = with_isocentres(read, asked, notes)
     beams = beams_of(read.source, read.line, fields=numbers, isocentres_mm=read.isocentres_mm)
     every = [one for group in beams.beams.values() for one in group]
     ions = list(dict.fromkeys(one.ion.name for one in every))
@@ -125,9 +82,13 @@ def prepare_case(asked: Asked, told: Told) -> Case:
         progress=told,
     )
     masks = _masks(structures, met.grid, notes)
-    compare = _comparison(asked, read, done.fractions, notes)
+    compare_name = "" if asked.compare is None else asked.compare.name
+    fields = sorted({one.number for one in every})
+    compare = None if given is None else _comparison(given, compare_name, read, done.fractions, fields, notes)
     identity = {} if read.plan is None else read.plan.identity
     frame = met.power.frame_of_reference_uid or identity.get("FrameOfReferenceUID", "")
+    if compare is not None and frame and compare.frame_of_reference_uid not in ("", frame):
+        notes.append(f"{compare_name}: {OTHER_FRAME}")
     return Case(
         title=read.title,
         reconstruction=done,
@@ -135,8 +96,10 @@ def prepare_case(asked: Asked, told: Told) -> Case:
         image=met.image,
         image_kind=met.image_kind,
         structures=masks,
+        prescribed_Gy=prescribed_Gy,
+        with_letd=asked.letd,
         compare=compare,
-        compare_name="" if asked.compare is None else asked.compare.name,
+        compare_name=compare_name,
         rbe="" if model is None else model.name,
         inputs=read.inputs + _others(asked, model),
         identity=identity,
@@ -159,102 +122,15 @@ def _check(asked: Asked) -> None:
         raise OptionError("--calibration and --override are about a CT: give --ct")
     if asked.overrides and asked.structures is None:
         raise OptionError("--override names structures: give --structures")
+    if asked.prescriptions and asked.structures is None:
+        raise OptionError("--prescription names structures: give --structures")
     if asked.rbe is None and asked.alpha_beta_Gy is not None:
         raise OptionError("--alpha-beta-Gy belongs to a model of the RBE: give --rbe")
 
 
-def _is_record(path: Path) -> bool:
-    return path.is_dir() and not (path / PREPARATION).exists()
-
-
-def _read(asked: Asked) -> _Read:
-    are_records = [_is_record(path) for path in asked.sources]
-    if all(are_records):
-        return _read_records(asked)
-    if len(asked.sources) > 1:
-        raise OptionError(
-            "several sources are added only if all are folders of records; give one plan, or records"
-        )
-    (path,) = asked.sources
-    treatment = treatment_to_deliver(path, asked.beamline, asked.field, asked.quiet)
-    plan = treatment.plan
-    named = plan.path if path.is_dir() else path
-    inputs = ({"role": "plan", "name": named.name, "sha256": plan.sha256},)
-    return _Read(treatment, plan.label or path.name, treatment.beamline, plan, {}, (), inputs)
-
-
-def _read_records(asked: Asked) -> _Read:
-    records = [spotline.open_record(path) for path in asked.sources]
-    line = spotline.load_beamline(asked.beamline or _line_of(records[0]))
-    plan = spotline.read_plan(asked.plan) if asked.plan is not None else _plan_of(records[0])
-    uids, inputs = [], []
-    for record in records:
-        inputs.append({"role": "record", "name": record.path.name, "sha256": _hash_of_record(record)})
-        for field in record.fields:
-            path = field.path / DICOM_RECORD
-            if path.exists():
-                uids.append(record_uid(path))
-    if asked.plan is not None:
-        assert plan is not None
-        inputs.append({"role": "plan", "name": asked.plan.name, "sha256": plan.sha256})
-    places = {} if plan is None else {f.number: f.isocentre_mm for f in plan.fields if f.isocentre_mm}
-    known = {
-        field.number
-        for record in records
-        for field in record.fields
-        if field.header.get("isocentre_mm") is not None and asked.plan is None
-    }
-    return _Read(
-        records,
-        ", ".join(record.path.name for record in records),
-        line,
-        plan,
-        {number: at for number, at in places.items() if number not in known},
-        tuple(uids) if len(uids) == sum(len(record.fields) for record in records) else (),
-        tuple(inputs),
-    )
-
-
-def _line_of(record: Record) -> str:
-    if (record.path / DELIVERY).exists():
-        delivery = read_delivery(record.path)
-        return str(delivery["beamline_path"] or delivery["beamline"])
-    if not record.fields:
-        raise DoseError(f"{record.path}: no field was delivered, so there is no dose")
-    return str(record.fields[0].header["beamline"])
-
-
-def _plan_of(record: Record) -> Plan | None:
-    """The copy of the plan that a delivery keeps, if there is one."""
-    if not (record.path / DELIVERY).exists():
-        return None
-    name = read_delivery(record.path)["plan"]
-    path = record.path / PLANS / str(name)
-    return spotline.read_plan(path) if name is not None and path.exists() else None
-
-
-def _with_isocentres(read: _Read, asked: Asked, notes: list[str]) -> _Read:
-    """Water can lie around any point: where no isocentre is known, the origin is one."""
-    if asked.water_mm is None:
-        return read
-    found: dict[int, Point | None]
-    if isinstance(read.source, Treatment):
-        found = {one.field.number: one.field.isocentre_mm for one in read.source.fields}
-    else:
-        records = [read.source] if isinstance(read.source, Record) else read.source
-        found = {f.number: f.header.get("isocentre_mm") for record in records for f in record.fields}
-    lost = [number for number, at in found.items() if at is None and number not in read.isocentres_mm]
-    if lost:
-        notes.append(
-            f"field {', '.join(map(str, lost))}: no isocentre is known; it is taken as (0, 0, 0) in the water"
-        )
-    return replace(read, isocentres_mm={**read.isocentres_mm, **dict.fromkeys(lost, (0.0, 0.0, 0.0))})
-
-
-def _meet(asked: Asked, read: _Read, beams: list[FieldBeams], structures: StructureSet | None) -> _Met:
+def _meet(asked: Asked, read: Read, beams: list[FieldBeams], structures: StructureSet | None) -> _Met:
     if asked.water_mm is not None:
-        box = water_box(beams, read.line, asked.water_mm, asked.grid_mm)
-        return _Met(box, Patient(box.rsp, box.grid), box.grid, box.rsp, "the water", ())
+        return _in_water(asked, asked.water_mm, read, beams, structures)
     assert asked.ct is not None
     image = read_ct(asked.ct)
     identity = {} if read.plan is None else read.plan.identity
@@ -263,7 +139,7 @@ def _meet(asked: Asked, read: _Read, beams: list[FieldBeams], structures: Struct
     if not is_for_a_device:
         check_frame(image.frame_of_reference_uid, "CT", frame, "plan")
     curve = nominal_calibration() if asked.calibration is None else read_calibration(asked.calibration)
-    power = patient(image, curve, structures, _overrides(asked.overrides))
+    power = patient(image, curve, structures, _by_name("override", asked.overrides, "RSP", "couch=0.5"))
     notes = [*image.notes, *power.notes]
     if is_for_a_device:
         notes.append("the plan is for a device and no patient; its isocentre is taken as a point of the CT")
@@ -271,7 +147,12 @@ def _meet(asked: Asked, read: _Read, beams: list[FieldBeams], structures: Struct
         notes.append(
             "the curve from HU to stopping power is a nominal one, of no real scanner (--calibration)"
         )
-    position = image.patient_position or identity.get("PatientPosition", "")
+    # It is how the patient lies at the treatment that counts, and that is in the plan.
+    position = identity.get("PatientPosition", "") or image.patient_position
+    if image.patient_position not in ("", position):
+        notes.append(
+            f"the patient was scanned {image.patient_position} and is treated {position}, as the plan says"
+        )
     if not position:
         position = "HFS"
         notes.append("neither CT nor plan say how the patient lies; head first, supine (HFS) is taken")
@@ -280,7 +161,27 @@ def _meet(asked: Asked, read: _Read, beams: list[FieldBeams], structures: Struct
     return _Met(power, Patient(power.rsp, power.grid, position), grid, hu, "the CT", tuple(notes))
 
 
-def _overrides(texts: tuple[str, ...]) -> dict[str, float]:
+def _in_water(
+    asked: Asked,
+    surface_mm: float,
+    read: Read,
+    beams: list[FieldBeams],
+    structures: StructureSet | None,
+) -> _Met:
+    identity = {} if read.plan is None else read.plan.identity
+    position = identity.get("PatientPosition", "") or "HFS"
+    box = water_box(beams, read.line, surface_mm, asked.grid_mm, position)
+    notes = []
+    frames = {identity.get("FrameOfReferenceUID", "")}
+    if structures is not None:
+        frames.add(structures.frame_of_reference_uid)
+    if len(frames - {""}) > 1:
+        notes.append(f"the structure set, in water: {OTHER_FRAME}")
+    return _Met(box, Patient(box.rsp, box.grid, position), box.grid, box.rsp, "the water", tuple(notes))
+
+
+def _by_name(option: str, texts: tuple[str, ...], what: str, example: str) -> dict[str, float]:
+    """Numbers that an option gives to structures, by their names."""
     found = {}
     for text in texts:
         name, equals, value = text.rpartition("=")
@@ -289,8 +190,19 @@ def _overrides(texts: tuple[str, ...]) -> dict[str, float]:
         except ValueError:
             equals = ""
         if not equals or not name.strip():
-            raise OptionError(f"--override: {text!r} is no override; write NAME=RSP, as in couch=0.5")
+            raise OptionError(f"--{option}: {text!r} is no {option}; write NAME={what}, as in {example}")
     return found
+
+
+def _prescribed(asked: Asked, structures: StructureSet | None) -> dict[str, float]:
+    """Prescriptions by the names that the structures have."""
+    wanted = _by_name("prescription", asked.prescriptions, "GY", "PTV=2")
+    if structures is None:
+        return {}
+    for name, dose_Gy in wanted.items():
+        if not (math.isfinite(dose_Gy) and dose_Gy > 0.0):
+            raise OptionError(f"--prescription: {dose_Gy:g} Gy for {name}; give more than 0")
+    return {structures.named(name).name: dose_Gy for name, dose_Gy in wanted.items()}
 
 
 def _libraries(folder: Path, ions: list[str]) -> dict[str, BeamLibrary]:
@@ -315,7 +227,7 @@ def _libraries(folder: Path, ions: list[str]) -> dict[str, BeamLibrary]:
 
 
 def _masks(structures: StructureSet | None, grid: Grid, notes: list[str]) -> tuple[Mask, ...]:
-    """Structures on the dose grid; what lies outside is told and left out."""
+    """Structures on the dose grid; those without any part of it are told and left out."""
     if structures is None:
         return ()
     masks = []
@@ -323,24 +235,32 @@ def _masks(structures: StructureSet | None, grid: Grid, notes: list[str]) -> tup
     for one in structures.structures:
         try:
             mask = mask_of(one, grid)
-        except DoseError:
-            notes.append(f"structure {one.name} lies outside of the dose grid; nothing is said about it")
+        except DoseError as error:
+            what, _, _ = str(error).partition("; ")
+            notes.append(f"{what}; nothing is said about it")
             continue
         masks.append(mask)
-        notes += mask.notes
+        notes += [f"{note}; this part counts as without dose" for note in mask.notes]
     return tuple(masks)
 
 
-def _comparison(asked: Asked, read: _Read, fractions: int, notes: list[str]) -> DoseGrid | None:
+def _comparison(
+    dose: DoseGrid, name: str, read: Read, fractions: int, numbers: list[int], notes: list[str]
+) -> DoseGrid:
     """The dose to compare with, of as many fractions as ours."""
-    if asked.compare is None:
-        return None
-    dose = read_dose(asked.compare)
+    own = "" if read.plan is None else read.plan.identity.get("SOPInstanceUID", "")
+    if own and dose.plan_uid not in ("", own):
+        notes.append(f"{name}: refers to another plan ({dose.plan_uid}) than that of this dose ({own})")
+    if dose.beam_number is not None and numbers != [dose.beam_number]:
+        notes.append(
+            f"{name}: is of field {dose.beam_number} alone, and field "
+            f"{', '.join(map(str, numbers))} was computed (--field)"
+        )
     planned = 1 if read.plan is None else read.plan.fractions_planned
     if dose.summation == "PLAN" and planned != fractions:
         factor = fractions / planned
         notes.append(
-            f"{asked.compare.name}: is of all {planned} fractions of the plan (Dose Summation Type PLAN); it "
+            f"{name}: is of all {planned} fractions of the plan (Dose Summation Type PLAN); it "
             f"is taken times {factor:.4g}, for {fractions}"
         )
         return replace(dose, dose_Gy=dose.dose_Gy * np.float32(factor))
@@ -372,14 +292,4 @@ def _hash_of(path: Path) -> str:
     for file in sorted(p for p in path.iterdir() if p.is_file()):
         digest.update(f"{file.name}\n".encode())
         digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def _hash_of_record(record: Record) -> str:
-    """Hash of the treatment files and the spill files."""
-    digest = hashlib.sha256()
-    for field in record.fields:
-        for file in [*sorted(field.path.glob("*.h5")), *sorted(field.path.glob("spills/*.h5"))]:
-            digest.update(f"{field.path.name}/{file.name}\n".encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 plan = App(name="plan", help="Look at a plan, or write one for quality assurance.")
 
-Ion = Literal["proton", "helium", "carbon", "oxygen"]
+Ion = Literal["proton", "helium", "carbon", "oxygen", "p", "He", "C", "O"]
+BY_SYMBOL = {"p": "proton", "He": "helium", "C": "carbon", "O": "oxygen"}
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())]
 
 
@@ -57,7 +58,7 @@ class Beam:
         from spotline.plan.phantom_plan import Setup
 
         return Setup(
-            ion=ion,
+            ion=BY_SYMBOL.get(ion, ion),
             beamline=None if self.beamline is None else spotline.load_beamline(self.beamline),
             focus=self.focus,
             range_modulators=self.range_modulators,
@@ -237,10 +238,10 @@ def cube(
     *,
     ion: Ion,
     out: Path,
-    size: float = 60.0,
-    depth: float = 150.0,
-    dose: float = 1.0,
-    spacing: float | None = None,
+    size: Annotated[float, Parameter(name=("--size-mm", "--size"))] = 60.0,
+    depth: Annotated[float, Parameter(name=("--depth-mm", "--depth"))] = 150.0,
+    dose: Annotated[float, Parameter(name=("--dose-Gy", "--dose"))] = 1.0,
+    spacing: Annotated[float | None, Parameter(name=("--spacing-mm", "--spacing"))] = None,
     rbe: str | None = None,
     library: Path | None = None,
     quiet: Switch = False,

@@ -321,7 +321,8 @@ def _put_references(dataset: Dataset, dose: DoseGrid, digest: str) -> None:
         dataset.ReferencedTreatmentRecordSequence = [
             _reference(RTIonBeamsTreatmentRecordStorage, record) for record in dose.record_uids
         ]
-    if dose.summation in _OF_A_PLAN or dose.plan_uid:
+    # A dose of records refers to these, and they refer to the plan: DICOM has no place for both.
+    if dose.summation in _OF_A_PLAN or (dose.plan_uid and dose.summation not in _OF_RECORDS):
         plan = _reference(RTIonPlanStorage, dose.plan_uid or uid("plan", digest))
         if dose.summation.startswith(("FRACTION", "BEAM")):
             group = Dataset()

@@ -226,9 +226,9 @@ def stopping_power(ct: CtImage, curve: Calibration, overrides: Sequence[Override
 
 
 def _read_table(content: bytes, path: Path) -> CalibrationFile:
-    lines = [
-        line for line in content.decode("utf-8", "replace").splitlines() if line.strip() and line[0] != "#"
-    ]
+    # Spreadsheets begin a table with the mark of UTF-8.
+    text = content.decode("utf-8-sig", "replace")
+    lines = [line for line in text.splitlines() if line.strip() and line[0] != "#"]
     rows = list(csv.reader(lines))
     if not rows or [cell.strip() for cell in rows[0]] != ["HU", "rsp"]:
         raise DoseError(f"{path}: the first line is not HU,rsp; give a table with these two columns")

@@ -73,6 +73,10 @@ class Profile:
         }
 
 
+OTHER_FRAME = "names another frame of reference; coordinates are taken to mean the same in both"
+"""What a reader has to know of such a dose."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
     """What two doses have in common, and what not.

@@ -33,7 +33,7 @@ class DVH:
         Volume above each dose, with half of the voxels that have it. Any dose below the least
         one has all, and any above the largest nothing.
     total_cm3 : float
-        Volume of the structure on this grid.
+        Volume of the structure, with what lies beyond the grid.
     mean_Gy : float
         Mean dose of the voxels, each with its volume.
     """
@@ -107,7 +107,7 @@ class DVH:
         return float(np.interp(volume_cm3, self.volume_cm3[::-1], self.dose_Gy[::-1]))
 
 
-def dvh(dose: DoseGrid, mask: ArrayLike, name: str = "structure") -> DVH:
+def dvh(dose: DoseGrid, mask: ArrayLike, name: str = "structure", *, outside_cm3: float = 0.0) -> DVH:
     """Make the cumulative dose-volume histogram of a structure.
 
     Parameters
@@ -117,6 +117,9 @@ def dvh(dose: DoseGrid, mask: ArrayLike, name: str = "structure") -> DVH:
         Part of each voxel that lies in the structure, 0 to 1.
     name : str
         For messages.
+    outside_cm3 : float
+        Volume of the structure beyond the grid of the dose: it counts as without dose, so that an organ of
+        which the grid holds a part is not taken for that part.
 
     Returns
     -------
@@ -131,6 +134,8 @@ def dvh(dose: DoseGrid, mask: ArrayLike, name: str = "structure") -> DVH:
     is_in = part > SMALLEST_PART
     values = dose.dose_Gy[is_in].astype(float)
     volume_cm3 = part[is_in] * dose.grid.voxel_cm3
+    if outside_cm3 > 0.0:
+        values, volume_cm3 = np.append(values, 0.0), np.append(volume_cm3, outside_cm3)
     # Equal doses are one step, however many voxels have them.
     level_Gy, of_level = np.unique(values, return_inverse=True)
     step_cm3 = np.bincount(of_level, volume_cm3)
@@ -162,7 +167,7 @@ class DoseStatistics:
     Attributes
     ----------
     volume_cm3 : float
-        On the dose grid.
+        With what lies beyond the dose grid.
     mean_Gy, minimum_Gy, maximum_Gy : float
         Of voxels.
     D2_Gy, D5_Gy, D50_Gy, D95_Gy, D98_Gy : float
@@ -212,6 +217,7 @@ def dose_statistics(
     prescription_Gy: float | None = None,
     isodose_percent: float = 95.0,
     name: str = "structure",
+    outside_cm3: float = 0.0,
 ) -> DoseStatistics:
     """Compute the dose statistics of a structure.
 
@@ -226,6 +232,8 @@ def dose_statistics(
         Isodose for the conformity, in percent of the prescription; whole voxels count.
     name : str
         For messages.
+    outside_cm3 : float
+        As of `dvh`.
 
     Returns
     -------
@@ -240,7 +248,7 @@ def dose_statistics(
         raise DoseError(
             f"dose statistics of {name}: the prescription is {prescription_Gy:g} Gy; give one > 0"
         )
-    curve = dvh(dose, mask, name)
+    curve = dvh(dose, mask, name, outside_cm3=outside_cm3)
     at_Gy = {percent: curve.dose_at_percent_Gy(percent) for percent in (2, 5, 50, 95, 98)}
     norm_Gy = curve.mean_Gy if prescription_Gy is None else prescription_Gy
     with np.errstate(invalid="ignore", divide="ignore"):

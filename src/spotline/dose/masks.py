@@ -56,6 +56,12 @@ class Mask:
         """Volume of the mask."""
         return float(self.share.sum(dtype=np.float64)) * self.grid.voxel_cm3
 
+    @property
+    def outside_cm3(self) -> float:
+        """Volume of the contours beyond the grid; 0 if it is no more than rasterising is off."""
+        missing_cm3 = self.contour_cm3 - self.volume_cm3
+        return missing_cm3 if missing_cm3 > VOLUME_TOLERANCE * self.contour_cm3 else 0.0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Slab:
@@ -80,7 +86,7 @@ def mask_of(structure: Structure, grid: Grid) -> Mask:
     Raises
     ------
     DoseError
-        If no part of it is within the grid.
+        If no part of it is within the grid, or it encloses no volume.
     """
     slabs = _slabs(structure.contours, grid.spacing_mm[2])
     share = np.zeros(grid.shape, dtype=np.float32)
@@ -98,10 +104,12 @@ def mask_of(structure: Structure, grid: Grid) -> Mask:
     volume_cm3 = sum((slab.upper_mm - slab.lower_mm) * area_mm2(slab.contours) for slab in slabs) * 1e-3
     mask = Mask(structure.name, grid, share, volume_cm3)
     if not share.any():
+        if not volume_cm3 > 0.0:
+            raise DoseError(f"structure {structure.name}: its contours enclose no volume; draw it again")
         raise DoseError(_outside(structure, grid, slabs))
-    missing = 1.0 - mask.volume_cm3 / volume_cm3 if volume_cm3 > 0.0 else 0.0
-    if missing <= VOLUME_TOLERANCE:
+    if not mask.outside_cm3:
         return mask
+    missing = mask.outside_cm3 / volume_cm3
     note = f"{100.0 * missing:.1f} % of structure {structure.name} ({volume_cm3:.1f} cm3) is outside the grid"
     return Mask(structure.name, grid, share, volume_cm3, (note,))
 

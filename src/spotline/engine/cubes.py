@@ -121,12 +121,19 @@ def cube_plan(
         If the beam line cannot deliver the plan.
     """
     line = _line(setup)
-    for name, value in (("size", cube.size_mm), ("depth", cube.depth_mm), ("dose", cube.dose_Gy)):
-        if not (np.isfinite(value) and value > 0.0):
+    for name, value in (
+        ("size", cube.size_mm),
+        ("depth", cube.depth_mm),
+        ("dose", cube.dose_Gy),
+        ("spacing", cube.spacing_mm),
+    ):
+        if value is not None and not (np.isfinite(value) and value > 0.0):
             raise OptionError(f"{name} of the cube is {value:g}: give more than 0")
     library = library or load_library(line, setup.ion)
     spacing_mm = cube.spacing_mm or SPACING_mm.get(setup.ion, 3.0)
     entries = _entries(line, setup, library, cube)
+    if rbe is not None:
+        rbe.quantities(entries[0])  # refuses an ion that the model is not for
     focus = focus_of(setup)
     air = [
         beam_in_air(line, setup.ion, entry.energy_MeV_u, focus or None, setup.range_modulators)

@@ -76,7 +76,7 @@ def optimise(
     Raises
     ------
     DoseError
-        If nothing is prescribed, or no spot reaches it.
+        If nothing is prescribed, no spot reaches it, or none would have the least that may be delivered.
     """
     target = wanted.dose_Gy > 0.0
     if not target.any():
@@ -107,6 +107,11 @@ def optimise(
     found = _minimise(cost, first, bounds, everything, np.zeros(operator.shape), iterations, tell)
     # A spot below half of the least is left out, one above is worth raising.
     kept = found >= 0.5 * least
+    if not kept.any():
+        raise DoseError(
+            "optimisation: every spot would have fewer particles than may be delivered; prescribe more dose, "
+            "or take spots further apart"
+        )
     particles = np.where(kept, np.maximum(found, least), 0.0)
     bounds = [(float(low), None) for low in least[kept]]
     particles = _minimise(

@@ -69,8 +69,8 @@ def beams_of(
     Raises
     ------
     DoseError
-        If nothing is asked for or what is asked for is not there, a field is not there, the records are of
-        different ions, or it is not known where the isocentre lies or from where the beam comes.
+        If nothing is asked for or what is asked for is not there, a field is not there, or it is not known
+        where the isocentre lies or from where the beam comes.
     """
     places = dict(isocentres_mm or {})
     if of is not None and (not of or not set(of) <= set(ALL)):
@@ -123,7 +123,15 @@ def _of_records(
     if first and len(first) < len(chosen):
         notes.append("continuations belong to the fraction before them; their plans are part of its plan")
     # Fields may have been delivered in records of their own, so it is a field that counts fractions.
-    fractions = max(Counter(field.number for field in first).values(), default=1)
+    # A preparation is another file than its plan, and keeps the label.
+    delivered = Counter((str(field.header.get("plan_label")), field.number) for field in first)
+    fractions = max(delivered.values(), default=1)
+    labels = list(dict.fromkeys(label for label, _ in delivered))
+    if len(labels) > 1:
+        notes.append(
+            f"the records are of {len(labels)} plans ({', '.join(labels)}), whose doses are added; files "
+            "refer to the first one"
+        )
     if of is None:
         has_truth = all(field.truth is not None for _, field in chosen)
         of = ALL if has_truth else ALL[:2]

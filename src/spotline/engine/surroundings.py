@@ -35,20 +35,26 @@ _ALONG = 1.0 - 1e-6
 
 
 def water_box(
-    beams: Sequence[FieldBeams], beamline: BeamLine, surface_mm: float, spacing_mm: float
+    beams: Sequence[FieldBeams],
+    beamline: BeamLine,
+    surface_mm: float,
+    spacing_mm: float,
+    position: str = "HFS",
 ) -> StoppingPower:
     """Make a box of water that all fields enter through a face across their beams.
 
     Parameters
     ----------
     beams : sequence of FieldBeams
-        With isocentres and angles; the patient lies HFS.
+        With isocentres and angles.
     beamline : BeamLine
         Its scanning magnets say how wide the beams become.
     surface_mm : float
         Distance of the surface from the isocentre, upstream.
     spacing_mm : float
         Size of the voxels.
+    position : str
+        Patient Position of the plan, which says what its angles and positions mean in the patient.
 
     Raises
     ------
@@ -64,7 +70,7 @@ def water_box(
     corners = []
     faces: dict[tuple[int, bool], float] = {}
     for one in used:
-        frame = beam_frame(one.gantry_deg, one.couch_deg, one.isocentre_mm)
+        frame = beam_frame(one.gantry_deg, one.couch_deg, one.isocentre_mm, position)
         direction = np.array(frame.direction)
         axis = int(np.argmax(np.abs(direction)))
         if abs(direction[axis]) < _ALONG:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from spotline.beamline.load import BeamLine
 from spotline.dose.compare import USUAL, Comparison, compare_doses
 from spotline.dose.dvh import DoseStatistics, dose_statistics
@@ -30,6 +32,10 @@ class Case:
         What its numbers are: ``"HU"`` or ``"stopping power"``.
     structures : tuple of Mask
         On the dose grid.
+    prescribed_Gy : mapping of str to float
+        What structures are to get, by name: RBE-weighted dose with a model, else physical.
+    with_letd : bool
+        Whether maps of the LET are wanted.
     compare : DoseGrid or None
         Another dose to hold against, and its name.
     compare_name : str
@@ -53,6 +59,8 @@ class Case:
     image: Float32s
     image_kind: str
     structures: tuple[Mask, ...] = ()
+    prescribed_Gy: Mapping[str, float] = field(default_factory=dict)
+    with_letd: bool = False
     compare: DoseGrid | None = None
     compare_name: str = ""
     rbe: str = ""
@@ -85,10 +93,14 @@ class Findings:
         Measured and true dose with the planned one, and all with the dose that was given.
     statistics : dict of str to dict of str to DoseStatistics
         By structure and name of the dose.
+    letd_keV_um : dict of str to dict of str to float
+        Mean over a structure, weighted with dose; by structure, and planned, measured or true.  Structures
+        without dose have none.
     """
 
     compared: tuple[Compared, ...]
     statistics: dict[str, dict[str, DoseStatistics]]
+    letd_keV_um: dict[str, dict[str, float]]
 
 
 def doses_of(reconstruction: Reconstruction) -> dict[str, DoseGrid]:
@@ -124,10 +136,36 @@ def look_at(case: Case) -> Findings:
             )
         compared += [_compared((case.compare_name, name), case.compare, dose) for name, dose in alike.items()]
     statistics = {
-        mask.name: {name: dose_statistics(dose, mask.share, name=mask.name) for name, dose in doses.items()}
+        mask.name: {
+            name: dose_statistics(
+                dose,
+                mask.share,
+                prescription_Gy=_prescribed_Gy(case, mask, dose),
+                name=mask.name,
+                outside_cm3=mask.outside_cm3,
+            )
+            for name, dose in doses.items()
+        }
         for mask in case.structures
     }
-    return Findings(tuple(compared), statistics)
+    letd = {mask.name: _mean_letd(case.reconstruction, mask) for mask in case.structures}
+    return Findings(tuple(compared), statistics, letd)
+
+
+def _prescribed_Gy(case: Case, mask: Mask, dose: DoseGrid) -> float | None:
+    """What a structure is to get of a kind of dose: with a model of the RBE weighted dose counts."""
+    kind = "effective" if case.rbe else "physical"
+    return case.prescribed_Gy.get(mask.name) if dose.kind == kind else None
+
+
+def _mean_letd(reconstruction: Reconstruction, mask: Mask) -> dict[str, float]:
+    found = {}
+    for what, dose in reconstruction.doses.items():
+        weight = (mask.share * dose.physical.dose_Gy)[dose.letd_keV_um > 0.0].astype(float)
+        if weight.sum() > 0.0:
+            letd = dose.letd_keV_um[dose.letd_keV_um > 0.0]
+            found[str(what)] = float(np.average(letd, weights=weight))
+    return found
 
 
 def _compared(names: tuple[str, str], reference: DoseGrid, evaluated: DoseGrid) -> Compared:

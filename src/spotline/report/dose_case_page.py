@@ -19,6 +19,8 @@ from spotline.report.page import render, write_page
 from spotline.report.tables import Table
 
 if TYPE_CHECKING:
+    from spotline.dose.grid import Float32s
+    from spotline.engine.beams import What
     from spotline.report.dose_case import Case, Findings
     from spotline.report.pictures import Picture
 
@@ -43,6 +45,7 @@ def write_case_page(case: Case, findings: Findings, path: Path) -> None:
         ],
         doses=_dose_table(case),
         structures=_structure_table(findings),
+        coverage=_coverage_table(findings),
         figures=[*_over_image(case), *_volumes(case)],
         comparisons=[
             {
@@ -87,12 +90,43 @@ def _dose_table(case: Case) -> Table:
 
 def _structure_table(findings: Findings) -> Table:
     names = ("volume_cm3", "mean_Gy", "minimum_Gy", "maximum_Gy", "D98_Gy", "D95_Gy", "D50_Gy", "D2_Gy")
+    rows = []
+    for structure, by_dose in findings.statistics.items():
+        for dose, said in by_dose.items():
+            letd = findings.letd_keV_um[structure].get(dose)
+            figures = [f"{getattr(said, name):.4g}" for name in names]
+            rows.append((structure, dose, *figures, "-" if letd is None else f"{letd:.3g}"))
+    heads = [name.replace("_cm3", " (cm³)").replace("_Gy", " (Gy)") for name in names]
+    heads.append("mean LETd (keV/µm)")
+    return Table(("structure", "dose", *heads), (0, 1), rows)
+
+
+def _coverage_table(findings: Findings) -> Table:
+    """What is said of structures that have a prescription."""
+    names = (
+        "prescription_Gy",
+        "V95_percent",
+        "V107_percent",
+        "homogeneity_D5_D95_percent",
+        "homogeneity_icru83",
+        "conformity_rtog",
+        "conformity_paddick",
+    )
     rows = [
         (structure, dose, *(f"{getattr(said, name):.4g}" for name in names))
         for structure, by_dose in findings.statistics.items()
         for dose, said in by_dose.items()
+        if said.prescription_Gy is not None
     ]
-    heads = [name.replace("_cm3", " (cm³)").replace("_Gy", " (Gy)") for name in names]
+    heads = (
+        "prescription (Gy)",
+        "V95 (%)",
+        "V107 (%)",
+        "(D5 - D95) / prescription (%)",
+        "homogeneity, ICRU 83",
+        "conformity, RTOG",
+        "conformity, Paddick",
+    )
     return Table(("structure", "dose", *heads), (0, 1), rows)
 
 
@@ -103,18 +137,32 @@ def _over_image(case: Case) -> list[Picture]:
     from spotline.report.pictures import Picture
     from spotline.report.svg import to_svg
 
-    doses = {what: dose.physical for what, dose in case.reconstruction.doses.items()}
-    first = next(iter(doses.values()))
-    grid = first.grid
-    highest_Gy = max(float(dose.dose_Gy.max()) for dose in doses.values())
-    if not draw.planes_to_show(grid) or highest_Gy <= 0.0:
+    doses = case.reconstruction.doses
+    first = next(iter(doses.values())).physical
+    if not draw.planes_to_show(first.grid) or first.dose_Gy.max() <= 0.0:
         return []
     through_mm = hottest_mm(first)
-    maps = [draw.dose_map(what, dose.dose_Gy, highest_Gy) for what, dose in doses.items()]
-    svg = to_svg(draw.figure_planes(grid, maps, through_mm, under=case.image), "over")
     place = "x, y, z = " + ", ".join(f"{mm:g}" for mm in through_mm) + " mm"
-    caption = f"Physical dose over {case.image_kind}, in planes through {place}; below 2 % nothing is drawn."
-    return [Picture("Dose", caption, f"doses up to {highest_Gy:.4g} Gy", Markup(svg))]
+    where = f"over {case.image_kind}, in planes through {place}; below 2 % nothing is drawn."
+    shown: list[tuple[str, str, str, dict[What, Float32s]]] = [
+        ("Dose", "Physical dose", "dose (Gy)", {what: dose.physical.dose_Gy for what, dose in doses.items()})
+    ]
+    effective = {what: dose.effective.dose_Gy for what, dose in doses.items() if dose.effective is not None}
+    if effective:
+        shown.append(("RBE-weighted dose", f"RBE-weighted dose ({case.rbe})", "dose (Gy, RBE)", effective))
+    letd = {what: dose.letd_keV_um for what, dose in doses.items()}
+    shown.append(
+        ("LETd", "Dose-averaged LET (where there is a thousandth of the largest dose)", "LETd (keV/µm)", letd)
+    )
+    pictures = []
+    for number, (title, caption, label, values) in enumerate(shown):
+        highest = max(float(array.max()) for array in values.values())
+        maps = [draw.dose_map(what, array, highest, label) for what, array in values.items()]
+        svg = to_svg(draw.figure_planes(first.grid, maps, through_mm, under=case.image), f"over{number}-")
+        pictures.append(
+            Picture(title, f"{caption} {where}", f"{title.lower()} up to {highest:.4g}", Markup(svg))
+        )
+    return pictures
 
 
 def _volumes(case: Case) -> list[Picture]:
@@ -131,7 +179,8 @@ def _volumes(case: Case) -> list[Picture]:
     at_Gy = np.linspace(0.0, 1.05 * highest_Gy if highest_Gy > 0.0 else 1.0, 200)
     curves: dict[str, dict[str, Any]] = {
         mask.name: {
-            what: dvh(dose, mask.share, mask.name).volume_at_percent(at_Gy) for what, dose in doses.items()
+            what: dvh(dose, mask.share, mask.name, outside_cm3=mask.outside_cm3).volume_at_percent(at_Gy)
+            for what, dose in doses.items()
         }
         for mask in case.structures
     }

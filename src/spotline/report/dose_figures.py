@@ -55,9 +55,9 @@ class Map:
     colours: Colormap
 
 
-def dose_map(title: str, values: NDArray[Any], highest_Gy: float) -> Map:
-    """Dose from 0 to a highest one."""
-    return Map(title, "dose (Gy)", values, 0.0, highest_Gy, DOSE)
+def dose_map(title: str, values: NDArray[Any], highest: float, label: str = "dose (Gy)") -> Map:
+    """Dose, or another quantity that has no negative values, from 0 to a highest one."""
+    return Map(title, label, values, 0.0, highest, DOSE)
 
 
 def difference_map(values: NDArray[Any], most_percent: float) -> Map:
@@ -170,7 +170,8 @@ def figure_profiles(profiles: Sequence[Profile]) -> Figure:
         below.set_xlabel(f"{profile.axis} (mm)")
     panels[0][0].set_ylabel("dose (Gy)")
     panels[1][0].set_ylabel("difference (Gy)")
-    panels[0][0].legend()
+    if shown:
+        panels[0][0].legend()
     return figure
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from spotline.dicom.dose import write_dose
 from spotline.dose.grid import DoseGrid
+from spotline.dose.metaimage import write_metaimage
 from spotline.engine.beams import What
 from spotline.errors import OutputError
 from spotline.report.dose_case import Case, Findings, doses_of
@@ -55,6 +56,9 @@ def write_dose_folder(case: Case, findings: Findings, folder: Path) -> None:
                     part / f"{what}-field-{number:02d}.dcm",
                     identity=case.identity,
                 )
+            if case.with_letd:
+                grid = summed.physical.grid
+                write_metaimage(summed.letd_keV_um, grid, part / f"{what}-letd.mha")
         said = json.dumps(as_dict(case, findings), indent=2, ensure_ascii=False)
         (part / JSON).write_text(said + "\n", encoding="utf-8")
         write_case_page(case, findings, part / PAGE)
@@ -135,6 +139,7 @@ def as_dict(case: Case, findings: Findings) -> dict[str, Any]:
             name: {dose: statistics.as_dict() for dose, statistics in by_dose.items()}
             for name, by_dose in findings.statistics.items()
         },
+        "letd_keV_um": findings.letd_keV_um,
     }
 
 
