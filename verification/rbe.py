@@ -21,11 +21,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from spotline.beamline import load_beamline
 from spotline.biology import Mkm, Tissue
 from spotline.biology.simple import LetdModel, carabe, mcnamara, wedenberg
 from spotline.biology.spectrum import NUCLIDES, dose_weighted, of_primaries, of_secondaries
 from spotline.biology.track import specific_energy_Gy
-from spotline.library import Entry
+from spotline.library import Entry, load_library
 from spotline.library.build import simulate_entry
 from spotline.library.modifiers import ripple_filter
 from spotline.physics.ions import CARBON, HELIUM, IONS, OXYGEN, PROTON, Ion
@@ -55,6 +56,8 @@ BEAMS = (
     (CARBON, 398.84, 6_000),
     (OXYGEN, 300.0, 6_000),
 )
+SHIPPED = (("proton", 62.73), ("proton", 148.79), ("helium", 150.0), ("carbon", 279.97), ("oxygen", 300.0))
+"""Of the shipped libraries, with ten times as many primaries."""
 SPREAD_PERCENT = 0.1
 DEPTH_PRIMARIES = 100_000
 FLUENCES = (
@@ -121,6 +124,11 @@ def spectrum_section() -> list[str]:
                 compared, summary = compare_let(entry, f"{ion.name} {energy:g}{name}")
                 rows.append(compared)
                 sums.append(summary)
+    line = load_beamline("cnao-research")
+    for name, energy in SHIPPED:
+        compared, summary = compare_let(load_library(line, name).entry(energy), f"{name} {energy:g}, shipped")
+        rows.append(compared)
+        sums.append(summary)
     return [
         "## Spectra against what was scored",
         fill(
