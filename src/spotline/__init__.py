@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from spotline.library import BeamLibrary, load_library, read_library
     from spotline.plan import Field, Layer, PassiveElement, Plan, read_plan
     from spotline.plan.continuation import continuation_plan, write_continuation_plan
-    from spotline.plan.qa_fields import Setup
+    from spotline.plan.phantom_plan import Setup
     from spotline.preparation import FieldTreatment, Options, Slice, Treatment, prepare
     from spotline.record import FieldRecord, Record, open_record
     from spotline.record.merged import merge_records
@@ -77,7 +77,7 @@ _HOMES = {
     "spotline.library": ("BeamLibrary", "load_library", "read_library"),
     "spotline.plan": ("Field", "Layer", "PassiveElement", "Plan", "read_plan"),
     "spotline.plan.continuation": ("continuation_plan", "write_continuation_plan"),
-    "spotline.plan.qa_fields": ("Setup",),
+    "spotline.plan.phantom_plan": ("Setup",),
     "spotline.preparation": ("FieldTreatment", "Options", "Slice", "Treatment", "prepare"),
     "spotline.record": ("FieldRecord", "Record", "open_record"),
     "spotline.record.merged": ("merge_records",),
