@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 import spotline
-from spotline.engine.beams import FieldBeams, beams_of_record, beams_of_treatment, together
+from spotline.engine.beams import (
+    FieldBeams,
+    beams_of_record,
+    beams_of_treatment,
+    measured_places_mm,
+    together,
+)
 from spotline.errors import DoseError
 from spotline.record.model import Record
 
@@ -54,13 +60,38 @@ def test_what_was_delivered(planned: FieldBeams, record: Record, what: str):
     assert beams.particles == pytest.approx(table["particles"].sum())
 
 
-def test_a_spot_without_a_position_is_taken_where_it_was_prescribed(planned: FieldBeams, record: Record):
+def test_a_spot_without_a_position_lies_beside_its_neighbours(planned: FieldBeams, record: Record):
     field = record.fields[0]
     spots = field.spots.copy()
+    here = spots["slice"] == spots["slice"][3]
+    spots["position_valid"][here] = True
+    spots["x_mm"][here] = spots["x_planned_mm"][here] + 0.25
     spots["x_mm"][3] = np.nan
     beams = beams_of_record(replace(field, spots=spots), "measured")
     at = int(spots["spot"][3])
-    assert beams.layers[0].spots.x_mm[3] == planned.layers[0].spots.x_mm[at]
+    assert beams.layers[0].spots.x_mm[3] == pytest.approx(planned.layers[0].spots.x_mm[at] + 0.25, abs=1e-6)
+
+
+PRESCRIBED_mm = np.array([-6.0, -3.0, 0.0, 3.0, 6.0])
+
+
+def test_strips_with_most_counts_give_way_to_centres_of_gravity():
+    measured = np.array([-5.9, -4.6, 0.3, np.nan, 8.0])
+    valid = np.array([True, False, True, False, False])
+    places = measured_places_mm(measured, valid, PRESCRIBED_mm)
+    np.testing.assert_allclose(places, [-5.9, -2.8, 0.3, 3.2, 6.2])
+
+
+def test_strips_alone_tell_where_a_slice_lies():
+    """No spot has a centre of gravity, and the beam is aside: the mean of the strips shows it."""
+    measured = np.array([-5.0, -1.0, np.nan, 5.0, 7.0])
+    places = measured_places_mm(measured, np.zeros(5, dtype=bool), PRESCRIBED_mm)
+    np.testing.assert_allclose(places, PRESCRIBED_mm + 1.5)
+
+
+def test_nothing_measured_is_taken_where_it_was_prescribed():
+    places = measured_places_mm(np.full(5, np.nan), np.zeros(5, dtype=bool), PRESCRIBED_mm)
+    np.testing.assert_array_equal(places, PRESCRIBED_mm)
 
 
 def test_no_truth_without_a_simulation(record: Record):

@@ -104,8 +104,8 @@ def beams_of_record(
     ----------
     field : FieldRecord
     what : {"planned", "measured", "true"}
-        Prescribed: all spots, delivered or not.  Measured: particles of INT1 at the positions of the strips;
-        a spot without a position is taken where it was prescribed.  True: what the simulation knows.
+        Prescribed: all spots, delivered or not.  Measured: particles of INT1 at the positions of the strips,
+        see `measured_places_mm`.  True: what the simulation knows.
     isocentre_mm : tuple of three floats, optional
         In patient coordinates; by default that of the record.
 
@@ -160,12 +160,10 @@ def _delivered(layer: LayerBeam, part: Slice, rows: np.ndarray) -> LayerBeam:
     spot = rows["spot"]
     planned = layer.spots
 
-    def position(name: str, prescribed: Floats) -> Floats:
-        measured = rows[name].astype(float)
-        return np.where(np.isfinite(measured), measured, prescribed[spot])
-
-    x_mm, y_mm = position("x_mm", planned.x_mm), position("y_mm", planned.y_mm)
     names = rows.dtype.names or ()
+    valid = rows["position_valid"] if "position_valid" in names else np.ones(len(rows), dtype=bool)
+    x_mm = measured_places_mm(rows["x_mm"], valid, planned.x_mm[spot])
+    y_mm = measured_places_mm(rows["y_mm"], valid, planned.y_mm[spot])
     # Of the truth: a beam that moved while the spot was the current one is as much wider.
     wander = [rows[f"{axis}_sd_mm"] ** 2 if f"{axis}_sd_mm" in names else 0.0 for axis in "xy"]
     spots = Spots(
@@ -176,6 +174,35 @@ def _delivered(layer: LayerBeam, part: Slice, rows: np.ndarray) -> LayerBeam:
         np.sqrt(planned.sigma_y_mm[spot] ** 2 + np.nan_to_num(wander[1])),
     )
     return replace(layer, spots=_some(spots, spots.particles > 0.0))
+
+
+def measured_places_mm(measured_mm: Floats, valid: np.ndarray, prescribed_mm: Floats) -> Floats:
+    """Most likely positions of the spots of a slice in one plane.
+
+    A spot of few counts has no centre of gravity: the strip with most of them tells its place to some
+    millimetres only, while the magnets put it beside its neighbours to a tenth of one.  So it lies where it
+    was prescribed, displaced as the spots of the slice that have a centre of gravity are in the mean; if
+    none has, as the strips are.
+
+    Parameters
+    ----------
+    measured_mm : ndarray, shape (n,)
+        At the isocentre; NaN where nothing was measured.
+    valid : ndarray of bool, shape (n,)
+        Whether the position is a centre of gravity.
+    prescribed_mm : ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        In mm.
+    """
+    measured = np.asarray(measured_mm, dtype=float)
+    known = np.isfinite(measured)
+    centred = known & valid
+    told = centred if centred.any() else known
+    shift = float(np.mean((measured - prescribed_mm)[told])) if told.any() else 0.0
+    return np.where(centred, measured, prescribed_mm + shift)
 
 
 def _some(spots: Spots, chosen: np.ndarray) -> Spots:

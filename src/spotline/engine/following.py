@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from spotline.beamline.load import BeamLine
 from spotline.biology import RbeModel
 from spotline.dose.grid import Grid, Point
-from spotline.engine.beams import FieldBeams, LayerBeam
+from spotline.engine.beams import FieldBeams, LayerBeam, measured_places_mm
 from spotline.engine.fluence import Spots
 from spotline.engine.forward import Patient
 from spotline.engine.reconstruct import DoseSum, SummedDose, libraries_for
@@ -184,14 +184,11 @@ class Reconstructor:
         return self._sum.dose(particles=self.particles)
 
     def _measured(self, planned: LayerBeam, part: Slice, index: Integers, parts: Table) -> Spots:
-        def position(name: str, scale: float, prescribed: Floats) -> Floats:
-            measured = parts[name] * scale
-            return np.where(np.isfinite(measured), measured, prescribed[index])
-
         spots = planned.spots
+        valid = parts["position_valid"] == 1
         return Spots(
-            position("x_strip_mm", self._scale[0], spots.x_mm),
-            position("y_strip_mm", self._scale[1], spots.y_mm),
+            measured_places_mm(parts["x_strip_mm"] * self._scale[0], valid, spots.x_mm[index]),
+            measured_places_mm(parts["y_strip_mm"] * self._scale[1], valid, spots.y_mm[index]),
             parts["int1_counts"] * part.particles_per_count1[index],
             spots.sigma_x_mm[index],
             spots.sigma_y_mm[index],
