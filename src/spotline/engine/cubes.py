@@ -31,7 +31,7 @@ LAYER_STEP_mm = 2.0
 SPOTS_BEYOND = 1.6
 """Spots reach so many standard deviations of a spot beyond the cube, to keep its edges up."""
 POINT_STEP_mm = 3.0
-"""Distance of the points in which dose is optimised, across the beam."""
+"""Largest distance of the points in which dose is optimised, across the beam; that of the spots if less."""
 OUTSIDE_WEIGHT = 1e-3
 TOLERANCE, BEYOND = 0.01, 20.0
 """Deviation from which on the dose of a point counts more, and how much (`Wanted`)."""
@@ -142,7 +142,12 @@ def cube_plan(
     sigma_mm = [(beam.sigma_x_mm, beam.sigma_y_mm) for beam in air]
     x_axis, y_axis = (_spot_axis(cube.size_mm, spacing_mm, max(s)) for s in zip(*sigma_mm, strict=True))
     operator = WaterOperator(
-        entries, sigma_mm, x_axis, y_axis, _points(cube, entries), [beam.divergence for beam in air]
+        entries,
+        sigma_mm,
+        x_axis,
+        y_axis,
+        _points(cube, min(spacing_mm, POINT_STEP_mm)),
+        [beam.divergence for beam in air],
     )
     target = _target(operator.points, cube)
     least = _least_particles(line, setup.ion, [entry.energy_MeV_u for entry in entries])
@@ -193,10 +198,10 @@ def _spot_axis(size_mm: float, spacing_mm: float, sigma_mm: float) -> Floats:
     return axis
 
 
-def _points(cube: Cube, entries: list[Entry]) -> WaterPoints:
+def _points(cube: Cube, step_mm: float) -> WaterPoints:
     """Points in which dose is optimised: the cube, what lies around it, and a little before and behind."""
     half = cube.size_mm / 2.0
-    count = max(2, round(cube.size_mm / POINT_STEP_mm))
+    count = max(2, round(cube.size_mm / step_mm))
     inside = np.linspace(-half, half, count + 1)
     beyond = half + np.array([6.0, 12.0])
     across = np.concatenate([-beyond[::-1], inside, beyond])

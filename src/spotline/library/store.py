@@ -60,7 +60,9 @@ def write_library(library: BeamLibrary, path: Path) -> str:
         If it cannot be written.
     """
     stored = {name: _packed(name, array) for name, array in library.arrays._asdict().items()}
-    stored["spectrum"] = _without_noise(stored["spectrum"], float(library.header["primaries"]))
+    primaries = library.header.get("primaries")
+    if primaries:  # a library that no simulation made has no noise
+        stored["spectrum"] = _without_noise(stored["spectrum"], float(primaries))
     header = json.dumps(library.header, sort_keys=True)
     with new_file(path) as file:
         file.attrs["format"], file.attrs["version"] = text(FORMAT), VERSION
