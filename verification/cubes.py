@@ -266,9 +266,7 @@ def page(all_found: list[Found]) -> str:
             prescription in all voxels of the cube up to its faces, with the noise that the Monte Carlo
             states; the mean square of its difference to the engine in units of the noise, 1 if there is
             nothing but noise; and how many of its voxels lie within {percent(GOAL, 0)} and twice their noise,
-            which would be 95.4 % at the least if all lay within {percent(GOAL, 0)}. Voxels of the engine lie
-            between the points of the optimisation, which are 3 mm apart, a little more than a standard
-            deviation of the spots of carbon: that is where single ones of carbon may miss."""
+            which would be 95.4 % at the least if all lay within {percent(GOAL, 0)}."""
         ),
         table(
             (
