@@ -7,7 +7,16 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from spotline.beamline import load_beamline
 from spotline.library import BeamLibrary, load_library
-from verification.peers import SINGLE, Timed, field_of, our_dose, our_machine, phantom_of, timed_cases
+from verification.peers import (
+    SINGLE,
+    Timed,
+    field_of,
+    line_of,
+    our_dose,
+    our_machine,
+    phantom_of,
+    timed_cases,
+)
 from verification.pyradplan import Peer
 
 ROUNDS = 5
@@ -26,10 +35,10 @@ def case(library: BeamLibrary) -> Timed:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_spotline(benchmark: BenchmarkFixture, case: Timed, library: BeamLibrary, threads: int) -> None:
-    power, field = phantom_of(case), field_of(case)
-    our_dose(power, field, library, threads)  # compiles
+    line, power, field = line_of(case.ion), phantom_of(case), field_of(case)
+    our_dose(line, power, field, library, threads)  # compiles
     dose = benchmark.pedantic(  # type: ignore[no-untyped-call]
-        our_dose, (power, field, library, threads), rounds=ROUNDS
+        our_dose, (line, power, field, library, threads), rounds=ROUNDS
     )
     assert dose.dose_Gy.max() > 0.0
     benchmark.extra_info.update(_info(case, dose.dose_Gy.size), by="Spotline", threads=threads)

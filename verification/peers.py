@@ -20,6 +20,7 @@ from importlib.metadata import version
 import numpy as np
 
 import spotline
+from spotline.beamline.load import BeamLine
 from spotline.dicom.dose import read_dose
 from spotline.dose.calibration import StoppingPower
 from spotline.dose.compare import Comparison, compare_doses
@@ -141,23 +142,24 @@ def phantom_of(case: Timed) -> StoppingPower:
     return phantom(grid, case.boxes)
 
 
-def engine_of(power: StoppingPower, library: BeamLibrary, threads: int | None) -> DoseEngine:
-    """Our engine on the grid of a phantom, at a line without nozzle."""
-    name = library.ion.name
+def line_of(ion: Ion) -> BeamLine:
+    """A line without nozzle."""
+    name = ion.name
     facts = {
         "nozzle": None,
         f"ions.{name}.nozzle_mm": 0.0,
         "geometry.x_source_to_isocentre_mm": SOURCE_mm,
         "geometry.y_source_to_isocentre_mm": SOURCE_mm,
     }
-    line = with_facts(spotline.load_beamline("cnao-h"), facts)
-    patient = Patient(power.rsp, power.grid)
-    return DoseEngine(line, patient, power.grid, libraries={name: library}, threads=threads)
+    return with_facts(spotline.load_beamline("cnao-h"), facts)
 
 
-def our_dose(power: StoppingPower, field: FieldBeams, library: BeamLibrary, threads: int) -> DoseGrid:
+def our_dose(
+    line: BeamLine, power: StoppingPower, field: FieldBeams, library: BeamLibrary, threads: int
+) -> DoseGrid:
     """Everything from the spots to the dose."""
-    engine = engine_of(power, library, threads)
+    patient, libraries = Patient(power.rsp, power.grid), {library.ion.name: library}
+    engine = DoseEngine(line, patient, power.grid, libraries=libraries, threads=threads)
     engine.add([field])
     return DoseGrid(power.grid, engine.dose_Gy.astype(np.float32))
 
@@ -172,15 +174,16 @@ def our_machine(case: Timed, library: BeamLibrary) -> object:
 def take_times(case: Timed, library: BeamLibrary, rounds: int) -> Times:
     """Both in turn."""
     power, field, machine = phantom_of(case), field_of(case), our_machine(case, library)
+    line = line_of(case.ion)
     peers = {options.lateral: Peer(power, field, machine, options) for options in (SINGLE, DOUBLE)}
     runs: dict[str, Callable[[], DoseGrid]] = {
-        "ours, 1 thread": lambda: our_dose(power, field, library, 1),
-        "ours": lambda: our_dose(power, field, library, 2),
+        "ours, 1 thread": lambda: our_dose(line, power, field, library, 1),
+        "ours": lambda: our_dose(line, power, field, library, 2),
         **{name: peer.dose for name, peer in peers.items()},
     }
     small = Timed(case.name, case.ion, case.energies_MeV_u[:1], 1, 10.0, case.depth_mm)
     Peer(phantom_of(small), field_of(small), our_machine(small, library), DOUBLE).dose()  # compiles
-    our_dose(phantom_of(small), field_of(small), library, 2)  # compiles
+    our_dose(line, phantom_of(small), field_of(small), library, 2)  # compiles
     wall_s, cpu_s = dict.fromkeys(runs, np.inf), dict.fromkeys(runs, np.inf)
     doses: dict[str, DoseGrid] = {}
     for _ in range(rounds):
@@ -380,12 +383,13 @@ def page(
             {os.environ.get("OPENBLAS_NUM_THREADS", "not set")}. On a busy machine 1 is several times faster
             for pyRadPlan, whose many small products wait for each other.
             * Its time goes with the number of voxels that each spot reaches, which are few for narrow spots
-            of carbon without halo. Ours goes with spots plus voxels, and each layer costs some tens of ms for
-            tables and maps, however few its spots. So small fields miss the factor, and it grows with the
-            spots: see the plans at the end of this page.
+            of carbon without halo. Ours goes with spots plus voxels, and each layer costs some ms for tables
+            and for looking at all voxels, however few its spots. So the factor grows with the spots: see the
+            plans at the end of this page.
             * Neither keeps anything from one calculation to the next: depths, tables and cut-offs are made
-            anew. Machine, library, image and spots are in memory before. If many doses of the same spots are
-            wanted, pyRadPlan can keep the dose of each (`calc_dose_influence`), and ours its rays."""
+            anew. Machine, beam line, library, image and spots are in memory before. If many doses of the same
+            spots are wanted, pyRadPlan can keep the dose of each (`calc_dose_influence`), and ours its
+            rays."""
         ),
         "## Agreement with the Monte Carlo",
         fill(

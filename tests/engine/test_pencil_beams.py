@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spotline.engine.fluence import Spots
+from spotline.engine.fluence import REACH_SIGMAS, Spots, draw_spots, empty_maps, widths_for
 from spotline.engine.pencil_beams import GY_PER_MEV_PER_G, Divergence, add_layer
 from spotline.engine.voxel_loop import Rays
 from spotline.errors import DoseError
@@ -48,6 +48,33 @@ def plain_sum(rays: Rays, entry: Entry, spots: Spots, divergence: Divergence) ->
             spots.particles * np.exp(-0.5 * away) / (2 * np.pi * np.sqrt(vx * vy)) * mx * my, axis=1
         )
     return fluence * 100.0 * entry.dose_MeV_cm2_g(z[:, 0]) * GY_PER_MEV_PER_G
+
+
+@pytest.mark.parametrize("widest", [1.0, 30.0])
+def test_a_map_holds_gaussians(widest: float):
+    """With the exponential of every point; wide spots beside a narrow one reach over hundreds of points."""
+    sigma_mm = 2.0 * np.array([1.0, widest])
+    spots = Spots(
+        np.array([0.3, -4.0]), np.array([-2.1, 5.0]), np.array([1e6, 3e6]), sigma_mm, 1.1 * sigma_mm
+    )
+    widths = widths_for(spots, 0.0, 100.0)
+    maps = empty_maps(spots, widths)
+    level = widths.number - 1
+    added = float(widths.added_mm2[level])
+    row = np.zeros(maps.columns[level])
+    columns = spots.x_mm, spots.y_mm, spots.particles, spots.sigma_x_mm, spots.sigma_y_mm
+    draw_spots(maps, level, added, *columns, row)
+    x = maps.x_mm[level] + np.arange(maps.columns[level]) / maps.per_mm[level]
+    y = maps.y_mm[level] + np.arange(maps.rows[level])[:, None] / maps.per_mm[level]
+    expected = np.zeros((maps.rows[level], maps.columns[level]))
+    for x_mm, y_mm, particles, sigma_x_mm, sigma_y_mm in zip(*columns, strict=True):
+        blur = 1.0 / (6.0 * maps.per_mm[level] ** 2)
+        vx, vy = sigma_x_mm**2 + added - blur, sigma_y_mm**2 + added - blur
+        u, v = (x - x_mm) ** 2 / vx, (y - y_mm) ** 2 / vy
+        inside = np.maximum(u, v) < REACH_SIGMAS**2
+        expected += inside * particles * np.exp(-0.5 * (u + v)) / (2.0 * np.pi * np.sqrt(vx * vy))
+    found = maps.values[maps.first[level] :].reshape(expected.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("spots", [1, 7, 300])

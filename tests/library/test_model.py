@@ -7,8 +7,9 @@ import pytest
 
 from spotline.beamline import load_beamline
 from spotline.errors import LibraryError, OptionError
+from spotline.library import load_library
 from spotline.library.grid import middles
-from spotline.library.model import Entry
+from spotline.library.model import SURFACE_BINS, Entry
 from spotline.library.modifiers import in_beam, ripple_filter, slab, together
 from tests.library.fakes import HALO, fake_entry, fake_library, widths_mm
 
@@ -108,6 +109,13 @@ def test_outside_of_the_entry():
     assert entry.dose_MeV_cm2_g(1e4) == 0.0
     assert entry.dose_MeV_cm2_g(0.0) == pytest.approx(entry.field_MeV_cm2_g[0], rel=0.01)
     assert np.all(entry.dose_MeV_cm2_g(np.array([[0.0, 10.0], [20.0, 30.0]])) > 0.0)
+
+
+def test_dose_at_the_surface_is_on_the_line_of_the_first_bins():
+    entry = load_library(load_beamline("cnao-h"), "carbon").entry(279.97)
+    for scoring, values in (("field", entry.field_MeV_cm2_g), ("chamber", entry.chamber_MeV_cm2_g)):
+        line = np.polynomial.Polynomial.fit(entry.depth_mm[:SURFACE_BINS], values[:SURFACE_BINS], 1)
+        assert entry.dose_MeV_cm2_g(0.0, scoring) == pytest.approx(line(0.0), rel=1e-12)
 
 
 def test_spectra():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from spotline.engine.sub_rays import SubRays
 from spotline.engine.voxel_loop import Rays
 from spotline.errors import DoseError
 from spotline.library import BeamLibrary, Entry, in_beam, load_library
+from spotline.library.modifiers import Thickness
 
 Floats = NDArray[np.float64]
 Quantities = Callable[[Entry], Callable[[Floats], Floats]]
@@ -59,6 +61,7 @@ class _Field:
     sub: SubRays
     voxels: NDArray[np.int64]
     library: BeamLibrary
+    thickness: Thickness
     dose_Gy: Floats
     weighted: Floats
     is_empty: bool = True
@@ -210,7 +213,13 @@ class DoseEngine:
         self._libraries[name] = library
         none = np.zeros(len(voxels)), np.zeros((len(voxels), self._weighted.shape[-1]))
         sub = sub_rays(depth, self.grid, frame, voxels, library, self._threads)
-        self._fields[_key(beams)] = _Field(beams, rays, sub, voxels, library, *none)
+        thickness = in_beam(
+            self.beamline,
+            name,
+            range_modulators=self._named(beams, "range_modulators"),
+            range_shifters=self._named(beams, "range_shifters"),
+        )
+        self._fields[_key(beams)] = _Field(beams, rays, sub, voxels, library, thickness, *none)
         return self._fields[_key(beams)]
 
     def _entry(
@@ -226,12 +235,7 @@ class DoseEngine:
         self, prepared: _Field, layer: LayerBeam
     ) -> tuple[Entry, Divergence, tuple[float, float] | None]:
         beams, facts = prepared.beams, self.beamline.facts
-        shifters = [n for n in beams.passive_elements if n in facts.passive_elements.range_shifters]
-        modulators = [n for n in beams.passive_elements if n in facts.passive_elements.range_modulators]
-        thickness = in_beam(
-            self.beamline, beams.ion.name, range_modulators=modulators, range_shifters=shifters
-        )
-        entry = prepared.library.entry(layer.energy_MeV_u).with_thickness(thickness)
+        entry = prepared.library.entry(layer.energy_MeV_u).with_thickness(prepared.thickness)
         if facts.nozzle is None:
             geometry = facts.geometry
             return (
@@ -243,7 +247,15 @@ class DoseEngine:
             self.beamline, beams.ion.name, layer.energy_MeV_u, layer.focus or None, beams.passive_elements
         )
         # Behind a range shifter spots are wider than a plan says, whose sizes are those without.
-        return entry, air.divergence, (air.sigma_x_mm, air.sigma_y_mm) if shifters else None
+        is_wider = bool(self._named(beams, "range_shifters"))
+        return entry, air.divergence, (air.sigma_x_mm, air.sigma_y_mm) if is_wider else None
+
+    def _named(
+        self, beams: FieldBeams, kind: Literal["range_modulators", "range_shifters"]
+    ) -> tuple[str, ...]:
+        """Passive elements of one kind in the beam."""
+        known = getattr(self.beamline.facts.passive_elements, kind)
+        return tuple(name for name in beams.passive_elements if name in known)
 
 
 def _in_beam_frame(frame: BeamFrame, grid: Grid, voxels: NDArray[np.int64]) -> Floats:

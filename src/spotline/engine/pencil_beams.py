@@ -13,7 +13,7 @@ spots plus the number of voxels, not with their product.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -113,10 +113,15 @@ def add_layer(
     tables, widths = _tables(entry, spots, depth_mm, changes)
     columns = np.zeros((len(depth_mm), weighted.shape[1])) if quantities is None else quantities(depth_mm)
     pyramids = tuple(empty_maps(spots, width) for width in widths)
-    with ThreadPoolExecutor(count) as pool:
+    parts = 4 * count
+
+    def draw(part: int) -> None:
         for maps, width in zip(pyramids, widths, strict=True):
-            list(pool.map(lambda level, m=maps, w=width: _draw(m, level, w, spots), range(width.number)))
-        bounds = np.linspace(0, len(dose_Gy), 4 * count + 1).astype(int)
+            _draw(maps, range(part, width.number, parts), width, spots)
+
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(draw, range(parts)))
+        bounds = np.linspace(0, len(dose_Gy), parts + 1).astype(int)
 
         def work(part: int) -> None:
             accumulate(
@@ -134,7 +139,7 @@ def add_layer(
                 weighted,
             )
 
-        list(pool.map(work, range(4 * count)))
+        list(pool.map(work, range(parts)))
 
 
 def _changes_mm2(rays: Rays, divergence: Divergence) -> tuple[float, float]:
@@ -175,16 +180,17 @@ def _tables(
     return tables, widths
 
 
-def _draw(maps: Maps, level: int, widths: Widths, spots: Spots) -> None:
-    row = np.zeros(int(maps.columns[level]))
-    draw_spots(
-        maps,
-        level,
-        float(widths.added_mm2[level]),
-        spots.x_mm,
-        spots.y_mm,
-        spots.particles,
-        spots.sigma_x_mm,
-        spots.sigma_y_mm,
-        row,
-    )
+def _draw(maps: Maps, levels: Sequence[int], widths: Widths, spots: Spots) -> None:
+    row, added_mm2 = np.zeros(int(maps.columns.max())), widths.added_mm2
+    for level in levels:
+        draw_spots(
+            maps,
+            level,
+            float(added_mm2[level]),
+            spots.x_mm,
+            spots.y_mm,
+            spots.particles,
+            spots.sigma_x_mm,
+            spots.sigma_y_mm,
+            row,
+        )

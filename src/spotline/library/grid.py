@@ -49,6 +49,10 @@ SPECTRUM_ENDS = (0.01, 2.2)
 left.  Below, down to the lowest energy of the stopping power, a few wide bins do: there particles slow down
 at the same rate as others come after, so that all residual ranges are equally frequent."""
 
+_ENDS = np.geomspace(1e-6, 0.5, 1500)
+_PLACES = np.unique(np.concatenate([[0.0], _ENDS, 1.0 - _ENDS, [1.0]]))
+"""From 0 to 1, close together at both ends, where bins may be narrow."""
+
 
 def range_sigma_mm(ion: Ion, energy_MeV_u: float, sigma_relative: float) -> float:
     """Standard deviation of the range in water of a beam, to lay out the bins.
@@ -148,20 +152,18 @@ def middles(edges: Floats) -> Floats:
 
 def _spread(start: float, end: float, bins: int, density: Callable[[Floats, float], Floats]) -> Floats:
     """Edges as dense as a function of place and growth says, with the growth that makes so many bins."""
-    # Close together at both ends, where bins may be narrow.
-    ends = np.geomspace(1e-6, 0.5, 1500)
-    places = start + (end - start) * np.unique(np.concatenate([[0.0], ends, 1.0 - ends, [1.0]]))
+    places = start + (end - start) * _PLACES
 
-    def passed(growth: float) -> Floats:
-        rate = density(places, growth)
-        return np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(places))])
+    steps = np.diff(places)
+    lengths = 0.5 * (np.append(steps, 0.0) + np.append(0.0, steps))
+
+    def too_many(growth: float) -> float:
+        return float(density(places, growth) @ lengths) - bins
 
     low, high = GROWTHS
-    if passed(low)[-1] < bins:
-        growth = low
-    else:
-        growth = brentq(lambda g: float(passed(g)[-1]) - bins, low, high)
-    counted = passed(growth)
+    growth = low if too_many(low) < 0.0 else brentq(too_many, low, high)
+    rate = density(places, growth)
+    counted = np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * steps)])
     edges = np.interp(np.linspace(0.0, counted[-1], bins + 1), counted, places)
     edges[0], edges[-1] = start, end
     return edges

@@ -6,7 +6,7 @@ shifters come in with `Entry.with_thickness`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -131,13 +131,23 @@ class Entry:
 
     def dose_MeV_cm2_g(self, depth_mm: ArrayLike, scoring: Scoring = "field") -> Floats:
         """Depth dose per primary at any depths: PCHIP between the depths of the entry, 0 behind the last."""
+        return self._curve(scoring)(depth_mm)
+
+    def _curve(self, scoring: Scoring) -> Callable[[ArrayLike], Floats]:
+        """Depth dose as a function, for those who need it more than once."""
         values = self.field_MeV_cm2_g if scoring == "field" else self.chamber_MeV_cm2_g
-        depth = np.asarray(depth_mm, dtype=float)
         # Before the first middle of a bin the curve goes straight on.
-        dose: Floats = PchipInterpolator(
+        within = PchipInterpolator(
             np.concatenate([[0.0], self.depth_mm]), np.concatenate([[_at_surface(self, values)], values])
-        )(np.clip(depth, 0.0, self.depth_mm[-1]))
-        return np.where((depth >= 0.0) & (depth <= self.depth_mm[-1]), dose, 0.0)
+        )
+        last_mm = self.depth_mm[-1]
+
+        def curve(depth_mm: ArrayLike) -> Floats:
+            depth = np.asarray(depth_mm, dtype=float)
+            dose: Floats = within(np.clip(depth, 0.0, last_mm))
+            return np.where((depth >= 0.0) & (depth <= last_mm), dose, 0.0)
+
+        return curve
 
     def letd(self, depth_mm: ArrayLike) -> Floats:
         """Dose-averaged LET in keV/um at any depths, straight between those of the entry."""
@@ -200,15 +210,16 @@ class Entry:
         weight = np.zeros_like(lateral_depth)
         core, halo = np.zeros_like(self.core_mm), np.zeros_like(self.halo_mm)
         share, spectrum = np.zeros_like(self.halo_share), np.zeros_like(self.spectrum)
+        in_field, in_chamber = self._curve("field"), self._curve("chamber")
         for t, p in zip(thickness.thickness_mm, thickness.share, strict=True):
-            dose = self.dose_MeV_cm2_g(depth + t)
+            dose = in_field(depth + t)
             field += p * dose
-            chamber += p * self.dose_MeV_cm2_g(depth + t, "chamber")
+            chamber += p * in_chamber(depth + t)
             # The same particles are seen in all terms, so errors add up and not their squares.
             error += p * np.interp(depth + t, self.depth_mm, self.error_MeV_cm2_g, right=0.0)
             let += p * dose * self.letd(depth + t)
             at = self.lateral(lateral_depth + t)
-            w = p * np.maximum(self.dose_MeV_cm2_g(lateral_depth + t), 1e-12)
+            w = p * np.maximum(in_field(lateral_depth + t), 1e-12)
             weight += w
             core += w * at.core_mm**2
             halo += w[:, None] * at.halo_mm**2
@@ -335,8 +346,9 @@ def stack(entries: Sequence[Entry]) -> LibraryArrays:
 
 def _at_surface(entry: Entry, values: Floats) -> float:
     """Dose at the surface, on a straight line through the first bins: noise of two would be doubled there."""
-    depth = entry.depth_mm[:SURFACE_BINS]
-    return float(np.polynomial.Polynomial.fit(depth, values[:SURFACE_BINS], 1)(0.0))
+    depth, dose = entry.depth_mm[:SURFACE_BINS], values[:SURFACE_BINS]
+    off = depth - depth.mean()
+    return float(dose.mean() - depth.mean() * (off @ dose) / (off @ off))
 
 
 def _between_planes(entry: Entry, depth_mm: Floats) -> Floats:
