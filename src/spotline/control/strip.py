@@ -32,13 +32,30 @@ def centre_of_gravity(moment: float, counts: float, n_channels: int, pitch_mm: f
 
 
 @kernel
-def strongest(counts: Integers) -> int:
-    """Index of the channel with most counts (the first of equals)."""
-    best = 0
+def strongest(counts: Integers) -> float:
+    """Index of the channel with most counts; of equals the middle one, between the middle two if even.
+
+    The first of equals would put weak spots a millimetre to one side in the mean.
+    """
+    most = 0
+    equals = 0
     for i in range(len(counts)):
-        if counts[i] > counts[best]:
-            best = i
-    return best
+        if counts[i] > most:
+            most = counts[i]
+            equals = 0
+        if counts[i] == most:
+            equals += 1
+    lower = 0
+    upper = 0
+    seen = 0
+    for i in range(len(counts)):
+        if counts[i] == most:
+            if seen == (equals - 1) // 2:
+                lower = i
+            if seen == equals // 2:
+                upper = i
+            seen += 1
+    return 0.5 * (lower + upper)
 
 
 @kernel
