@@ -191,9 +191,8 @@ def cases(line: spotline.BeamLine) -> list[Injected]:
         Injected(
             f"the beam is {WIDER:g} times as wide",
             (fault("beam", "wide", value=WIDER),),
-            """No width is recorded, neither measured nor true: both doses stay what they were, and are wrong.
-            The measured place of weak spots moves to one side, as said above, and more so, because the counts
-            of a wide beam are spread over more strips.""",
+            """No width is recorded, neither measured nor true: both doses stay what they were, and are
+            wrong.""",
             same,
             same,
             changed(width=WIDER),
@@ -203,7 +202,8 @@ def cases(line: spotline.BeamLine) -> list[Injected]:
             (fault("beam", "energy", value=ENERGY),),
             """Faster ions ionise less, so more of them make the counts: as many times more as their stopping
             power is lower. Magnets bend them less, which the feedback takes back as far as above. Nothing in
-            the nozzle tells energy itself: neither dose shows how deep the beam goes.""",
+            the nozzle tells energy itself: neither dose shows how deep the beam goes. A third of a percent
+            more than predicted is not resolved.""",
             same,
             faster,
             changed(energy=ENERGY),
@@ -338,18 +338,15 @@ def minus(one: Seen, other: Seen) -> Seen:
     )
 
 
-WHY_NOT_ZERO = """True dose is within 1 % in every voxel of the cubes of protons and in all but a few of
-carbon, and lower by some tenths of a percent: the room has INT1 count 0.2 % too much, as a chamber may within
-its repeatability; what its map of gains lacks and what leaves the target because spots do not lie exactly
-where they should is the rest. The delay of the chopper, and the beam on the way between two spots, are
-counted for the spot that they go to, which gets so much less: nothing of it adds up. Measured dose is within
-1 % in the mean and misses it in voxels, of carbon in a third of them. That is the measurement, not the
-delivery: weak spots, of fewer than 200 counts (protons) or 50 (carbon), have no centre of gravity; the strip
-with the most counts stands for their place, and of equal strips the first. In a cube of protons such spots
-were measured one to two millimetres beside their place (root mean square), and 0.1 mm to one side in the mean
-of all particles, in x and in y, where the truth has them in place. A spot of the cubes of 60 mm has 75 counts
-(carbon) or 150 (protons) on average, so many are that weak. The spots of DCPT are strong, and measured well;
-a few voxels of their true dose miss 1 %, which is not resolved."""
+WHY_NOT_ZERO = """Measured dose is within 1 % of the plan in every voxel. Weak spots, of fewer than 200 counts
+(protons) or 50 (carbon), have no centre of gravity: they lie beside their neighbours that have one, or if
+none has, where the strips see the whole slice. A spot of the cubes of 60 mm has 75 counts (carbon) or 150
+(protons) on average, so many are that weak. True dose is within 1 % in every voxel of the cubes of protons
+and in all but one in a thousand of carbon, and lower by some tenths of a percent: the room has INT1 count
+0.2 % too much, as a chamber may within its repeatability; what its map of gains lacks and what leaves the
+target because spots do not lie exactly where they should is the rest. The delay of the chopper, and the beam
+on the way between two spots, are counted for the spot that they go to, which gets so much less: nothing of it
+adds up. A few voxels of the true dose of DCPT miss 1 %, which is not resolved."""
 
 
 def reasons(whys: list[tuple[str, str]]) -> str:
