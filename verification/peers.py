@@ -353,8 +353,7 @@ def page(
             models: one Gaussian, their default and their fastest, and one with a halo; ours has two halos in
             any case. *CPU* is the same factor of CPU seconds, which feel other work on the machine less, but
             count both threads of ours. The verdict is on time, with the single one. The last column is the
-            share of points of ours that pass 2 %/2 mm against their double one. The machine was shared with
-            other work: compare only figures of one line."""
+            share of points of ours that pass 2 %/2 mm against their double one."""
         ),
         table(
             (
@@ -404,9 +403,10 @@ def page(
             same share and mean square for it, since its model of several Gaussians fails in this version (the
             shapes of its arrays do not fit); *one halo* is our engine with that. *single*: only the core, and
             99.5 % of the dose of each depth, scaled to all of it, which are its defaults; a fit of one
-            Gaussian would be wider than our core. Both engines let each voxel see the water on its own ray,
-            so both have no scattering at edges. With one halo they agree within 0.2 points; the rest is the
-            second halo, which helps everywhere but behind the slab of lung."""
+            Gaussian would be wider than our core. pyRadPlan lets each voxel see the water on its own ray;
+            ours looks at more rays where they differ. With one halo the engines agree within 0.1 points, at
+            the edge of bone within 0.9; the rest is the second halo, which helps everywhere but behind the
+            slab of lung."""
         ),
         "## The cubes that pyRadPlan planned",
         fill(
