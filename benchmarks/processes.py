@@ -42,7 +42,8 @@ class Process:
     wall_s : float
         From start to end.
     peak_MiB : float or None
-        Largest resident memory; None where the system does not tell.
+        Largest resident memory; None where the system does not tell.  On Linux not less than what the process
+        that started it held then: measure from a small one.
     output : str
         Standard output.
     """

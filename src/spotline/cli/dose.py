@@ -94,9 +94,25 @@ def dose(
 
     check_free(out)
     asked = Asked(
-        source, beamline, ct, water, structures, grid, rbe, alpha_beta, compare, field, per_field, library,
-        plan, calibration, override, prescription, letd, quiet,
-    )  # fmt: skip
+        sources=source,
+        beamline=beamline,
+        ct=ct,
+        water_mm=water,
+        structures=structures,
+        grid_mm=grid,
+        rbe=rbe,
+        alpha_beta_Gy=alpha_beta,
+        compare=compare,
+        field=field,
+        per_field=per_field,
+        library=library,
+        plan=plan,
+        calibration=calibration,
+        overrides=override,
+        prescriptions=prescription,
+        letd=letd,
+        quiet=quiet,
+    )
     with dose_bar(quiet) as told:
         case = prepare_case(asked, told)
     findings = look_at(case)

@@ -173,7 +173,7 @@ def _delivered(layer: LayerBeam, part: Slice, rows: np.ndarray) -> LayerBeam:
         np.sqrt(planned.sigma_x_mm[spot] ** 2 + np.nan_to_num(wander[0])),
         np.sqrt(planned.sigma_y_mm[spot] ** 2 + np.nan_to_num(wander[1])),
     )
-    return replace(layer, spots=_some(spots, spots.particles > 0.0))
+    return replace(layer, spots=with_particles(spots))
 
 
 def measured_places_mm(measured_mm: Floats, valid: np.ndarray, prescribed_mm: Floats) -> Floats:
@@ -205,14 +205,10 @@ def measured_places_mm(measured_mm: Floats, valid: np.ndarray, prescribed_mm: Fl
     return np.where(centred, measured, prescribed_mm + shift)
 
 
-def _some(spots: Spots, chosen: np.ndarray) -> Spots:
-    return Spots(
-        spots.x_mm[chosen],
-        spots.y_mm[chosen],
-        spots.particles[chosen],
-        spots.sigma_x_mm[chosen],
-        spots.sigma_y_mm[chosen],
-    )
+def with_particles(spots: Spots) -> Spots:
+    """Leave out the spots that got nothing."""
+    some = spots.particles > 0.0
+    return Spots(*(getattr(spots, name)[some] for name in Spots.__slots__))
 
 
 def together(fields: Iterable[FieldBeams]) -> Iterator[tuple[FieldBeams, LayerBeam]]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from spotline.beamline.load import BeamLine
 from spotline.biology import RbeModel
 from spotline.dose.grid import Grid, Point
-from spotline.engine.beams import FieldBeams, LayerBeam, measured_places_mm
+from spotline.engine.beams import FieldBeams, LayerBeam, measured_places_mm, with_particles
 from spotline.engine.fluence import Spots
 from spotline.engine.forward import Patient
 from spotline.engine.reconstruct import DoseSum, SummedDose, libraries_for
@@ -174,7 +174,7 @@ class Reconstructor:
             )
         else:
             found = _true(planned, index, truth)
-        layer = replace(planned, spots=_with_particles(found))
+        layer = replace(planned, spots=with_particles(found))
         self._sum.engine.add_layer(known.beams, layer)
         self.spills += 1
         self.particles += float(layer.spots.particles.sum())
@@ -214,8 +214,3 @@ def _true(planned: LayerBeam, index: Integers, truth: Floats) -> Spots:
         columns.append((mean, np.sqrt(sigma[index] ** 2 + wander)))
     (x_mm, sigma_x_mm), (y_mm, sigma_y_mm) = columns
     return Spots(x_mm, y_mm, ions, sigma_x_mm, sigma_y_mm)
-
-
-def _with_particles(spots: Spots) -> Spots:
-    some = spots.particles > 0.0
-    return Spots(*(getattr(spots, name)[some] for name in Spots.__slots__))
