@@ -270,7 +270,7 @@ def _spills(needed_s: float, spill: _Spill) -> _Spills:
         spare = np.minimum(enough - lacking, len(one) - 1)
         ends = np.where(spare >= 0, lack[lacking] * most[np.maximum(spare, 0)], 0.0)
         last_s += math.fsum(p * spill.time_s(left) for p, left in zip(ends, left_s, strict=True) if p > 0.0)
-        lack = np.convolve(lack, one)
+        lack = _convolve(lack, one)
         lack[: max(enough + 1, 0)] = 0.0
     return _Spills(certain + further, max(square - further**2, 0.0), last_s)
 
@@ -289,6 +289,17 @@ def _lack_of_one_spill(spread: float) -> Floats:
     shares: Floats = np.diff(integrals, 2) * BINS_PER_SPREAD
     shares[-1] += 1.0 - shares.sum()
     return shares
+
+
+def _convolve(long: Floats, short: Floats) -> Floats:
+    """Distribution of the sum of two independent values.
+
+    NumPy's own would leave it to BLAS, whose last digits are not those of every processor.
+    """
+    result = np.zeros(len(long) + len(short) - 1)
+    for k, share in enumerate(short):
+        result[k : k + len(long)] += share * long
+    return result
 
 
 def _convolved(shares: Floats, times: int) -> Floats:

@@ -16,7 +16,7 @@ from spotline.plan.instructions import Instruction
 from spotline.plan.model import Field, Layer
 from spotline.preparation.conversions import layers_by_slice, minimum_particles, particles_per_meterset
 from spotline.preparation.options import Options
-from spotline.preparation.path import Jumps, measure_path, shortest_path
+from spotline.preparation.path import GRID_mm, Jumps, exceeds, measure_path, shortest_path
 from spotline.preparation.repainting import ROUNDING, Painting, paint
 from spotline.preparation.treatment import Floats, Integers
 
@@ -157,7 +157,7 @@ def _shortest_order(
             if key not in orders:
                 orders[key] = shortest_path(scan.x_mm, scan.y_mm, moves, jumps)
             scan = _reordered(scan, orders[key])
-            if scans and _distance_mm(scans[-1], scan, -1) < _distance_mm(scans[-1], scan, 0):
+            if scans and exceeds(_distance_mm(scans[-1], scan, 0), _distance_mm(scans[-1], scan, -1)):
                 scan = _reordered(scan, np.arange(len(scan.spot))[::-1])
         scans.append(scan)
     return _join(scans)
@@ -192,7 +192,8 @@ def _shorter(planned: _Scan, shortest: _Scan, moves: Moves, jumps: Jumps) -> _Sc
     """Take the new order unless its time or travel exceeds that of the plan's."""
     old = measure_path(planned.x_mm, planned.y_mm, moves, jumps)
     new = measure_path(shortest.x_mm, shortest.y_mm, moves, jumps)
-    return shortest if new.time_us <= old.time_us and new.travel_mm <= old.travel_mm else planned
+    worse = exceeds(new.time_us, old.time_us) or exceeds(new.travel_mm, old.travel_mm)
+    return planned if worse else shortest
 
 
 def jumps_of(beamline: BeamLine, options: Options) -> Jumps:
@@ -200,7 +201,8 @@ def jumps_of(beamline: BeamLine, options: Options) -> Jumps:
     control, chopper = beamline.facts.control, beamline.facts.chopper
     threshold = options.beam_off_jump_mm
     return Jumps(
-        control.beam_off_jump_mm if threshold is None else threshold,
+        # A step of a grid that is as long as the threshold is none, however it was rounded.
+        (control.beam_off_jump_mm if threshold is None else threshold) + GRID_mm,
         chopper.off_delay_us + chopper.off_ramp_us + chopper.on_delay_us + chopper.on_ramp_us / 2,
     )
 
@@ -229,7 +231,7 @@ def _intensity(particles: Floats, beam: IonBeam, beamline: BeamLine) -> float:
     levels = beamline.facts.accelerator.intensity_levels
     shortest_us = beamline.facts.control.minimum_spot_time_us
     for level in levels:
-        if float(particles.min()) / (beam.full_intensity_per_s * level) * 1e6 >= shortest_us:
+        if float(particles.min()) / (beam.full_intensity_per_s * level) * 1e6 >= shortest_us * (1.0 - ROUNDING):
             return level
     return levels[-1]
 

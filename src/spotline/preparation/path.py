@@ -29,6 +29,10 @@ other axis.  The others are tried when the fastest path is a longer way than the
 """
 GRID_mm = 1e-3
 """Spots closer together are at one place, and rows in one line."""
+STRETCH_STEPS = 64
+"""Parts of one in which the neighbourhood of a spot knows how much slower one magnet is than the other."""
+ROUNDING = 1e-9
+"""Two figures that differ by a smaller part are equal: their last digits are another processor's choice."""
 
 
 class Jumps(NamedTuple):
@@ -102,13 +106,18 @@ def shortest_path(
 
 
 def _is_shorter(new: float, old: float) -> bool:
-    return new < old * (1 - 1e-9)  # not by the last digits only
+    return new < old * (1.0 - ROUNDING)
 
 
 def _is_better(new: PathLength, old: PathLength) -> bool:
     """Whether a path is shorter in time or travel, and longer in nothing."""
     shorter = _is_shorter(new.time_us, old.time_us) or _is_shorter(new.travel_mm, old.travel_mm)
-    return shorter and all(a <= b for a, b in zip(new, old, strict=True))
+    return shorter and not any(map(exceeds, new, old))
+
+
+def exceeds(new: float, old: float) -> bool:
+    """Whether a length or a time is larger than another, beyond rounding."""
+    return new > old * (1.0 + ROUNDING)
 
 
 def _good_orders(
@@ -135,15 +144,14 @@ def make_spots(
     k = min(NEIGHBOURS, n - 1)
     x_us_per_mm = moves.x.A_per_mm / moves.x.slew_A_per_us
     y_us_per_mm = moves.y.A_per_mm / moves.y.slew_A_per_us
-    scaled_us = np.column_stack([x_mm * x_us_per_mm, y_mm * y_us_per_mm])
-    _, near = cKDTree(scaled_us).query(scaled_us, k=k + 1)
+    near = _neighbours(x_mm, y_mm, x_us_per_mm / y_us_per_mm, k)
     gentle_us_per_mm = gentleness * max(x_us_per_mm, y_us_per_mm)
     width_mm, height_mm = float(np.ptp(x_mm)), float(np.ptp(y_mm))
     longest_us = transit_time_us(width_mm, moves.x) + transit_time_us(height_mm, moves.y) + jumps.cost_us
     spots = kernels.Spots(
         x_mm=x_mm,
         y_mm=y_mm,
-        near=np.ascontiguousarray(near[:, 1:], dtype=np.int64),
+        near=near,
         near_us=np.zeros((n, k)),
         moves=moves,
         threshold_mm=float(jumps.threshold_mm),
@@ -153,6 +161,24 @@ def make_spots(
     )
     kernels.sort_neighbours(spots)
     return spots
+
+
+def _neighbours(x_mm: Floats, y_mm: Floats, stretch: float, k: int) -> Integers:
+    """The `k` other positions nearest to each, in order; x counts `stretch` times as much as y.
+
+    On a grid many are equally near, and which of them are taken decides on the path.  So that it is not
+    rounding that does, distances are those of whole numbers, and equal ones follow the order of the spots.
+    """
+    columns = np.rint(x_mm / GRID_mm) * round(stretch * STRETCH_STEPS)
+    rows = np.rint(y_mm / GRID_mm) * STRETCH_STEPS
+    places = np.column_stack([columns, rows])
+    n = len(places)
+    # So many more that those equally near as the last one are among them.
+    _, near = cKDTree(places).query(places, k=min(2 * k + 1, n))
+    squares = ((places[near] - places[:, None, :]) ** 2).sum(axis=2)
+    squares[near == np.arange(n)[:, None]] = -1.0  # the spot itself comes first
+    near = np.take_along_axis(near, np.lexsort((near, squares)), axis=1)
+    return np.ascontiguousarray(near[:, 1 : k + 1], dtype=np.int64)
 
 
 def search_path(spots: kernels.Spots, starts: list[Integers], kicks: int, seed: int = SEED) -> Integers:
@@ -165,7 +191,9 @@ def search_path(spots: kernels.Spots, starts: list[Integers], kicks: int, seed: 
         tour = new_tour(start, seed)
         kernels.descend(tour, spots, sys.maxsize)
         tours.append(tour)
-    best = min(tours, key=lambda tour: kernels.path_us(spots, _order(tour)))
+    costs_us = [kernels.path_us(spots, _order(tour)) for tour in tours]
+    # The first of those that are equally good.
+    best = next(t for t, cost in zip(tours, costs_us, strict=True) if not _is_shorter(min(costs_us), cost))
     kernels.search(best, spots, kicks)
     return _order(best)
 

@@ -29,7 +29,7 @@ LONGEST_INSERTED = 3
 LONGEST_SWAPPED = 50
 """Length of the stretches that are swapped."""
 SMALLEST_GAIN_us = 1e-7
-"""Less is taken for rounding: it could go round in circles."""
+"""Less is taken for rounding: it could go round in circles, and elsewhere round differently."""
 MOST_TURNS = 4096
 """Stretches turned around between a swap and its undoing; some tens are usual."""
 
@@ -92,13 +92,16 @@ def path_us(spots: Spots, order: Integers) -> float:
 
 @kernel
 def sort_neighbours(spots: Spots) -> None:
-    """Fill in the cost of the edges to the neighbours, and put the cheapest first."""
+    """Fill in the cost of the edges to the neighbours, and put the cheapest first.
+
+    Neighbours of one cost, as on every grid, stay in the order in which they were given.
+    """
     for i in range(spots.near.shape[0]):
         for k in range(spots.near.shape[1]):
             j = spots.near[i, k]
             cost_us = edge_us(spots, i, j)
             m = k
-            while m > 0 and spots.near_us[i, m - 1] > cost_us:
+            while m > 0 and spots.near_us[i, m - 1] > cost_us + SMALLEST_GAIN_us:
                 spots.near_us[i, m] = spots.near_us[i, m - 1]
                 spots.near[i, m] = spots.near[i, m - 1]
                 m -= 1
