@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tools import make_faults_reference as faults
 from tools import make_interlocks_reference as interlocks
 from tools import make_private_tags_reference as private_tags
 from tools import make_record_reference as generator
+
+pytestmark = pytest.mark.stored
 
 
 def test_page_of_record_files_is_up_to_date():

@@ -30,7 +30,12 @@ def repository_files() -> list[Path]:
         return [path for name in names if (path := ROOT / name).is_file()]
     # An exported tree without git: nothing in it is ignored but what tools made.
     made = {".venv", ".git", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"}
-    return sorted(p for p in ROOT.rglob("*") if p.is_file() and not made & set(p.relative_to(ROOT).parts))
+    inside = {path: path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file()}
+    return sorted(
+        path
+        for path, name in inside.items()
+        if not made & set(name.parts) and not name.parts[0].startswith(".venv-")
+    )
 
 
 def text_of(path: Path) -> str | None:

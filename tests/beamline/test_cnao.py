@@ -44,6 +44,7 @@ def test_number_of_energies_and_depths(line: BeamLine, ion: str, number: int, de
     np.testing.assert_array_equal(table.range_mm, np.arange(30.0, deepest_mm + 1.0, 2.0))
 
 
+@pytest.mark.stored
 @pytest.mark.parametrize(
     ("ion", "depth_mm", "energy_MeV_u"),
     [
@@ -70,6 +71,7 @@ def test_energy_off_the_grid_is_not_taken_for_a_neighbour(line: BeamLine):
     assert float(line.range_mm("proton", 148.80)) == pytest.approx(151.0, abs=0.1)
 
 
+@pytest.mark.stored
 @pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference tables are not beside the repository")
 @pytest.mark.parametrize(
     ("ion", "name", "column", "largest_MeV_u"),
@@ -87,6 +89,7 @@ def test_lists_against_reference(line: BeamLine, ion: str, name: str, column: st
     np.testing.assert_array_equal([line.match_energy(ion, energy) for energy in reference], listed)
 
 
+@pytest.mark.stored
 def test_tables_are_what_the_generator_writes(tmp_path: Path):
     make_cnao_tables.write_all(tmp_path)
     for name in (*LINES, "cnao-research"):

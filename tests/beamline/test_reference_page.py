@@ -8,6 +8,8 @@ import pytest
 from spotline.beamline.model import BeamLineFile
 from tools import make_beamline_reference as generator
 
+pytestmark = pytest.mark.stored
+
 
 def test_page_is_up_to_date():
     remedy = "run tools/make_beamline_reference.py"

@@ -13,6 +13,17 @@ import pytest
 
 from spotline import BeamLine
 from tests.delivery.deliveries import CARBON, PROTON, deliver, hashes
+from tests.processors import PROCESSORS, environment_of
+
+pytestmark = pytest.mark.stored
+
+PROGRAM = """
+import sys, spotline, spotline.delivery.session as session
+session._write_report = lambda record: None
+plan, out = sys.argv[1:]
+treatment = spotline.prepare(spotline.read_plan(plan), spotline.load_beamline("cnao-h"))
+spotline.deliver(treatment, out, seed=1)
+"""
 
 SPILLS = [f"field-01/spills/spill-000{n}.h5" for n in (1, 2, 3)]
 
@@ -38,19 +49,28 @@ def test_size_of_the_blocks_with_raw_samples(
 
 
 def test_another_process(protons: Path, tmp_path: Path):
-    program = (
-        "import sys, spotline, spotline.delivery.session as session\n"
-        "session._write_report = lambda record: None\n"
-        "plan, out = sys.argv[1:]\n"
-        "treatment = spotline.prepare(spotline.read_plan(plan), spotline.load_beamline('cnao-h'))\n"
-        "spotline.deliver(treatment, out, seed=1)\n"
-    )
     out = tmp_path / "out"
     subprocess.run(
-        [sys.executable, "-c", program, str(PROTON), str(out)],
+        [sys.executable, "-c", PROGRAM, str(PROTON), str(out)],
         check=True,
         cwd=tmp_path,
         env=os.environ | {"PYTHONHASHSEED": "17", "TZ": "Asia/Tokyo", "OMP_NUM_THREADS": "1"},
+    )
+    assert hashes(out) == hashes(protons)
+
+
+@pytest.mark.slow
+def test_another_processor(protons: Path, tmp_path: Path):
+    """The simplest processor there is compiles everything for itself, and yet delivers the same."""
+    simplest = PROCESSORS[-1]
+    if obstacle := simplest.obstacle():
+        pytest.skip(obstacle)
+    out = tmp_path / "out"
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(PROTON), str(out)],
+        check=True,
+        cwd=tmp_path,
+        env=environment_of(simplest),
     )
     assert hashes(out) == hashes(protons)
 

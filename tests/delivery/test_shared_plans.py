@@ -94,6 +94,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.stored
 @pytest.mark.parametrize(
     ("pattern", "name", "fields"), DELIVERED, ids=[f"{p} on {n}" for p, n, _ in DELIVERED]
 )
@@ -151,6 +152,7 @@ def test_monitor_units_become_particles_by_the_published_table(
         np.testing.assert_allclose(found, np.concatenate(expected), rtol=1e-3)
 
 
+@pytest.mark.stored
 @pytest.mark.parametrize(("pattern", "name", "reasons"), REFUSED, ids=[f"{p} on {n}" for p, n, _ in REFUSED])
 def test_refused(
     pattern: str,

@@ -117,12 +117,14 @@ def test_no_file(tmp_path: Path):
         read_calibration(tmp_path / "none.toml")
 
 
+@pytest.mark.stored
 def test_nominal_curve_is_what_its_tool_makes():
     assert generator.PATH.read_text(encoding="utf-8") == generator.text(), (
         "run tools/make_nominal_calibration.py"
     )
 
 
+@pytest.mark.stored
 def test_nominal_curve():
     """Water is 1 at 0 HU; published: cortical bone 1524 HU in a scanner with these parameters."""
     curve = nominal_calibration()

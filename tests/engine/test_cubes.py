@@ -79,6 +79,7 @@ def test_engine_gives_the_same_dose(has_nozzle: bool, library: BeamLibrary):
     assert dose[inside] == pytest.approx(ours[inside], rel=0.015)
 
 
+@pytest.mark.stored
 def test_layers_and_spots(made):
     plan, _ = made
     (field,) = plan.fields

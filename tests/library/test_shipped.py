@@ -9,6 +9,8 @@ from spotline import load_beamline, shipped_beamlines
 from spotline.library import in_beam, load_library
 from spotline.library.store import SHIPPED, library_path
 
+pytestmark = pytest.mark.stored
+
 BEAMS = [(name, ion) for name in shipped_beamlines() for ion in load_beamline(name).ion_names]
 
 LARGEST_mm = {"proton": 0.25, "carbon": 0.15, "helium": 0.4, "oxygen": 0.4}

@@ -21,6 +21,8 @@ from tests.lines.dcpt import write_dcpt_line
 from tests.lines.edit import copy_line, edit
 from tests.preparation.plans import CARBON_MeV_u, PROTON_MeV, field, layer, plan_of, proton_field, square
 
+pytestmark = pytest.mark.stored
+
 
 def two_layers() -> spotline.Field:
     """Nine spots and a half, and a row of three, of different weights."""

@@ -88,6 +88,7 @@ def test_field_by_number(tmp_path: Path):
 # The examples that come with Spotline.
 
 
+@pytest.mark.stored
 def test_uniform_carbon_example():
     plan = read_plan(EXAMPLES / "uniform_carbon_60mm.dcm")
     (field,) = plan.fields
@@ -101,6 +102,7 @@ def test_uniform_carbon_example():
     assert (steps_mm == 2.0).all(), "the spots are scanned there and back"
 
 
+@pytest.mark.stored
 def test_three_layers_example():
     (field,) = read_plan(EXAMPLES / "three_layers_proton.dcm").fields
     assert (field.ion.symbol, field.gantry_angle_deg, len(field.layers)) == ("1H", 90.0, 3)
@@ -109,6 +111,7 @@ def test_three_layers_example():
     assert np.all(np.diff([layer.energy_MeV_u for layer in field.layers]) < 0.0)
 
 
+@pytest.mark.stored
 def test_examples_are_what_their_script_makes(tmp_path: Path):
     spec = importlib.util.spec_from_file_location("make_plans", EXAMPLES / "make_plans.py")
     assert spec is not None

@@ -331,6 +331,7 @@ def test_parts_make_the_whole(particles: np.ndarray, beam_off: list[bool], line:
 STEADY = with_facts(SHIPPED, {"simulation.spill.ripple_rms": 0.0, "simulation.spill.noise_rms": 0.0})
 
 
+@pytest.mark.stored
 @pytest.mark.parametrize(
     ("example", "options", "line"),
     [

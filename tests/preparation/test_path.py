@@ -20,6 +20,8 @@ from tests.preparation.layers import (
     some_positions,
 )
 
+pytestmark = pytest.mark.stored
+
 
 def measured(positions_mm: Positions, moves: Moves = MOVES, jumps: Jumps = JUMPS) -> PathLength:
     """What the path that is found costs."""
@@ -200,3 +202,23 @@ def test_measure_by_hand():
     expected_us = transit_time_us(4.0, MOVES.y) + transit_time_us(30.0, MOVES.x) + JUMPS.cost_us
     assert measure_path(x_mm, y_mm, MOVES, JUMPS) == (pytest.approx(expected_us), 35.0, 1)
     assert measure_path(x_mm[:1], y_mm[:1], MOVES, JUMPS) == (0.0, 0.0, 0)
+
+
+@pytest.mark.parametrize("part", [2e-16, -2e-16, 1e-15])
+def test_last_digits_of_the_costs_decide_nothing(part: float):
+    """A disc on a grid, where many paths are equally good, with magnets that differ by a last digit."""
+    x_mm, y_mm = (axis.ravel() for axis in np.meshgrid(np.arange(-12.0, 13.0), np.arange(-12.0, 13.0)))
+    inside = np.hypot(x_mm, y_mm) < 11.7
+    x_mm, y_mm = 1.9 * x_mm[inside], 1.9 * y_mm[inside]
+
+    def changed(axis):
+        return axis._replace(
+            A_per_mm=axis.A_per_mm * (1.0 + part),
+            slew_A_per_us=axis.slew_A_per_us * (1.0 - part),
+            settling_us=axis.settling_us * (1.0 + part),
+        )
+
+    others = MOVES._replace(x=changed(MOVES.x), y=changed(MOVES.y))
+    assert others != MOVES
+    found, again = (shortest_path(x_mm, y_mm, moves, JUMPS) for moves in (MOVES, others))
+    np.testing.assert_array_equal(again, found)

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from spotline.preparation.repainting import ROUNDING, Painting, paint
 
+pytestmark = pytest.mark.stored
+
 ROUND = 1.0 + 2.0 * ROUNDING
 
 metersets = st.lists(st.floats(1e-3, 1e9), min_size=1, max_size=40).map(np.array)

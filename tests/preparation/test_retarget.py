@@ -19,6 +19,8 @@ from spotline.preparation.retarget import LARGEST_RANGE_CHANGE_mm, retarget
 from tests.lines.facts import with_facts
 from tests.preparation.plans import CARBON_MeV_u, field, layer, plan_of, proton_field
 
+pytestmark = pytest.mark.stored
+
 LINE = load_beamline("cnao-h")
 FIRST, SECOND, THIRD = CARBON_MeV_u
 TABLE = LINE.energies["carbon"]

@@ -231,7 +231,8 @@ def _intensity(particles: Floats, beam: IonBeam, beamline: BeamLine) -> float:
     levels = beamline.facts.accelerator.intensity_levels
     shortest_us = beamline.facts.control.minimum_spot_time_us
     for level in levels:
-        if float(particles.min()) / (beam.full_intensity_per_s * level) * 1e6 >= shortest_us * (1.0 - ROUNDING):
+        visit_us = float(particles.min()) / (beam.full_intensity_per_s * level) * 1e6
+        if visit_us >= shortest_us * (1.0 - ROUNDING):
             return level
     return levels[-1]
 
