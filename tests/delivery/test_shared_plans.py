@@ -94,7 +94,6 @@ REFUSED = [
 ]
 
 
-@pytest.mark.stored
 @pytest.mark.parametrize(
     ("pattern", "name", "fields"), DELIVERED, ids=[f"{p} on {n}" for p, n, _ in DELIVERED]
 )

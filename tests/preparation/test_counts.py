@@ -20,8 +20,6 @@ from spotline.preparation.counts import convert_counts, round_running
 from tests.lines.facts import with_facts
 from tests.preparation.plans import CARBON_MeV_u, field, layer, plan_of
 
-pytestmark = pytest.mark.stored
-
 LINE = load_beamline("cnao-h")
 UNIFORM = replace(LINE, int1_gain_map=None, int2_gain_map=None)
 

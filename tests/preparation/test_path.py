@@ -20,8 +20,6 @@ from tests.preparation.layers import (
     some_positions,
 )
 
-pytestmark = pytest.mark.stored
-
 
 def measured(positions_mm: Positions, moves: Moves = MOVES, jumps: Jumps = JUMPS) -> PathLength:
     """What the path that is found costs."""
@@ -204,9 +202,10 @@ def test_measure_by_hand():
     assert measure_path(x_mm[:1], y_mm[:1], MOVES, JUMPS) == (0.0, 0.0, 0)
 
 
+@pytest.mark.stored
 @pytest.mark.parametrize("part", [2e-16, -2e-16, 1e-15])
 def test_last_digits_of_the_costs_decide_nothing(part: float):
-    """A disc on a grid, where many paths are equally good, with magnets equally fast that change by a last digit."""
+    """A disc on a grid has many equally good paths; the magnets are equally fast, and change by a last digit."""
     x_mm, y_mm = (axis.ravel() for axis in np.meshgrid(np.arange(-8.0, 9.0), np.arange(-8.0, 9.0)))
     inside = np.hypot(x_mm, y_mm) < 7.7
     x_mm, y_mm = 1.9 * x_mm[inside], 1.9 * y_mm[inside]

@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 
 from spotline.preparation.repainting import ROUNDING, Painting, paint
 
-pytestmark = pytest.mark.stored
-
 ROUND = 1.0 + 2.0 * ROUNDING
 
 metersets = st.lists(st.floats(1e-3, 1e9), min_size=1, max_size=40).map(np.array)
@@ -105,6 +103,7 @@ def test_each_spot_has_its_own_minimum():
     assert spots(paintings) == [[0], [0, 1], [0]]
 
 
+@pytest.mark.stored
 def test_weights_of_32_bits_are_as_good_as_whole_numbers():
     """Three times the minimum, a little less as a plan stores it, is three visits all the same."""
     stored = float(np.float32(0.3))
