@@ -205,7 +205,7 @@ def test_measure_by_hand():
 @pytest.mark.stored
 @pytest.mark.parametrize("part", [2e-16, -2e-16, 1e-15])
 def test_last_digits_of_the_costs_decide_nothing(part: float):
-    """A disc on a grid has many equally good paths; the magnets are equally fast, and change by a last digit."""
+    """A disc on a grid has many equally good paths; magnets equally fast change by a last digit."""
     x_mm, y_mm = (axis.ravel() for axis in np.meshgrid(np.arange(-8.0, 9.0), np.arange(-8.0, 9.0)))
     inside = np.hypot(x_mm, y_mm) < 7.7
     x_mm, y_mm = 1.9 * x_mm[inside], 1.9 * y_mm[inside]
