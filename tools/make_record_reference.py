@@ -66,11 +66,14 @@ FILES = f"""\
 | `field-NN/DDS_treatment.h5` | the prepared field in machine units: a group per slice; counts once begun |
 | `field-NN/spills/spill-NNNN.h5` | one file per spill, published when the spill is over |
 | `field-NN/field.json` | status, start, sessions, and what came [between spills](#the-header-of-a-field) |
+| `continuation.dcm` | copy of the [plan](../how-to/continue-a-treatment.md) of the rest, if given up |
 | `field-NN/log.json` | the log: exactly the quantities of Table 3 of the dose delivery paper |
 | `field-NN/record.dcm` | the [DICOM treatment record](treatment-record.md) |
 
 A file other than the journal appears under its name when it is complete. A record that lacks `summary.json`
 or a `field.json` is read from its journals; its status is `interrupted` if the delivery did not end.
+Whatever goes on from a journal that knows less than the other files
+[refuses it](../explanation/recovery.md#which-journal-is-believed). A spill file is never replaced.
 Times are microseconds on the clock of the field, which starts with its pre-treatment checks; nothing in
 `DDS_treatment.h5`, the journal and the spill files depends on the date, so that the same plan, beam line and
 seed leave the same bytes.
@@ -98,7 +101,8 @@ A number that is not finite is `null`.
 ## The status file
 
 `status.json` is replaced as a whole at every change of the state and once per second of a spill (on the clock
-of the field). It is for displays: nothing reads it back.
+of the field). It is for displays; `spotline resume` only looks whether it has shown more spills than the
+journal knows.
 
 | key | contents |
 | --- | --- |

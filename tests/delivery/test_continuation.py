@@ -96,7 +96,9 @@ def test_stop_by_an_interlock_with_the_command_line(
         f"delivered, {left} left in {n} spots of 2 layers, 1 of them partly delivered\n"
     )
     assert cli.run(["continuation", str(folders[0]), "--out", str(rest)]) == 0
-    assert capsys.readouterr().out == f"{rest}: SMALL C1\n{said}"
+    uid = spotline.read_plan(rest).identity["SOPInstanceUID"]
+    given_up = f"{folders[0]}: given up for the plan with SOP Instance UID {uid}\n"
+    assert capsys.readouterr().out == f"{rest}: SMALL C1\n{said}{given_up}"
     command = ["deliver", str(rest), "--beamline", "cnao-h", "--out", str(folders[1]), "--quiet"]
     assert cli.run(command) == 0
     assert cli.run(["continuation", str(folders[0]), str(folders[1])]) == 0

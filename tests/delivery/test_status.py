@@ -14,7 +14,8 @@ import pytest
 from spotline.control import interlocks
 from spotline.control.interlocks import STOP
 from spotline.delivery.progress import Progress
-from spotline.delivery.status import STATUS, StatusFile, status_of
+from spotline.delivery.status import StatusFile, status_of
+from spotline.record.folder import STATUS
 from tests.delivery.scripted_room import CYCLE_US, GOOD, ScriptedRoom, delivered
 
 

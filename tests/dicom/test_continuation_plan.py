@@ -16,10 +16,10 @@ from spotline import (
     Options,
     Plan,
     PlanError,
+    Record,
     continuation_plan,
     merge_records,
     prepare,
-    write_continuation_plan,
 )
 from spotline.dicom import continuation
 from spotline.dicom.extended_plan import write_extended_plan
@@ -28,12 +28,19 @@ from spotline.dicom.private import GROUP
 from spotline.dicom.treatment_record import read_treatment_record, treatment_record_bytes
 from spotline.dicom.write_plan import write_ion_plan
 from spotline.plan import Continues
+from spotline.plan.continuation import continuation_bytes
 from tests.dicom.broken import read_or_refused
 from tests.dicom.validator import needs_validator, validator_says
 from tests.preparation.plans import CARBON_MeV_u, field, layer, plan_of
 from tests.record.continued import LINE, MU_LINE, everything, prescribed, record_of, treatment_of
 
 fuzz = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def written(record: Record, path: Path, plan: Plan) -> Plan:
+    """The continuation plan of a record that has no journal, as it is read from its file."""
+    path.write_bytes(continuation_bytes(record, path, plan))
+    return read_ion_plan(path)
 
 
 def stopped(folder: Path, weights: list[float] | None = None, **facts: object) -> tuple[Plan, Path]:
@@ -53,7 +60,7 @@ def made(tmp_path: Path) -> tuple[Plan, Path]:
     first, second, *_ = prescribed(treatment)[0]
     visits = [[(first, True), (second // 3, False), (0, False), (0, False), (0, False)]]
     path = tmp_path / "continuation.dcm"
-    write_continuation_plan(record_of(treatment, visits, folder), path, plan)
+    written(record_of(treatment, visits, folder), path, plan)
     return plan, path
 
 
@@ -95,7 +102,7 @@ def test_same_bytes_again(tmp_path: Path):
     treatment = treatment_of(plan)
     record = record_of(treatment, [[(10, False)] + [(0, False)] * 4], folder)
     for name in ("one.dcm", "two.dcm"):
-        write_continuation_plan(record, tmp_path / name, plan)
+        written(record, tmp_path / name, plan)
     assert (tmp_path / "one.dcm").read_bytes() == (tmp_path / "two.dcm").read_bytes()
 
 
@@ -139,7 +146,7 @@ def test_counts_survive_32_bit_weights(
     assert (asked[:-1] > counts).all()
     visits = [[*((int(p - c), False) for p, c in zip(asked, counts, strict=False)), (int(asked[-1]), True)]]
     path = folder / "continuation.dcm"
-    rest = write_continuation_plan(record_of(treatment, visits, folder / "record"), path, plan)
+    rest = written(record_of(treatment, visits, folder / "record"), path, plan)
     again = treatment_of(rest, Options(order="planned", intensity=1.0), (gas, gas))
     assert prescribed(again)[0] == counts
 
@@ -151,7 +158,7 @@ def test_monitor_units(tmp_path: Path):
     first, second, third = prescribed(treatment)[0]
     visits = [[(first - 1, False), (second - 7, False), (0, False)]]
     record = record_of(treatment, visits, tmp_path / "record")
-    rest = write_continuation_plan(record, tmp_path / "c.dcm", plan)
+    rest = written(record, tmp_path / "c.dcm", plan)
     assert rest.fields[0].unit == "MU"
     again = treatment_of(rest, line=MU_LINE)
     assert prescribed(again)[0] == [1, 7, third]
@@ -164,7 +171,7 @@ def test_continuation_of_a_plan_that_is_no_dicom_file(tmp_path: Path):
     bare = dataclasses.replace(plan.fields[0], gantry_angle_deg=None, patient_support_angle_deg=None)
     plan = dataclasses.replace(plan, fields=(bare,))
     record = record_of(treatment_of(plan), [[(10, False), (0, False)]], tmp_path / "record")
-    rest = write_continuation_plan(record, tmp_path / "c.dcm", plan)
+    rest = written(record, tmp_path / "c.dcm", plan)
     assert rest.continues == Continues("", plan.sha256, 1)
     assert "ReferencedRTPlanSequence" not in dcmread(tmp_path / "c.dcm")
     assert (rest.fields[0].gantry_angle_deg, rest.fields[0].patient_support_angle_deg) == (90.0, 0.0)

@@ -43,6 +43,7 @@ ENTRIES: tuple[tuple[str, dict[str, Any], Table | None], ...] = (
     (journal.EVENT, {"time_us": 30_000, "event": "stop", "state": "interrupted"}, None),
     (journal.CLOSED, {"status": "interlock", "latched": []}, None),
     (journal.RESUME, {"operator": "me"}, None),
+    (journal.GIVEN_UP, {"plan_uid": "2.25.7"}, None),
 )
 
 

@@ -5,20 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spotline.cli.common import STATUS_DIFFERENT, STATUS_DONE
+from spotline.cli.common import STATUS_DIFFERENT, STATUS_DONE, Switch
 
 if TYPE_CHECKING:
     from spotline.plan import Field
     from spotline.record.merged import MergedField
 
 
-def continuation(record: Path, *more: Path, out: Path | None = None, plan: Path | None = None) -> int:
+def continuation(
+    record: Path,
+    *more: Path,
+    out: Path | None = None,
+    plan: Path | None = None,
+    preview: Switch = False,
+) -> int:
     """Say what a stopped delivery left of its plan, or write the plan that delivers it.
 
-    With --out a DICOM RT Ion Plan with the undelivered particles of every spot is written.
+    With --out a DICOM RT Ion Plan with the undelivered particles of every spot is written.  That gives the
+    rest of the records up, for good: spotline resume refuses them then; the same plan can be asked for again.
 
-    Exit status: 0 written, or nothing is left; 1 something is left (without --out); 2 bad input (nothing
-    written), or --out though nothing is left.
+    Exit status: 0 written, or nothing is left; 1 something is left (without --out, or with --preview); 2 bad
+    input (nothing written, nothing given up), or --out though nothing is left.
 
     Parameters
     ----------
@@ -30,25 +37,36 @@ def continuation(record: Path, *more: Path, out: Path | None = None, plan: Path 
         New DICOM file.
     plan
         The plan that was delivered first; by default the copy in the folder of its record.
+    preview
+        Only say what is left, and what --out would write: write nothing, and give nothing up.
     """
     import spotline
     from spotline.plan.continuation import delivered_plan
+    from spotline.record.giving_up import rest_of
 
-    records = [spotline.open_record(folder) for folder in (record, *more)]
+    folders = (record, *more)
+    for folder in folders:
+        rest_of(folder)  # before anything is believed
+    records = [spotline.open_record(folder) for folder in folders]
     given = None if plan is None else spotline.read_plan(plan)
     merged = spotline.merge_records(records)
     first = delivered_plan(merged, given)
     accounts = {account.number: account for account in merged.fields}
-    if out is not None:
+    said = []
+    if out is not None and not preview:
         made = spotline.write_continuation_plan(records, out, first)
-        said = [f"{out}: {made.label}"]
-    else:
-        said = []
+        said.append(f"{out}: {made.label}")
+    elif out is not None:
+        said.append(f"{out}: {spotline.continuation_plan(records, first).label}, not written")
     for field in first.fields:
         said.append(_in_words(field, accounts.get(field.number)))
+    for folder in folders:
+        uid = rest_of(folder).given_up
+        if uid is not None:
+            said.append(f"{folder}: given up for the plan with SOP Instance UID {uid}")
     print("\n".join(said))
     whole = all(f.number in accounts and accounts[f.number].is_complete for f in first.fields)
-    return STATUS_DONE if whole or out is not None else STATUS_DIFFERENT
+    return STATUS_DONE if whole or (out is not None and not preview) else STATUS_DIFFERENT
 
 
 def _in_words(field: Field, account: MergedField | None) -> str:

@@ -38,12 +38,14 @@ def resume(
         Say nothing but errors.
     """
     import spotline
+    from spotline.record.delivery_file import read_delivery
+    from spotline.record.witnesses import read_states
 
-    before = spotline.open_record(record).summary["status"]
+    states = read_states(record, read_delivery(record))
     with delivery_bar(quiet) as show:
         after = spotline.resume(record, operator=operator, reason=reason, beamline=beamline, progress=show)
     if not quiet:
-        if before == "complete":
+        if all(state.status == "complete" for state in states):
             print("nothing is left to deliver")
         print(in_words(after.summary, record))
     return STATUS_DONE if after.summary["status"] == "complete" else STATUS_INTERLOCK

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,20 @@ from spotline.beamline import BeamLine, load_beamline
 from spotline.delivery.field import BLOCK_US
 from spotline.delivery.progress import Orders, Report
 from spotline.delivery.run import simulated_room
-from spotline.delivery.session import DICOM_RECORD, Session
+from spotline.delivery.session import Session
 from spotline.errors import BeamLineError, OptionError, RecordError
 from spotline.plan import Field, Plan, read_plan
 from spotline.preparation.treatment import FieldTreatment, Treatment
-from spotline.record import delivery_file, journal
+from spotline.record import delivery_file
+from spotline.record.folder import CONTINUATION, DICOM_RECORD, SUMMARY
 from spotline.record.hdf5 import as_written
 from spotline.record.model import Record
-from spotline.record.read import SUMMARY, open_record
-from spotline.record.recovered import read_state
-from spotline.record.spill_file import spill_path
-from spotline.record.storage import Disk, sha256_of
+from spotline.record.read import open_record
+from spotline.record.recovered import FieldState
+from spotline.record.storage import Disk, only_one, sha256_of
 from spotline.record.treatment_file import NAME as TREATMENT
 from spotline.record.treatment_file import read_treatment_file
+from spotline.record.witnesses import check_spill_files, given_up_for, read_states
 from spotline.room import Room
 
 
@@ -74,7 +75,8 @@ def resume(
     Raises
     ------
     RecordError
-        If the record is broken, another process is at it, or plan, beam line or treatment are not its own.
+        If the record is broken, a journal knows less than the other files, its rest was given up for a
+        continuation plan, another process is at it, or plan, beam line or treatment are not its own.
     OptionError
         If operator or reason is blank.
     OutputError
@@ -83,6 +85,7 @@ def resume(
     wall = time.perf_counter()
     folder = Path(folder)
     delivery = delivery_file.read_delivery(folder)
+    read_states(folder, delivery)  # before anything is believed
     if _is_complete(folder, delivery, documents):
         return open_record(folder)
     for name, value in (("operator", operator), ("reason", reason)):
@@ -91,7 +94,7 @@ def resume(
                 f"{name} is missing: a delivery that did not end well goes on in somebody's name"
             )
     line = _load_line(folder, delivery, beamline)
-    treatment = _read_treatment(folder, delivery, plan or _read_plan(folder, delivery), line)
+    plan = plan or _read_plan(folder, delivery)
 
     def room_of(field: FieldTreatment, spills_before: int) -> Room:
         if make_room is not None:
@@ -104,9 +107,28 @@ def resume(
         "reason": reason.strip(),
         "resumed": when.isoformat(timespec="seconds"),
     }
-    return Session(
-        folder, treatment, delivery, disk or Disk(), room_of, progress, orders, block_us, documents, session
-    ).run(wall)
+    # What is left is read when nobody else can deliver it any more, or give it up.
+    with only_one(folder / delivery_file.NAME):
+        states = read_states(folder, delivery)
+        _refuse_given_up(folder, states)
+        treatment = _read_treatment(folder, delivery, plan, line, states)
+        disk = disk or Disk()
+        return Session(
+            folder, treatment, delivery, disk, room_of, progress, orders, block_us, documents, session
+        ).run(wall)
+
+
+def _refuse_given_up(folder: Path, states: Sequence[FieldState]) -> None:
+    """Refuse to deliver what a continuation plan delivers."""
+    uid = given_up_for(states)
+    if uid is None:
+        return
+    copy = folder / CONTINUATION
+    where = f"{copy} is a copy of it" if copy.exists() else "ask for it again with `spotline continuation`"
+    raise RecordError(
+        f"{folder}: its rest was given up for the continuation plan with SOP Instance UID {uid}; deliver "
+        f"that plan instead ({where})"
+    )
 
 
 def _is_complete(folder: Path, delivery: dict[str, Any], documents: bool) -> bool:
@@ -149,22 +171,27 @@ def _read_plan(folder: Path, delivery: dict[str, Any]) -> Plan:
     return read_plan(path)
 
 
-def _read_treatment(folder: Path, delivery: dict[str, Any], plan: Plan, line: BeamLine) -> Treatment:
+def _read_treatment(
+    folder: Path, delivery: dict[str, Any], plan: Plan, line: BeamLine, states: Sequence[FieldState]
+) -> Treatment:
     """Read what was prepared, as it was."""
     if plan.sha256 != delivery["plan_sha256"]:
         raise RecordError(f"{folder / delivery_file.NAME}: the plan given is not that of this record")
     planned = {field.number: field for field in plan.fields}
     fields = []
-    for said in delivery["fields"]:
+    for said, state in zip(delivery["fields"], states, strict=True):
         if said["number"] not in planned:
             raise RecordError(f"{folder / delivery_file.NAME}: field {said['number']} is not in the plan")
-        fields.append(_read_field(folder / said["folder"], delivery, planned[said["number"]], line))
+        where = folder / said["folder"]
+        fields.append(_read_field(where, delivery, planned[said["number"]], line, state))
     return Treatment(plan, line, tuple(fields))
 
 
-def _read_field(folder: Path, delivery: dict[str, Any], planned: Field, line: BeamLine) -> FieldTreatment:
+def _read_field(
+    folder: Path, delivery: dict[str, Any], planned: Field, line: BeamLine, state: FieldState
+) -> FieldTreatment:
     path = folder / TREATMENT
-    content, state = read_treatment_file(folder), read_state(folder)
+    content = read_treatment_file(folder)
     with as_written(path):
         for key in ("plan_sha256", "beamline_sha256", "seed"):
             if content.header[key] != delivery[key] or (state.begun and state.begun[key] != delivery[key]):
@@ -173,12 +200,7 @@ def _read_field(folder: Path, delivery: dict[str, Any], planned: Field, line: Be
             raise RecordError(f"{path}: belongs to field {content.header['number']}; restore it from a copy")
         if state.begun and state.begun["treatment_sha256"] != content.sha256:
             raise RecordError(f"{path}: is not the treatment that the journal began with; restore it")
-        for number, stored in state.stored.items():
-            spill = spill_path(folder, number)
-            if not spill.is_file() or sha256_of(spill) != stored["sha256"]:
-                raise RecordError(
-                    f"{spill}: is not the file that {journal.NAME} tells of; restore it from a copy"
-                )
+        check_spill_files(folder, state)
         beam = line.beam(planned.ion.name)
         if beam is None:
             raise RecordError(f"{path}: the beam line has no {planned.ion.name}")

@@ -24,7 +24,7 @@ from spotline.record import delivery_file
 from spotline.record.folder import claim_folder
 from spotline.record.log import write_json
 from spotline.record.model import Record
-from spotline.record.storage import Disk
+from spotline.record.storage import Disk, only_one
 from spotline.record.treatment_file import write_treatment_file
 from spotline.room import Room
 from spotline.sim.faults import Fault, write_faults
@@ -133,7 +133,7 @@ def deliver(
             return make_room(field)
         return simulated_room(treatment.beamline, field, seed, raw, spills_before, faults)
 
-    return Session(
+    session = Session(
         folder,
         treatment,
         delivery,
@@ -145,7 +145,9 @@ def deliver(
         documents,
         operator=None,
         after_spill=after_spill,
-    ).run(wall)
+    )
+    with only_one(folder / delivery_file.NAME):
+        return session.run(wall)
 
 
 def simulated_room(

@@ -25,19 +25,18 @@ from spotline.delivery.progress import Orders, Progress, Report
 from spotline.delivery.status import StatusFile
 from spotline.errors import OutputError
 from spotline.preparation.treatment import FieldTreatment, Treatment
-from spotline.record import delivery_file, journal
+from spotline.record import journal
+from spotline.record.folder import DICOM_RECORD, FIELD_HEADER, SUMMARY
 from spotline.record.journal import Journal
 from spotline.record.log import read_json, write_json, write_log
 from spotline.record.model import FieldRecord, Record
-from spotline.record.read import FIELD_HEADER, SUMMARY, open_field, open_record, read_account
+from spotline.record.read import open_field, open_record, read_account
 from spotline.record.recovered import FieldState, field_header, read_state, recover_spill
 from spotline.record.spill_file import Spill, SpillWriter, spill_path
-from spotline.record.storage import Disk, only_one, sha256_of
+from spotline.record.storage import Disk, sha256_of
 from spotline.record.summary import summarize
 from spotline.record.treatment_file import read_treatment_file
 from spotline.room import Room, SpillResult
-
-DICOM_RECORD = "record.dcm"
 
 
 @dataclass(slots=True)
@@ -83,16 +82,18 @@ class Session:
     after_spill: Callable[[Path], object] | None = None
 
     def run(self, wall: float) -> Record:
-        """Deliver; `wall` is the time at which the clock of the computer was started."""
+        """Deliver, in a folder that is kept to this process.
+
+        `wall` is the time at which the clock of the computer was started.
+        """
         records: list[FieldRecord] = []
         try:
-            with only_one(self.folder / delivery_file.NAME):
-                for index, field in enumerate(self.treatment.fields):
-                    records.append(self._field(index, field, records))
-                    if records[-1].header["status"] != "complete":
-                        break  # the next field waits until somebody has looked at the interlock
-                summary = summarize(self.delivery, records, time.perf_counter() - wall)
-                write_json(self.folder / SUMMARY, summary, self.disk)
+            for index, field in enumerate(self.treatment.fields):
+                records.append(self._field(index, field, records))
+                if records[-1].header["status"] != "complete":
+                    break  # the next field waits until somebody has looked at the interlock
+            summary = summarize(self.delivery, records, time.perf_counter() - wall)
+            write_json(self.folder / SUMMARY, summary, self.disk)
         except OSError as error:
             return self._without_disk(error)
         record = open_record(self.folder)

@@ -103,7 +103,10 @@ class SpillDelivery:
         needed = file_bytes(n_spots, duration_us, _raw_bytes_per_us(self._beamline) if self._raw else 0.0)
         try:
             self._logbook.reserve(journal.spill_bytes(n_spots, duration_us // control.recovery_period_us + 1))
-            self._disk.make_folder(spill_path(self._folder, 1).parent)
+            path = spill_path(self._folder, self._outcome.spills + 1)
+            self._disk.make_folder(path.parent)
+            if path.exists():
+                raise FileExistsError(path)  # somebody else's: no room, for it is never replaced
             free = self._disk.free_bytes(self._folder)
         except OSError:
             free = 0

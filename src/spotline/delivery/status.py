@@ -11,8 +11,8 @@ from typing import Any
 
 from spotline.control.interlocks import CAUSES
 from spotline.delivery.progress import Progress
+from spotline.record.folder import STATUS
 
-STATUS = "status.json"
 PERIOD_US = 1_000_000
 """While a spill runs the status is written so often, on the clock of the field."""
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from spotline.errors import OutputError
 from spotline.physics.ions import PROTON, Ion
+from spotline.record.storage import give_name, sync_folder
 
 LONG_STRING = 64
 """Characters in a value of VR LO."""
@@ -71,15 +74,49 @@ def write_new_file(path: Path, content: bytes) -> None:
     OutputError
         If the file exists already or cannot be written.
     """
+    with ready_to_appear(path, content):
+        pass
+
+
+@contextmanager
+def ready_to_appear(path: Path, content: bytes) -> Iterator[Path]:
+    """Have a file that must not exist yet on the disk, and give it its name at the end of the block.
+
+    If anything fails before, it never appears.
+
+    Yields
+    ------
+    Path
+        Name that it has meanwhile.
+
+    Raises
+    ------
+    OutputError
+        If the file exists already or cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with path.open("xb") as file:
-            try:
+        with _as_output(path):
+            if path.exists():
+                raise FileExistsError
+            with part.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            except BaseException:
-                path.unlink(missing_ok=True)
-                raise
+        yield part
+        with _as_output(path):
+            give_name(part, path)
+            sync_folder(path.parent)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _as_output(path: Path) -> Iterator[None]:
+    """Say which file cannot be written."""
+    try:
+        yield
     except FileExistsError:
         raise OutputError(f"{path}: exists already; choose another name or remove it first") from None
     except OSError as error:

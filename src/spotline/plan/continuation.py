@@ -21,8 +21,11 @@ from spotline.plan.read import read_plan
 from spotline.preparation.options import LARGEST_PAINTINGS
 from spotline.preparation.wording import several
 from spotline.record.delivery_file import PLANS
-from spotline.record.merged import SAME_POSITION_MM, Merged, MergedField, merge_records
+from spotline.record.giving_up import check_given_up, kept_from_others, rest_of
+from spotline.record.merged import SAME_POSITION_MM, Merged, MergedField, merge_records, number_of
 from spotline.record.model import Record
+from spotline.record.read import open_record
+from spotline.record.storage import Disk
 
 SAME_ENERGY_MeV_u = 0.1
 """More than a beam line may differ from the plan without being asked, less than the step of its energies."""
@@ -42,6 +45,8 @@ _OF_THE_INSTANCE = (
 
 def continuation_plan(records: Iterable[Record] | Record, plan: Plan | None = None) -> Plan:
     """Make the plan that delivers what is left.
+
+    Nothing is given up: `spotline.resume` could deliver it too.  `write_continuation_plan` sees to that.
 
     The meterset of a spot is a whole number of counts of INT1 times what a count is there.  Prepared under
     the same gas it makes these counts again, exactly as long as they are fewer than 4 million (weights in
@@ -93,9 +98,17 @@ def continuation_plan(records: Iterable[Record] | Record, plan: Plan | None = No
 
 
 def write_continuation_plan(
-    records: Iterable[Record] | Record, path: str | Path, plan: Plan | None = None
+    records: Iterable[Record] | Record,
+    path: str | Path,
+    plan: Plan | None = None,
+    *,
+    disk: Disk | None = None,
 ) -> Plan:
-    """Make the plan that delivers what is left, and write it as a DICOM RT Ion Plan.
+    """Write the plan that delivers what is left as a DICOM RT Ion Plan, and give up what it delivers.
+
+    From then on `spotline.resume` refuses the records.  That is in their journals before the plan appears.
+    The plan is made of what the records say now, even if they were opened before.  Asked again, it is the
+    same plan.
 
     Parameters
     ----------
@@ -103,6 +116,8 @@ def write_continuation_plan(
         As of `continuation_plan`.
     path : str or Path
         New file; its folder must exist.
+    disk : Disk, optional
+        Where the records are; by default the disk that there is.
 
     Returns
     -------
@@ -112,20 +127,47 @@ def write_continuation_plan(
     Raises
     ------
     RecordError
-        As of `continuation_plan`.
+        As of `continuation_plan`; or if a journal knows less than the other files of its record, another
+        process is at a record, or its rest was given up for another plan.
     PlanError
         If DICOM cannot hold the plan (see `spotline.dicom.write_plan`).
     OutputError
-        If the file exists already or cannot be written.
+        If the file exists already or cannot be written, or a record cannot: then nothing is given up.
     """
-    from spotline.dicom.write_plan import SOURCE_AXIS_DISTANCES_MM, write_ion_plan
+    from spotline.dicom.encoding import ready_to_appear
+    from spotline.dicom.ion_plan import read_ion_plan
+
+    folders = [record.path for record in ([records] if isinstance(records, Record) else records)]
+    path = Path(path)
+    with kept_from_others(folders):
+        rests = [rest_of(folder) for folder in folders]
+        merged = merge_records([open_record(folder) for folder in folders])
+        content = continuation_bytes(merged.records, path, plan)
+        with ready_to_appear(path, content) as part:
+            uid = read_ion_plan(part).identity["SOPInstanceUID"]
+            # What a delivery left whose own continuation is among the records was given up for that one.
+            last = {record.path for record in merged.records if number_of(record) == merged.continuations}
+            check_given_up([rest for rest in rests if rest.folder in last], uid)
+            open_rests = [rest for rest in rests if rest.given_up in (None, uid) and not rest.is_complete]
+            for rest in open_rests:
+                rest.check_writable()
+            for rest in open_rests:
+                rest.give_up(uid, content, disk or Disk())
+    return read_plan(path)
+
+
+def continuation_bytes(records: Iterable[Record] | Record, path: Path, plan: Plan | None = None) -> bytes:
+    """Make the plan that delivers what is left, as the DICOM file that it is to be.
+
+    Nothing is written and nothing is given up.  Parameters and errors are those of `write_continuation_plan`.
+    """
+    from spotline.dicom.write_plan import SOURCE_AXIS_DISTANCES_MM, ion_plan_bytes
 
     given = [records] if isinstance(records, Record) else list(records)
     made = continuation_plan(given, plan)
     distances_mm = _line_facts(given).get("source_to_isocentre_mm", SOURCE_AXIS_DISTANCES_MM)
     x_mm, y_mm = (float(distance_mm) for distance_mm in distances_mm)
-    write_ion_plan(replace(made, path=Path(path)), path, source_axis_distances_mm=(x_mm, y_mm))
-    return read_plan(path)
+    return ion_plan_bytes(replace(made, path=path), source_axis_distances_mm=(x_mm, y_mm))
 
 
 def delivered_plan(merged: Merged, plan: Plan | None = None) -> Plan:

@@ -1,10 +1,18 @@
-"""The folder that a record, or a campaign of many, goes into."""
+"""The folder that a record, or a campaign of many, goes into, and names in it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from spotline.errors import OutputError
+
+SUMMARY = "summary.json"
+STATUS = "status.json"
+CONTINUATION = "continuation.dcm"
+"""Copy of the plan that the rest of the delivery was given up for."""
+# In the folder of a field.
+FIELD_HEADER = "field.json"
+DICOM_RECORD = "record.dcm"
 
 
 def claim_folder(folder: Path, what: str) -> None:

@@ -64,12 +64,18 @@ def new_file(path: Path) -> h5py.File:
     return h5py.File(path, "w", driver="core", backing_store=False, libver="latest")
 
 
-def publish_file(file: h5py.File, path: Path, disk: Disk | None = None) -> str:
-    """Close a file that was made in memory, and write it whole or not at all; return its SHA-256."""
+def publish_file(file: h5py.File, path: Path, disk: Disk | None = None, *, is_new: bool = False) -> str:
+    """Close a file that was made in memory, and write it whole or not at all; return its SHA-256.
+
+    Raises
+    ------
+    FileExistsError
+        If it must be new, and is there already.
+    """
     file.flush()
     image = file.id.get_file_image()
     file.close()
-    (disk or Disk()).publish(image, path)
+    (disk or Disk()).publish(image, path, is_new=is_new)
     return hashlib.sha256(image).hexdigest()
 
 

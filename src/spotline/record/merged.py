@@ -130,7 +130,7 @@ def merge_records(records: Iterable[Record]) -> Merged:
         If there is none, if they are of different plans or beam lines, if one is missing in between, or if
         a field was delivered twice.
     """
-    found = sorted(records, key=_number)
+    found = sorted(records, key=number_of)
     if not found:
         raise RecordError("no records to merge: give the record of a delivery")
     _check_together(found)
@@ -150,7 +150,7 @@ def merge_records(records: Iterable[Record]) -> Merged:
             else:
                 accounts[field.number].go_on(field, delivered)
     return Merged(
-        tuple(found), _plan_of(found[0]), _number(found[-1]), tuple(a.merged() for a in accounts.values())
+        tuple(found), _plan_of(found[0]), number_of(found[-1]), tuple(a.merged() for a in accounts.values())
     )
 
 
@@ -165,7 +165,8 @@ def _first(record: Record) -> FieldRecord:
     return record.fields[0]
 
 
-def _number(record: Record) -> int:
+def number_of(record: Record) -> int:
+    """Number of the continuation that a record is the delivery of; 0 if it is of the first plan."""
     field = _first(record)
     with as_written(field.path / NAME):
         continues = _continues(field)
@@ -183,7 +184,7 @@ def _plan_of(record: Record) -> str:
 def _check_together(records: Sequence[Record]) -> None:
     """Refuse records of different plans or lines, and continuations of a delivery that is not there."""
     first = records[0]
-    if _number(first) > 0:
+    if number_of(first) > 0:
         raise RecordError(
             f"{first.path}: is the delivery of a continuation plan: give the record of the delivery that it "
             f"continues, too (plan SHA-256 {_plan_of(first)[:12]})"

@@ -12,6 +12,7 @@ from spotline.preparation.treatment import Slice
 from spotline.record.account import Account, account_of
 from spotline.record.delivery_file import NAME as DELIVERY
 from spotline.record.delivery_file import read_delivery
+from spotline.record.folder import FIELD_HEADER, SUMMARY
 from spotline.record.hdf5 import as_written
 from spotline.record.log import read_json
 from spotline.record.model import (
@@ -32,9 +33,7 @@ from spotline.record.recovered import INTERRUPTED, FieldState, field_header, rea
 from spotline.record.spill_file import Spill, read_spill, spill_path
 from spotline.record.summary import summarize
 from spotline.record.treatment_file import NAME, TreatmentFile, read_treatment_file
-
-SUMMARY = "summary.json"
-FIELD_HEADER = "field.json"
+from spotline.record.witnesses import read_states
 
 
 def open_record(path: str | Path) -> Record:
@@ -52,7 +51,8 @@ def open_record(path: str | Path) -> Record:
     Raises
     ------
     RecordError
-        If a file is missing, truncated or altered.
+        If a file is missing, truncated or altered, or if a delivery has not come to its end and a journal
+        knows less than the other files of the record.
     """
     folder = Path(path)
     if not (folder / SUMMARY).exists() and (folder / DELIVERY).exists():
@@ -71,8 +71,8 @@ def _open_unfinished(folder: Path) -> Record:
     delivery = read_delivery(folder)
     fields = [
         open_field(folder / said["folder"])
-        for said in delivery["fields"]
-        if read_state(folder / said["folder"]).begun is not None
+        for said, state in zip(delivery["fields"], read_states(folder, delivery), strict=True)
+        if state.begun is not None
     ]
     return Record(folder, summarize(delivery, fields, wall_s=0.0), tuple(fields))
 

@@ -50,7 +50,9 @@ class FieldState:
     open_spill : list of Entry
         Entries of the last spill, if its file is not noted; the first is `SPILL`.
     entries : int
-        Entries of the journal.
+        Entries of the delivery in the journal, so without those that its rest was given up.
+    given_up : str or None
+        SOP Instance UID of the continuation plan that the rest was given up for.
     is_torn : bool
         Whether the journal ends with something that was never confirmed.
     """
@@ -66,6 +68,7 @@ class FieldState:
     stored: dict[int, dict[str, Any]] = field(default_factory=dict)
     open_spill: list[Entry] = field(default_factory=list)
     entries: int = 0
+    given_up: str | None = None
     is_torn: bool = False
 
     def register(self) -> InterlockRegister:
@@ -87,7 +90,7 @@ def read_state(folder: Path) -> FieldState:
     if not path.exists():
         return FieldState()
     content = journal.read_journal(path)
-    state = FieldState(entries=len(content.entries), is_torn=content.is_torn)
+    state = FieldState(is_torn=content.is_torn)
     with as_written(path):
         for entry in content.entries:
             _take(state, entry, path)
@@ -122,6 +125,10 @@ def _take(state: FieldState, entry: Entry, path: Path) -> None:
         state.sessions.append(values)
     elif entry.kind == journal.EVENT:
         state.events.append(values)
+    elif entry.kind == journal.GIVEN_UP:
+        state.given_up = str(values["plan_uid"])
+        return  # nothing else has changed
+    state.entries += 1
     state.status, state.latched = INTERRUPTED, []
     if entry.kind == journal.CLOSED:
         state.status, state.latched = str(values["status"]), values["latched"]

@@ -8,6 +8,8 @@ allows itself, and all that its documentation promises.
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -54,9 +56,11 @@ class SimulatedDisk(Disk):
         self._pending[path] = []
         return file
 
-    def publish(self, content: bytes, path: Path) -> None:
+    def publish(self, content: bytes, path: Path, *, is_new: bool = False) -> None:
         """Write a file whole, or leave what was there."""
         self.check_room(path)
+        if is_new and path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         part = path.with_name(path.name + ".part")
         before = path.read_bytes() if path.exists() else None
         self._durable[part], self._pending[part] = b"", [(0, content)]

@@ -178,7 +178,13 @@ class SpillWriter:
         slow_control: Table,
         assumed: Table = NOTHING_ASSUMED,
     ) -> str:
-        """Write the results and publish the file; return its SHA-256."""
+        """Write the results and publish the file; return its SHA-256.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written, or is there already: a spill file is never replaced.
+        """
         while any(sum(map(len, waiting)) for waiting in self._raw.values()):
             self._write_raw()
         if self._aborts:
@@ -194,7 +200,7 @@ class SpillWriter:
         if len(assumed):
             put(self._file.create_group("assumed"), "parts", assumed)
         self._file.attrs["header"] = text(json.dumps(header, sort_keys=True))
-        return publish_file(self._file, self._path, self._disk)
+        return publish_file(self._file, self._path, self._disk, is_new=True)
 
 
 def read_spill(path: Path) -> Spill:

@@ -136,10 +136,16 @@ class Disk:
             sync_folder(path.parent)
         return file
 
-    def publish(self, content: bytes, path: Path) -> None:
-        """Write a file whole, or leave what was there; it is there for good when this returns."""
+    def publish(self, content: bytes, path: Path, *, is_new: bool = False) -> None:
+        """Write a file whole, or leave what was there; it is there for good when this returns.
+
+        Raises
+        ------
+        FileExistsError
+            If it must be new, and is there already.
+        """
         self.check_room(path)
-        publish(content, path, confirm=self.confirms)
+        publish(content, path, confirm=self.confirms, is_new=is_new)
 
     def make_folder(self, path: Path) -> None:
         """Make a folder that is there for good when this returns."""
@@ -172,26 +178,62 @@ def only_one(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RecordError(
-                f"{path}: another process is delivering into this folder; wait until it has ended"
+                f"{path}: another process is delivering into this folder, or gives its rest up; wait "
+                "until it has ended"
             ) from None
         yield
 
 
-def publish(content: bytes, path: Path, *, confirm: bool = True) -> None:
-    """Write a file under another name, and give it its own when it is complete and on the disk."""
+def publish(content: bytes, path: Path, *, confirm: bool = True, is_new: bool = False) -> None:
+    """Write a file under another name, and give it its own when it is complete and on the disk.
+
+    Raises
+    ------
+    FileExistsError
+        If it must be new, and is there already.
+    """
     part = path.with_name(path.name + ".part")
     try:
-        with part.open("wb") as file:
+        # What a crash has left may be a second name of a whole file: it is never written through.
+        part.unlink(missing_ok=True)
+        with part.open("xb") as file:
             file.write(content)
             file.flush()
             if confirm:
                 os.fsync(file.fileno())
-        part.replace(path)
+        if is_new:
+            give_name(part, path)
+        else:
+            part.replace(path)
         if confirm:
             sync_folder(path.parent)
     except BaseException as error:
         part.unlink(missing_ok=True)
         raise _named(error, path) from None
+
+
+def give_name(part: Path, path: Path) -> None:
+    """Give a file its own name, if nothing has that.
+
+    Raises
+    ------
+    FileExistsError
+        If something has; the file keeps the name that it had.
+    """
+    try:
+        os.link(part, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        part.rename(path)
+    else:
+        part.unlink()
+
+
+_NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What a file system says that gives a file one name only."""
 
 
 def sha256_of(path: Path) -> str:
