@@ -3,8 +3,7 @@
     python examples/make_plans.py [folder]
 
 The plans are made of nothing but the numbers below and the energy list of the beam line, so the same
-version of Spotline always makes the same bytes; but for the cube, whose particles are optimised: another
-processor may round them otherwise.  All are for the horizontal line ``cnao-h``.
+version of Spotline always makes the same bytes.  All are for the horizontal line ``cnao-h``.
 
 ``uniform_carbon_60mm.dcm``
     The uniform carbon field with which the dose delivery system of CNAO was tested (Giordanengo et al.,
@@ -21,6 +20,10 @@ processor may round them otherwise.  All are for the horizontal line ``cnao-h``.
     A carbon field for campaigns of faults, quick to deliver although it has a layer of two spills: 8 x 8
     spots 2 mm apart, with 2.2e6 ions each at the higher energy, and with 5e4 to 1.15e6 ions at the lower
     one: spots of a hundred counts and more.
+``cube_proton_20mm.dcm``
+    A cube of 20 mm with 1 Gy of protons, centred at 80 mm of water, as ``spotline plan cube`` makes it:
+    eleven layers of 15 x 15 spots 3 mm apart.  Its particles are optimised, and rounded to fewer digits
+    than processors agree in.
 """
 
 from __future__ import annotations
@@ -37,8 +40,6 @@ from spotline.plan import Plan
 from spotline.plan.phantom_plan import Setup
 from spotline.plan.qa_fields import line_plan, pattern_plan, uniform_plan
 
-CUBE = "cube_proton_20mm.dcm"
-
 
 def make_plans() -> dict[str, Plan]:
     """Make all plans, by the names of their files."""
@@ -54,7 +55,7 @@ def make_plans() -> dict[str, Plan]:
         "nine_spots_carbon.dcm": pattern_plan(carbon, [380.45, 150.71]),
         "axis_proton.dcm": line_plan(proton, every=5),
         "two_layers_carbon.dcm": _two_layers(line),
-        CUBE: spotline.cube_plan(proton, spotline.Cube(size_mm=20.0, depth_mm=80.0))[0],
+        "cube_proton_20mm.dcm": spotline.cube_plan(proton, spotline.Cube(size_mm=20.0, depth_mm=80.0))[0],
     }
 
 

@@ -122,13 +122,7 @@ def test_examples_are_what_their_script_makes(tmp_path: Path):
     made = sorted(tmp_path.iterdir())
     assert [path.name for path in made] == sorted(path.name for path in EXAMPLES.glob("*.dcm"))
     for path in made:
-        if path.name != make_plans.CUBE:
-            assert path.read_bytes() == (EXAMPLES / path.name).read_bytes(), "run examples/make_plans.py"
-    # Where sums are rounded otherwise the optimisation ends a little aside.
-    (ours,), (shipped,) = (read_plan(folder / make_plans.CUBE).fields for folder in (tmp_path, EXAMPLES))
-    assert [layer.energy_MeV_u for layer in ours.layers] == [layer.energy_MeV_u for layer in shipped.layers]
-    assert ours.n_spots == pytest.approx(shipped.n_spots, rel=0.01)
-    assert ours.meterset == pytest.approx(shipped.meterset, rel=0.01)
+        assert path.read_bytes() == (EXAMPLES / path.name).read_bytes(), "run examples/make_plans.py"
 
 
 # Real plans: name, ion, unit, fractions, then per field layers, spots, first and last energy, gantry angle.

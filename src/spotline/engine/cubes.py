@@ -1,7 +1,8 @@
 """Cubes of homogeneous dose in water: the fields that ion centres check their dose with.
 
 CNAO's are 6 x 6 x 6 cm3 of 31 layers, 2 mm apart in depth, centred at 9, 15, 21 and 24 cm (Mirandola et al.,
-Med. Phys. 42 (2015), 2.A.8).  Energies come from the beam line, particles from our own engine.
+Med. Phys. 42 (2015), 2.A.8).  Energies come from the beam line, particles from our own engine.  Each layer is
+a full rectangle, as large as geometry says: no spot is left out because it would get few particles.
 """
 
 from __future__ import annotations
@@ -11,12 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from spotline.beamline.load import BeamLine
 from spotline.biology import RbeModel
 from spotline.engine.in_air import beam_in_air
-from spotline.engine.optimise import Wanted, optimise
+from spotline.engine.layer_weights import (
+    Layers,
+    Wanted,
+    even_weights,
+    layers_of,
+    particles_of,
+    quarter_of,
+    solve,
+)
 from spotline.engine.water_operator import WaterOperator, WaterPoints
 from spotline.errors import OptionError
 from spotline.library import BeamLibrary, Entry, in_beam, load_library
@@ -29,16 +37,16 @@ Floats = NDArray[np.float64]
 LAYER_STEP_mm = 2.0
 """Distance of the peaks in depth: Mirandola et al. 2015, 2.A.1."""
 SPOTS_BEYOND = 1.6
-"""Spots reach so many standard deviations of a spot beyond the cube, to keep its edges up."""
+"""Spots reach so many standard deviations of a spot, where its peak lies, beyond the cube: so far that its
+edges are kept up by raising the outer ones a little."""
 POINT_STEP_mm = 3.0
 """Largest distance of the points in which dose is optimised, across the beam; that of the spots if less."""
 OUTSIDE_WEIGHT = 1e-3
-TOLERANCE, BEYOND = 0.01, 20.0
-"""Deviation from which on the dose of a point counts more, and how much (`Wanted`)."""
-SMOOTH = 0.03
-"""How much a difference of weights from one counts against unevenness, where the optimisation begins."""
+DIGITS = 5
+"""Significant digits of particles: more than a chamber counts, fewer than processors agree in."""
 ROUNDS = 4
-"""How often the RBE is taken from the dose and put back into the prescription."""
+"""How often the RBE is taken from the dose and put back into the prescription.  A number, and no criterion:
+a dose that lies on the border of one would be another plan on another processor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +95,6 @@ def cube_plan(
     *,
     library: BeamLibrary | None = None,
     rbe: RbeModel | None = None,
-    iterations: int = 60,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Plan, CubeDose]:
     """Make a plan of a cube of homogeneous dose.
@@ -101,8 +108,6 @@ def cube_plan(
         By default the one that is shipped for the line.
     rbe : RbeModel, optional
         By default the dose is physical.
-    iterations : int
-        At most, of each round of the optimisation.
     progress : callable, optional
         Called with the steps that are done, and all.
 
@@ -117,6 +122,8 @@ def cube_plan(
     ------
     OptionError
         If there is no beam line, or its energies do not reach both ends of the cube.
+    DoseError
+        If the least that the spots may have gives more than the prescribed dose.
     PlanError
         If the beam line cannot deliver the plan.
     """
@@ -140,7 +147,11 @@ def cube_plan(
         for entry in entries
     ]
     sigma_mm = [(beam.sigma_x_mm, beam.sigma_y_mm) for beam in air]
-    x_axis, y_axis = (_spot_axis(cube.size_mm, spacing_mm, max(s)) for s in zip(*sigma_mm, strict=True))
+    wide_mm = np.hypot(sigma_mm, [[_scattered_mm(entry)] for entry in entries])
+    half_mm = _half_mm(cube.size_mm, spacing_mm, wide_mm)
+    x_axis, y_axis = (
+        spacing_mm * np.arange(-half, half + 1.0) for half in np.rint(half_mm.max(axis=0) / spacing_mm)
+    )
     operator = WaterOperator(
         entries,
         sigma_mm,
@@ -151,7 +162,8 @@ def cube_plan(
     )
     target = _target(operator.points, cube)
     least = _least_particles(line, setup.ion, [entry.energy_MeV_u for entry in entries])
-    particles = _solve(operator, target, cube.dose_Gy, least, rbe, iterations, progress)
+    spots = layers_of(operator, x_axis, y_axis, half_mm, wide_mm)
+    particles = _solve(operator, spots, target, cube.dose_Gy, least, rbe, progress)
     layers = []
     x_mm, y_mm = np.meshgrid(x_axis, y_axis)
     x_mm[1::2] = x_mm[1::2, ::-1]
@@ -191,11 +203,15 @@ def _entries(line: BeamLine, setup: Setup, library: BeamLibrary, cube: Cube) -> 
     return [found[index] for index in chosen]
 
 
-def _spot_axis(size_mm: float, spacing_mm: float, sigma_mm: float) -> Floats:
-    """Positions of the spots along an axis, symmetric about 0."""
-    half = int(np.ceil((size_mm / 2.0 + SPOTS_BEYOND * sigma_mm) / spacing_mm - 1e-9))
-    axis: Floats = spacing_mm * np.arange(-half, half + 1, dtype=float)
-    return axis
+def _scattered_mm(entry: Entry) -> float:
+    """What scattering adds to the standard deviation of a spot where its peak lies."""
+    return float(entry.lateral(np.array([entry.ranges().peak_mm])).core_mm[0])
+
+
+def _half_mm(size_mm: float, spacing_mm: float, sigma_mm: Floats) -> Floats:
+    """Outermost spots of each layer and axis, for standard deviations of shape (layers, 2)."""
+    half: Floats = spacing_mm * np.ceil((size_mm / 2.0 + SPOTS_BEYOND * sigma_mm) / spacing_mm - 1e-6)
+    return half
 
 
 def _points(cube: Cube, step_mm: float) -> WaterPoints:
@@ -228,61 +244,48 @@ def _least_particles(line: BeamLine, ion: str, energies_MeV_u: list[float]) -> F
 
 def _solve(
     operator: WaterOperator,
+    layers: Layers,
     target: NDArray[np.bool_],
     dose_Gy: float,
     least: Floats,
     rbe: RbeModel | None,
-    iterations: int,
     progress: Callable[[int, int], None] | None,
 ) -> Floats:
     rounds = ROUNDS if rbe is not None else 1
-    weight = np.where(target, 1.0, OUTSIDE_WEIGHT)
+    middle = np.zeros(operator.points.shape)
+    middle[:, middle.shape[1] // 2, middle.shape[2] // 2] = 1.0
+    weight = _quarters(np.where(target, 1.0, OUTSIDE_WEIGHT))
     prescribed = np.where(target, dose_Gy, 0.0)
     particles: Floats | None = None
     for number in range(rounds):
         ratio = 1.0 if particles is None or rbe is None else _rbe(operator, particles, rbe)
-        wanted = Wanted(prescribed / ratio, weight, TOLERANCE, BEYOND)
+        wanted = Wanted(quarter_of(prescribed / ratio), weight)
 
         def told(done: int, total: int, before: int = number) -> None:
             if progress is not None:
                 progress(before * total + done, rounds * total)
 
-        start = _start(operator, wanted) if particles is None else particles
-        particles = optimise(operator, wanted, least, start, iterations, told)
+        weights = even_weights(layers, wanted, least, quarter_of(middle) > 0.0)
+        particles = particles_of(layers, weights, solve(layers, wanted, least, weights, told))
     assert particles is not None
-    if progress is not None:
-        progress(1, 1)
-    return particles
+    rounded: Floats = np.where(particles > 0.0, np.maximum(_rounded(particles), least[:, None, None]), 0.0)
+    return rounded
 
 
-def _start(operator: WaterOperator, wanted: Wanted) -> Floats:
-    """Particles to begin with: raised at the edges, and by layer as makes the dose on the axis homogeneous.
-
-    Each layer is even across the target where its peak lies, as far as its core goes.
-    """
-    inside = wanted.dose_Gy > 0.0
-    rows, columns = np.asarray(inside.any(axis=(0, 2))), np.asarray(inside.any(axis=(0, 1)))
-    middle = tuple(n // 2 for n in operator.points.shape[1:])
-    doses, shapes = [], []
-    for layer, entry in enumerate(operator.entries):
-        z = int(np.argmin(np.abs(operator.points.depth_mm - entry.ranges().peak_mm)))
-        across_y, across_x = operator.core(z, layer)
-        shapes.append(np.outer(_even(across_y, rows), _even(across_x, columns)))
-        one = np.zeros(operator.shape)
-        one[layer] = shapes[-1]
-        doses.append(operator.dose(one)[:, middle[0], middle[1]])
-    deep = inside[:, middle[0], middle[1]]
-    weights, _ = nnls(np.array(doses).T[deep], wanted.dose_Gy[deep, middle[0], middle[1]])
-    start: Floats = np.array(shapes) * weights[:, None, None]
-    return start
+def _quarters(weight: Floats) -> Floats:
+    """Weights of the points of a quarter that stand for all."""
+    _, rows, columns = weight.shape
+    many = weight.copy()
+    many[:, (rows + 1) // 2 :] *= 2.0
+    many[:, :, (columns + 1) // 2 :] *= 2.0
+    return quarter_of(many)
 
 
-def _even(across: Floats, inside: NDArray[np.bool_]) -> Floats:
-    """Weights of spots along an axis that make fluence even in some points and small in the others."""
-    matrix = across / across.sum(axis=1).max() * np.sqrt(np.where(inside, 1.0, OUTSIDE_WEIGHT))[:, None]
-    system = np.concatenate([matrix, SMOOTH * np.eye(matrix.shape[1])])
-    weights: Floats = nnls(system, np.concatenate([inside, np.full(matrix.shape[1], SMOOTH)]))[0]
-    return weights
+def _rounded(values: Floats) -> Floats:
+    """To some significant digits, as many as hold against how a processor rounds."""
+    digit = 10.0 ** (np.floor(np.log10(np.maximum(values, 1.0))) - DIGITS + 1)
+    rounded: Floats = np.rint(values / digit) * digit
+    return rounded
 
 
 def _dose(operator: WaterOperator, particles: Floats, rbe: RbeModel | None) -> Floats:

@@ -1,4 +1,4 @@
-"""Dose of regular grids of spots in a water phantom, as a linear operator and its adjoint.
+"""Dose of regular grids of spots in a water phantom, as a linear operator.
 
 Spots of all layers stand on one grid, and so do the points in which dose is wanted, in rays from the source.
 Across the beam a Gaussian is then the product of two matrices, one per axis, and neither needs more than
@@ -46,7 +46,7 @@ class WaterPoints:
 
 
 class WaterOperator:
-    """From particles of spots to dose in points, and back.
+    """From particles of spots to dose in points.
 
     Parameters
     ----------
@@ -97,22 +97,27 @@ class WaterOperator:
                 across[:, k] = np.exp(-0.5 * away / variance) / np.sqrt(2.0 * np.pi * variance)
         self._used = self._amount > 1e-6 * self._amount.max()
 
-    @property
-    def size(self) -> int:
-        """Number of spots."""
-        return int(np.prod(self.shape))
+    def separable(self, layer: int, along_y: Floats, along_x: Floats) -> Floats:
+        """Dose in Gy of a layer for all products of some weights along y and some along x.
 
-    def weights(self, quantity: Floats | None = None) -> Floats:
-        """Amounts of dose by depth, layer and component; times a quantity of shape (nz, layers) if given."""
-        return self._amount if quantity is None else self._amount * quantity[:, :, None]
+        Parameters
+        ----------
+        layer : int
+        along_y, along_x : ndarray, shapes (i, rows), (j, columns)
 
-    def core(self, depth: int, layer: int) -> tuple[Floats, Floats]:
-        """Core of the spots of a layer at a depth: along y, shape (ny, rows), and along x, (nx, columns)."""
-        return self._across_y[depth, layer, 0], self._across_x[depth, layer, 0]
+        Returns
+        -------
+        ndarray, shape (nz, ny, nx, i * j)
+        """
+        rows = np.einsum("zcyr,ir->zcyi", self._across_y[:, layer], along_y, optimize=True)
+        columns = np.einsum("zcxr,jr->zcxj", self._across_x[:, layer], along_x, optimize=True)
+        rows *= self._amount[:, layer, :, None, None]
+        dose = np.einsum("zcyi,zcxj->zyxij", rows, columns, optimize=True)
+        return dose.reshape(*self.points.shape, -1)
 
     def dose(self, particles: Floats, quantity: Floats | None = None) -> Floats:
         """Dose in Gy, or dose times a quantity of shape (nz, layers), for particles of shape `shape`."""
-        amount = self.weights(quantity)
+        amount = self._amount if quantity is None else self._amount * quantity[:, :, None]
         dose = np.zeros(self.points.shape)
         for z in range(len(dose)):
             layer, component = np.nonzero(self._used[z])
@@ -120,15 +125,3 @@ class WaterOperator:
             across *= amount[z, layer, component][:, None, None]
             dose[z] = np.einsum("kyc,kxc->yx", across, self._across_x[z, layer, component], optimize=True)
         return dose
-
-    def adjoint(self, values: Floats, quantity: Floats | None = None) -> Floats:
-        """Transpose of `dose`: from values in the points to the spots."""
-        amount = self.weights(quantity)
-        particles = np.zeros(self.shape)
-        for z in range(len(values)):
-            layer, component = np.nonzero(self._used[z])
-            back = np.swapaxes(self._across_y[z, layer, component], 1, 2) @ values[z]
-            back = back @ self._across_x[z, layer, component]
-            back *= amount[z, layer, component][:, None, None]
-            np.add.at(particles, layer, back)
-        return particles
