@@ -196,7 +196,9 @@ def centroid_error_mm(cell: Centroid) -> float:
     truth = SegmentedTruth(
         period=50,
         pitch_mm=pitch_mm,
+        sigma_mm=cell.fwhm_mm / FWHM_PER_SIGMA,
         per_iso=1.0,
+        offset_mm=0.0,
         counts_per_particle=1.0 / cell.particles_per_count,
         spread=cell.spread,
         background=0.0,

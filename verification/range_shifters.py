@@ -33,7 +33,7 @@ from spotline.physics.transport.history import Steps
 from spotline.physics.transport.run import simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
-from verification.figures import figure, percent, table
+from verification.figures import Figure, figure, percent, table
 from verification.page import fill, page_parser, put_page, say
 
 Floats = NDArray[np.float64]
@@ -168,7 +168,7 @@ def compared(case: tuple[Ion, float, int], through: Found, ours: Found) -> tuple
     return (
         f"{ion.name} {energy:g} MeV/u",
         f"{thickness_mm}",
-        f"{LINE.facts.passive_elements.range_shifters[name]:.2f}, {rw3_mm:.2f}",
+        Figure(f"{LINE.facts.passive_elements.range_shifters[name]:.2f}, {rw3_mm:.2f}", rw3_mm),
         figure(r80, ".2f"),
         figure(shift_mm, "+.2f"),
         figure(shift_mm + LINE.facts.passive_elements.range_shifters[name] - rw3_mm, "+.2f"),
@@ -248,6 +248,7 @@ def section(free: Callable[[Ion, float], Entry], primaries: int, threads: int | 
                 "tail",
             ),
             rows,
+            keys=2,
         ),
         fill(
             """Standard deviation in mm of the core at the surface of the water: by the moments of Fermi and
