@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ import spotline
 from spotline.campaign.invariants import INVARIANTS
 from spotline.campaign.run import SUMMARY, TABLE
 from spotline.campaign.summary import name_of
-from verification.page import circumstances, fill, page_parser, percent, power, put_page, say, table
+from spotline.measurement import Limits
+from verification.figures import Figure, figure, percent, power, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 from verification.runs import EXAMPLES
 
 PLAN = "two_layers_carbon.dcm"
@@ -72,10 +75,10 @@ def _tell(done: int, total: int, bad: int) -> None:
         say(f"{done} of {total} runs, {bad} with violations")
 
 
-def page_of(found: dict[str, Found], out: Path) -> str:
+def page_of(found: dict[str, Found], out: Path) -> list[str]:
     """The page: totals, invariants, and what found each kind of fault."""
     singles = found["singles"]
-    parts = [
+    return [
         "# Verification of the safety: a campaign of faults",
         fill(
             f"""{sum(one["runs"] for one in found.values())} deliveries of `examples/{PLAN}` on
@@ -104,7 +107,6 @@ def page_of(found: dict[str, Found], out: Path) -> str:
         ),
         _unseen(pq.read_table(out / "singles" / TABLE).to_pylist()),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def _totals(found: dict[str, Found], out: Path) -> str:
@@ -118,8 +120,8 @@ def _totals(found: dict[str, Found], out: Path) -> str:
                 one["runs"],
                 one["faults"],
                 one["detections"],
-                "-" if excess is None else f"{power(excess['value'])} of {power(excess['bound'])}",
-                "-" if off is None else f"{off['value']} of {off['bound']:.0f}",
+                "-" if excess is None else _of_bound(excess["value"], excess["bound"], power),
+                "-" if off is None else _of_bound(off["value"], off["bound"], "{:.0f}".format),
                 f"{took['wall_s'] * took['workers'] / one['runs']:.2f}",
             )
         )
@@ -130,10 +132,14 @@ def _totals(found: dict[str, Found], out: Path) -> str:
 
 def _violations(found: dict[str, Found]) -> str:
     rows = [
-        (i.name.replace("_", " "), i.condition, *(one["violations"][i.name] for one in found.values()))
+        (
+            i.name.replace("_", " "),
+            i.condition,
+            *(_violated(one["violations"][i.name]) for one in found.values()),
+        )
         for i in INVARIANTS
     ]
-    return table(("Invariant", "what must hold", *(f"violated, {name}" for name in found)), rows)
+    return table(("Invariant", "what must hold", *(f"violated, {name}" for name in found)), rows, keys=1)
 
 
 def _violating(found: dict[str, Found]) -> list[str]:
@@ -142,7 +148,15 @@ def _violating(found: dict[str, Found]) -> list[str]:
         for name, one in found.items()
         for row in one["violating_runs"][:50]
     ]
-    return [table(("Campaign", "run", "invariant", "what did not hold"), rows)] if rows else []
+    return [table(("Campaign", "run", "invariant", "what did not hold"), rows, keys=4)] if rows else []
+
+
+def _violated(times: int) -> Figure:
+    return Figure(str(times), times, tolerance=Limits(high=0.0))
+
+
+def _of_bound(value: float, bound: float, write: Callable[[float], str]) -> Figure:
+    return Figure(f"{write(value)} of {write(bound)}", value, tolerance=Limits(high=bound))
 
 
 def _kinds(found: Found) -> str:
@@ -155,10 +169,10 @@ def _kinds(found: Found) -> str:
                 f"`{name}`",
                 kind["struck"],
                 by,
-                "-" if delay["median"] is None else f"{delay['median']:.0f}",
+                "-" if delay["median"] is None else figure(delay["median"], ".0f"),
                 "-" if delay["largest"] is None else delay["largest"],
                 "-" if kind["worst_beam_off"] is None else kind["worst_beam_off"]["value"],
-                "-" if excess is None else f"{power(excess['value'])} of {power(excess['bound'])}",
+                "-" if excess is None else _of_bound(excess["value"], excess["bound"], power),
                 kind["struck"] - kind["detected"],
                 "-" if unseen is None else power(unseen["value"]),
             )
@@ -180,7 +194,7 @@ def _unseen(runs: list[dict[str, Any]]) -> str:
             percent(max(row["excess"] / row["prescribed"] for row in some)),
             percent(sum(row["misplaced"] > 0 for row in some) / len(some)),
             power(max(row["misplaced"] for row in some)),
-            f"{max(row['displacement_mm'] for row in some):.1f}",
+            figure(max(row["displacement_mm"] for row in some), ".1f"),
         )
         for name, some in sorted(kinds.items())
     ]

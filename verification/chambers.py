@@ -8,8 +8,10 @@ import numpy as np
 
 from spotline.control.interlocks import INTENSITY
 from spotline.control.memory import TREND_TICKS
+from spotline.measurement import Limits
 from spotline.sim.room import PRE_ROLL_US
-from verification.page import Section, Verdict, number, percent, power, verdict_of
+from verification.figures import Figure, figure, held, judge, number, percent, power
+from verification.page import Section, Verdict
 from verification.particles import energies
 from verification.runs import (
     Changes,
@@ -117,7 +119,7 @@ def _check_particles_per_count(section: Section, seeds: int, workers: Workers) -
             "7.2e3, 1.9e4 (p); 341, 767 (C)",
             "DDS III.B.1",
             percent(worst, 1),
-            verdict_of(worst < 0.02),
+            judge(worst, Limits(high=0.02)),
         )
     )
 
@@ -158,7 +160,7 @@ def _check_plateau(section: Section, seeds: int, workers: Workers) -> None:
         [
             (
                 f"{voltage:g} V",
-                f"{1.0 / voltage:.4f}",
+                figure(1.0 / voltage, ".4f"),
                 *(
                     percent(_efficiency(full, curve[row]), 3)
                     for full, curve in zip(ideal, curves, strict=True)
@@ -182,7 +184,7 @@ def _check_plateau(section: Section, seeds: int, workers: Workers) -> None:
             "saturated; 99.99 %",
             "DDS IV.A",
             f"{percent(at[150.0], 2)}; {percent(at[400.0], 2)}",
-            verdict_of(abs(at[400.0] - 0.9999) < 1e-4 and at[150.0] > 0.999),
+            held(abs(at[400.0] - 0.9999) < 1e-4 and at[150.0] > 0.999),
         )
     )
 
@@ -254,7 +256,7 @@ def _check_duty_factor(section: Section, seeds: int, workers: Workers) -> None:
             "no published figure; 0.88 intended",
             "beam-line file (assumed)",
             number(factor, 3),
-            verdict_of(abs(factor.value - 0.88) < 0.03),
+            judge(factor, Limits.within(0.03), reference=0.88),
         )
     )
 
@@ -286,7 +288,12 @@ def _check_flux(section: Section, workers: Workers) -> None:
     section.table(
         ("Beam", "counts per sample", "largest", "samples with more than one"),
         [
-            (f"{ion} {energy:g} MeV/u, {power(per_s)} /s", f"{mean:.3f}", f"{most}", percent(several, 2))
+            (
+                f"{ion} {energy:g} MeV/u, {power(per_s)} /s",
+                figure(mean, ".3f"),
+                f"{most}",
+                percent(several, 2),
+            )
             for (ion, energy, per_s), (mean, most, several) in zip(cases, found, strict=True)
         ],
         "seed 0",
@@ -297,7 +304,7 @@ def _check_flux(section: Section, workers: Workers) -> None:
             "about 1: 1.2; 1.4",
             "computed from DDS Table 1, III.B.1",
             f"{found[1][0]:.2f}; {found[3][0]:.2f}",
-            verdict_of(abs(found[1][0] / 1.17 - 1.0) < 0.1 and abs(found[3][0] / 1.38 - 1.0) < 0.1),
+            held(abs(found[1][0] / 1.17 - 1.0) < 0.1 and abs(found[3][0] / 1.38 - 1.0) < 0.1),
         )
     )
 
@@ -327,7 +334,11 @@ def _check_limit(section: Section, seeds: int, workers: Workers) -> None:
     section.table(
         ("Full intensity", "of the limit", "fields stopped"),
         [
-            (f"{ion}, {power(per_s)} /s", percent(per_s / limits[ion], 0), f"{stopped(group)} of {seeds}")
+            (
+                f"{ion}, {power(per_s)} /s",
+                percent(per_s / limits[ion], 0),
+                Figure(f"{stopped(group)} of {seeds}", stopped(group)),
+            )
             for (ion, _, per_s), group in zip(cases, results, strict=True)
         ],
         f"seeds 0 to {seeds - 1}",
@@ -344,6 +355,6 @@ def _check_limit(section: Section, seeds: int, workers: Workers) -> None:
             "both in use",
             "DDS Tables 1 and 4",
             f"{largest} of {seeds} fields stopped",
-            verdict_of(largest == 0),
+            judge(largest, Limits(high=0.0)),
         )
     )

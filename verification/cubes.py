@@ -26,12 +26,14 @@ from spotline.engine.forward import DoseEngine, Patient
 from spotline.engine.pencil_beams import GY_PER_MEV_PER_G
 from spotline.library import Thickness, in_beam
 from spotline.library.build import energy_sigma
+from spotline.measurement import Limits
 from spotline.physics.transport.geometry import voxels
 from spotline.physics.transport.run import simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
 from spotline.plan.phantom_plan import Setup
-from verification.page import circumstances, fill, page_parser, percent, put_page, say, table, verdict_of
+from verification.figures import Figure, figure, judge, percent, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 
 Floats = NDArray[np.float64]
 LINE = "cnao-v"
@@ -183,12 +185,12 @@ def voxels_of(found: Found) -> tuple[Floats, Floats, Floats]:
     return found.engine_Gy[part], found.monte_carlo_Gy[part], found.error_Gy[part]
 
 
-def rms(values: Floats) -> str:
+def rms(values: Floats) -> Figure:
     """Root mean square, in percent."""
     return percent(float(np.sqrt(np.mean(np.square(values)))), 2)
 
 
-def page(all_found: list[Found]) -> str:
+def page(all_found: list[Found]) -> list[str]:
     """Put the page together."""
     rows, voxel_rows, tables = [], [], []
     for found in all_found:
@@ -205,11 +207,11 @@ def page(all_found: list[Found]) -> str:
                 percent(float(np.abs(engine - 1.0).max()), 1),
                 percent(float(np.abs(monte_carlo - 1.0).max()), 1),
                 percent(float(monte_carlo.mean() - 1.0), 2, sign=True),
-                verdict_of(
+                judge(
                     max(
                         float(np.abs(dose - 1.0).max()) for dose in (inside, voxels_of(found)[0], monte_carlo)
-                    )
-                    <= GOAL
+                    ),
+                    Limits(high=GOAL),
                 ),
             )
         )
@@ -221,7 +223,7 @@ def page(all_found: list[Found]) -> str:
                 rms(by_engine - 1.0),
                 rms(by_chance - 1.0),
                 rms(noise),
-                f"{np.mean(((by_chance - by_engine) / noise) ** 2):.2f}",
+                figure(np.mean(((by_chance - by_engine) / noise) ** 2), ".2f"),
                 percent(float(np.mean(np.abs(by_chance - 1.0) < GOAL + 2.0 * noise)), 1),
             )
         )
@@ -234,12 +236,12 @@ def page(all_found: list[Found]) -> str:
             table(
                 ("depth (mm)", "engine (Gy)", "Monte Carlo (Gy)", "its error"),
                 [
-                    (f"{z:.1f}", f"{e:.4f}", f"{mc:.4f}", f"{s:.4f}")
+                    (f"{z:.1f}", figure(e, ".4f"), figure(mc, ".4f", error=s), figure(s, ".4f"))
                     for z, e, mc, s in zip(depth, engine, monte_carlo, error, strict=True)
                 ],
             ),
         ]
-    parts = [
+    return [
         "# Verification of the dose cubes",
         fill(
             f"""Made by `python -m verification.cubes --write docs/reference/verification-cubes.md` on
@@ -260,6 +262,7 @@ def page(all_found: list[Found]) -> str:
                 "",
             ),
             rows,
+            keys=1,
         ),
         fill(
             f"""By voxel the Monte Carlo is noise: below, the root mean square of the deviation from the
@@ -279,10 +282,10 @@ def page(all_found: list[Found]) -> str:
                 "voxels within",
             ),
             voxel_rows,
+            keys=1,
         ),
         *tables,
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def main(arguments: list[str]) -> int:

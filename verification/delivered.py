@@ -28,11 +28,13 @@ from spotline.engine.cubes import Cube, cube_plan
 from spotline.engine.forward import Patient
 from spotline.engine.reconstruct import Reconstruction, reconstruct
 from spotline.library import BeamLibrary, load_library
+from spotline.measurement import Limits
 from spotline.plan.qa_fields import Setup
 from tests.lines.dcpt import write_dcpt_line
 from tests.lines.facts import with_facts
 from verification import delivered_faults
-from verification.page import circumstances, fill, page_parser, put_page, say, table, verdict_of
+from verification.figures import figure, judge, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -197,20 +199,22 @@ def row_of(one: Agreement) -> tuple[str, ...]:
     return (
         one.what,
         one.of,
-        f"{one.mean:+.2f}",
-        f"{one.mean_size:.2f}",
-        f"{one.worst:.2f}",
-        f"{one.within:.2f}",
-        f"{one.d95:+.2f}",
-        f"{one.d2:+.2f}",
-        *(f"{rate:.2f}" for rate in one.gamma),
-        verdict_of(one.worst <= GOAL_percent),
+        figure(one.mean, "+.2f"),
+        figure(one.mean_size, ".2f"),
+        figure(one.worst, ".2f"),
+        figure(one.within, ".2f"),
+        figure(one.d95, "+.2f"),
+        figure(one.d2, "+.2f"),
+        *(figure(rate, ".2f") for rate in one.gamma),
+        judge(one.worst, Limits(high=GOAL_percent), "%"),
     )
 
 
-def page(rows: list[Agreement], faults: delivered_faults.Results, seeds: Sequence[int], wall_s: float) -> str:
+def page(
+    rows: list[Agreement], faults: delivered_faults.Results, seeds: Sequence[int], wall_s: float
+) -> list[str]:
     """Put the page together."""
-    parts = [
+    return [
         "# Verification: delivered dose",
         fill(
             f"""From the plan to the dose that was delivered: prepared, delivered in the simulated room, read
@@ -233,7 +237,6 @@ def page(rows: list[Agreement], faults: delivered_faults.Results, seeds: Sequenc
         *delivered_faults.sections(faults),
         f"<sub>`python -m verification.delivered`, {wall_s:.0f} s; {circumstances()}</sub>",
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

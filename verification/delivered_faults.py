@@ -20,7 +20,8 @@ from spotline.engine.forward import DoseEngine, Patient
 from spotline.engine.reconstruct import reconstruct
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import mass_stopping_power_MeV_cm2_per_g
-from verification.page import fill, say, table
+from verification.figures import Figure, figure, table
+from verification.page import fill, say
 
 Mask = NDArray[np.bool_]
 Change = Callable[[FieldBeams], FieldBeams]
@@ -361,13 +362,13 @@ def sections(results: Results) -> list[str]:
             one.name,
             one.of,
             *(
-                f"{predicted:+.2f} / {found:+.2f}"
+                Figure(f"{predicted:+.2f} / {found:+.2f}", found, reference=predicted)
                 for predicted, found in (
                     (getattr(one.predicted, name), getattr(one.found, name))
                     for name in ("mean_Gy", "x_mm", "width_mm", "end_mm")
                 )
             ),
-            f"{one.gamma_percent:.2f}",
+            figure(one.gamma_percent, ".2f"),
         )
         for one in results.faults
     ]
@@ -376,11 +377,11 @@ def sections(results: Results) -> list[str]:
     stopped = [
         (
             name,
-            f"{one.mean:+.2f}",
-            f"{one.mean_size:.2f}",
-            f"{one.worst:.2f}",
-            f"{one.gamma[0]:.2f}",
-            f"{one.gamma[1]:.2f}",
+            figure(one.mean, "+.2f"),
+            figure(one.mean_size, ".2f"),
+            figure(one.worst, ".2f"),
+            figure(one.gamma[0], ".2f"),
+            figure(one.gamma[1], ".2f"),
         )
         for name, one in results.stopped
     ]
@@ -405,10 +406,10 @@ def sections(results: Results) -> list[str]:
             [
                 (
                     name,
-                    f"{one.mean_Gy:+.2f}",
-                    f"{one.x_mm:+.2f}",
-                    f"{one.width_mm:+.2f}",
-                    f"{one.end_mm:+.2f}",
+                    figure(one.mean_Gy, "+.2f"),
+                    figure(one.x_mm, "+.2f"),
+                    figure(one.width_mm, "+.2f"),
+                    figure(one.end_mm, "+.2f"),
                 )
                 for name, one in results.blind
             ],

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verification import chambers, fields, jumps, particles, positions, reactions
-from verification.page import Section, circumstances, fill, page_parser, put_page, say, table
+from verification.figures import table
+from verification.page import Section, circumstances, fill, page_parser, put_page, say
 from verification.runs import ROOT, Job, Workers, deliver
 
 IMAGES = ROOT / "docs" / "images"
@@ -92,16 +93,15 @@ def main(arguments: list[str] | None = None) -> int:
             say(f"{index}/{len(names)} {name}")
             sections.append(CHECKS[name](options, workers))
     workers.close()
-    text = page(sections, time.perf_counter() - start)
-    put_page(text, asked.write)
+    put_page(page(sections, time.perf_counter() - start), asked.write)
     return 0
 
 
-def page(sections: list[Section], wall_s: float) -> str:
+def page(sections: list[Section], wall_s: float) -> list[str]:
     """Put the page together."""
     verdicts = [verdict for section in sections for verdict in section.verdicts]
     missed = sum("missed" in verdict.verdict for verdict in verdicts)
-    parts = [
+    return [
         "# Verification of the delivery",
         fill(
             f"""What comes out of the simulated room of `cnao-h`, with the control law in the loop, held
@@ -122,10 +122,10 @@ def page(sections: list[Section], wall_s: float) -> str:
         table(
             ("What", "published", "source", "simulated", "verdict"),
             [(v.what, v.published, v.source or "-", v.found, v.verdict) for v in verdicts],
+            keys=1,
         ),
-        *(section.markdown() for section in sections),
+        *(part for section in sections for part in section.markdown()),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,12 +19,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.measurement import Limits
 from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
 from spotline.physics.transport.geometry import water
 from spotline.physics.transport.run import Tally, simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import CHAMBER_RADIUS_mm, TallyPlan
-from verification.page import circumstances, fill, page_parser, percent, put_page, say, table, verdict_of
+from verification.figures import Figure, figure, judge, percent, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 from verification.pictures import draw_depth_dose
 from verification.reference import read_reference
 
@@ -375,9 +377,9 @@ def rows_of(comparisons: Sequence[Comparison], *, is_proton: bool) -> list[tuple
             percent(float(c.plateau[np.argmax(np.abs(c.plateau))]), sign=True),
             percent(c.peak, sign=True),
             percent(c.fwhm, sign=True),
-            f"{c.r80_mm:+.3f}",
-            f"{c.width_mm:+.3f}",
-            *(() if is_proton else (percent(c.tail, sign=True), f"{c.scale:.3f}")),
+            figure(c.r80_mm, "+.3f"),
+            figure(c.width_mm, "+.3f"),
+            *(() if is_proton else (percent(c.tail, sign=True), figure(c.scale, ".3f"))),
         )
         for c in comparisons
     ]
@@ -400,8 +402,8 @@ def summary_of(comparisons: Sequence[Comparison], *, is_proton: bool) -> list[tu
     for name, (title, values) in measures.items():
         limit = LIMITS[name]
 
-        def text(value: float, name: str = name) -> str:
-            return f"{value:.3f} mm" if name.endswith("_mm") else percent(value)
+        def text(value: float, name: str = name) -> Figure:
+            return figure(value, ".3f", "mm") if name.endswith("_mm") else percent(value)
 
         cells = [title, text(limit)]
         worst_of_odd = math.nan
@@ -412,13 +414,13 @@ def summary_of(comparisons: Sequence[Comparison], *, is_proton: bool) -> list[tu
                 continue
             joined = np.concatenate(half)
             worst, rms = float(np.max(np.abs(joined))), float(np.sqrt(np.mean(joined**2)))
-            cells.append(f"{text(worst)} (rms {text(rms)})")
+            cells.append(Figure(f"{text(worst)} (rms {text(rms)})", text(worst).value, text(worst).unit))
             worst_of_odd = worst
-        rows.append((*cells, verdict_of(worst_of_odd <= limit)))
+        rows.append((*cells, judge(worst_of_odd, Limits(high=limit))))
     return rows
 
 
-def section(name: str, primaries: int | None, draws: bool) -> str:
+def section(name: str, primaries: int | None, draws: bool) -> list[str]:
     """The part of the page on one ion."""
     library = LIBRARIES[name]
     is_proton = library.ion is PROTON
@@ -449,6 +451,7 @@ def section(name: str, primaries: int | None, draws: bool) -> str:
         table(
             ("", "asked for", "even energies, worst", "odd energies, worst", "odd"),
             summary_of(comparisons, is_proton=is_proton),
+            keys=1,
         ),
         table(header, rows_of(comparisons, is_proton=is_proton)),
     ]
@@ -483,17 +486,17 @@ def section(name: str, primaries: int | None, draws: bool) -> str:
                 rows,
             ),
         ]
-    return "\n\n".join(parts)
+    return parts
 
 
 def _spread_mm(quantiles_mm: Floats) -> float:
     return float(np.std(quantiles_mm))
 
 
-def page(names: Sequence[str], primaries: int | None, draws: bool) -> str:
+def page(names: Sequence[str], primaries: int | None, draws: bool) -> list[str]:
     """The page of the results."""
-    sections = [section(name, primaries, draws) for name in names]
-    parts = [
+    sections = [part for name in names for part in section(name, primaries, draws)]
+    return [
         "# Verification: depth doses in water",
         fill(
             "Energy left in water per primary, depth and density, integrated over all radii: our Monte Carlo "
@@ -505,7 +508,6 @@ def page(names: Sequence[str], primaries: int | None, draws: bool) -> str:
         *sections,
         f"<sub>`python -m verification.depth_dose`, seed {SEED}; {circumstances()}</sub>",
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

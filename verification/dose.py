@@ -23,13 +23,15 @@ from spotline.dose.phantom import Box, phantom
 from spotline.engine.forward import Patient
 from spotline.engine.reconstruct import reconstruct
 from spotline.library import BeamLibrary, load_library, read_library
+from spotline.measurement import Limits
 from spotline.physics.ions import CARBON, PROTON
 from tests.lines.dcpt import write_dcpt_line
 from tests.lines.facts import with_facts
 from verification.dose_memory import GRID_mm
 from verification.dose_memory import rows as memory_rows
+from verification.figures import figure, judge, table
 from verification.inhomogeneities import AIR, BONE, LUNG, SIGMA_mm, VOXEL_mm, pairs
-from verification.page import circumstances, fill, page_parser, put_page, say, table, verdict_of
+from verification.page import circumstances, fill, page_parser, put_page, say
 from verification.planned_cubes import MIDDLE_mm, middle, planned_cube, simulated
 from verification.trip98 import CASES, REACH_FWHM, Doses, axis_rows, doses_of, kept
 
@@ -114,7 +116,8 @@ def pyradplan(
             means.append(middle(ours))
         mean, error = simulated(folder, library, primaries)
         figures = (middle(given), *means, mean, error)
-        rows.append((ion, *(f"{figure:.3f}" for figure in figures)))
+        *cells, noise = (figure(one, ".3f") for one in figures)
+        rows.append((ion, *cells[:-1], figure(mean, ".3f", error=error), noise))
     return found, rows
 
 
@@ -125,15 +128,15 @@ def page(
     libraries: Mapping[str, BeamLibrary],
     primaries: int,
     wall_s: float,
-) -> str:
+) -> list[str]:
     """Put the page together."""
     rows = [
         (
             one.name,
-            *(f"{100 * gamma.pass_rate:.2f}" for gamma in one.comparison.gammas),
-            f"{100 * one.comparison.mean_Gy / one.comparison.normalisation_Gy:+.2f}",
-            f"{one.comparison.points}",
-            verdict_of(one.comparison.gammas[0].pass_rate >= GOAL),
+            *(figure(100 * gamma.pass_rate, ".2f") for gamma in one.comparison.gammas),
+            figure(100 * one.comparison.mean_Gy / one.comparison.normalisation_Gy, "+.2f"),
+            one.comparison.points,
+            judge(one.comparison.gammas[0].pass_rate, Limits(low=GOAL)),
         )
         for one in found
     ]
@@ -147,7 +150,7 @@ def page(
         "points",
         "98 %",
     )
-    parts = [
+    return [
         "# Verification: dose engine",
         fill(
             """The [engine](../explanation/dose-engine.md) against our own Monte Carlo, which the beam library
@@ -185,12 +188,11 @@ def page(
             halos:"""
         ),
         table(("Cube", "file", "Spotline", "no halo", "Monte Carlo", "its error"), middles),
-        _trip98_text(cubes),
+        *_trip98_text(cubes),
         *memory_parts(),
         f"Primaries per energy of the libraries: {made}.",
         f"<sub>`python -m verification.dose`, {wall_s:.0f} s; {circumstances()}</sub>",
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def memory_parts() -> list[str]:
@@ -207,12 +209,12 @@ def memory_parts() -> list[str]:
     ]
 
 
-def _trip98_text(cubes: Sequence[Doses]) -> str:
+def _trip98_text(cubes: Sequence[Doses]) -> list[str]:
     """What the cubes of TRiP98 hold, and what they do not."""
     carbon, proton = cubes
     heads = ("Ion", "depth (mm)", "TRiP98 (Gy)", "engine", "lateral rules of TRiP98", "... primaries alone")
     rows = [row for doses in cubes for row in axis_rows(doses)]
-    parts = [
+    return [
         "## The cubes of TRiP98",
         fill(
             f"""The command files of both plans leave the dose to the default algorithm of TRiP98, `cl`. Its
@@ -241,7 +243,6 @@ def _trip98_text(cubes: Sequence[Doses]) -> str:
             deeper in the cube."""
         ),
     ]
-    return "\n\n".join(parts)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

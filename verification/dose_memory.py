@@ -31,7 +31,7 @@ from spotline.engine.surroundings import grid_around
 from spotline.library import load_library
 from tests.lines.dcpt import write_dcpt_line
 from tests.lines.facts import with_facts
-from verification.page import verdict_of
+from verification.figures import held
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 PLANS = {
@@ -91,7 +91,7 @@ def rows() -> list[tuple[str, ...]]:
         voxels, _, cpu_s, _, told = process.output.split()
         peak = float(told)
         known = not math.isnan(peak)
-        verdict = verdict_of(peak < LIMIT_MiB) if known else "-"
+        verdict = held(peak < LIMIT_MiB) if known else "-"
         memory = f"{peak:.0f} MiB" if known else "not known on this system"
         found.append((title, voxels, f"{float(cpu_s):.1f}", memory, verdict))
     return found

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from spotline.control.memory import COMMAND_CHOPPER_CLOSE, COMMAND_CHOPPER_OPEN
+from spotline.measurement import Limits
 from spotline.preparation import Options
 from spotline.preparation.duration import FieldDuration, predict_duration
 from spotline.record.model import Table
@@ -30,17 +31,8 @@ from tests.lines.dcpt import write_dcpt_line
 from tests.lines.facts import with_facts
 from tests.lines.trip import write_trip_line
 from verification import pictures
-from verification.page import (
-    circumstances,
-    fill,
-    number,
-    page_parser,
-    percent,
-    put_page,
-    say,
-    table,
-    verdict_of,
-)
+from verification.figures import Figure, figure, judge, number, percent, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 from verification.runs import (
     EXAMPLES,
     ROOT,
@@ -212,12 +204,12 @@ def check_parts(runner: Runner) -> list[str]:
             (
                 c.case.name,
                 c.case.line,
-                f"{total.visits}",
+                total.visits,
                 number(total.beam_on_s - total.ramp_s, 2, "s"),
                 number(total.ramp_s, 2, "s"),
                 number(total.gap_s, 1, "s"),
-                f"{total.pause_s:.3f} s ({_mean(c.came, 'pause_s'):.3f})",
-                f"{total.transit_s:.3f} s ({_mean(c.came, 'transit_s'):.3f})",
+                figure(total.pause_s, ".3f", "s", more=f" ({_mean(c.came, 'pause_s'):.3f})"),
+                figure(total.transit_s, ".3f", "s", more=f" ({_mean(c.came, 'transit_s'):.3f})"),
             )
         )
     return [
@@ -295,8 +287,8 @@ def _row(c: Comparison) -> tuple[str, ...]:
     cells = [
         c.case.name + ("" if all(came.complete for came in c.came) else " (not complete)"),
         c.case.line,
-        f"{total.spills:.2f} ± {total.spills_sd:.2f}",
-        ", ".join(str(came.spills) for came in c.came),
+        Figure(f"{total.spills:.2f} ± {total.spills_sd:.2f}", total.spills),
+        Figure(", ".join(str(came.spills) for came in c.came), _mean(c.came, "spills")),
     ]
     for name, digits in (("treatment_s", 2), ("beam_on_s", 3)):
         deviations = c.deviations(name)
@@ -359,9 +351,9 @@ def _verdict(what: str, deviations: Floats, things: str) -> tuple[str, ...]:
     inside = np.abs(deviations) <= TOLERANCE
     return (
         what,
-        f"{inside.sum()} of {len(inside)} {things}",
+        Figure(f"{inside.sum()} of {len(inside)} {things}", inside.sum()),
         percent(float(deviations[np.argmax(np.abs(deviations))]), 2, sign=True),
-        verdict_of(bool(inside.all())),
+        judge(float(np.abs(deviations).max()), Limits(high=TOLERANCE)),
     )
 
 
@@ -420,16 +412,16 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         runner = Runner(asked.seeds, Path(folder))
         sections = [part for name in asked.only or CHECKS for part in CHECKS[name](runner)]
-    text = page(sections, runner, time.perf_counter() - start)
+    parts = page(sections, runner, time.perf_counter() - start)
     if asked.write is not None:
         draw(IMAGES / PICTURE)
-    put_page(text, asked.write)
+    put_page(parts, asked.write)
     return 0
 
 
-def page(sections: Sequence[str], runner: Runner, wall_s: float) -> str:
+def page(sections: Sequence[str], runner: Runner, wall_s: float) -> list[str]:
     """Put the page together."""
-    parts = [
+    return [
         "# Verification of the predicted delivery time",
         fill(
             f"""What `spotline.preparation.duration` predicts before a delivery
@@ -449,7 +441,6 @@ def page(sections: Sequence[str], runner: Runner, wall_s: float) -> str:
         summary(runner.results),
         *sections,
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def _parser() -> argparse.ArgumentParser:

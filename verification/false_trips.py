@@ -20,7 +20,8 @@ from pathlib import Path
 
 from spotline.control.interlocks import CAUSES
 from verification.durations import Case, Runner
-from verification.page import circumstances, fill, page_parser, put_page, say, table, verdict_of
+from verification.figures import figure, held, noted, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 from verification.runs import EXAMPLES, Delivered, Job, Workers, deliver
 
 LARGE_SHARE = 0.08
@@ -81,7 +82,7 @@ def _row(case: Case, outcomes: Sequence[Outcome]) -> tuple[object, ...]:
         case.line,
         len(outcomes),
         sum(outcome.spots for outcome in outcomes),
-        f"{sum(outcome.beam_on_s for outcome in outcomes):.0f}",
+        figure(sum(outcome.beam_on_s for outcome in outcomes), ".0f"),
         sum(causes.values()),
         ", ".join(f"{n} {name}" for name, n in causes.items()) or "none",
         sum(outcome.whole for outcome in outcomes),
@@ -103,9 +104,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if clean else 1
 
 
-def page(rows: Sequence[tuple[object, ...]], clean: bool, total: int, wall_s: float) -> str:
+def page(rows: Sequence[tuple[object, ...]], clean: bool, total: int, wall_s: float) -> list[str]:
     """Put the page together."""
-    parts = [
+    return [
         "# Verification that nothing trips without a reason",
         fill(
             f"""{total} deliveries without any fault, with the imperfections that the lines have. Every
@@ -133,9 +134,8 @@ def page(rows: Sequence[tuple[object, ...]], clean: bool, total: int, wall_s: fl
         )
         if clean
         else "",
-        f"Verdict: {verdict_of(clean)}.",
+        noted(f"Verdict: {held(clean)}.", verdict=held(clean)),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ import numpy as np
 
 from spotline.control.interlocks import CAUSES
 from spotline.errors import PlanError
+from spotline.measurement import Limits
 from spotline.sim.settings import FWHM_PER_SIGMA
 from tests.lines.dcpt import write_dcpt_line
 from tests.lines.trip import write_trip_line
-from verification.page import Section, Verdict, number, percent, power, verdict_of
+from verification.figures import Figure, figure, judge, number, percent, power
+from verification.page import Section, Verdict
 from verification.particles import UNIFORM, energies, within
 from verification.runs import (
     EXAMPLES,
@@ -164,7 +166,7 @@ def check_uniform(seeds: int, workers: Workers) -> Section:
         rows.append(
             (
                 _name(field),
-                f"{field.fwhm_mm or fwhm_mm(square)[0]:.1f} mm",
+                figure(field.fwhm_mm or fwhm_mm(square)[0], ".1f", "mm"),
                 percent(max(group[0][0])),
                 percent(mean_of(true[0] for _, true in group)),
                 percent(mean_of(true[1] for _, true in group)),
@@ -195,21 +197,21 @@ def check_uniform(seeds: int, workers: Workers) -> Section:
             "2.5 % (film)",
             "DDS IV.C",
             percent(published),
-            verdict_of(published.value < TOLERANCE),
+            judge(published, Limits(high=TOLERANCE)),
         ),
         Verdict(
             "flatness of all uniform fields but the next, worst delivery",
             "< 5 %",
             "DDS IV.C",
             percent(others),
-            verdict_of(others < TOLERANCE),
+            judge(others, Limits(high=TOLERANCE)),
         ),
         Verdict(
             f"flatness of carbon of {_HEAVY[2]:g} MeV/u (FWHM 4 mm), worst delivery",
             "< 5 %",
             "DDS IV.C",
             percent(stiff),
-            verdict_of(stiff < TOLERANCE),
+            judge(stiff, Limits(high=TOLERANCE)),
         ),
     ]
     return section
@@ -267,9 +269,9 @@ def check_faultless(deliveries: int, workers: Workers) -> Section:
         rows.append(
             (
                 name,
-                f"{deliveries}",
-                f"{sum(t.spots for t in trips)}",
-                f"{sum(t.beam_on_s for t in trips):.0f} s",
+                deliveries,
+                sum(t.spots for t in trips),
+                figure(sum(t.beam_on_s for t in trips), ".0f", "s"),
                 f"{sum(bool(t.causes) for t in trips)}",
                 listed or "none",
                 f"{sum(t.complete for t in trips)}",
@@ -305,14 +307,14 @@ def check_faultless(deliveries: int, workers: Workers) -> Section:
             "rare (100 % up-time)",
             "DDS abstract, V",
             f"{examples} in {EXAMPLE_FIELDS * deliveries} deliveries",
-            verdict_of(examples == 0),
+            judge(examples, Limits(high=0.0)),
         ),
         Verdict(
             "interlocks in fault-free deliveries of three more fields",
             "rare",
             "DDS abstract, V",
             f"{others} in {(SHIPPED - EXAMPLE_FIELDS) * deliveries} deliveries",
-            verdict_of(others == 0),
+            judge(others, Limits(high=0.0)),
         ),
     ]
     return section
@@ -406,7 +408,7 @@ def check_plans(folder: Path, workers: Workers) -> Section:
             "DDS V",
             f"{percent(min(fractions))} to {percent(max(fractions))}; {sum(f > 0.95 for f in fractions)} of "
             f"{len(fractions)} fields above 95 %",
-            verdict_of(min(fractions) > 0.95),
+            judge(min(fractions), Limits(low=0.95)),
         )
     )
     whole = sum(r.record.header["status"] == "complete" for r in results)
@@ -416,13 +418,13 @@ def check_plans(folder: Path, workers: Workers) -> Section:
             "-",
             "",
             f"{whole} of {len(results)}",
-            verdict_of(whole == len(results)),
+            judge(whole, Limits(low=len(results))),
         )
     )
     return section
 
 
-def _plan_row(label: str, name: str, result: Delivered) -> Sequence[str]:
+def _plan_row(label: str, name: str, result: Delivered) -> Sequence[object]:
     record = result.record
     interlocks = [CAUSES[int(cause)].name for cause in record.interlocks["cause"]]
     outcome = "whole" if record.header["status"] == "complete" else "stopped"
@@ -432,11 +434,14 @@ def _plan_row(label: str, name: str, result: Delivered) -> Sequence[str]:
     return (
         f"{label}, {record.number}",
         name,
-        f"{int(record.spots['complete'].sum())} of {sum(s.n_spots for s in result.slices)}",
-        f"{len(result.slices)}",
-        f"{len(record.spills)}",
-        f"{record.spills['beam_on_us'].sum() * 1e-6:.1f} s",
-        f"{record.spills['end_us'].max() * 1e-6:.0f} s",
+        Figure(
+            f"{int(record.spots['complete'].sum())} of {sum(s.n_spots for s in result.slices)}",
+            record.spots["complete"].sum(),
+        ),
+        len(result.slices),
+        len(record.spills),
+        figure(record.spills["beam_on_us"].sum() * 1e-6, ".1f", "s"),
+        figure(record.spills["end_us"].max() * 1e-6, ".0f", "s"),
         percent(within(result.measured)),
         *(percent(fraction) for fraction in _whole_counts(result)),
         number(record.spots["particles"].sum() / planned, 4),

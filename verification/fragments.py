@@ -25,7 +25,8 @@ from spotline.physics.transport.geometry import Geometry, voxels
 from spotline.physics.transport.run import simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
-from verification.page import circumstances, fill, page_parser, put_page, say, table
+from verification.figures import Figure, figure, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 
 Floats = NDArray[np.float64]
 
@@ -144,9 +145,9 @@ def totals() -> list[str]:
                 f"{m.energy_MeV_u:g}",
                 m.kind,
                 f"{m.sigma_mb:g} ± {m.error_mb:g}",
-                f"{published:.0f}",
-                f"{used:.0f}",
-                f"{used / m.sigma_mb:.2f}",
+                figure(published, ".0f"),
+                figure(used, ".0f"),
+                figure(used / m.sigma_mb, ".2f"),
                 m.source,
             )
         )
@@ -161,7 +162,9 @@ def totals() -> list[str]:
             f"20 % there. At 200 MeV/u, 4He has {helium_mb:.0f} mb on carbon."
         ),
         table(
-            ("ion", "MeV/u", "kind", "measured (mb)", "Tripathi", "used", "used / measured", "source"), rows
+            ("ion", "MeV/u", "kind", "measured (mb)", "Tripathi", "used", "used / measured", "source"),
+            rows,
+            keys=3,
         ),
     ]
 
@@ -170,7 +173,13 @@ def isotopes() -> list[str]:
     """Part of the page on the isotopes of carbon on carbon."""
     made = production_cross_sections_mb(CARBON, 6, 250.0)
     rows = [
-        (symbol, f"{sigma:g}", source, f"{made[INDEX[symbol]]:.1f}", f"{made[INDEX[symbol]] / sigma:.2f}")
+        (
+            symbol,
+            f"{sigma:g}",
+            source,
+            figure(made[INDEX[symbol]], ".1f"),
+            figure(made[INDEX[symbol]] / sigma, ".2f"),
+        )
         for symbol, (sigma, source) in ISOTOPES.items()
     ]
     return [
@@ -200,10 +209,11 @@ def build_up(primaries: int) -> list[str]:
             measured = dict(values).get(depth)
             here = counts[depth][charge]
             if measured is None:
-                cells.append(f"{here:.3f}")
+                cells.append(figure(here, ".3f"))
             else:
-                cells.append(f"{here:.3f} / {measured:.3f} = {here / measured:.2f}")
-        rows.append((*cells, f"{counts[depth][0]:.3f}", f"{counts[depth][6]:.3f}"))
+                text = f"{here:.3f} / {measured:.3f} = {here / measured:.2f}"
+                cells.append(Figure(text, here, reference=measured))
+        rows.append((*cells, figure(counts[depth][0], ".3f"), figure(counts[depth][6], ".3f")))
     return [
         "## Fragments of carbon of 400 MeV/u in water",
         fill(
@@ -233,7 +243,7 @@ def angles(primaries: int) -> list[str]:
         for charge, values in ANGLES.items():
             measured = np.interp(middle, *np.array(values).T)
             ours, theirs = density[ring, charge] / density[0, charge], measured[ring] / measured[0]
-            cells.append(f"{ours:.2f} / {theirs:.2f}")
+            cells.append(Figure(f"{ours:.2f} / {theirs:.2f}", ours, reference=theirs))
         rows.append(tuple(cells))
     return [
         "## Angles behind 31.2 cm",
@@ -246,11 +256,11 @@ def angles(primaries: int) -> list[str]:
     ]
 
 
-def page(primaries: int) -> str:
+def page(primaries: int) -> list[str]:
     """The page of the results."""
     command = f"`python -m verification.fragments`, seed {SEED}, {primaries} primaries per depth"
     made_with = f"<sub>{command}; {circumstances()}</sub>"
-    parts = [
+    return [
         "# Verification: fragments of ions",
         fill(
             "How the [model of fragmentation](../explanation/nuclear-reactions.md) compares with measured "
@@ -263,7 +273,6 @@ def page(primaries: int) -> str:
         *angles(primaries),
         made_with,
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

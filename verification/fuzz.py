@@ -31,10 +31,12 @@ import spotline
 from spotline import cli
 from spotline.beamline.load import SHIPPED
 from spotline.errors import SpotlineError
+from spotline.measurement import Limits
 from spotline.record.journal import NAME as JOURNAL
 from spotline.record.journal import read_journal
 from spotline.sim.faults import read_faults
-from verification.page import circumstances, fill, page_parser, put_page, say, table, verdict_of
+from verification.figures import judge, noted, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
@@ -264,9 +266,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if violations else 0
 
 
-def page(rows: list[tuple[str, int, int, int, int]], violations: list[str], wall_s: float) -> str:
+def page(rows: list[tuple[str, int, int, int, int]], violations: list[str], wall_s: float) -> list[str]:
     """Put the page together."""
-    parts = [
+    judged = judge(len(violations), Limits(high=0.0))
+    return [
         "# Verification of what is read",
         fill(
             f"""Good files of every kind that Spotline reads, each spoilt at random: cut off, bytes changed,
@@ -277,10 +280,9 @@ def page(rows: list[tuple[str, int, int, int, int]], violations: list[str], wall
             Made on {circumstances()}."""
         ),
         table(("Kind of file", "spoilt", "read all the same", "refused", "violations"), rows),
-        f"Verdict: {verdict_of(not violations)}.",
+        noted(f"Verdict: {judged}.", violations=judged),
         *[f"* {violation}" for violation in violations[:50]],
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ import numpy as np
 from spotline.dicom.dose import read_dose
 from spotline.dose.gamma import TOLERANCE, GammaResult, gamma_index
 from spotline.dose.grid import DoseGrid, Grid
-from verification.page import circumstances, fill, page_parser, put_page, say, table, verdict_of
+from spotline.measurement import Limits
+from verification.figures import figure, held, judge, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 
 ROOT = Path(__file__).resolve().parents[1]
 RAYSTATION = ROOT.parent / "shared" / "plans" / "dcpt" / "raystation_ramp_full_dose_total.dcm"
@@ -175,14 +177,18 @@ def closed_forms() -> list[tuple[str, str, str]]:
     inner = (slice(5, -5),) * 3
     found = gamma_index(DoseGrid(grid, ramp), DoseGrid(grid, ramp + 0.04), **usual).gamma[inner]
     expected = 0.04 / np.hypot(0.03, 2.0 * np.linalg.norm([0.03, 0.02, 0.04]))
-    rows.append(("oblique ramp, moved", f"{expected:.4f}", f"{np.abs(found - expected).max():.1e}"))
+    rows.append(
+        ("oblique ramp, moved", figure(expected, ".4f"), figure(np.abs(found - expected).max(), ".1e"))
+    )
     flat = np.ones(grid.shape)
     found = gamma_index(DoseGrid(grid, flat), DoseGrid(grid, 1.02 * flat), **usual).gamma
-    rows.append(("uniform dose, 2 % higher", f"{2 / 3:.4f}", f"{np.abs(found - 2 / 3).max():.1e}"))
+    rows.append(
+        ("uniform dose, 2 % higher", figure(2 / 3, ".4f"), figure(np.abs(found - 2 / 3).max(), ".1e"))
+    )
     step, moved = (np.where(x < edge, 1.0, 0.0) * flat for edge in (12, 10))
     found = gamma_index(DoseGrid(grid, step), DoseGrid(grid, moved), **usual).gamma[:, :, 10]
     expected = 0.5 / np.sqrt(1.0 + 0.25 * 0.03**2)  # 1 mm behind the last voxel that has the full dose
-    rows.append(("step, 1 mm off", f"{expected:.4f}", f"{np.abs(found - expected).max():.1e}"))
+    rows.append(("step, 1 mm off", figure(expected, ".4f"), figure(np.abs(found - expected).max(), ".1e")))
     return rows
 
 
@@ -193,30 +199,30 @@ def convergence() -> list[tuple[str, ...]]:
         doses = (_cube(24, 2.0, (0.0,) * 3, 1.0, 0.0), _cube(24, 2.0, (1.2, -0.9, 1.5), 1.02, noise))
         options = {"dose_percent": 3.0, "distance_mm": 2.0}
         ours = gamma_index(*doses, **options)
-        cells = [name, f"{ours.compared}", f"{100.0 * ours.pass_rate:.2f}"]
+        cells = [name, f"{ours.compared}", figure(100.0 * ours.pass_rate, ".2f")]
         for steps in (10, 20, 40):
             say(f"{name}, {steps} steps")
             theirs = pymedphys_gamma(*doses, options, steps)
             passed = 100.0 * np.mean(theirs[np.isfinite(theirs)] <= 1.0)
             most = np.nanmax(theirs - ours.gamma)
-            cells.append(f"{passed:.2f} ({most:.3f})")
+            cells.append(figure(passed, ".2f", more=f" ({most:.3f})"))
         rows.append(tuple(cells))
     return rows
 
 
-def page(outcomes: Sequence[Outcome], converged: Sequence[tuple[str, ...]], wall_s: float) -> str:
+def page(outcomes: Sequence[Outcome], converged: Sequence[tuple[str, ...]], wall_s: float) -> list[str]:
     """The page of the results."""
     values = [
         (
             o.name,
             f"{o.ours.compared}",
-            f"{100.0 * o.ours.pass_rate:.3f}",
-            f"{o.theirs_percent:.3f}",
-            verdict_of(abs(o.theirs_percent - 100.0 * o.ours.pass_rate) <= AGREE_points),
-            f"{o.ours.mean:.4f}",
-            f"{np.nanmean(o.theirs):.4f}",
-            f"{o.apart.min():.1e}",
-            f"{o.apart.max():.3f}",
+            figure(100.0 * o.ours.pass_rate, ".3f"),
+            figure(o.theirs_percent, ".3f"),
+            judge(o.theirs_percent, Limits.within(AGREE_points), "%", reference=100.0 * o.ours.pass_rate),
+            figure(o.ours.mean, ".4f"),
+            figure(np.nanmean(o.theirs), ".4f"),
+            figure(o.apart.min(), ".1e"),
+            figure(o.apart.max(), ".3f"),
         )
         for o in outcomes
     ]
@@ -227,11 +233,11 @@ def page(outcomes: Sequence[Outcome], converged: Sequence[tuple[str, ...]], wall
             f"{o.ours_s[2]:.2f}",
             f"{o.theirs_s:.1f}",
             f"{o.theirs_s / o.ours_s[2]:.0f}",
-            verdict_of(o.theirs_s >= FASTER * o.ours_s[2]),
+            held(o.theirs_s >= FASTER * o.ours_s[2]),
         )
         for o in outcomes
     ]
-    parts = [
+    return [
         "# Verification: gamma",
         fill(
             f"""Gamma of Spotline is the exact minimum over the dose between the voxels, within {TOLERANCE:g}.
@@ -253,6 +259,7 @@ def page(outcomes: Sequence[Outcome], converged: Sequence[tuple[str, ...]], wall
                 "largest",
             ),
             values,
+            keys=1,
         ),
         fill(
             f"""If ours is the minimum, no value of theirs may be below it (by more than the {TOLERANCE:g}):
@@ -266,7 +273,7 @@ def page(outcomes: Sequence[Outcome], converged: Sequence[tuple[str, ...]], wall
             distance. Where a rate is further from ours than {AGREE_points} points, that bound is **missed**,
             as with its default of 10: its gammas are too large. With finer steps they come down to ours."""
         ),
-        table(("Doses", "points", "ours", "theirs, 10", "20", "40"), converged),
+        table(("Doses", "points", "ours", "theirs, 10", "20", "40"), converged, keys=1),
         "## Closed forms",
         table(("Dose", "gamma", "largest deviation"), closed_forms()),
         "## Time",
@@ -280,7 +287,6 @@ def page(outcomes: Sequence[Outcome], converged: Sequence[tuple[str, ...]], wall
         ),
         f"<sub>`python -m verification.gamma`, {wall_s:.0f} s; {circumstances()}</sub>",
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,7 +23,8 @@ from spotline.preparation import Options
 from spotline.preparation.duration import Duration, predict_duration
 from spotline.record.statistics import field_statistics, prescribed_deviations
 from verification import pictures
-from verification.page import circumstances, fill, number, page_parser, percent, put_page, say, table
+from verification.figures import figure, number, percent, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 from verification.particles import within
 from verification.runs import (
     EXAMPLES,
@@ -161,12 +162,12 @@ HEADER = (
 )
 
 
-def _row(point: Point) -> tuple[str, ...]:
+def _row(point: Point) -> tuple[object, ...]:
     return (
         point.choice,
         ", ".join(f"{100 * level:g} %" for level in point.levels),
-        f"{point.shortest_us:.0f} µs",
-        f"{point.counts:.0f}",
+        figure(point.shortest_us, ".0f", "µs"),
+        figure(point.counts, ".0f"),
         number(point.predicted.spills, 2),
         number(point.predicted.treatment_s, 2, "s"),
         number(point.treatment_s, 2, "s"),
@@ -174,7 +175,7 @@ def _row(point: Point) -> tuple[str, ...]:
         percent(point.true_within),
         percent(point.true_sd, 2),
         number(point.position_mm, 3, "mm") if np.isfinite(point.position_mm.value) else "-",
-        f"{point.interlocks}",
+        point.interlocks,
     )
 
 
@@ -211,7 +212,7 @@ def draw(path: Path, found: Sequence[Trade]) -> None:
         pictures.save(figure, path)
 
 
-def page(found: Sequence[Trade], seeds: int, wall_s: float) -> str:
+def page(found: Sequence[Trade], seeds: int, wall_s: float) -> list[str]:
     """Put the page together."""
     parts = [
         "# Intensity: time against accuracy",
@@ -236,7 +237,7 @@ def page(found: Sequence[Trade], seeds: int, wall_s: float) -> str:
     ]
     for one in found:
         parts += [f"## {one.title}", table(HEADER, [_row(point) for point in one.points])]
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -244,10 +245,10 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     start = time.perf_counter()
     found = list(trades(asked.seeds))
-    text = page(found, asked.seeds, time.perf_counter() - start)
+    parts = page(found, asked.seeds, time.perf_counter() - start)
     if asked.write is not None:
         draw(IMAGES / PICTURE, found)
-    put_page(text, asked.write)
+    put_page(parts, asked.write)
     return 0
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verification.page import Section, Verdict, number, percent, power
+from verification.figures import number, percent, power
+from verification.page import Section, Verdict
 from verification.particles import UNIFORM, energies, field_name, summary
 from verification.positions import LONG_STEP_mm
 from verification.runs import (
@@ -168,7 +169,7 @@ def _check_long_moves(section: Section, seeds: int, workers: Workers) -> None:
                 percent(mean_of(left_behind(r)[1:].mean() for r in group)),
                 number(mean_of(left_behind(r)[1:].mean() * step for r in group), 2, "mm"),
                 percent(mean_of(u.mean() for u in unsettled)),
-                f"{sum(len(r.record.interlocks) for r in group)}",
+                sum(len(r.record.interlocks) for r in group),
             )
         )
     section.text(

@@ -22,9 +22,11 @@ import numpy as np
 
 import spotline
 from spotline.delivery.credit import unconfirmed_counts
+from spotline.measurement import Limits
 from spotline.preparation.counts import convert_counts
 from tests.delivery.killing import deliver_and_kill, stage_of, violations
-from verification.page import circumstances, fill, page_parser, put_page, say, table
+from verification.figures import judge, noted, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 
 ROOT = Path(__file__).resolve().parents[1]
 PLAN = ROOT / "examples" / "three_layers_proton.dcm"
@@ -76,14 +78,14 @@ def campaign(runs: int) -> Tally:
     return tally
 
 
-def page(tally: Tally) -> str:
+def page(tally: Tally) -> list[str]:
     """The page of the results."""
     runs = tally.stages.total()
     rows = [
         (stage, count, max(tally.assumed[stage], default=0), sum(map(bool, tally.assumed[stage])))
         for stage, count in tally.stages.most_common()
     ]
-    parts = [
+    return [
         "# Verification: deliveries that were killed",
         fill(
             f"{runs} deliveries of `{PLAN.name}` on cnao-h were killed (SIGKILL) at random moments from the "
@@ -95,15 +97,17 @@ def page(tally: Tally) -> str:
             f"Most counts that may be assumed in a slice of this plan (*U*): {tally.limit} of INT1. "
             f"Deliveries with something confirmed before they were killed: {tally.confirmed}."
         ),
-        fill(
-            f"**Violations: {len(tally.violations)}.** Checked: every delivery is complete in the end; no "
-            "confirmed count is missing; what was measured and what is assumed make up the prescription of "
-            "every spot; no spot is assumed to have more than its prescription."
+        noted(
+            fill(
+                f"**Violations: {len(tally.violations)}.** Checked: every delivery is complete in the end; "
+                "no confirmed count is missing; what was measured and what is assumed make up the "
+                "prescription of every spot; no spot is assumed to have more than its prescription."
+            ),
+            violations=judge(len(tally.violations), Limits(high=0.0)),
         ),
         *([f"* {what}" for what in tally.violations[:20]]),
         f"<sub>`python -m verification.kills --runs {runs}`, {tally.wall_s:.0f} s; {circumstances()}</sub>",
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

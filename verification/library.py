@@ -22,21 +22,13 @@ from spotline.library.build import FWHM_PER_SIGMA, simulate_entry
 from spotline.library.model import BeamLibrary, Entry, stack
 from spotline.library.modifiers import ripple_filter, together
 from spotline.library.nozzle import calibrate_nozzle
+from spotline.measurement import Limits
 from spotline.physics.fermi_eyges import Layer, PhaseSpace, propagate
 from spotline.physics.ions import CARBON, HELIUM, IONS, PROTON, Ion
 from spotline.physics.materials import WATER
 from tools.make_cnao_tables import QUOTED
-from verification.page import (
-    MISSED,
-    circumstances,
-    fill,
-    page_parser,
-    percent,
-    put_page,
-    say,
-    table,
-    verdict_of,
-)
+from verification.figures import MISSED, Figure, figure, judge, noted, percent, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 from verification.range_shifters import section
 from verification.reference import read_reference
 
@@ -113,13 +105,13 @@ def library_of(run: Run, ion: Ion, energies: tuple[float, ...]) -> BeamLibrary:
 
 def depths(run: Run) -> list[str]:
     """Published pairs of energy and depth."""
-    rows, said = [], []
+    rows, said, judged = [], [], {}
     for name, quoted in QUOTED.items():
         pairs = sorted((energy, depth) for depth, energy in quoted.depths.items())
         energies, nominal = (tuple(column) for column in zip(*pairs, strict=True))
         fit = calibrate_nozzle(library_of(run, IONS[name], energies), energies, nominal)
         worst = float(np.abs(fit.residual_mm).max())
-        met = verdict_of(worst <= NOZZLE_GOAL_mm[name])
+        met = judged[name] = judge(worst, Limits(high=NOZZLE_GOAL_mm[name]), "mm")
         said.append(
             f"{name}: nozzle {fit.nozzle_mm:.3f} mm, largest deviation {worst:.3f} mm, goal "
             f"{NOZZLE_GOAL_mm[name]:.2f} mm: {met}."
@@ -133,7 +125,7 @@ def depths(run: Run) -> list[str]:
         )
         for energy, depth, residual in zip(energies, nominal, fit.residual_mm, strict=True):
             peak = run.entry(IONS[name], energy).ranges().peak_mm
-            rows.append((name, f"{energy:.2f}", f"{depth:g}", f"{peak:.2f}", f"{residual:+.3f}"))
+            rows.append((name, f"{energy:.2f}", f"{depth:g}", figure(peak, ".2f"), figure(residual, "+.3f")))
     return [
         "## Published depths",
         fill(
@@ -145,7 +137,10 @@ def depths(run: Run) -> list[str]:
             without."""
         ),
         table(("Ion", "MeV/u", "nominal depth (mm)", "peak in water (mm)", "deviation (mm)"), rows),
-        *said,
+        *(
+            noted(text, **{f"{name}, largest deviation": judged[name]})
+            for name, text in zip(QUOTED, said, strict=True)
+        ),
     ]
 
 
@@ -163,11 +158,11 @@ def widths(run: Run) -> list[str]:
         rows.append(
             (
                 f"{ion.name} {energy:g} MeV/u",
-                filters,
+                f"{filters}",
                 f"{published:g}",
-                f"{width:.2f}",
+                figure(width, ".2f"),
                 percent(deviation, 1, sign=True),
-                verdict_of(met),
+                judge(deviation, Limits.within(WIDTH_GOAL)),
             )
         )
         if filters:
@@ -176,10 +171,10 @@ def widths(run: Run) -> list[str]:
             shortcut_rows.append(
                 (
                     f"{ion.name} {energy:g} MeV/u",
-                    filters,
-                    f"{ours.FWHM_mm:.2f}, {through.FWHM_mm:.2f}",
-                    f"{ours.R80_mm - through.R80_mm:+.3f}",
-                    f"{ours.peak_mm - through.peak_mm:+.3f}",
+                    f"{filters}",
+                    Figure(f"{ours.FWHM_mm:.2f}, {through.FWHM_mm:.2f}", ours.FWHM_mm),
+                    figure(ours.R80_mm - through.R80_mm, "+.3f"),
+                    figure(ours.peak_mm - through.peak_mm, "+.3f"),
                     percent(ours.peak_MeV_cm2_g / through.peak_MeV_cm2_g - 1.0, 2, sign=True),
                     percent(ours.entrance_MeV_cm2_g / through.entrance_MeV_cm2_g - 1.0, 2, sign=True),
                 )
@@ -216,9 +211,9 @@ def spreads(run: Run) -> list[str]:
         found = []
         for spread in (QUOTED_SPREAD_percent[ion.name], FWHM_PER_SIGMA * QUOTED_SPREAD_percent[ion.name]):
             width = run.entry(ion, energy, 0, spread).ranges().FWHM_mm
-            found.append(f"{width:.2f} ({percent(width / published - 1.0, 0, sign=True)})")
+            found.append(_width(width, published))
         width = run.entry(ion, energy).ranges().FWHM_mm
-        ours = f"{width:.2f} ({percent(width / published - 1.0, 0, sign=True)})"
+        ours = _width(width, published)
         rows.append((f"{ion.name} {energy:g} MeV/u", f"{published:g}", *found, ours))
     line = ", ".join(f"{name} {SPREAD_percent[name]:g} %" for name in QUOTED_SPREAD_percent)
     return [
@@ -243,6 +238,11 @@ def spreads(run: Run) -> list[str]:
     ]
 
 
+def _width(width_mm: float, published_mm: float) -> Figure:
+    more = f" ({percent(width_mm / published_mm - 1.0, 0, sign=True)})"
+    return figure(width_mm, ".2f", more=more)
+
+
 def between(run: Run) -> list[str]:
     """Entries from their neighbours."""
     rows = []
@@ -257,9 +257,9 @@ def between(run: Run) -> list[str]:
         rows.append(
             (
                 f"{ion.name} {energy:g} MeV/u",
-                f"{high - low:.2f}",
-                f"{one.R80_mm - other.R80_mm:+.3f}",
-                f"{one.peak_mm - other.peak_mm:+.3f}",
+                figure(high - low, ".2f"),
+                figure(one.R80_mm - other.R80_mm, "+.3f"),
+                figure(one.peak_mm - other.peak_mm, "+.3f"),
                 percent(one.FWHM_mm / other.FWHM_mm - 1.0, 1, sign=True),
                 percent(float(np.sqrt(np.mean((doses[0] - doses[1]) ** 2))) / other.peak_MeV_cm2_g, 2),
                 percent(noise / other.peak_MeV_cm2_g, 2),
@@ -291,14 +291,14 @@ def cores(run: Run) -> list[str]:
         rows.append(
             (
                 f"{ion.name} {energy:g} MeV/u",
-                f"{depth:.1f}",
-                f"{reference:.2f}",
-                f"{core:.2f}",
+                figure(depth, ".1f"),
+                figure(reference, ".2f"),
+                figure(core, ".2f"),
                 percent(core / reference - 1.0, 0, sign=True),
-                verdict_of(abs(core / reference - 1.0) <= LATERAL_GOAL),
-                f"{theory:.2f}",
-                f"{100 * lateral.halo_share[0].sum():.1f} %",
-                " and ".join(f"{width:.1f}" for width in lateral.halo_mm[0]),
+                judge(core / reference - 1.0, Limits.within(LATERAL_GOAL)),
+                figure(theory, ".2f"),
+                figure(100 * lateral.halo_share[0].sum(), ".1f", "%"),
+                " and ".join(figure(width, ".1f") for width in lateral.halo_mm[0]),
             )
         )
     return [
@@ -332,9 +332,9 @@ def lists() -> list[str]:
             (
                 name,
                 len(reference),
-                f"{np.abs(energy_off).max():.3f}",
-                f"{np.sqrt(np.mean(energy_off**2)):.3f}",
-                f"{np.abs(energy_off * per_MeV).max():.3f}",
+                figure(np.abs(energy_off).max(), ".3f"),
+                figure(np.sqrt(np.mean(energy_off**2)), ".3f"),
+                figure(np.abs(energy_off * per_MeV).max(), ".3f"),
             )
         )
     return [
@@ -352,7 +352,7 @@ def lists() -> list[str]:
     ]
 
 
-def page(run: Run, began: float) -> str:
+def page(run: Run, began: float) -> list[str]:
     """Put the page together."""
     parts = [
         "# Verification of the beam library",
@@ -373,7 +373,7 @@ def page(run: Run, began: float) -> str:
         *lists(),
     ]
     parts.append(f"<sub>{len(run.simulated)} beams, {time.monotonic() - began:.0f} s.</sub>")
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 def main(arguments: list[str]) -> int:

@@ -14,11 +14,13 @@ import sys
 
 import numpy as np
 
+from spotline.measurement import Limits
 from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
 from spotline.physics.materials import AIR, MATERIALS, NITROGEN, PMMA, WATER, Material
 from spotline.physics.stopping import RangeEnergy, mass_stopping_power_MeV_cm2_per_g
 from spotline.physics.straggling import range_straggling_g_cm2, straggling_variance_MeV2_cm2_per_g
-from verification.page import circumstances, fill, page_parser, percent, put_page, say, table, verdict_of
+from verification.figures import figure, judge, percent, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 from verification.reference import read_reference
 
 Columns = np.ndarray
@@ -87,7 +89,7 @@ def range_section() -> list[str]:
                         f"{energy:g}",
                         f"{read['csda_ref_g_cm2'][i]:.5g}",
                         percent(float(deviation[i]), 3, sign=True),
-                        f"{off_um:+.1f}",
+                        figure(off_um, "+.1f"),
                     )
                 )
         beyond = energies[np.abs(deviation) > TARGET]
@@ -99,7 +101,7 @@ def range_section() -> list[str]:
                 percent(float(np.max(np.abs(deviation[energies >= 10.0]))), 3),
                 percent(float(np.max(np.abs(held))), 3),
                 f"{met_from:.4g} to {energies.max():g} MeV/u",
-                verdict_of(float(np.max(np.abs(deviation[energies >= 10.0]))) <= TARGET),
+                judge(float(np.max(np.abs(deviation[energies >= 10.0]))), Limits(high=TARGET)),
             )
         )
     return [
@@ -231,9 +233,9 @@ def depth_dose_section() -> list[str]:
                 (
                     ion.name,
                     f"{excitation_eV:g}",
-                    f"{offset_mm:+.2f}",
+                    figure(offset_mm, "+.2f"),
                     percent(slope, 2, sign=True),
-                    f"{offset_mm + slope * read['R80_mm'].max():+.2f}",
+                    figure(offset_mm + slope * read["R80_mm"].max(), "+.2f"),
                 )
             )
     read = read_reference(DEPTH_DOSES[0][1])
@@ -242,7 +244,11 @@ def depth_dose_section() -> list[str]:
     for limits in ((40.0, 80.0), (80.0, 120.0), (120.0, 160.0), (160.0, 250.0)):
         inside = (read["energy_MeV_u"] >= limits[0]) & (read["energy_MeV_u"] < limits[1])
         ratios.append(
-            (f"{limits[0]:g}-{limits[1]:g}", f"{ratio[inside].mean():.3f}", f"{ratio[inside].std():.3f}")
+            (
+                f"{limits[0]:g}-{limits[1]:g}",
+                figure(ratio[inside].mean(), ".3f"),
+                figure(ratio[inside].std(), ".3f"),
+            )
         )
     return [
         "## Against depth doses",
@@ -279,11 +285,11 @@ def straggling_section() -> list[str]:
                 (
                     ion.name,
                     f"{depth_mm:g}",
-                    f"{ours_mm:.3f}",
-                    f"{chu_mm:.3f}",
+                    figure(ours_mm, ".3f"),
+                    figure(chu_mm, ".3f"),
                     percent(ours_mm / chu_mm - 1.0, 1, sign=True),
-                    f"{bortfeld_mm:.3f}",
-                    f"{bohr_mm:.3f}",
+                    figure(bortfeld_mm, ".3f"),
+                    figure(bohr_mm, ".3f"),
                     percent(bohr_mm / bortfeld_mm - 1.0, 1, sign=True),
                 )
             )
@@ -328,10 +334,10 @@ def relative_section() -> list[str]:
         (
             material.name,
             f"{material.density_g_cm3:g}",
-            f"{material.mean_excitation_eV:.1f}",
-            f"{material.radiation_length_g_cm2:.2f}",
-            f"{relative_stopping(material, PROTON, 150.0):.4g}",
-            f"{relative_stopping(material, CARBON, 280.0):.4g}",
+            figure(material.mean_excitation_eV, ".1f"),
+            figure(material.radiation_length_g_cm2, ".2f"),
+            figure(relative_stopping(material, PROTON, 150.0), ".4g"),
+            figure(relative_stopping(material, CARBON, 280.0), ".4g"),
             published.get(material.name, WHERE),
         )
         for material in MATERIALS.values()
@@ -358,7 +364,7 @@ def relative_section() -> list[str]:
     ]
 
 
-def page() -> str:
+def page() -> list[str]:
     """Put the page together."""
     parts = [
         "# Verification of stopping power, range and straggling",
@@ -380,7 +386,7 @@ def page() -> str:
     for section in sections:
         say(section.__doc__ or "")
         parts += section()
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 def main(arguments: list[str]) -> int:

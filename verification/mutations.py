@@ -21,7 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from spotline.control.interlocks import BACKGROUND, CAUSES, RECORD, SLOW, Cause
-from verification.page import circumstances, fill, page_parser, put_page, say, table, verdict_of
+from verification.figures import held, noted, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("src", "tests", "examples", "tools", "faults", "docs")
@@ -155,9 +156,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if all(noticed) else 1
 
 
-def page(rows: list[tuple[int, str, str, str]], is_met: bool, wall_s: float) -> str:
+def page(rows: list[tuple[int, str, str, str]], is_met: bool, wall_s: float) -> list[str]:
     """Put the page together."""
-    parts = [
+    return [
         "# Verification of the interlocks",
         fill(
             f"""Every cause of the [interlock table](interlocks.md) was removed from a copy of the sources,
@@ -166,10 +167,9 @@ def page(rows: list[tuple[int, str, str, str]], is_met: bool, wall_s: float) -> 
             docs/reference/verification-mutations.md` makes this page in {max(1, round(wall_s / 60))} min.
             Made on {circumstances()}."""
         ),
-        table(("Code", "removed", "source", "noticed by"), rows),
-        f"Verdict: {verdict_of(is_met)}.",
+        table(("Code", "removed", "source", "noticed by"), rows, keys=4),
+        noted(f"Verdict: {held(is_met)}.", verdict=held(is_met)),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import numpy as np
 
 from spotline.beamline import BeamLine, load_beamline
 from spotline.beamline.optics import nozzle_layers, spot_sigma_mm, window_phase_space
+from spotline.measurement import Limits
 from spotline.physics.fermi_eyges import Layer, PhaseSpace, propagate
 from spotline.physics.ionization import particles_per_count
 from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
@@ -22,7 +23,8 @@ from spotline.physics.moliere import hanson_angle_mrad
 from spotline.physics.scattering import ROSSI_E_S_MeV, pv_MeV, scattering_length_g_cm2
 from spotline.physics.stopping import RangeEnergy
 from spotline.units import FWHM_PER_SIGMA
-from verification.page import circumstances, fill, page_parser, put_page, table
+from verification.figures import figure, judge, table
+from verification.page import circumstances, fill, page_parser, put_page
 from verification.pictures import draw_spot_sizes
 from verification.runs import Floats
 
@@ -78,7 +80,7 @@ def theory_rows() -> Iterator[tuple[object, ...]]:
             slab = [Layer(WATER, share * full_mm)]
             angle = float(propagate(PENCIL, ion, energy, slab).phase_space.divergence_mrad)
             theory = hanson_angle_mrad(ion, energy, WATER, share * full_mm)
-            cells.append(f"{angle:.2f} ({100.0 * (angle / theory - 1.0):+.1f} %)")
+            cells.append(figure(angle, ".2f", more=f" ({100.0 * (angle / theory - 1.0):+.1f} %)"))
         yield (ion.name, f"{energy:g}", *cells)
 
 
@@ -87,16 +89,15 @@ def lateral_rows() -> Iterator[tuple[object, ...]]:
     for ion, energy, depth, reference, name in LATERAL:
         ours = spread_mm(ion, energy, depth)
         ratio = ours / reference - 1.0
-        verdict = "met" if abs(ratio) <= TOLERANCE else "**missed**"
         yield (
             ion.name,
             f"{energy:g}",
             f"{depth:g}",
             name,
-            reference,
-            f"{ours:.2f}",
-            f"{100 * ratio:+.0f} %",
-            verdict,
+            f"{reference}",
+            figure(ours, ".2f"),
+            figure(100 * ratio, "+.0f", "%"),
+            judge(ratio, Limits.within(TOLERANCE)),
         )
 
 
@@ -129,7 +130,7 @@ def other_rows() -> Iterator[tuple[object, ...]]:
     cases = [case for case in LATERAL if case[0] is CARBON]
     for name, formula in formulas.items():
         ratios = [_summed_mm(formula, energy, depth) / reference for _, energy, depth, reference, _ in cases]
-        yield name, *(f"{ratio:.2f}" for ratio in ratios)
+        yield name, *(figure(ratio, ".2f") for ratio in ratios)
 
 
 def _summed_mm(formula: Formula, energy_MeV_u: float, depth_mm: float) -> float:
@@ -155,10 +156,10 @@ def end_rows() -> Iterator[tuple[object, ...]]:
         yield (
             ion.name,
             f"{energy:g}",
-            f"{full_mm:.1f}",
-            f"{ours:.2f}",
-            f"{rule:.2f}",
-            f"{100.0 * (ours / rule - 1.0):+.1f} %",
+            figure(full_mm, ".1f"),
+            figure(ours, ".2f"),
+            figure(rule, ".2f"),
+            figure(100.0 * (ours / rule - 1.0), "+.1f", "%"),
         )
 
 
@@ -181,12 +182,12 @@ def spot_rows(line: BeamLine) -> Iterator[tuple[object, ...]]:
             yield (
                 ion,
                 focus,
-                len(filters),
+                f"{len(filters)}",
                 f"{energy:.2f}",
                 f"{ends[place]:g}",
-                f"{FWHM_PER_SIGMA * float(scattered.sigma_mm):.2f}",
-                *(f"{float(size):.2f}" for size in sizes),
-                f"{tabulated.fwhm_box_x_mm:.2f}",
+                figure(FWHM_PER_SIGMA * float(scattered.sigma_mm), ".2f"),
+                *(figure(float(size), ".2f") for size in sizes),
+                figure(tabulated.fwhm_box_x_mm, ".2f"),
             )
 
 
@@ -199,7 +200,13 @@ def filter_rows(line: BeamLine) -> Iterator[tuple[object, ...]]:
         behind = propagate(start, CARBON, energy, nozzle_layers(line, ("RIFI1", "RIFI2"))).phase_space
         found = FWHM_PER_SIGMA * float(behind.sigma_mm)
         share = (found - without) / (published - without)
-        yield f"{energy:.2f}", f"{without:g}", f"{found:.2f}", f"{published:g}", f"{100.0 * share:.0f} %"
+        yield (
+            f"{energy:.2f}",
+            f"{without:g}",
+            figure(found, ".2f"),
+            f"{published:g}",
+            figure(100.0 * share, ".0f", "%"),
+        )
 
 
 def count_rows() -> Iterator[tuple[object, ...]]:
@@ -218,15 +225,15 @@ def count_rows() -> Iterator[tuple[object, ...]]:
             ion.name,
             f"{energy:g}",
             f"{published:g}",
-            f"{plain:.0f} ({100.0 * (plain / published - 1.0):+.1f} %)",
-            f"{effective:.0f} ({100.0 * (effective / published - 1.0):+.2f} %)",
+            figure(plain, ".0f", more=f" ({100.0 * (plain / published - 1.0):+.1f} %)"),
+            figure(effective, ".0f", more=f" ({100.0 * (effective / published - 1.0):+.2f} %)"),
         )
 
 
-def page(line: BeamLine) -> str:
+def page(line: BeamLine) -> list[str]:
     """The page of the results."""
     planes = [f"{plane:g}" for plane in PLANES_mm]
-    parts = [
+    return [
         "# Verification: scattering, spot sizes, particles per count",
         fill(
             "How far multiple scattering agrees with theory and with other calculations in water, "
@@ -334,7 +341,6 @@ def page(line: BeamLine) -> str:
         table(("ion", "MeV/u", "published", "nominal energy", "with the effective numbers"), count_rows()),
         f"<sub>`python -m verification.optics`; {circumstances()}</sub>",
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def draw(line: BeamLine) -> None:

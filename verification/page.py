@@ -1,4 +1,4 @@
-"""Markdown for pages of figures: tables, verdicts, and what a figure was measured with."""
+"""Pages of figures: their sections, what they were measured with, and the files that they become."""
 
 from __future__ import annotations
 
@@ -13,15 +13,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from verification.runs import Mean
+from spotline.measurement import ResultSet, results_text
+from verification.figures import plain, results_of, table
 
 PACKAGES = ("spotline", "numpy", "numba", "scipy", "h5py")
-
-NUMERIC = re.compile(r"[-+]?\d|-$")
-"""What a cell with a number begins with."""
-
-MET = "met"
-MISSED = "**missed**"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +33,8 @@ class Verdict:
         Where it stands.
     found : str
         What came out.
-    verdict : str
-        `MET`, `MISSED`, or a word on why they cannot be held against each other.
+    verdict : Figure or str
+        As of `judge`, or a word on why they cannot be held against each other.
     """
 
     what: str
@@ -74,57 +69,22 @@ class Section:
         """Add a paragraph; its lines are filled anew."""
         self.parts.append(fill(paragraph))
 
-    def table(self, header: Sequence[str], rows: Iterable[Sequence[object]], made_with: str = "") -> None:
+    def table(
+        self,
+        header: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        made_with: str = "",
+        *,
+        keys: int | None = None,
+    ) -> None:
         """Add a table, and below it the command and the seeds that make it."""
-        self.parts.append(table(header, rows))
+        self.parts.append(table(header, rows, keys=keys))
         if made_with:
             self.parts.append(f"<sub>`python -m verification.delivery --only {self.name}`; {made_with}</sub>")
 
-    def markdown(self) -> str:
-        """The section as it stands on the page."""
-        return "\n\n".join([f"## {self.title}", *self.parts])
-
-
-def verdict_of(is_met: bool) -> str:
-    """Word for the table of verdicts."""
-    return MET if is_met else MISSED
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Make a Markdown table; columns of numbers are aligned to the right."""
-    cells = [[cell(value) for value in row] for row in rows]
-    columns = list(zip(*cells, strict=True)) or [()] * len(header)
-    rules = ["---:" if column and all(map(NUMERIC.match, column)) else "---" for column in columns]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [list(header), rules, *cells])
-
-
-def cell(value: object) -> str:
-    """A value in a table."""
-    return str(value).replace("|", "\\|")
-
-
-def percent(value: float | Mean, digits: int = 1, *, sign: bool = False) -> str:
-    """A fraction in percent, with its error if it has one."""
-    plus = "+" if sign else ""
-    if isinstance(value, Mean):
-        return f"{100 * value.value:{plus}.{digits}f} ± {100 * value.error:.{digits}f} %"
-    return f"{100 * value:{plus}.{digits}f} %"
-
-
-def number(value: float | Mean, digits: int, unit: str = "") -> str:
-    """A number with a fixed number of digits behind the point, its error, and its unit."""
-    text = (
-        f"{value.value:.{digits}f} ± {value.error:.{digits}f}"
-        if isinstance(value, Mean)
-        else f"{value:.{digits}f}"
-    )
-    return f"{text} {unit}".rstrip()
-
-
-def power(value: float) -> str:
-    """A number of particles: 5e4."""
-    mantissa, exponent = f"{value:.3e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
+    def markdown(self) -> list[str]:
+        """The section as it stands on the page: its heading and its parts."""
+        return [f"## {self.title}", *self.parts]
 
 
 def fill(paragraph: str, width: int = 110) -> str:
@@ -175,13 +135,38 @@ def page_parser(prog: str, what: str) -> argparse.ArgumentParser:
     return parser
 
 
-def put_page(text: str, path: Path | None) -> None:
-    """Write a page, or print it."""
+def put_page(parts: Sequence[str], path: Path | None) -> None:
+    """Write a page and, beside it, its figures as results; or print the page.
+
+    Parameters
+    ----------
+    parts : sequence of str
+        Headings, paragraphs and tables; empty ones are left out.
+    path : Path or None
+        Of the page; the results have the same name and end in ``.json``.
+    """
     say("")
+    text = "\n\n".join(part for part in parts if part) + "\n"
     if path is None:
         print(text, end="")
-    else:
-        path.write_text(text, encoding="utf-8")
+        return
+    results = ResultSet(
+        title=plain(text.partition("\n")[0].lstrip("# ")),
+        command=command(sys.argv),
+        program=f"spotline {version('spotline')}",
+        date=datetime.now(UTC).date().isoformat(),
+        results=tuple(results_of(parts)),
+    )
+    made = results_text(results)
+    path.write_text(text, encoding="utf-8")
+    path.with_suffix(".json").write_text(made, encoding="utf-8")
+
+
+def command(arguments: Sequence[str]) -> str:
+    """The command line, without the folders that a program or an absolute path lies in."""
+    main = sys.modules["__main__"].__spec__
+    given = [Path(one).name if Path(one).is_absolute() else one for one in arguments[1:]]
+    return " ".join(["python", "-m", main.name if main is not None else Path(arguments[0]).name, *given])
 
 
 def say(what: str) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from spotline.measurement import Limits
 from spotline.physics.ions import IONS
 from spotline.preparation.cycle_code import Cycle, decode, encode
 from verification import pictures
-from verification.page import Section, Verdict, percent, power, verdict_of
+from verification.figures import figure, judge, percent, power
+from verification.page import Section, Verdict
 from verification.runs import (
     Changes,
     Delivered,
@@ -156,7 +158,7 @@ def check_particles(seeds: int, workers: Workers) -> Section:
             "> 95 % (clinical fields)",
             "DDS V",
             percent(with_drift[1].within, 2),
-            verdict_of(with_drift[1].within.value > PUBLISHED),
+            judge(with_drift[1].within, Limits(low=PUBLISHED)),
         )
     )
     section.verdicts.append(
@@ -165,7 +167,7 @@ def check_particles(seeds: int, workers: Workers) -> Section:
             "> 95 %",
             "DDS V",
             percent(worst.within, 2),
-            verdict_of(worst.within.value > PUBLISHED),
+            judge(worst.within, Limits(low=PUBLISHED)),
         )
     )
     section.verdicts.append(
@@ -174,7 +176,7 @@ def check_particles(seeds: int, workers: Workers) -> Section:
             "> 95 %",
             "DDS V",
             percent(with_drift[2].within, 2),
-            verdict_of(with_drift[2].within.value > PUBLISHED),
+            judge(with_drift[2].within, Limits(low=PUBLISHED)),
         )
     )
     section.verdicts.append(
@@ -212,7 +214,7 @@ def _check_energies(section: Section) -> None:
             "146 (p), 121 (C)",
             "QA 2.A.1",
             f"{total - len(lost)} of {total}",
-            verdict_of(not lost),
+            judge(len(lost), Limits(high=0.0)),
         )
     )
 
@@ -220,7 +222,7 @@ def _check_energies(section: Section) -> None:
 def _row(name: str, s: Summary) -> tuple[str, ...]:
     return (
         name,
-        f"{s.counts:.0f}",
+        figure(s.counts, ".0f"),
         percent(s.within, 2),
         percent(s.mean, 3, sign=True),
         percent(s.sd, 2),
@@ -257,7 +259,7 @@ def _check_intensities(section: Section, seeds: int, workers: Workers) -> None:
         [
             (
                 field_name(square),
-                percent(level, 0),
+                f"{percent(level, 0)}",
                 percent(s.within, 2),
                 percent(s.mean, 3, sign=True),
                 percent(s.true_within, 1),
@@ -278,7 +280,7 @@ def _check_intensities(section: Section, seeds: int, workers: Workers) -> None:
             "negligible dependence (conversion within ± 2 %)",
             "DDS V",
             f"changes by {percent(spread, 2)}",
-            verdict_of(spread < 0.005),
+            judge(spread, Limits(high=0.005)),
         )
     )
 
@@ -336,7 +338,7 @@ def check_counts(seeds: int, workers: Workers, images: Path | None) -> Section:
         [
             (
                 f"{n}",
-                power(square.particles),
+                f"{power(square.particles)}",
                 percent(rounding_only(s.counts)),
                 percent(s.within),
                 percent(s.sd, 2),

@@ -18,6 +18,7 @@ import numpy as np
 
 from spotline.beamline import BeamLine, load_beamline
 from spotline.beamline.moves import Moves
+from spotline.measurement import Limits
 from spotline.plan import Plan, read_plan
 from spotline.preparation.instructing import jumps_of
 from spotline.preparation.options import Options
@@ -34,19 +35,8 @@ from spotline.preparation.path import (
 from spotline.preparation.treatment import Floats, Integers
 from verification.delivery import IMAGES
 from verification.fields import PLANS
-from verification.page import (
-    MISSED,
-    Section,
-    Verdict,
-    circumstances,
-    fill,
-    page_parser,
-    percent,
-    put_page,
-    say,
-    table,
-    verdict_of,
-)
+from verification.figures import MISSED, Figure, figure, held, judge, percent, table
+from verification.page import Section, Verdict, circumstances, fill, page_parser, put_page, say
 from verification.path_bound import edge_times_us, least_time_us
 from verification.pictures import draw_paths
 from verification.runs import SHARED
@@ -213,7 +203,7 @@ def _time_row(name: str, c: Compared) -> tuple[str, ...]:
     return (
         name,
         f"{c.spots}",
-        *(f"{1e-3 * t:.1f}" for t in [*times_us, c.bound_us]),
+        *(figure(1e-3 * t, ".1f") for t in [*times_us, c.bound_us]),
         percent(c.above_known, 2),
         percent(c.above_bound, 2),
     )
@@ -231,7 +221,7 @@ def check_layouts(moves: Moves, jumps: Jumps, images: Path | None) -> Section:
         f"""Points of grids of 2 mm (4 mm in the picture), given row by row, all rows in one direction;
         {ion} of {energy_MeV_u:g} MeV/u. Times in ms."""
     )
-    section.table(("Layer", *HEADER), [_time_row(name, c) for name, c in compared.items()])
+    section.table(("Layer", *HEADER), [_time_row(name, c) for name, c in compared.items()], keys=1)
     section.text("Way of the beam at the isocentre, and how often it is switched off on it:")
     section.table(
         (
@@ -248,7 +238,7 @@ def check_layouts(moves: Moves, jumps: Jumps, images: Path | None) -> Section:
         [
             (
                 name,
-                *(f"{p.travel_mm:.0f} mm" for p in (c.given, c.raster, c.nearest, c.ours)),
+                *(figure(p.travel_mm, ".0f", "mm") for p in (c.given, c.raster, c.nearest, c.ours)),
                 *(f"{p.jumps}" for p in (c.given, c.raster, c.nearest, c.ours)),
             )
             for name, c in compared.items()
@@ -276,28 +266,28 @@ def check_layouts(moves: Moves, jumps: Jumps, images: Path | None) -> Section:
             f"< {percent(TARGET, 0)}",
             "-",
             percent(worst, 2),
-            verdict_of(worst < TARGET),
+            judge(worst, Limits(high=TARGET)),
         ),
         Verdict(
             "all layers made up, above what no path goes below",
             f"< {percent(TARGET, 0)}",
             "-",
             percent(worst_bound, 2),
-            verdict_of(worst_bound < TARGET),
+            judge(worst_bound, Limits(high=TARGET)),
         ),
         Verdict(
             f"search for {few.spots} spots",
             f"< {LIMIT_500_ms:g} ms",
             "-",
             f"{few.wall_ms:.0f} ms",
-            verdict_of(few.wall_ms < LIMIT_500_ms),
+            held(few.wall_ms < LIMIT_500_ms),
         ),
         Verdict(
             f"search for {many.spots} spots",
             f"< {LIMIT_5000_ms:g} ms",
             "-",
             f"{many.wall_ms:.0f} ms",
-            verdict_of(many.wall_ms < LIMIT_5000_ms),
+            held(many.wall_ms < LIMIT_5000_ms),
         ),
     ]
     return section
@@ -344,6 +334,7 @@ def check_plans(line: BeamLine, jumps: Jumps) -> Section:
     section.table(
         ("Plan", "layers", *HEADER[:-1], "above the bound", "worst"),
         [_plan_row(label, layers) for label, layers in found.items()],
+        keys=1,
     )
     section.text("Way of the beam at the isocentre, beam-off jumps, and layers whose order was left alone:")
     section.table(
@@ -365,7 +356,7 @@ def _plan_verdicts(layers: Sequence[Compared]) -> Iterator[Verdict]:
         "none",
         "-",
         f"{worse} of {len(layers)}",
-        verdict_of(worse == 0),
+        judge(worse, Limits(high=0.0)),
     )
     free = np.array([c.above_known for c in layers if not c.is_held_back])
     yield Verdict(
@@ -373,7 +364,7 @@ def _plan_verdicts(layers: Sequence[Compared]) -> Iterator[Verdict]:
         f"< {percent(TARGET, 0)}",
         "-",
         f"{percent(float(free.max()), 2)} of {len(free)}; on average {percent(float(free.mean()), 2)}",
-        verdict_of(bool(free.max() < TARGET)),
+        judge(float(free.max()), Limits(high=TARGET)),
     )
     held = [c.above_known for c in layers if c.is_held_back]
     yield Verdict(
@@ -402,8 +393,8 @@ def _plan_row(label: str, layers: Sequence[Compared]) -> tuple[str, ...]:
         f"`{label}`",
         f"{len(layers)}",
         f"{sum(layer.spots for layer in layers)}",
-        *(f"{1e-3 * total_us:.1f}" for total_us in totals_us.values()),
-        f"{1e-3 * bound_us:.1f}",
+        *(figure(1e-3 * total_us, ".1f") for total_us in totals_us.values()),
+        figure(1e-3 * bound_us, ".1f"),
         percent(totals_us["ours"] / totals_us["long"] - 1.0, 2),
         percent(totals_us["ours"] / bound_us - 1.0, 2),
         percent(max(layer.above_bound for layer in layers), 2),
@@ -416,11 +407,11 @@ def _way_row(label: str, layers: Sequence[Compared]) -> tuple[str, ...]:
     alone = sum(layer.ours == layer.given for layer in layers)
     return (
         f"`{label}`",
-        f"{given_mm:.0f} mm",
-        f"{ours_mm:.0f} mm",
-        f"{ours_mm / given_mm:.2f}",
+        figure(given_mm, ".0f", "mm"),
+        figure(ours_mm, ".0f", "mm"),
+        figure(ours_mm / given_mm, ".2f"),
         *(f"{sum(p.jumps for p in paths)}" for paths in _paths(layers).values()),
-        f"{alone} of {len(layers)}",
+        Figure(f"{alone} of {len(layers)}", alone),
         f"{sum(layer.wall_ms for layer in layers):.0f} ms",
     )
 
@@ -429,11 +420,11 @@ def _paths(layers: Sequence[Compared]) -> Mapping[str, list[PathLength]]:
     return {name: [getattr(layer, name) for layer in layers] for name in ("given", "raster", "ours")}
 
 
-def page(sections: Sequence[Section]) -> str:
+def page(sections: Sequence[Section]) -> list[str]:
     """Put the page together."""
     verdicts = [verdict for section in sections for verdict in section.verdicts]
     missed = sum(verdict.verdict == MISSED for verdict in verdicts)
-    parts = [
+    return [
         "# Verification of the delivery path",
         fill(
             f"""How fast a layer is scanned in the order that `spotline.preparation.path.shortest_path` finds,
@@ -455,10 +446,10 @@ def page(sections: Sequence[Section]) -> str:
         table(
             ("What", "target", "found", "verdict"),
             [(v.what, v.published, v.found, v.verdict) for v in verdicts],
+            keys=1,
         ),
-        *(section.markdown() for section in sections),
+        *(part for section in sections for part in section.markdown()),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -468,8 +459,8 @@ def main(arguments: list[str] | None = None) -> int:
     line = load_beamline(LINE)
     jumps = jumps_of(line, Options())
     images = IMAGES if asked.write is not None else None
-    text = page([check_layouts(line.moves(*BEAM), jumps, images), check_plans(line, jumps)])
-    put_page(text, asked.write)
+    parts = page([check_layouts(line.moves(*BEAM), jumps, images), check_plans(line, jumps)])
+    put_page(parts, asked.write)
     return 0
 
 

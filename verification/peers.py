@@ -32,11 +32,13 @@ from spotline.engine.forward import DoseEngine, Patient
 from spotline.library import BeamLibrary, load_library
 from spotline.library.curve import ranges_of
 from spotline.library.modifiers import ripple_filter, together
+from spotline.measurement import Limits
 from spotline.physics.ions import CARBON, PROTON, Ion
 from tests.lines.facts import with_facts
 from verification.dose import CRITERIA, SHARED
+from verification.figures import figure, held, judge, table
 from verification.inhomogeneities import PHANTOMS, SIGMA_mm, parallel, spot_cases
-from verification.page import circumstances, fill, page_parser, put_page, say, table, verdict_of
+from verification.page import circumstances, fill, page_parser, put_page, say
 from verification.planned_cubes import MACHINES, SOURCE_mm, air_mm, beams_of, engine_dose
 from verification.pyradplan import (
     Options,
@@ -220,7 +222,7 @@ def agreements(ion: Ion, energy_MeV_u: float, library: BeamLibrary, primaries: i
             found.append(Agreement(case.name, name, compared))
         say(
             f"{case.name}: "
-            + ", ".join(f"{100 * a.comparison.gammas[2].pass_rate:.2f}" for a in found[-len(doses) :])
+            + ", ".join(figure(100 * a.comparison.gammas[2].pass_rate, ".2f") for a in found[-len(doses) :])
         )
     return found
 
@@ -298,7 +300,7 @@ def page(
     of_files: Sequence[FileCase],
     peaks: str,
     wall_s: float,
-) -> str:
+) -> list[str]:
     """The page of the results."""
     timed_rows = [
         (
@@ -310,8 +312,8 @@ def page(
             *(f"{t.wall_s[name]:.1f}" for name in ("single", "double")),
             *(f"{t.wall_s[name] / t.wall_s['ours']:.1f}" for name in ("single", "double")),
             f"{t.cpu_s['single'] / t.cpu_s['ours']:.1f}",
-            verdict_of(t.wall_s["single"] >= FASTER * t.wall_s["ours"]),
-            f"{100 * t.comparison.gammas[0].pass_rate:.2f}",
+            held(t.wall_s["single"] >= FASTER * t.wall_s["ours"]),
+            figure(100 * t.comparison.gammas[0].pass_rate, ".2f"),
         )
         for t in times
     ]
@@ -321,10 +323,14 @@ def page(
         (
             name,
             *(
-                f"{100 * by[name, who].gammas[2].pass_rate:.2f}"
+                figure(100 * by[name, who].gammas[2].pass_rate, ".2f")
                 for who in (OURS, OURS_REDUCED, THEIRS, THEIRS_SINGLE)
             ),
-            verdict_of(by[name, OURS].gammas[2].pass_rate >= by[name, THEIRS].gammas[2].pass_rate),
+            judge(
+                by[name, OURS].gammas[2].pass_rate,
+                Limits(low=0.0),
+                reference=by[name, THEIRS].gammas[2].pass_rate,
+            ),
         )
         for name in dict.fromkeys(a.name for a in agreed)
     ]
@@ -337,7 +343,7 @@ def page(
         for theirs, ours in zip(of_files[::2], of_files[1::2], strict=True)
     )
     figures = ("2 %/2 mm (%)", "3 %/3 mm (%)", "1 %/1 mm (%)", "mean difference (%)")
-    parts = [
+    return [
         "# Verification: pyRadPlan",
         fill(
             f"""The dose engine against pyRadPlan {version("pyRadPlan")}, the Python version of matRad, which
@@ -372,6 +378,7 @@ def page(
                 "agree (%)",
             ),
             timed_rows,
+            keys=1,
         ),
         fill(
             f"""* *pyRadPlan* runs with NumPy, its default, and Numba for its ray tracing; LET and corrections
@@ -425,13 +432,12 @@ def page(
         peaks,
         f"<sub>`python -m verification.peers`, {wall_s:.0f} s; {circumstances()}</sub>",
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def _figures(found: Comparison) -> tuple[str, ...]:
     return (
-        *(f"{100 * gamma.pass_rate:.2f}" for gamma in found.gammas),
-        f"{100 * found.mean_Gy / found.normalisation_Gy:+.2f}",
+        *(figure(100 * gamma.pass_rate, ".2f") for gamma in found.gammas),
+        figure(100 * found.mean_Gy / found.normalisation_Gy, "+.2f"),
     )
 
 

@@ -13,12 +13,14 @@ import numpy as np
 from spotline.control.memory import COMMAND_SPOT_COMPLETE
 from spotline.control.strip import nearest_channel, position_of
 from spotline.delivery.loading import law_settings
+from spotline.measurement import Limits
 from spotline.sim.chambers import channel_shares, frame_weights, strip_readout
 from spotline.sim.plant import FrameState, SegmentedTruth
 from spotline.sim.room import PRE_ROLL_US
 from spotline.sim.settings import FWHM_PER_SIGMA
 from verification import pictures
-from verification.page import Section, Verdict, number, verdict_of
+from verification.figures import Figure, figure, judge, number
+from verification.page import Section, Verdict
 from verification.particles import UNIFORM, energies
 from verification.runs import (
     Changes,
@@ -116,11 +118,15 @@ def check_transit(seeds: int, workers: Workers) -> Section:
         rows.append(
             (
                 f"{square.ion} {square.energy_MeV_u:g} MeV/u, {square.spacing_mm:g} mm",
-                f"{settled.mean():.0f} (largest {settled.max():.0f}) µs ({short[0].settled_mm:.2f} mm)",
-                f"{arrived.mean():.0f} (largest {arrived.max():.0f}) µs",
-                f"{square.spacing_mm / arrived.mean() * 1e3:.0f} m/s",
-                f"{LONG_STEP_mm / far_us.mean() * 1e3:.0f} m/s",
-                f"{max(t.speed_m_per_s for t in far):.0f} m/s",
+                Figure(
+                    f"{settled.mean():.0f} (largest {settled.max():.0f}) µs ({short[0].settled_mm:.2f} mm)",
+                    settled.mean(),
+                    "µs",
+                ),
+                Figure(f"{arrived.mean():.0f} (largest {arrived.max():.0f}) µs", arrived.mean(), "µs"),
+                figure(square.spacing_mm / arrived.mean() * 1e3, ".0f", "m/s"),
+                figure(LONG_STEP_mm / far_us.mean() * 1e3, ".0f", "m/s"),
+                figure(max(t.speed_m_per_s for t in far), ".0f", "m/s"),
             )
         )
     section.table(
@@ -137,14 +143,14 @@ def check_transit(seeds: int, workers: Workers) -> Section:
             "< 200 µs",
             "DDS II.C",
             f"{slowest:.0f} µs on average",
-            verdict_of(slowest < 200.0),
+            judge(slowest, Limits(high=200.0), "µs"),
         ),
         Verdict(
             f"mean scanning speed over {LONG_STEP_mm:g} mm, slowest beam",
             "> 15 m/s",
             "DDS II.C",
-            f"{min(speeds):.1f} m/s",
-            verdict_of(min(speeds) > 15.0),
+            figure(min(speeds), ".1f", "m/s"),
+            judge(min(speeds), Limits(low=15.0), "m/s"),
         ),
     ]
     return section
@@ -190,7 +196,9 @@ def centroid_error_mm(cell: Centroid) -> float:
     truth = SegmentedTruth(
         period=50,
         pitch_mm=pitch_mm,
+        sigma_mm=cell.fwhm_mm / FWHM_PER_SIGMA,
         per_iso=1.0,
+        offset_mm=0.0,
         counts_per_particle=1.0 / cell.particles_per_count,
         spread=cell.spread,
         background=0.0,
@@ -256,7 +264,7 @@ def check_centroid(trials: int, workers: Workers, images: Path | None) -> Sectio
             ("carbon, charge arrives at once", errors[1, i]),
             ("protons 148 MeV", errors[2, i]),
         ):
-            rows.append((f"{fwhm:g} mm, {label}", *(f"{value:.3f}" for value in values)))
+            rows.append((f"{fwhm:g} mm, {label}", *(figure(value, ".3f") for value in values)))
     section.table(
         ("FWHM at the strips", *(f"{n} counts" for n in CENTROID_COUNTS)),
         rows,
@@ -289,7 +297,7 @@ def check_centroid(trials: int, workers: Workers, images: Path | None) -> Sectio
             "0.1 mm",
             "SL",
             f"{errors[0, 1, 2]:.3f} mm rms",
-            verdict_of(errors[0, 1, 2] <= 0.1),
+            judge(errors[0, 1, 2], Limits(high=0.1), "mm"),
         )
     )
     return section
@@ -395,7 +403,7 @@ def check_position(seeds: int, workers: Workers) -> Section:
             number(shipped.true_rms_mm, 2, "mm true")
             + ", "
             + number(shipped.measured_rms_mm, 2, "mm measured"),
-            verdict_of(shipped.true_rms_mm.value < 1.0),
+            judge(shipped.true_rms_mm, Limits(high=1.0), "mm"),
         )
     )
     return section

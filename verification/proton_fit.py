@@ -25,7 +25,8 @@ from spotline.physics.proton_nuclear import react_proton, stacked
 from spotline.physics.transport.products import NEUTRON, new_products
 from spotline.random import begin_sequence
 from verification.depth_dose import LIBRARIES, compare, read_library
-from verification.page import page_parser, put_page, say, table
+from verification.figures import table
+from verification.page import page_parser, put_page, say
 
 Floats = NDArray[np.float64]
 
@@ -135,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     present = {name: PARAMETERS.get(name, proton_nuclear.INELASTIC_SCALE) for name in FIRST}
     fitted, word = fit(present, asked.steps, asked.primaries, asked.reactions)
     rows = [(n, f"{FIRST[n][0]:g}", f"{present[n]:.4g}", f"{fitted[n]:.4g}") for n in FIRST]
-    put_page(table(("parameter", "first", "present", "fitted"), rows) + f"\n\n{word}\n", asked.write)
+    put_page([table(("parameter", "first", "present", "fitted"), rows), word], asked.write)
     return 0
 
 

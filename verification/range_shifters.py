@@ -33,7 +33,8 @@ from spotline.physics.transport.history import Steps
 from spotline.physics.transport.run import simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
-from verification.page import fill, page_parser, percent, put_page, say, table
+from verification.figures import Figure, figure, percent, table
+from verification.page import fill, page_parser, put_page, say
 
 Floats = NDArray[np.float64]
 
@@ -167,10 +168,10 @@ def compared(case: tuple[Ion, float, int], through: Found, ours: Found) -> tuple
     return (
         f"{ion.name} {energy:g} MeV/u",
         f"{thickness_mm}",
-        f"{LINE.facts.passive_elements.range_shifters[name]:.2f}, {rw3_mm:.2f}",
-        f"{r80:.2f}",
-        f"{shift_mm:+.2f}",
-        f"{shift_mm + LINE.facts.passive_elements.range_shifters[name] - rw3_mm:+.2f}",
+        Figure(f"{LINE.facts.passive_elements.range_shifters[name]:.2f}, {rw3_mm:.2f}", rw3_mm),
+        figure(r80, ".2f"),
+        figure(shift_mm, "+.2f"),
+        figure(shift_mm + LINE.facts.passive_elements.range_shifters[name] - rw3_mm, "+.2f"),
         percent(ratio(PLATEAU[0] * peak_mm, PLATEAU[1] * peak_mm), sign=True),
         percent(ratio(PLATEAU[0] * peak_mm, PLATEAU[1] * peak_mm, "chamber"), sign=True),
         percent(ranges[1][2] / ranges[0][2] - 1.0, sign=True),
@@ -193,10 +194,13 @@ def spots(case: tuple[Ion, float, int], through: Found, ours: Found, primaries: 
     return (
         f"{ion.name} {energy:g} MeV/u",
         f"{thickness_mm}",
-        f"{theory:.2f}",
-        *(f"{width:.2f} ({percent(width / theory - 1.0, 0, sign=True)})" for width in (at[0], fine, at[1])),
-        f"{at[2]:.2f}",
-        f"{at[3]:.2f}",
+        figure(theory, ".2f"),
+        *(
+            figure(width, ".2f", more=f" ({percent(width / theory - 1.0, 0, sign=True)})")
+            for width in (at[0], fine, at[1])
+        ),
+        figure(at[2], ".2f"),
+        figure(at[3], ".2f"),
         percent(at[2] / at[3] - 1.0, sign=True),
     )
 
@@ -244,6 +248,7 @@ def section(free: Callable[[Ion, float], Entry], primaries: int, threads: int | 
                 "tail",
             ),
             rows,
+            keys=2,
         ),
         fill(
             """Standard deviation in mm of the core at the surface of the water: by the moments of Fermi and
@@ -297,7 +302,7 @@ def main(arguments: list[str]) -> int:
             threads=asked.threads,
         ).entry
 
-    put_page("\n\n".join(section(free, asked.primaries, asked.threads)) + "\n", asked.write)
+    put_page(section(free, asked.primaries, asked.threads), asked.write)
     return 0
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Drawing
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
@@ -38,7 +38,8 @@ from spotline.physics.transport.history import Steps
 from spotline.physics.transport.run import simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
-from verification.page import circumstances, fill, number, page_parser, percent, put_page, say, table
+from verification.figures import Figure, figure, number, percent, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 from verification.pictures import COLOURS, STYLE, plain_ticks, save
 
 Floats = NDArray[np.float64]
@@ -195,11 +196,11 @@ def fluence_table() -> str:
                     f"{ion.name} {energy:g}{', short' if short else ''}",
                     f"{place:g}",
                     percent(sums[0, k, 0] / scored[0][k] - 1.0, 2, sign=True),
-                    f"{letd:.3g}",
-                    f"{found[0]:.3g}",
+                    figure(letd, ".3g"),
+                    figure(found[0], ".3g"),
                     percent(found[0] / letd - 1.0, sign=True),
-                    f"{found[1]:.3g}",
-                    f"{found[2]:.3g}",
+                    figure(found[1], ".3g"),
+                    figure(found[2], ".3g"),
                 )
             )
     header = ("Beam (MeV/u)", "depth / range", "dose", "LETd scored", "from fluence", "off", "from 1 MeV/u")
@@ -226,8 +227,7 @@ def compare_let(entry: Entry, name: str) -> tuple[tuple[str, ...], tuple[str, ..
     depth, dose = entry.depth_mm, entry.field_MeV_cm2_g
     found = dose_weighted(entry, let_of)(depth)[:, 0]
     cells = [
-        f"{at_place(depth, entry.letd_keV_um, dose, entry.range_mm, place):.3g} / "
-        f"{at_place(depth, found, dose, entry.range_mm, place):.3g}"
+        _pair(*(at_place(depth, letd, dose, entry.range_mm, place) for letd in (entry.letd_keV_um, found)))
         for place in PLACES
     ]
     weight = dose * np.gradient(depth)
@@ -243,6 +243,10 @@ def compare_let(entry: Entry, name: str) -> tuple[tuple[str, ...], tuple[str, ..
     return (name, *cells), summary
 
 
+def _pair(scored: float, found: float) -> Figure:
+    return Figure(f"{scored:.3g} / {found:.3g}", found, "keV/um", reference=scored)
+
+
 def published_section() -> list[str]:
     """Single events and survival against published figures."""
     events = []
@@ -254,7 +258,7 @@ def published_section() -> list[str]:
             (
                 nuclide.symbol,
                 f"{published:g}",
-                f"{saturated:.2f}",
+                figure(saturated, ".2f"),
                 percent(saturated / published - 1.0, sign=True),
             )
         )
@@ -266,9 +270,9 @@ def published_section() -> list[str]:
         survival.append(
             (
                 f"{let:g}",
-                f"{dose:.2f}",
-                f"{published:.2f}",
-                f"{effect:.2f}",
+                figure(dose, ".2f"),
+                figure(published, ".2f"),
+                figure(effect, ".2f"),
                 percent(effect / published - 1.0, sign=True),
             )
         )
@@ -328,7 +332,13 @@ def rbe_section() -> list[str]:
     rows = []
     for let in (13.0, 20.0, 40.0, 75.0, 100.0, 150.0, 200.0, 400.0):
         alpha = float(HSG.alpha_per_Gy(6, np.array([energy_of(CARBON, let)]))[0])
-        rows.append((f"{let:g}", f"{alpha:.2f}", f"{photons / dose_for(0.1, alpha, HSG.beta_per_Gy2):.2f}"))
+        rows.append(
+            (
+                f"{let:g}",
+                figure(alpha, ".2f"),
+                figure(photons / dose_for(0.1, alpha, HSG.beta_per_Gy2), ".2f"),
+            )
+        )
     models = (wedenberg(Tissue(2.0)), mcnamara(Tissue(2.0)), carabe(Tissue(2.0)))
     protons = [
         (f"{let:g}", *(number(rbe_of_letd(model, 2.0, let), 3) for model in models))
@@ -366,7 +376,7 @@ def proton_depths() -> list[str]:
     ]
     letd = entry.letd(depth)
     rows = [
-        (f"{place:g}", f"{letd[k]:.2f}", *(f"{column[k]:.3f}" for column in columns))
+        (f"{place:g}", figure(letd[k], ".2f"), *(figure(column[k], ".3f") for column in columns))
         for k, place in enumerate(places)
     ]
     names = tuple(model.name for model in models)
@@ -412,8 +422,8 @@ def draw(path: Path) -> None:
     """Draw alpha and RBE at 10 % survival against LET."""
     photons = dose_for(0.1, HSG.photon_alpha_per_Gy, HSG.photon_beta_per_Gy2)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.8, 3.2), layout="constrained")
-        left, right = figure.subplots(1, 2)
+        drawing = Drawing(figsize=(6.8, 3.2), layout="constrained")
+        left, right = drawing.subplots(1, 2)
         for ion, colour in zip(IONS.values(), COLOURS, strict=True):
             energy = np.geomspace(0.5, 450.0, 300)
             let = let_keV_um(ion, energy)
@@ -431,10 +441,10 @@ def draw(path: Path) -> None:
             axes.set_ylabel(title)
             axes.set_ylim(bottom=0.0)
         left.legend(loc="upper left", fontsize=8)
-        save(figure, path)
+        save(drawing, path)
 
 
-def page() -> str:
+def page() -> list[str]:
     """The whole page."""
     head = fill(
         f"""How far the [models of RBE](../explanation/rbe.md) do what they say. Made by `python -m
@@ -442,10 +452,7 @@ def page() -> str:
         {circumstances()}. Nothing was fitted here."""
     )
     parts = [spectrum_section(), published_section(), peer_section(), rbe_section()]
-    return (
-        "\n\n".join(["# Verification of the models of RBE", head, *(each for part in parts for each in part)])
-        + "\n"
-    )
+    return ["# Verification of the models of RBE", head, *(each for part in parts for each in part)]
 
 
 def main(arguments: list[str]) -> int:

@@ -14,10 +14,12 @@ import numpy as np
 from spotline.control import interlocks
 from spotline.control.memory import NEVER, WINDOW_TICKS
 from spotline.delivery.loading import law_settings, slice_memory
+from spotline.measurement import Limits
 from spotline.preparation.counts import convert_counts
 from spotline.sim.faults import Fault
 from spotline.sim.room import SimulatedRoom
-from verification.page import Section, Verdict, percent, power, verdict_of
+from verification.figures import Figure, figure, judge, percent, power
+from verification.page import Section, Verdict
 from verification.particles import energies
 from verification.runs import Changes, Job, Square, Workers, groups, line_of, treatment_of
 
@@ -199,7 +201,7 @@ def check_beam_off(seeds: int, workers: Workers) -> Section:
                 f"{('carbon', 'protons')[ion]}, {percent(level, 0)}",
                 _mean_and_largest(detected),
                 _mean_and_largest(off),
-                f"{len(tripped)} of {seeds}{_others(reactions, kind.cause)}",
+                Figure(f"{len(tripped)} of {seeds}{_others(reactions, kind.cause)}", len(tripped)),
             )
         )
     section.table(
@@ -221,7 +223,7 @@ def check_beam_off(seeds: int, workers: Workers) -> Section:
             "a few hundred µs at most",
             "DDS V",
             f"{np.mean(delays):.0f} µs, largest {max(delays):.0f} µs",
-            verdict_of(max(delays) < 400.0),
+            judge(max(delays), Limits(high=400.0), "µs"),
         ),
         Verdict(
             "from the fault itself to the first sample out of tolerance",
@@ -235,7 +237,7 @@ def check_beam_off(seeds: int, workers: Workers) -> Section:
             "position deviation < 2 mm",
             "DDS Table 4",
             f"{sum(astray)} of {len(astray)} faults",
-            verdict_of(all(astray)),
+            judge(sum(astray), Limits(low=len(astray))),
         ),
     ]
     _check_dead_chambers(section, seeds, workers)
@@ -243,7 +245,9 @@ def check_beam_off(seeds: int, workers: Workers) -> Section:
 
 
 def _mean_and_largest(times_us: Sequence[float]) -> str:
-    return f"{np.mean(times_us):.0f} (largest {max(times_us):.0f})" if times_us else "-"
+    if not times_us:
+        return "-"
+    return figure(np.mean(times_us), ".0f", more=f" (largest {max(times_us):.0f})")
 
 
 def _others(reactions: Sequence[Reaction], cause: int) -> str:
@@ -275,8 +279,8 @@ def _check_dead_chambers(section: Section, seeds: int, workers: Workers) -> None
             (
                 f"{maker} dead",
                 f"{square.ion}, {power(square.particles)} per spot",
-                f"{sum(t < SOON_US for t in times)} of {seeds}",
-                f"{len(times)} of {seeds}",
+                Figure(f"{sum(t < SOON_US for t in times)} of {seeds}", sum(t < SOON_US for t in times)),
+                Figure(f"{len(times)} of {seeds}", len(times)),
                 f"{np.mean(times) / 1000:.2f} (largest {max(times) / 1000:.2f})" if times else "-",
             )
         )
@@ -303,6 +307,6 @@ def _check_dead_chambers(section: Section, seeds: int, workers: Workers) -> None
             "difference < 100 counts and < 10 %",
             "DDS Table 4",
             f"{soon} of {2 * seeds} faults",
-            verdict_of(soon == 2 * seeds),
+            judge(soon, Limits(low=2 * seeds)),
         )
     )

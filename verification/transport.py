@@ -25,7 +25,8 @@ from spotline.physics.transport.history import Steps
 from spotline.physics.transport.run import simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
-from verification.page import circumstances, fill, page_parser, percent, put_page, say, table
+from verification.figures import figure, percent, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 
 BEAMS = ((PROTON, 70.0), (PROTON, 150.0), (PROTON, 220.0), (HELIUM, 150.0), (CARBON, 280.0), (OXYGEN, 300.0))
 SHARES = (0.2, 0.1, 0.05, 0.02)
@@ -92,11 +93,11 @@ def measure(ion: Ion, energy_MeV_u: float, share: float, primaries: int) -> Foun
     )
 
 
-def page(found: list[Found]) -> str:
+def page(found: list[Found]) -> list[str]:
     """Put the page together."""
     error = (2 * found[0].primaries) ** -0.5
     normal = [f for f in found if f.share == SHARE]
-    parts = [
+    return [
         "# Verification of the transport",
         fill(
             f"""Made by `python -m verification.transport --write docs/reference/verification-transport.md` on
@@ -117,11 +118,11 @@ def page(found: list[Found]) -> str:
             [
                 (
                     f.beam,
-                    f"{f.short_mm:.3f} mm",
+                    figure(f.short_mm, ".3f", "mm"),
                     percent(f.short_mm / f.csda_mm, 2),
-                    percent(f.sigma, 2, sign=True),
-                    percent(f.lateral, 2, sign=True),
-                    f"{f.lateral_mm:.2f}",
+                    figure(100 * f.sigma, "+.2f", "%", error=100 * error),
+                    figure(100 * f.lateral, "+.2f", "%", error=100 * error),
+                    figure(f.lateral_mm, ".2f"),
                     f"{f.per_s:.0f}",
                 )
                 for f in normal
@@ -138,16 +139,15 @@ def page(found: list[Found]) -> str:
                 (
                     f.beam,
                     f"{f.share:g}",
-                    f"{f.short_mm:.3f} mm",
-                    percent(f.sigma, 2, sign=True),
-                    percent(f.lateral, 2, sign=True),
+                    figure(f.short_mm, ".3f", "mm"),
+                    figure(100 * f.sigma, "+.2f", "%", error=100 * error),
+                    figure(100 * f.lateral, "+.2f", "%", error=100 * error),
                     f"{f.per_s:.0f}",
                 )
                 for f in found
             ],
         ),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def main(arguments: list[str]) -> int:

@@ -36,6 +36,7 @@ from spotline.preparation.treatment import Treatment
 from spotline.units import ELEMENTARY_CHARGE_C, FWHM_PER_SIGMA
 from tests.lines.facts import with_facts
 from tests.lines.trip import write_trip_line
+from verification.figures import figure
 
 Floats = NDArray[np.float64]
 DepthDose = Callable[[float, Floats], Floats]
@@ -269,5 +270,12 @@ def axis_rows(doses: Doses) -> list[tuple[str, ...]]:
         )
         if dose < 0.05 * PRESCRIBED_Gy:
             continue
-        rows.append((doses.case.ion.name, f"{depth:g}", f"{dose:.3f}", *(f"{o / dose:.3f}" for o in others)))
+        rows.append(
+            (
+                doses.case.ion.name,
+                f"{depth:g}",
+                figure(dose, ".3f"),
+                *(figure(o / dose, ".3f") for o in others),
+            )
+        )
     return rows

@@ -12,6 +12,7 @@
     ├── PhysicsError     an ion, energy, material or geometry that the physics does not cover
     ├── DoseError        a dose, image, structure set, calibration or phantom that cannot be used
     ├── RecordError      a record or spill file that is truncated, altered or of another version
+    ├── MeasurementError a measurement or result that contradicts itself, or a file of them that is no such
     └── OutputError      a place to write that exists already or cannot be written
 
 Each message says what is wrong, where (file, field, layer, attribute, index) and what to do about
@@ -56,6 +57,10 @@ class DoseError(SpotlineError):
 
 class RecordError(SpotlineError):
     """A record is broken."""
+
+
+class MeasurementError(SpotlineError):
+    """A measurement or a result contradicts itself, or a file of results is none."""
 
 
 class OutputError(SpotlineError):

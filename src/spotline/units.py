@@ -19,7 +19,18 @@ FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 """Full width at half maximum of a Gaussian over its standard deviation."""
 
 UNIT_SUFFIXES = frozenset(
-    "mm cm m um mm2 s ms us ns Hz kHz ticks MeV MeV_u MeV_u2 mrad mm_mrad rad deg T T_m mT_m A V V2 K C h Pa "  # noqa: SIM905
-    "fC fA count counts particles MU Gy eV g_cm2 percent HU".split()
+    "mm cm m um mm2 cm3 s ms us ns Hz kHz ticks MeV keV MeV_u MeV_u2 mrad mm_mrad rad deg T T_m mT_m A V V2 "  # noqa: SIM905
+    "K C h Pa fC fA count counts particles MU Gy eV g_cm2 mb percent HU".split()
 )
 """Units that a name may end in, before or after a ``_per_``; checked by the tests over every beam line."""
+
+
+def is_unit(suffix: str) -> bool:
+    """Whether a text is a unit as names carry it: a suffix, or several that ``_per_`` joins.
+
+    The empty text is that of a number without unit; a bare ``per_Gy`` is the reciprocal of a unit.
+    """
+    above, *below = f"_{suffix}".split("_per_")
+    return above in {"", "_"} | {f"_{unit}" for unit in UNIT_SUFFIXES} and all(
+        unit in UNIT_SUFFIXES for unit in below
+    )

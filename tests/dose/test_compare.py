@@ -51,6 +51,21 @@ def test_figures_of_the_difference():
     assert told["gamma"] == []
 
 
+def test_results_say_what_the_comparison_says():
+    found = compare_doses(ramp(GRID), ramp(GRID, 0.1), criteria=[Criterion(3.0, 2.0), Criterion(1.0, 1.0)])
+    results = {one.name: one for one in found.results("cube")}
+    assert results["cube, difference: mean"].value == found.mean_Gy
+    assert results["cube, difference: mean"].unit == "Gy"
+    relative = results["cube, difference: largest, relative"]
+    assert relative.value == pytest.approx(100.0 * found.largest_Gy / found.normalisation_Gy)
+    assert relative.unit == "percent"
+    assert results["cube, difference: percentile 95"].value == found.percentiles_Gy[95]
+    rate = results["cube, gamma 1 %/1 mm global: pass rate"]
+    assert (rate.value, rate.unit) == (100.0 * found.gammas[1].pass_rate, "percent")
+    assert results["cube, gamma 3 %/2 mm global: mean"].value == found.gammas[0].mean
+    assert len(results) == len(found.results()) == 4 + 7 + 3 + 2 * 3
+
+
 def test_cut_off():
     first = ramp(GRID)
     found = compare_doses(first, ramp(GRID, 0.1), criteria=[], lower_cutoff_percent=95.0)

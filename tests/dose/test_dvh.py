@@ -110,6 +110,23 @@ def test_conformity():
     assert (nothing.conformity_rtog, nothing.conformity_paddick) == (0.0, 0.0)
 
 
+def test_results_of_a_structure(ramp: DoseGrid):
+    mask = np.ones(ramp.grid.shape)
+    without = {one.name: one for one in dose_statistics(ramp, mask).results("target")}
+    found = dose_statistics(ramp, mask, prescription_Gy=50.0)
+    results = {one.name: one for one in found.results("target")}
+    assert set(results) - set(without) == {
+        f"target: {name}" for name in ("V95", "V107", "conformity rtog", "conformity paddick")
+    }
+    assert (results["target: D95"].value, results["target: D95"].unit) == (found.D95_Gy, "Gy")
+    assert (results["target: volume"].value, results["target: volume"].unit) == (found.volume_cm3, "cm3")
+    assert results["target: V95"].unit == results["target: homogeneity D5 D95"].unit == "percent"
+    assert (results["target: conformity rtog"].value, results["target: conformity rtog"].unit) == (
+        found.conformity_rtog,
+        "",
+    )
+
+
 def test_no_dose_has_no_homogeneity():
     found = dose_statistics(dose_of(np.zeros((1, 1, 4))), np.ones((1, 1, 4)))
     assert found.as_dict()["homogeneity_icru83"] is None

@@ -14,6 +14,7 @@ from spotline.record.statistics import (
     field_statistics,
     particle_deviations,
     position_rms_mm,
+    statistics_results,
     total_statistics,
 )
 from tests.record.tables import field_record
@@ -169,3 +170,20 @@ def test_summary_of_a_delivery(small: Record):
     assert summary["realtime_factor"] == pytest.approx(summary["beam_on_s"] / summary["loop_wall_s"])
     assert 0.0 < summary["loop_wall_s"] < summary["wall_s"]
     assert (summary["seed"], summary["raw"], summary["plan"]) == (12, False, "small.dcm")
+
+
+def test_results_say_what_the_statistics_say():
+    statistics = field_statistics(by_hand())
+    results = {one.name: one for one in statistics_results(statistics, "field 1")}
+    within = results["field 1: spots within 1 % in particles"]
+    assert (within.value, within.unit) == (75.0, "percent")
+    rms = results["field 1: position, rms"]
+    assert (rms.value, rms.unit) == (statistics["position_rms_mm"], "mm")
+    assert results["field 1: particles delivered"].value == statistics["particles_delivered"]
+    assert results["field 1: treatment"].value == 10.5
+
+
+def test_what_no_spot_tells_has_no_value():
+    results = {one.name: one for one in statistics_results(total_statistics([]))}
+    assert results["position, rms"].value is None
+    assert results["spots delivered"].value == 0

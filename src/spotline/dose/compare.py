@@ -18,6 +18,7 @@ from spotline.dose.gamma import GammaResult, check_comparable, gamma_index, is_i
 from spotline.dose.grid import DoseGrid, Float32s, Floats, Point
 from spotline.dose.sampling import resample, sample_points
 from spotline.errors import DoseError
+from spotline.measurement import Result
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 AXES = ("x", "y", "z")
@@ -134,6 +135,33 @@ class Comparison:
             },
             "gamma": [gamma.as_dict() for gamma in self.gammas],
         }
+
+    def results(self, name: str = "") -> tuple[Result, ...]:
+        """Return the differences, in Gy and in percent of the normalisation, and all gammas as results.
+
+        Parameters
+        ----------
+        name : str
+            Begins the names, if there is more than one comparison.
+        """
+        what = f"{name}, difference" if name else "difference"
+        in_Gy = {
+            "mean": self.mean_Gy,
+            "rms": self.rms_Gy,
+            "lowest": self.lowest_Gy,
+            "highest": self.highest_Gy,
+            **{f"percentile {percent}": value for percent, value in self.percentiles_Gy.items()},
+        }
+        to_percent = 100.0 / self.normalisation_Gy
+        in_percent = {"mean": self.mean_Gy, "rms": self.rms_Gy, "largest": self.largest_Gy}
+        return (
+            *(Result(name=f"{what}: {of}", value=value, unit="Gy") for of, value in in_Gy.items()),
+            *(
+                Result(name=f"{what}: {of}, relative", value=value * to_percent, unit="percent")
+                for of, value in in_percent.items()
+            ),
+            *(result for gamma in self.gammas for result in gamma.results(name)),
+        )
 
 
 def compare_doses(

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spotline.dose.grid import DoseGrid, Floats, on_grid
 from spotline.errors import DoseError
+from spotline.measurement import Result, finite_or_none
 
 SMALLEST_PART = 1e-9
 """Voxels of which a structure has less are not in it."""
@@ -207,7 +208,20 @@ class DoseStatistics:
 
     def as_dict(self) -> dict[str, float | None]:
         """Return all figures, as for JSON; what cannot be had is None."""
-        return {name: _finite(value) for name, value in asdict(self).items()}
+        return {name: finite_or_none(value) for name, value in asdict(self).items()}
+
+    def results(self, name: str = "") -> tuple[Result, ...]:
+        """Return all figures but the prescription as results; `name`, of the structure, begins their names.
+
+        Coverage and conformity are among them only if there is a prescription.
+        """
+        what = f"{name}: " if name else ""
+        return tuple(
+            Result(name=what + stem.replace("_", " "), value=finite_or_none(value), unit=unit)
+            for field, value in asdict(self).items()
+            if field != "prescription_Gy" and (value is not None or field not in OPTIONAL)
+            for stem, unit in [_without_unit(field)]
+        )
 
 
 def dose_statistics(
@@ -283,5 +297,11 @@ def dose_statistics(
     )
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is None or math.isfinite(value) else None
+OPTIONAL = ("V95_percent", "V107_percent", "conformity_rtog", "conformity_paddick")
+"""Statistics that need a prescription."""
+
+
+def _without_unit(field: str) -> tuple[str, str]:
+    """Name of a statistic, and the unit that it ends in."""
+    stem, _, unit = field.rpartition("_")
+    return (stem, unit) if unit in {"Gy", "cm3", "percent"} else (field, "")

@@ -20,6 +20,7 @@ from spotline.dose.gamma_box import TOLERANCE
 from spotline.dose.gamma_search import STACK_BOXES, Criteria, Evaluated, search_points
 from spotline.dose.grid import DoseGrid, Grid
 from spotline.errors import DoseError
+from spotline.measurement import Result, finite_or_none
 
 __all__ = ["TOLERANCE", "GammaResult", "gamma_index", "is_inside"]
 
@@ -96,6 +97,15 @@ class GammaResult:
             "below_cutoff": self.below_cutoff,
             "outside": self.outside,
         }
+
+    def results(self, name: str = "") -> tuple[Result, ...]:
+        """Return pass rate, mean and largest value as results; `name` begins their names."""
+        what = f"{name}, gamma {self.name}" if name else f"gamma {self.name}"
+        return (
+            Result(name=f"{what}: pass rate", value=100.0 * self.pass_rate, unit="percent"),
+            Result(name=f"{what}: mean", value=finite_or_none(self.mean)),
+            Result(name=f"{what}: largest", value=finite_or_none(self.largest)),
+        )
 
 
 def gamma_index(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from spotline.control.interlocks import CAUSES, INHIBIT, PAUSE, STOP
+from spotline.measurement import Result
 from spotline.record.model import FieldRecord, Table
 from spotline.record.prescribed import prescribed_spots
 
@@ -66,6 +68,46 @@ def field_statistics(record: FieldRecord) -> dict[str, Any]:
         "interlocks": [describe_interlock(row) for row in record.interlocks],
     }
 
+
+def statistics_results(statistics: Mapping[str, Any], name: str = "") -> tuple[Result, ...]:
+    """Give the figures of `field_statistics` or `total_statistics` as results.
+
+    Parameters
+    ----------
+    statistics : mapping
+    name : str
+        Begins the names, if there is more than one field.
+    """
+    what = f"{name}: " if name else ""
+    return tuple(
+        Result(
+            name=what + title,
+            value=None if statistics[key] is None else factor * statistics[key],
+            unit=unit,
+        )
+        for key, title, unit, factor in _RESULTS
+    )
+
+
+_RESULTS = (
+    ("spots_planned", "spots planned", "", 1.0),
+    ("spots_delivered", "spots delivered", "", 1.0),
+    ("particles_planned", "particles planned", "particles", 1.0),
+    ("particles_delivered", "particles delivered", "particles", 1.0),
+    ("fraction_spots_within_1_percent", "spots within 1 % in particles", "percent", 100.0),
+    ("prescribed_spots_delivered", "prescribed spots delivered", "", 1.0),
+    (
+        "fraction_prescribed_spots_within_1_percent",
+        "prescribed spots within 1 % in particles",
+        "percent",
+        100.0,
+    ),
+    ("position_rms_mm", "position, rms", "mm", 1.0),
+    ("spills", "spills", "", 1.0),
+    ("beam_on_s", "beam on", "s", 1.0),
+    ("treatment_s", "treatment", "s", 1.0),
+)
+"""Key of a statistic, name, unit and factor of its result."""
 
 _ACTIONS = {PAUSE: "pause", STOP: "stop", INHIBIT: "inhibit"}
 
