@@ -34,8 +34,8 @@ import numpy as np
 import spotline
 from spotline.dicom.write_plan import write_ion_plan
 from spotline.plan import Plan
-from spotline.plan.phantom_plan import Setup
-from spotline.plan.qa_fields import line_plan, pattern_plan, uniform_plan
+from spotline.planning.phantom_plan import Setup
+from spotline.planning.qa_fields import line_plan, pattern_plan, uniform_plan
 
 CUBE = "cube_proton_20mm.dcm"
 

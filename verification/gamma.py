@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from spotline.dicom.dose import read_dose
-from spotline.dose.gamma import TOLERANCE, GammaResult, gamma_index
+from spotline.dose.evaluation.gamma import TOLERANCE, GammaResult, gamma_index
 from spotline.dose.grid import DoseGrid, Grid
 from verification.page import circumstances, fill, page_parser, put_page, say, table, verdict_of
 

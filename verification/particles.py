@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from spotline.physics.ions import IONS
-from spotline.preparation.cycle_code import Cycle, decode, encode
+from spotline.treatment.cycle_code import Cycle, decode, encode
 from verification import pictures
 from verification.page import Section, Verdict, percent, power, verdict_of
 from verification.runs import (

@@ -14,9 +14,9 @@ import numpy as np
 from spotline.control import interlocks
 from spotline.control.memory import NEVER, WINDOW_TICKS
 from spotline.delivery.loading import law_settings, slice_memory
-from spotline.preparation.counts import convert_counts
 from spotline.sim.faults import Fault
 from spotline.sim.room import SimulatedRoom
+from spotline.treatment.counts import convert_counts
 from verification.page import Section, Verdict, percent, power, verdict_of
 from verification.particles import energies
 from verification.runs import Changes, Job, Square, Workers, groups, line_of, treatment_of
@@ -91,7 +91,7 @@ def react(case: Case) -> Reaction:
     room = SimulatedRoom(line, 1, case.seed, faults=_faults(case, at_us))
     reading = room.read_slow_control(0)
     assert reading is not None
-    prepared = convert_counts(prepared, reading.gas_factors(line), line)
+    prepared = convert_counts(prepared, reading.gas_factors(line.slow_limits), line)
     slice_ = prepared.slices[0]
     memory = slice_memory(slice_, np.arange(slice_.n_spots), slice_.int1_counts, slice_.int2_counts)
     broadcast = room.request_cycle(slice_.cycle_code)

@@ -30,8 +30,8 @@ from spotline.dicom.write_plan import write_ion_plan
 from spotline.plan import Continues
 from tests.dicom.broken import read_or_refused
 from tests.dicom.validator import needs_validator, validator_says
-from tests.preparation.plans import CARBON_MeV_u, field, layer, plan_of
 from tests.record.continued import LINE, MU_LINE, everything, prescribed, record_of, treatment_of
+from tests.treatment.plans import CARBON_MeV_u, field, layer, plan_of
 
 fuzz = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -8,24 +8,25 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from spotline.beamline import BeamLine, load_beamline
 from spotline.delivery.field import BLOCK_US
 from spotline.delivery.progress import Orders, Report
 from spotline.delivery.run import simulated_room
 from spotline.delivery.session import DICOM_RECORD, Session
 from spotline.errors import BeamLineError, OptionError, RecordError
-from spotline.plan import Field, Plan, read_plan
-from spotline.preparation.treatment import FieldTreatment, Treatment
+from spotline.hdf5 import as_written
+from spotline.machine import BeamLine, load_beamline
+from spotline.plan import Field, Plan
+from spotline.planning.read import read_plan
 from spotline.record import delivery_file, journal
-from spotline.record.hdf5 import as_written
 from spotline.record.model import Record
 from spotline.record.read import SUMMARY, open_record
 from spotline.record.recovered import read_state
 from spotline.record.spill_file import spill_path
-from spotline.record.storage import Disk, sha256_of
-from spotline.record.treatment_file import NAME as TREATMENT
-from spotline.record.treatment_file import read_treatment_file
 from spotline.room import Room
+from spotline.storage import Disk, sha256_of
+from spotline.treatment.treatment import FieldTreatment, Treatment
+from spotline.treatment.treatment_file import NAME as TREATMENT
+from spotline.treatment.treatment_file import read_treatment_file
 
 
 def resume(
