@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from spotline import moved
+
 if TYPE_CHECKING:
     from spotline.campaign import Campaign, run_campaign
     from spotline.delivery import deliver, replay, resume
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from spotline.record.merged import merge_records
     from spotline.sim.faults import Fault, read_faults, write_faults
     from spotline.treatment import FieldTreatment, Options, Slice, Treatment, prepare
+
+moved.install()
 
 # Where each name lives.  They are imported when first asked for: `spotline --help` needs none of them.
 _HOMES = {
