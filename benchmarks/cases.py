@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from spotline.beamline import BeamLine, load_beamline
 from spotline.control.memory import NEVER, LawSettings, SliceMemory
 from spotline.delivery.loading import law_settings, slice_memory
-from spotline.plan import Plan, read_plan
-from spotline.plan.phantom_plan import Setup
-from spotline.plan.qa_fields import uniform_plan
-from spotline.preparation import Treatment, prepare
+from spotline.machine import BeamLine, load_beamline
+from spotline.plan import Plan
+from spotline.planning.phantom_plan import Setup
+from spotline.planning.qa_fields import uniform_plan
+from spotline.planning.read import read_plan
 from spotline.room import Broadcast
 from spotline.sim.room import PRE_ROLL_US, SimulatedRoom
+from spotline.treatment import Treatment, prepare
 from tests.lines.dcpt import write_dcpt_line
 from tests.lines.facts import with_facts
 

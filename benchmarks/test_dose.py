@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from spotline.beamline import BeamLine, load_beamline
+from spotline.dose.engine.beams import FieldBeams, LayerBeam
+from spotline.dose.engine.fluence import Spots
+from spotline.dose.engine.forward import DoseEngine, Patient
 from spotline.dose.grid import Grid
-from spotline.engine.beams import FieldBeams, LayerBeam
-from spotline.engine.fluence import Spots
-from spotline.engine.forward import DoseEngine, Patient
+from spotline.machine import BeamLine, load_beamline
 from spotline.physics.ions import PROTON
-from tests.engine.entries import made_up_library
+from tests.dose.engine.entries import made_up_library
 
 ROUNDS = 5
 LAYERS = 44

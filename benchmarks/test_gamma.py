@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from spotline.dose.gamma import gamma_index
+from spotline.dose.evaluation.gamma import gamma_index
 from verification.gamma import changed_cube, cube, pymedphys_gamma
 
 ROUNDS = 5

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from spotline.beamline import load_beamline
-from spotline.preparation.instructing import jumps_of
-from spotline.preparation.options import Options
-from spotline.preparation.path import measure_path, shortest_path
+from spotline.machine import load_beamline
+from spotline.treatment.instructing import jumps_of
+from spotline.treatment.options import Options
+from spotline.treatment.path import measure_path, shortest_path
 from verification.path_bound import edge_times_us
 from verification.paths import orders_of
 

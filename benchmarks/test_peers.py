@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from spotline.beamline import load_beamline
-from spotline.library import BeamLibrary, load_library
+from spotline.machine import load_beamline
+from spotline.machine.library import BeamLibrary, load_library
 from verification.peers import (
     SINGLE,
     Timed,

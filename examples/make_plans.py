@@ -37,8 +37,8 @@ import numpy as np
 import spotline
 from spotline.dicom.write_plan import write_ion_plan
 from spotline.plan import Plan
-from spotline.plan.phantom_plan import Setup
-from spotline.plan.qa_fields import line_plan, pattern_plan, uniform_plan
+from spotline.planning.phantom_plan import Setup
+from spotline.planning.qa_fields import line_plan, pattern_plan, uniform_plan
 
 
 def make_plans() -> dict[str, Plan]:

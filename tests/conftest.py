@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.places import SHARED
+
 # What several tests share asserts too, and has to say as much when it fails.
 FOLDERS = [path.name for path in Path(__file__).parent.iterdir() if path.is_dir()]
 pytest.register_assert_rewrite(*(f"tests.{name}" for name in FOLDERS))
@@ -24,13 +26,13 @@ settings.load_profile("spotline")
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than delivering."""
-    monkeypatch.setattr("spotline.delivery.session._write_report", lambda record: None)
+    monkeypatch.setattr("spotline.write_report", lambda record, path: None)
 
 
 @pytest.fixture(scope="session")
 def shared_plans() -> Path:
     """Folder of real plans by other planning systems, which stands beside the repository, not in it."""
-    folder = Path(__file__).resolve().parents[2] / "shared" / "plans"
+    folder = SHARED / "plans"
     if not folder.is_dir():
         pytest.skip("real plans are not part of the repository (folder ../shared/plans is absent)")
     return folder

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1] / "src"
+from tests.places import ROOT
+
+SOURCE = ROOT / "src"
 
 ALLOWED = {"__future__", "collections", "dataclasses", "enum", "math", "typing", "numpy"}
 """What a module with kernels, and any module that it imports, may use besides others of its kind."""
@@ -40,8 +42,8 @@ def has_kernels(path: Path) -> bool:
 
 
 MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for path in ROOT.rglob("*.py")
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in SOURCE.rglob("*.py")
 }
 
 

@@ -12,7 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.places import ROOT
+
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 LONGEST_FILE = 600
 

@@ -2,7 +2,7 @@
 
     python tools/make_beamline_reference.py          # into docs/reference/beam-line-file.md
 
-Keys, meanings, defaults and bounds come from `spotline.beamline.model` and `spotline.beamline.simulation`,
+Keys, meanings, defaults and bounds come from `spotline.machine.model` and `spotline.machine.simulation`,
 values and sources from the TOML file and its comments.  A test fails when the page is out of date.
 """
 
@@ -18,8 +18,8 @@ from typing import Any
 
 import msgspec
 
-from spotline.beamline import model, simulation
-from spotline.beamline.load import SHIPPED, TOML_NAME
+from spotline.machine import model, simulation
+from spotline.machine.load import SHIPPED, TOML_NAME
 from spotline.units import UNIT_SUFFIXES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +29,7 @@ EXAMPLE = "cnao-h"
 INTRODUCTION = f"""\
 # The beam-line file
 
-<!-- Written by tools/make_beamline_reference.py from the classes of spotline.beamline; do not edit. -->
+<!-- Written by tools/make_beamline_reference.py from the classes of spotline.machine; do not edit. -->
 
 A beam line is a folder with one `{TOML_NAME}` and the CSV tables that it names. Every key of the TOML file
 is below, with the value of the shipped line [`{EXAMPLE}`](../../src/spotline/beamlines/{EXAMPLE}/{TOML_NAME})

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spotline.beamline import BeamLine, load_beamline
 from spotline.control import interlocks
 from spotline.control.interlocks import CAUSES, INHIBIT, PAUSE, STOP, Cause
 from spotline.control.supervision import TRANSITIONS
+from spotline.machine import BeamLine, load_beamline
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "interlocks.md"
 EXAMPLE = "cnao-h"

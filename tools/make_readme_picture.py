@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import spotline
-from spotline.report import figure_overview
+from spotline.faces.report import figure_overview
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
-from spotline.preparation.treatment import Slice
 from spotline.record import model
 from spotline.record.merged import MERGED_COLUMNS
 from spotline.record.prescribed import PRESCRIBED_COLUMNS
+from spotline.treatment.treatment import Slice
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
 NOTE = "<!-- Written by tools/make_record_reference.py from the tables in the code; do not edit. -->"

@@ -18,20 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spotline
-from spotline.beamline.optics import beam_at
+from spotline.dose.engine.beams import FieldBeams, LayerBeam, beams_of_treatment
+from spotline.dose.engine.forward import DoseEngine, Patient
+from spotline.dose.engine.pencil_beams import GY_PER_MEV_PER_G
 from spotline.dose.grid import Grid
-from spotline.engine.beams import FieldBeams, LayerBeam, beams_of_treatment
-from spotline.engine.cubes import Cube, CubeDose, cube_plan
-from spotline.engine.forward import DoseEngine, Patient
-from spotline.engine.pencil_beams import GY_PER_MEV_PER_G
-from spotline.library import Thickness, in_beam
-from spotline.library.build import energy_sigma
+from spotline.machine.library import Thickness, in_beam
+from spotline.machine.library.build import energy_sigma
+from spotline.machine.optics import beam_at
 from spotline.measurement import Limits
 from spotline.physics.transport.geometry import voxels
 from spotline.physics.transport.run import simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
-from spotline.plan.phantom_plan import Setup
+from spotline.planning.cubes import Cube, CubeDose, cube_plan
+from spotline.planning.phantom_plan import Setup
 from verification.figures import Figure, figure, judge, percent, table
 from verification.page import circumstances, fill, page_parser, put_page, say
 

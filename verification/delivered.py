@@ -21,15 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spotline
-from spotline.dose.dvh import dose_statistics
-from spotline.dose.gamma import gamma_index
+from spotline.dose.engine.forward import Patient
+from spotline.dose.engine.reconstruct import Reconstruction, reconstruct
+from spotline.dose.evaluation.dvh import dose_statistics
+from spotline.dose.evaluation.gamma import gamma_index
 from spotline.dose.grid import DoseGrid, Grid
-from spotline.engine.cubes import Cube, cube_plan
-from spotline.engine.forward import Patient
-from spotline.engine.reconstruct import Reconstruction, reconstruct
-from spotline.library import BeamLibrary, load_library
+from spotline.machine.library import BeamLibrary, load_library
 from spotline.measurement import Limits
-from spotline.plan.qa_fields import Setup
+from spotline.planning.cubes import Cube, cube_plan
+from spotline.planning.qa_fields import Setup
 from tests.lines.dcpt import write_dcpt_line
 from tests.lines.facts import with_facts
 from verification import delivered_faults

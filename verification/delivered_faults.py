@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spotline
-from spotline.dose.gamma import gamma_index
+from spotline.dose.engine.beams import FieldBeams, beams_of_record, beams_of_treatment
+from spotline.dose.engine.fluence import Spots
+from spotline.dose.engine.forward import DoseEngine, Patient
+from spotline.dose.engine.reconstruct import reconstruct
+from spotline.dose.evaluation.gamma import gamma_index
 from spotline.dose.grid import DoseGrid
-from spotline.engine.beams import FieldBeams, beams_of_record, beams_of_treatment
-from spotline.engine.fluence import Spots
-from spotline.engine.forward import DoseEngine, Patient
-from spotline.engine.reconstruct import reconstruct
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import mass_stopping_power_MeV_cm2_per_g
 from verification.figures import Figure, figure, table

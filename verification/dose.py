@@ -17,12 +17,12 @@ import numpy as np
 
 import spotline
 from spotline.dicom.dose import read_dose
-from spotline.dose.compare import Comparison, Criterion, compare_doses
+from spotline.dose.engine.forward import Patient
+from spotline.dose.engine.reconstruct import reconstruct
+from spotline.dose.evaluation.compare import Comparison, Criterion, compare_doses
 from spotline.dose.grid import DoseGrid, Grid
 from spotline.dose.phantom import Box, phantom
-from spotline.engine.forward import Patient
-from spotline.engine.reconstruct import reconstruct
-from spotline.library import BeamLibrary, load_library, read_library
+from spotline.machine.library import BeamLibrary, load_library, read_library
 from spotline.measurement import Limits
 from spotline.physics.ions import CARBON, PROTON
 from tests.lines.dcpt import write_dcpt_line

@@ -22,13 +22,13 @@ from spotline.dicom.ct import read_ct
 from spotline.dicom.dose import read_dose
 from spotline.dicom.structures import read_structures
 from spotline.dose.calibration import nominal_calibration
+from spotline.dose.engine.beams import beams_of_treatment
+from spotline.dose.engine.forward import DoseEngine, Patient
+from spotline.dose.engine.surroundings import grid_around
 from spotline.dose.grid import Grid
 from spotline.dose.patient import patient
 from spotline.dose.phantom import phantom
-from spotline.engine.beams import beams_of_treatment
-from spotline.engine.forward import DoseEngine, Patient
-from spotline.engine.surroundings import grid_around
-from spotline.library import load_library
+from spotline.machine.library import load_library
 from tests.lines.dcpt import write_dcpt_line
 from tests.lines.facts import with_facts
 from verification.figures import held

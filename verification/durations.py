@@ -23,10 +23,10 @@ import numpy as np
 
 from spotline.control.memory import COMMAND_CHOPPER_CLOSE, COMMAND_CHOPPER_OPEN
 from spotline.measurement import Limits
-from spotline.preparation import Options
-from spotline.preparation.duration import FieldDuration, predict_duration
 from spotline.record.model import Table
 from spotline.record.statistics import field_statistics
+from spotline.treatment import Options
+from spotline.treatment.duration import FieldDuration, predict_duration
 from tests.lines.dcpt import write_dcpt_line
 from tests.lines.facts import with_facts
 from tests.lines.trip import write_trip_line
@@ -424,7 +424,7 @@ def page(sections: Sequence[str], runner: Runner, wall_s: float) -> list[str]:
     return [
         "# Verification of the predicted delivery time",
         fill(
-            f"""What `spotline.preparation.duration` predicts before a delivery
+            f"""What `spotline.treatment.duration` predicts before a delivery
             ([how](../explanation/delivery-time.md)), held against the same field delivered in the simulated
             room with the control law in the loop. `python -m verification.durations --write
             docs/reference/verification-durations.md` makes this page in {max(1, round(wall_s / 60))} min.

@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 
 import spotline
-from spotline import cli
-from spotline.beamline.load import SHIPPED
 from spotline.errors import SpotlineError
+from spotline.faces import cli
+from spotline.machine.load import SHIPPED
 from spotline.measurement import Limits
 from spotline.record.journal import NAME as JOURNAL
 from spotline.record.journal import read_journal

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from spotline.dicom.dose import read_dose
-from spotline.dose.gamma import TOLERANCE, GammaResult, gamma_index
+from spotline.dose.evaluation.gamma import TOLERANCE, GammaResult, gamma_index
 from spotline.dose.grid import DoseGrid, Grid
 from spotline.measurement import Limits
 from verification.figures import figure, held, judge, table

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spotline
-from spotline.beamline import BeamLine
 from spotline.dose.beam_frame import beam_frame
 from spotline.dose.calibration import StoppingPower
+from spotline.dose.engine.beams import FieldBeams, LayerBeam
+from spotline.dose.engine.fluence import Spots
+from spotline.dose.engine.forward import DoseEngine, Patient
 from spotline.dose.grid import DoseGrid, Grid
 from spotline.dose.phantom import Box, phantom
 from spotline.dose.voxels import from_voxels, to_voxels
-from spotline.engine.beams import FieldBeams, LayerBeam
-from spotline.engine.fluence import Spots
-from spotline.engine.forward import DoseEngine, Patient
-from spotline.library import BeamLibrary
+from spotline.machine import BeamLine
+from spotline.machine.library import BeamLibrary
 from spotline.physics.ions import Ion
 from spotline.physics.transport.run import simulate
 from spotline.physics.transport.source import pencil_source

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from spotline.plan import Plan, read_plan
-from spotline.preparation import Options
-from spotline.preparation.duration import Duration, predict_duration
+from spotline.plan import Plan
+from spotline.planning.read import read_plan
 from spotline.record.statistics import field_statistics, prescribed_deviations
+from spotline.treatment import Options
+from spotline.treatment.duration import Duration, predict_duration
 from verification import pictures
 from verification.figures import figure, number, percent, table
 from verification.page import circumstances, fill, page_parser, put_page, say

@@ -23,7 +23,7 @@ import numpy as np
 import spotline
 from spotline.delivery.credit import unconfirmed_counts
 from spotline.measurement import Limits
-from spotline.preparation.counts import convert_counts
+from spotline.treatment.counts import convert_counts
 from tests.delivery.killing import deliver_and_kill, stage_of, violations
 from verification.figures import judge, noted, table
 from verification.page import circumstances, fill, page_parser, put_page, say

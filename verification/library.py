@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from spotline.beamline import load_beamline
-from spotline.library.build import FWHM_PER_SIGMA, simulate_entry
-from spotline.library.model import BeamLibrary, Entry, stack
-from spotline.library.modifiers import ripple_filter, together
-from spotline.library.nozzle import calibrate_nozzle
+from spotline.machine import load_beamline
+from spotline.machine.library.build import FWHM_PER_SIGMA, simulate_entry
+from spotline.machine.library.model import BeamLibrary, Entry, stack
+from spotline.machine.library.modifiers import ripple_filter, together
+from spotline.machine.library.nozzle import calibrate_nozzle
 from spotline.measurement import Limits
 from spotline.physics.fermi_eyges import Layer, PhaseSpace, propagate
 from spotline.physics.ions import CARBON, HELIUM, IONS, PROTON, Ion

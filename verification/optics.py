@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spotline.beamline import BeamLine, load_beamline
-from spotline.beamline.optics import nozzle_layers, spot_sigma_mm, window_phase_space
+from spotline.machine import BeamLine, load_beamline
+from spotline.machine.optics import nozzle_layers, spot_sigma_mm, window_phase_space
 from spotline.measurement import Limits
 from spotline.physics.fermi_eyges import Layer, PhaseSpace, propagate
 from spotline.physics.ionization import particles_per_count

@@ -11,7 +11,7 @@ import numpy as np
 
 from spotline.measurement import Limits
 from spotline.physics.ions import IONS
-from spotline.preparation.cycle_code import Cycle, decode, encode
+from spotline.treatment.cycle_code import Cycle, decode, encode
 from verification import pictures
 from verification.figures import figure, judge, percent, power
 from verification.page import Section, Verdict

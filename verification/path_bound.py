@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from spotline.beamline.moves import AxisMoves, Moves
-from spotline.preparation.path import Jumps
-from spotline.preparation.treatment import Floats
+from spotline.moves import AxisMoves, Moves
+from spotline.treatment.path import Jumps
+from spotline.treatment.treatment import Floats
 
 ITERATIONS = 200
 PATIENCE = 12

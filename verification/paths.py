@@ -16,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from spotline.beamline import BeamLine, load_beamline
-from spotline.beamline.moves import Moves
+from spotline.machine import BeamLine, load_beamline
 from spotline.measurement import Limits
-from spotline.plan import Plan, read_plan
-from spotline.preparation.instructing import jumps_of
-from spotline.preparation.options import Options
-from spotline.preparation.path import (
+from spotline.moves import Moves
+from spotline.plan import Plan
+from spotline.planning.read import read_plan
+from spotline.treatment.instructing import jumps_of
+from spotline.treatment.options import Options
+from spotline.treatment.path import (
     GRID_mm,
     Jumps,
     PathLength,
@@ -32,7 +33,7 @@ from spotline.preparation.path import (
     serpentine,
     shortest_path,
 )
-from spotline.preparation.treatment import Floats, Integers
+from spotline.treatment.treatment import Floats, Integers
 from verification.delivery import IMAGES
 from verification.fields import PLANS
 from verification.figures import MISSED, Figure, figure, held, judge, percent, table
@@ -427,7 +428,7 @@ def page(sections: Sequence[Section]) -> list[str]:
     return [
         "# Verification of the delivery path",
         fill(
-            f"""How fast a layer is scanned in the order that `spotline.preparation.path.shortest_path` finds,
+            f"""How fast a layer is scanned in the order that `spotline.treatment.path.shortest_path` finds,
             against other orders and against what no order can be faster than. Why it is done, and how, is in
             [the delivery path](../explanation/delivery-path.md). `python -m verification.paths --write
             docs/reference/verification-paths.md` makes this page and its picture. Made on

@@ -20,18 +20,18 @@ from importlib.metadata import version
 import numpy as np
 
 import spotline
-from spotline.beamline.load import BeamLine
 from spotline.dicom.dose import read_dose
 from spotline.dose.calibration import StoppingPower
-from spotline.dose.compare import Comparison, compare_doses
+from spotline.dose.engine.beams import FieldBeams, LayerBeam
+from spotline.dose.engine.fluence import Spots
+from spotline.dose.engine.forward import DoseEngine, Patient
+from spotline.dose.evaluation.compare import Comparison, compare_doses
 from spotline.dose.grid import DoseGrid, Grid
 from spotline.dose.phantom import Box, phantom
-from spotline.engine.beams import FieldBeams, LayerBeam
-from spotline.engine.fluence import Spots
-from spotline.engine.forward import DoseEngine, Patient
-from spotline.library import BeamLibrary, load_library
-from spotline.library.curve import ranges_of
-from spotline.library.modifiers import ripple_filter, together
+from spotline.machine.library import BeamLibrary, load_library
+from spotline.machine.library.curve import ranges_of
+from spotline.machine.library.modifiers import ripple_filter, together
+from spotline.machine.load import BeamLine
 from spotline.measurement import Limits
 from spotline.physics.ions import CARBON, PROTON, Ion
 from tests.lines.facts import with_facts

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 import spotline
 from spotline.dicom.dose import read_dose
+from spotline.dose.engine.beams import FieldBeams, LayerBeam
+from spotline.dose.engine.fluence import Spots
+from spotline.dose.engine.forward import DoseEngine, Patient
+from spotline.dose.engine.pencil_beams import GY_PER_MEV_PER_G
 from spotline.dose.grid import DoseGrid, Grid
-from spotline.engine.beams import FieldBeams, LayerBeam
-from spotline.engine.fluence import Spots
-from spotline.engine.forward import DoseEngine, Patient
-from spotline.engine.pencil_beams import GY_PER_MEV_PER_G
-from spotline.library import BeamLibrary, Entry
-from spotline.library.build import energy_sigma
-from spotline.library.model import stack
-from spotline.library.modifiers import ripple_filter, slab, together
+from spotline.machine.library import BeamLibrary, Entry
+from spotline.machine.library.build import energy_sigma
+from spotline.machine.library.model import stack
+from spotline.machine.library.modifiers import ripple_filter, slab, together
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy

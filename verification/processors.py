@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 import spotline
-from spotline.engine.reconstruct import reconstruct
-from spotline.library.build import build_library
-from spotline.preparation.duration import predict_duration
+from spotline.dose.engine.reconstruct import reconstruct
+from spotline.machine.library.build import build_library
+from spotline.treatment.duration import predict_duration
 from tests.delivery.deliveries import deliver, hashes
 from tests.delivery.test_shared_plans import DELIVERED
 from tests.lines.dcpt import write_dcpt_line

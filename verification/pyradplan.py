@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from spotline.dose.calibration import StoppingPower
+from spotline.dose.engine.beams import FieldBeams
 from spotline.dose.grid import DoseGrid
-from spotline.engine.beams import FieldBeams
-from spotline.library import BeamLibrary, Entry
-from spotline.library.curve import ranges_of
-from spotline.library.grid import depth_edges_mm, middles
-from spotline.library.model import N_GROUPS, stack
+from spotline.machine.library import BeamLibrary, Entry
+from spotline.machine.library.curve import ranges_of
+from spotline.machine.library.grid import depth_edges_mm, middles
+from spotline.machine.library.model import N_GROUPS, stack
 from spotline.physics.ions import Ion
 
 Floats = NDArray[np.float64]

@@ -17,13 +17,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.beamline import load_beamline
-from spotline.library import grid
-from spotline.library.build import energy_sigma, simulate_entry
-from spotline.library.curve import ranges_of
-from spotline.library.lateral import fit_lateral
-from spotline.library.model import Entry
-from spotline.library.modifiers import slab
+from spotline.machine import load_beamline
+from spotline.machine.library import grid
+from spotline.machine.library.build import energy_sigma, simulate_entry
+from spotline.machine.library.curve import ranges_of
+from spotline.machine.library.lateral import fit_lateral
+from spotline.machine.library.model import Entry
+from spotline.machine.library.modifiers import slab
 from spotline.physics.fermi_eyges import Layer, PhaseSpace, propagate
 from spotline.physics.ions import CARBON, PROTON, Ion
 from spotline.physics.materials import AIR, RW3, WATER

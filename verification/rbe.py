@@ -21,14 +21,14 @@ from matplotlib.figure import Figure as Drawing
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from spotline.beamline import load_beamline
-from spotline.biology import Mkm, Tissue
-from spotline.biology.simple import LetdModel, carabe, mcnamara, wedenberg
-from spotline.biology.spectrum import NUCLIDES, dose_weighted, of_primaries, of_secondaries
-from spotline.biology.track import specific_energy_Gy
-from spotline.library import Entry, load_library
-from spotline.library.build import simulate_entry
-from spotline.library.modifiers import ripple_filter
+from spotline.dose.rbe import Mkm, Tissue
+from spotline.dose.rbe.simple import LetdModel, carabe, mcnamara, wedenberg
+from spotline.dose.rbe.spectrum import NUCLIDES, dose_weighted, of_primaries, of_secondaries
+from spotline.dose.rbe.track import specific_energy_Gy
+from spotline.machine import load_beamline
+from spotline.machine.library import Entry, load_library
+from spotline.machine.library.build import simulate_entry
+from spotline.machine.library.modifiers import ripple_filter
 from spotline.physics.ions import CARBON, HELIUM, IONS, OXYGEN, PROTON, Ion
 from spotline.physics.let import let_keV_um
 from spotline.physics.materials import WATER

@@ -15,9 +15,9 @@ from spotline.control import interlocks
 from spotline.control.memory import NEVER, WINDOW_TICKS
 from spotline.delivery.loading import law_settings, slice_memory
 from spotline.measurement import Limits
-from spotline.preparation.counts import convert_counts
 from spotline.sim.faults import Fault
 from spotline.sim.room import SimulatedRoom
+from spotline.treatment.counts import convert_counts
 from verification.figures import Figure, figure, judge, percent, power
 from verification.page import Section, Verdict
 from verification.particles import energies
@@ -93,7 +93,7 @@ def react(case: Case) -> Reaction:
     room = SimulatedRoom(line, 1, case.seed, faults=_faults(case, at_us))
     reading = room.read_slow_control(0)
     assert reading is not None
-    prepared = convert_counts(prepared, reading.gas_factors(line), line)
+    prepared = convert_counts(prepared, reading.gas_factors(line.slow_limits), line)
     slice_ = prepared.slices[0]
     memory = slice_memory(slice_, np.arange(slice_.n_spots), slice_.int1_counts, slice_.int2_counts)
     broadcast = room.request_cycle(slice_.cycle_code)

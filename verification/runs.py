@@ -19,15 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spotline
-from spotline.beamline import BeamLine, load_beamline
-from spotline.plan import Plan, read_plan
-from spotline.plan.phantom_plan import Setup
-from spotline.plan.qa_fields import uniform_plan
-from spotline.preparation import Options, Slice, Treatment, prepare
+from spotline.machine import BeamLine, load_beamline
+from spotline.plan import Plan
+from spotline.planning.phantom_plan import Setup
+from spotline.planning.qa_fields import uniform_plan
+from spotline.planning.read import read_plan
 from spotline.record.model import FieldRecord, Table
 from spotline.record.spill_file import read_raw, read_spill
-from spotline.record.treatment_file import read_treatment_file
 from spotline.room import RawSamples
+from spotline.treatment import Options, Slice, Treatment, prepare
+from spotline.treatment.treatment_file import read_treatment_file
 from tests.lines.facts import with_facts
 
 ROOT = Path(__file__).resolve().parents[1]

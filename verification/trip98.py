@@ -19,20 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spotline
-from spotline.beamline import BeamLine
+from spotline.dose.engine.forward import Patient
+from spotline.dose.engine.reconstruct import reconstruct
 from spotline.dose.grid import DoseGrid, Grid
 from spotline.dose.phantom import phantom
 from spotline.dose.trip98 import read_trip98_dose
-from spotline.engine.forward import Patient
-from spotline.engine.reconstruct import reconstruct
-from spotline.library import BeamLibrary, in_beam
+from spotline.machine import BeamLine
+from spotline.machine.library import BeamLibrary, in_beam
 from spotline.physics.ions import CARBON, PROTON, Ion
 from spotline.physics.transport.geometry import water
 from spotline.physics.transport.run import simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import PRIMARY, TallyPlan
 from spotline.plan.model import Plan
-from spotline.preparation.treatment import Treatment
+from spotline.treatment.treatment import Treatment
 from spotline.units import ELEMENTARY_CHARGE_C, FWHM_PER_SIGMA
 from tests.lines.facts import with_facts
 from tests.lines.trip import write_trip_line

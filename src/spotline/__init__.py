@@ -13,20 +13,19 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from spotline import moved
+
 if TYPE_CHECKING:
-    from spotline.beamline import BeamLine, load_beamline, shipped_beamlines
     from spotline.campaign import Campaign, run_campaign
-    from spotline.console import open_preparation, write_preparation
     from spotline.delivery import deliver, replay, resume
     from spotline.dicom.dose import read_dose
     from spotline.dicom.extended_plan import write_extended_plan
-    from spotline.dose.compare import compare_doses
+    from spotline.dose.engine.following import Reconstructor
+    from spotline.dose.engine.forward import DoseEngine, Patient
+    from spotline.dose.engine.reconstruct import Reconstruction, reconstruct
+    from spotline.dose.engine.surroundings import water_phantom
+    from spotline.dose.evaluation.compare import compare_doses
     from spotline.dose.grid import DoseGrid, Grid
-    from spotline.engine.cubes import Cube, cube_plan
-    from spotline.engine.following import Reconstructor
-    from spotline.engine.forward import DoseEngine, Patient
-    from spotline.engine.reconstruct import Reconstruction, reconstruct
-    from spotline.engine.surroundings import water_phantom
     from spotline.errors import (
         BeamLineError,
         DoseError,
@@ -38,31 +37,37 @@ if TYPE_CHECKING:
         RecordError,
         SpotlineError,
     )
-    from spotline.library import BeamLibrary, load_library, read_library
-    from spotline.plan import Field, Layer, PassiveElement, Plan, read_plan
-    from spotline.plan.continuation import continuation_plan, write_continuation_plan
-    from spotline.plan.phantom_plan import Setup
-    from spotline.preparation import FieldTreatment, Options, Slice, Treatment, prepare
+    from spotline.faces.report import write_report
+    from spotline.machine import BeamLine, load_beamline, shipped_beamlines
+    from spotline.machine.library import BeamLibrary, load_library, read_library
+    from spotline.plan import Field, Layer, PassiveElement, Plan
+    from spotline.planning.continuation import continuation_plan, write_continuation_plan
+    from spotline.planning.cubes import Cube, cube_plan
+    from spotline.planning.phantom_plan import Setup
+    from spotline.planning.prepared import open_preparation, write_preparation
+    from spotline.planning.read import read_plan
     from spotline.record import FieldRecord, Record, open_record
     from spotline.record.merged import merge_records
-    from spotline.report import write_report
     from spotline.sim.faults import Fault, read_faults, write_faults
+    from spotline.treatment import FieldTreatment, Options, Slice, Treatment, prepare
+
+moved.install()
 
 # Where each name lives.  They are imported when first asked for: `spotline --help` needs none of them.
 _HOMES = {
-    "spotline.beamline": ("BeamLine", "load_beamline", "shipped_beamlines"),
+    "spotline.machine": ("BeamLine", "load_beamline", "shipped_beamlines"),
     "spotline.campaign": ("Campaign", "run_campaign"),
-    "spotline.console": ("open_preparation", "write_preparation"),
+    "spotline.planning.prepared": ("open_preparation", "write_preparation"),
     "spotline.delivery": ("deliver", "replay", "resume"),
     "spotline.dicom.dose": ("read_dose",),
     "spotline.dicom.extended_plan": ("write_extended_plan",),
-    "spotline.dose.compare": ("compare_doses",),
+    "spotline.dose.evaluation.compare": ("compare_doses",),
     "spotline.dose.grid": ("DoseGrid", "Grid"),
-    "spotline.engine.cubes": ("Cube", "cube_plan"),
-    "spotline.engine.following": ("Reconstructor",),
-    "spotline.engine.forward": ("DoseEngine", "Patient"),
-    "spotline.engine.reconstruct": ("Reconstruction", "reconstruct"),
-    "spotline.engine.surroundings": ("water_phantom",),
+    "spotline.planning.cubes": ("Cube", "cube_plan"),
+    "spotline.dose.engine.following": ("Reconstructor",),
+    "spotline.dose.engine.forward": ("DoseEngine", "Patient"),
+    "spotline.dose.engine.reconstruct": ("Reconstruction", "reconstruct"),
+    "spotline.dose.engine.surroundings": ("water_phantom",),
     "spotline.errors": (
         "BeamLineError",
         "DoseError",
@@ -74,14 +79,15 @@ _HOMES = {
         "RecordError",
         "SpotlineError",
     ),
-    "spotline.library": ("BeamLibrary", "load_library", "read_library"),
-    "spotline.plan": ("Field", "Layer", "PassiveElement", "Plan", "read_plan"),
-    "spotline.plan.continuation": ("continuation_plan", "write_continuation_plan"),
-    "spotline.plan.phantom_plan": ("Setup",),
-    "spotline.preparation": ("FieldTreatment", "Options", "Slice", "Treatment", "prepare"),
+    "spotline.machine.library": ("BeamLibrary", "load_library", "read_library"),
+    "spotline.plan": ("Field", "Layer", "PassiveElement", "Plan"),
+    "spotline.planning.read": ("read_plan",),
+    "spotline.planning.continuation": ("continuation_plan", "write_continuation_plan"),
+    "spotline.planning.phantom_plan": ("Setup",),
+    "spotline.treatment": ("FieldTreatment", "Options", "Slice", "Treatment", "prepare"),
     "spotline.record": ("FieldRecord", "Record", "open_record"),
     "spotline.record.merged": ("merge_records",),
-    "spotline.report": ("write_report",),
+    "spotline.faces.report": ("write_report",),
     "spotline.sim.faults": ("Fault", "read_faults", "write_faults"),
 }
 

@@ -1,5 +1,5 @@
 """``python -m spotline``: the same as the command ``spotline``."""
 
-from spotline.cli import main
+from spotline.faces.cli import main
 
 main()

@@ -38,9 +38,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 PACKAGE = Path(__file__).resolve().parent
-KERNEL_FOLDERS = ("control", "sim", "physics", "dose", "engine")
+KERNEL_FOLDERS = ("control", "sim", "physics", "dose")
 """Subpackages that may hold kernels, or constants that kernels take over when they are compiled."""
-KERNEL_FILES = ("jit.py", "units.py", "random.py", "beamline/moves.py", "preparation/tour.py")
+KERNEL_FILES = ("jit.py", "units.py", "random.py", "moves.py", "treatment/tour.py")
 """Single files of the same kind."""
 
 KEEP_S = 30 * 86_400

@@ -15,6 +15,8 @@ ELECTRON_MASS_MEV = 0.510_998_950
 ATOMIC_MASS_UNIT_MEV = 931.494_102_42
 FINE_STRUCTURE = 1.0 / 137.035_999
 
+ABSOLUTE_ZERO_C = -273.15
+
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 """Full width at half maximum of a Gaussian over its standard deviation."""
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from spotline.campaign.row import SCHEMA
 from spotline.campaign.watch import Watched
-from spotline.preparation.treatment import FieldTreatment
+from spotline.treatment.treatment import FieldTreatment
 
 
 def spill_of(field: FieldTreatment, spill: int, index: int, first: int = 0, **facts: Any) -> Watched:

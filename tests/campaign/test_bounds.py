@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from spotline import Treatment
-from spotline.beamline import BeamLine
 from spotline.campaign.bounds import (
     BEAM_OFF_US,
     Bound,
@@ -18,6 +17,7 @@ from spotline.campaign.bounds import (
     largest_intensity_per_us,
 )
 from spotline.campaign.received import received_of
+from spotline.machine import BeamLine
 from spotline.sim.faults import Fault
 from tests.campaign.made_up import spill_of
 from tests.lines.facts import with_facts

@@ -18,8 +18,8 @@ from spotline.campaign.row import SCHEMA, table_of
 from spotline.campaign.setting import Setting
 from spotline.campaign.watch import Watch
 from spotline.delivery.run import deliver
-from spotline.record.storage import Disk
 from spotline.sim.faults import Fault
+from spotline.storage import Disk
 from tests.lines.facts import with_facts
 
 DEAD = Fault("int2", "dead", spill=1, at_us=300_000)

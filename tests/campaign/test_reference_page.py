@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from spotline.campaign.invariants import INVARIANTS
 from spotline.campaign.row import COLUMNS
 from spotline.campaign.summary import summary_of
 from tests.campaign.made_up import row_of
+from tests.places import ROOT
 
 pytestmark = pytest.mark.stored
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "campaign.md"
+PAGE = ROOT / "docs" / "reference" / "campaign.md"
 
 
 def test_every_column_with_its_meaning():

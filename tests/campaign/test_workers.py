@@ -35,7 +35,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_what_is_written(alone: Campaign):
     assert alone.path is not None
-    assert set(contents(alone.path)) == {"runs.parquet", "campaign.json", "report.html"}
+    assert set(contents(alone.path)) == {"runs.parquet", "campaign.json"}
     assert alone.runs.column("run").to_pylist() == list(range(RUNS))
     assert alone.runs.column("fault1").to_pylist() == list(KINDS)[:RUNS]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from spotline.beamline import load_beamline
 from spotline.control.interlocks import STOP
 from spotline.control.memory import (
     DONE,
@@ -23,13 +22,14 @@ from spotline.control.memory import (
 )
 from spotline.control.slow import SlowReading
 from spotline.delivery.field import FieldDelivery
-from spotline.preparation import prepare
-from spotline.preparation.treatment import Treatment
-from spotline.record.storage import Disk
+from spotline.machine import load_beamline
 from spotline.room import Block, Broadcast, SpillResult
+from spotline.storage import Disk
+from spotline.treatment import prepare
+from spotline.treatment.treatment import Treatment
 from tests.control.bench import Bench
 from tests.delivery.noted import Noted, noted
-from tests.preparation.plans import field, layer, plan_of
+from tests.treatment.plans import field, layer, plan_of
 
 GOOD_READING = SlowReading(0, 20.0, 20.0, 101325.0, 101325.0, 400.0, 400.0, ())
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from spotline.beamline import load_beamline
 from spotline.control import interlocks
 from spotline.control.interlocks import CAUSES, SLOW
 from spotline.control.memory import INTERLOCK_ROWS
+from spotline.machine import load_beamline
 from tests.control.trips import counts, inputs, places
 from tests.control.trips.case import Case
+from tests.places import ROOT
 
 CASES = [*counts.CASES, *places.CASES, *inputs.CASES]
 FAST = {
@@ -67,7 +66,7 @@ def test_every_cause_has_its_cases():
 @pytest.mark.parametrize("place", ELSEWHERE.values())
 def test_the_test_of_a_cause_that_is_tested_elsewhere_exists(place: str):
     file, _, test = place.partition("::")
-    assert f"def {test}(" in (Path(__file__).resolve().parents[2] / file).read_text(encoding="utf-8")
+    assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8")
 
 
 def test_the_table_is_sound():

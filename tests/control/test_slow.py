@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
-from spotline.beamline import load_beamline
 from spotline.control import interlocks
 from spotline.control.interlocks import CAUSES, SLOW
 from spotline.control.slow import Expected, Grant, SlowControl, SlowReading, SlowTrip, check_reading
+from spotline.machine import load_beamline
 from tests.lines.facts import with_facts
 
 LINE = load_beamline("cnao-h")
@@ -24,7 +24,7 @@ NOTHING = Expected(())
 
 
 def check(expected: Expected = NOTHING, **changes: object) -> list[SlowTrip]:
-    return list(check_reading(replace(GOOD, **changes), LINE, expected))  # type: ignore[arg-type]
+    return list(check_reading(replace(GOOD, **changes), LINE.slow_limits, expected))  # type: ignore[arg-type]
 
 
 class Border(NamedTuple):
@@ -104,10 +104,10 @@ def test_density_of_either_box_that_changed_by_the_limit_is_an_interlock(box: in
     # Exact in binary: pressures 1/128 off the reference.
     off = math.copysign(0.0078125, change)
     reading = replace(GOOD, **{f"pressure{box}_Pa": 101325.0 * (1.0 + off)})
-    (tripped,) = check_reading(reading, line, converted_at(1.0, 1.0))
+    (tripped,) = check_reading(reading, line.slow_limits, converted_at(1.0, 1.0))
     assert tripped == SlowTrip(interlocks.GAS_DENSITY, off, 0.0078125)
     nearer = replace(GOOD, **{f"pressure{box}_Pa": 101325.0 * (1.0 + 0.9999 * off)})
-    assert list(check_reading(nearer, line, converted_at(1.0, 1.0))) == []
+    assert list(check_reading(nearer, line.slow_limits, converted_at(1.0, 1.0))) == []
 
 
 def test_density_counts_from_the_conversion_and_each_box_from_its_own():
@@ -129,11 +129,13 @@ def test_warmer_gas_is_thinner_and_the_worse_box_is_told():
 
 
 def test_flux_correction_is_the_inverse_of_the_density():
-    first, second = replace(GOOD, temperature2_C=25.0, pressure2_Pa=99_000.0).flux_corrections(LINE)
+    first, second = replace(GOOD, temperature2_C=25.0, pressure2_Pa=99_000.0).flux_corrections(
+        LINE.slow_limits
+    )
     assert first == 1.0
     assert second == pytest.approx(298.15 / 293.15 * 101_325 / 99_000)
     for nonsense in ({"temperature1_C": -273.15}, {"pressure1_Pa": 0.0}, {"pressure1_Pa": math.nan}):
-        first, _ = replace(GOOD, **nonsense).flux_corrections(LINE)
+        first, _ = replace(GOOD, **nonsense).flux_corrections(LINE.slow_limits)
         assert math.isnan(first)
 
 
@@ -154,7 +156,7 @@ def looks(
 
 def slow_control(silence_s: float = 3.0, period_s: float = 1.0) -> SlowControl:
     changes = {"slow_interlocks.silence_s": silence_s, "slow_interlocks.period_s": period_s}
-    return SlowControl(with_facts(LINE, changes), Expected(()))
+    return SlowControl(with_facts(LINE, changes).slow_limits, Expected(()))
 
 
 def test_readings_are_due_every_second():

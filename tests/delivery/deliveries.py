@@ -7,19 +7,16 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import spotline
-from spotline.beamline import BeamLine
-from spotline.delivery import session
+from spotline.machine import BeamLine
 from spotline.plan import Plan
-from spotline.preparation import FieldTreatment
 from spotline.record.model import FieldRecord, Record
 from spotline.room import Broadcast, Room
 from spotline.sim.room import SimulatedRoom
+from spotline.treatment import FieldTreatment
 from tests.lines.facts import with_facts
+from tests.places import EXAMPLES
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 CARBON, PROTON = EXAMPLES / "uniform_carbon_60mm.dcm", EXAMPLES / "three_layers_proton.dcm"
 TWO_LAYERS = EXAMPLES / "two_layers_carbon.dcm"
 
@@ -30,10 +27,7 @@ def deliver(
     """Prepare and deliver a plan; options as of `spotline.deliver`."""
     if isinstance(plan, Path):
         plan = spotline.read_plan(plan)
-    treatment = spotline.prepare(plan, line, field=field)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "_write_report", lambda record: None)
-        return spotline.deliver(treatment, out, **options)
+    return spotline.deliver(spotline.prepare(plan, line, field=field), out, **options)
 
 
 def deliver_field(plan: Plan | Path, line: BeamLine, out: Path, **options: Any) -> FieldRecord:

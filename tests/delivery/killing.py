@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 import spotline
-from spotline.preparation import FieldTreatment, Treatment
 from spotline.record.model import Record
 from spotline.record.read import read_account
 from spotline.record.recovered import read_state
-from spotline.record.treatment_file import read_treatment_file
 from spotline.room import Block
 from spotline.sim.room import SimulatedRoom
+from spotline.treatment import FieldTreatment, Treatment
+from spotline.treatment.treatment_file import read_treatment_file
 
 _WORD = struct.Struct("<qqqq")  # field, spots in memory, rows and counts that were confirmed
 
@@ -90,7 +90,7 @@ def stage_of(out: Path) -> str:
     if not (out / "delivery.json").exists():
         return "before anything was begun"
     if (out / "summary.json").exists():
-        return "after its end" if (out / "report.html").exists() else "while the report was written"
+        return "after its end"
     states = [read_state(folder) for folder in sorted(out.glob("field-*"))]
     if all(state.status == "complete" for state in states):
         return "while the record was written"

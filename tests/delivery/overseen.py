@@ -11,7 +11,7 @@ import numpy as np
 from spotline.control.slow import SlowReading
 from spotline.delivery.progress import Command, Order, Orders, Progress
 from spotline.record.spill_file import read_spill, spill_path
-from spotline.record.treatment_file import read_treatment_file
+from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.noted import Noted
 from tests.delivery.scripted_room import GOOD
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from spotline.beamline import BeamLine, load_beamline
 from spotline.control import interlocks
 from spotline.control.interlocks import STOP
 from spotline.control.memory import (
@@ -29,12 +28,13 @@ from spotline.control.memory import (
 )
 from spotline.control.slow import SlowReading
 from spotline.delivery.field import FieldDelivery
-from spotline.preparation import prepare
-from spotline.preparation.treatment import FieldTreatment
-from spotline.record.storage import Disk
+from spotline.machine import BeamLine, load_beamline
 from spotline.room import Block, Broadcast, SpillResult
+from spotline.storage import Disk
+from spotline.treatment import prepare
+from spotline.treatment.treatment import FieldTreatment
 from tests.delivery.noted import Noted, noted
-from tests.preparation.plans import field, layer, plan_of
+from tests.treatment.plans import field, layer, plan_of
 
 GOOD = SlowReading(0, 20.0, 20.0, 101325.0, 101325.0, 400.0, 400.0, ())
 CYCLE_US = 2_000_000

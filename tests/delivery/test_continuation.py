@@ -10,16 +10,15 @@ import numpy as np
 import pytest
 
 import spotline
-from spotline import BeamLine, FieldTreatment, Options, Plan, Record, cli, merge_records
+from spotline import BeamLine, FieldTreatment, Options, Plan, Record, merge_records
 from spotline.dicom.treatment_record import read_treatment_record
 from spotline.dicom.write_plan import write_ion_plan
+from spotline.faces import cli
 from spotline.record.merged import MergedField
 from spotline.room import Room
 from tests.delivery.deliveries import astray_in
 from tests.lines.edit import copy_line, edit
-from tests.preparation.plans import CARBON_MeV_u, field, plan_of, square
-
-pytestmark = pytest.mark.usefixtures("no_report")
+from tests.treatment.plans import CARBON_MeV_u, field, plan_of, square
 
 LAYERS = (
     square(3, 4.0, 1.2e7),

@@ -10,7 +10,7 @@ import pytest
 from spotline import BeamLine, PlanError, Record
 from spotline.plan import Plan
 from tests.delivery.deliveries import astray_in, deliver, hashes
-from tests.preparation.plans import CARBON_MeV_u, field, layer, plan_of, proton_field, square
+from tests.treatment.plans import CARBON_MeV_u, field, layer, plan_of, proton_field, square
 
 THREE = plan_of(
     field(square(3, 4.0, 1e5), number=2),

@@ -15,18 +15,19 @@ import numpy as np
 import pytest
 
 import spotline
-from spotline import BeamLine, OutputError, Record, RecordError, cli, open_record, resume
+from spotline import BeamLine, OutputError, Record, RecordError, open_record, resume
 from spotline.control import interlocks
 from spotline.dicom import encoding
 from spotline.dicom.write_plan import write_ion_plan
+from spotline.faces import cli
 from spotline.plan import Plan
 from spotline.record import journal
 from spotline.record.journal import GIVEN_UP, Journal, read_journal
-from spotline.record.simulated_disk import PowerLoss, SimulatedDisk
-from spotline.record.storage import AppendFile, Disk, only_one, publish
+from spotline.sim.disk import PowerLoss, SimulatedDisk
+from spotline.storage import AppendFile, Disk, only_one, publish
 from tests.delivery.deliveries import astray_in
 from tests.delivery.killing import violations
-from tests.preparation.plans import CARBON_MeV_u, field, plan_of, square
+from tests.treatment.plans import CARBON_MeV_u, field, plan_of, square
 
 WHO = {"operator": "a physicist", "reason": "the cause is gone", "documents": False}
 LAYERS = tuple(square(3, 4.0, 3e6, index=i, energy_MeV_u=e) for i, e in enumerate(CARBON_MeV_u[:3]))

@@ -10,19 +10,20 @@ import h5py
 import numpy as np
 import pytest
 
-from spotline import BeamLine, FieldTreatment, Record, cli, open_record
+from spotline import BeamLine, FieldTreatment, Record, open_record
 from spotline.control.interlocks import CAUSES
 from spotline.delivery.field import FRUITLESS_PAUSES
 from spotline.dicom.write_plan import write_ion_plan
+from spotline.faces import cli
 from spotline.plan import Plan
 from spotline.record.spill_file import spill_path
-from spotline.record.treatment_file import read_treatment_file
 from spotline.room import Broadcast
 from spotline.sim.room import SimulatedRoom
+from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.deliveries import CARBON, PROTON, astray_in, causes, deliver
 from tests.lines.edit import copy_line, edit
 from tests.lines.facts import with_facts
-from tests.preparation.plans import CARBON_MeV_u, field, layer, plan_of, square
+from tests.treatment.plans import CARBON_MeV_u, field, layer, plan_of, square
 
 SEVERAL_SECONDS = plan_of(
     field(square(3, 4.0, 1.2e7), square(3, 4.0, 1.2e7, index=1, energy_MeV_u=CARBON_MeV_u[1]))
@@ -158,7 +159,7 @@ def parts_by_hand(record: Record) -> dict[tuple[int, int], float]:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault(name: str, tmp_path: Path, no_report: None, capsys: pytest.CaptureFixture):
+def test_fault(name: str, tmp_path: Path, capsys: pytest.CaptureFixture):
     fault = FAULTS[name]
     record = run_cli(fault, tmp_path)
     printed = capsys.readouterr()
@@ -189,7 +190,7 @@ def test_fault(name: str, tmp_path: Path, no_report: None, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_interlock_is_described(name: str, tmp_path: Path, no_report: None):
+def test_interlock_is_described(name: str, tmp_path: Path):
     record = run_cli(FAULTS[name], tmp_path)
     (stopped,) = record.fields
     row, described = stopped.interlocks[0], record.summary["interlocks"][0]
@@ -207,7 +208,7 @@ def test_interlock_is_described(name: str, tmp_path: Path, no_report: None):
         assert abs(row["value"]) >= row["limit"]
 
 
-def test_ratio_to_a_dead_chamber(tmp_path: Path, no_report: None, capsys: pytest.CaptureFixture):
+def test_ratio_to_a_dead_chamber(tmp_path: Path, capsys: pytest.CaptureFixture):
     """The ratio is infinite: JSON has no word for it."""
     record = run_cli(FAULTS["first chamber is dead"], tmp_path)
     assert record.fields[0].interlocks["value"][0] == np.inf
@@ -215,7 +216,7 @@ def test_ratio_to_a_dead_chamber(tmp_path: Path, no_report: None, capsys: pytest
     assert "int ratio at" in capsys.readouterr().out
 
 
-def test_nothing_is_delivered_if_a_check_before_the_treatment_fails(tmp_path: Path, no_report: None):
+def test_nothing_is_delivered_if_a_check_before_the_treatment_fails(tmp_path: Path):
     record = run_cli(FAULTS["high voltage"], tmp_path)
     assert causes(record) == [("high voltage BOX1", "stop"), ("high voltage BOX2", "stop")]
     (stopped,) = record.fields
@@ -227,7 +228,7 @@ def test_nothing_is_delivered_if_a_check_before_the_treatment_fails(tmp_path: Pa
     assert record.summary["particles_delivered"] == record.summary["beam_on_s"] == 0.0
 
 
-def test_stop_during_a_spill_and_between(tmp_path: Path, no_report: None):
+def test_stop_during_a_spill_and_between(tmp_path: Path):
     during = run_cli(FAULTS["gas warms up during a spill"], tmp_path / "during").fields[0]
     assert during.interlocks["time_us"].tolist() == [5_000_000] * 2, "in both boxes"
     assert during.spills["start_us"][-1] < 5_000_000 <= during.spills["end_us"][-1] < 5_001_000

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.places import ROOT
+
 PROGRAM = """
 import resource, sys
 from dataclasses import replace
 
 import spotline
-import spotline.delivery.session as session
 from spotline.physics.ions import CARBON
 from tests.lines.facts import with_facts
-from tests.preparation.plans import field, plan_of, square
+from tests.treatment.plans import field, plan_of, square
 
 out = sys.argv[1]
-session._write_report = lambda record: None  # takes longer than the delivery, and 40 MB
 line = with_facts(spotline.load_beamline("cnao-h"), {"accelerator.cycle_period_s": 1.6})
 energies = line.energies["carbon"].energy_MeV_u[10:110]
 layers = [square(25, 3.0, 1.6e4, index=i, energy_MeV_u=float(e)) for i, e in enumerate(energies)]
@@ -47,7 +47,7 @@ def test_large_field(tmp_path: Path):
         [sys.executable, "-c", PROGRAM, str(tmp_path / "out")],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).resolve().parents[2],
+        cwd=ROOT,
         check=False,
     )
     assert result.returncode == 0, result.stderr

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spotline.beamline import BeamLine
 from spotline.control import interlocks
 from spotline.delivery.progress import Command, Order, Progress
-from spotline.preparation import FieldTreatment
+from spotline.machine import BeamLine
 from spotline.record.read import open_record
 from spotline.record.spill_file import read_spill, spill_path
 from spotline.room import Room, SpillResult
 from spotline.sim.room import SimulatedRoom
+from spotline.treatment import FieldTreatment
 from tests.delivery.deliveries import PROTON, causes, deliver, hashes
 
 SPOTS_BEFORE = 20

@@ -14,8 +14,8 @@ import pytest
 from spotline import BeamLine, OutputError, open_record, resume
 from spotline.delivery.progress import Progress
 from spotline.record.spill_file import read_spill
-from spotline.record.storage import Disk
-from spotline.record.treatment_file import read_treatment_file
+from spotline.storage import Disk
+from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.deliveries import CARBON, PROTON, causes, deliver, hashes
 
 

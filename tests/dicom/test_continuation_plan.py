@@ -28,11 +28,11 @@ from spotline.dicom.private import GROUP
 from spotline.dicom.treatment_record import read_treatment_record, treatment_record_bytes
 from spotline.dicom.write_plan import write_ion_plan
 from spotline.plan import Continues
-from spotline.plan.continuation import continuation_bytes
+from spotline.planning.continuation import continuation_bytes
 from tests.dicom.broken import read_or_refused
 from tests.dicom.validator import needs_validator, validator_says
-from tests.preparation.plans import CARBON_MeV_u, field, layer, plan_of
 from tests.record.continued import LINE, MU_LINE, everything, prescribed, record_of, treatment_of
+from tests.treatment.plans import CARBON_MeV_u, field, layer, plan_of
 
 fuzz = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -22,7 +22,7 @@ from spotline.dicom.ion_plan import read_ion_plan
 from spotline.dicom.write_plan import ion_plan_bytes
 from spotline.errors import OutputError, PlanError
 from spotline.plan import Plan
-from spotline.preparation import Options
+from spotline.treatment import Options
 from tests.dicom.extended import (
     CODE,
     any_visits,
@@ -37,14 +37,14 @@ from tests.dicom.extended import (
 from tests.dicom.plans import with_field
 from tests.dicom.validator import needs_validator, validator_says
 from tests.lines.trip import write_trip_line
-
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+from tests.places import EXAMPLES
 
 # Reads a plan without Spotline, and writes it in the other encoding.
 FOREIGN = """
 import sys, warnings
 warnings.simplefilter("ignore")
 from pydicom import dcmread
+from tests.places import EXAMPLES
 dataset = dcmread(sys.argv[1])
 text = str(dataset)
 dataset.file_meta.TransferSyntaxUID = sys.argv[3]

@@ -224,7 +224,7 @@ def test_decimal_strings_fit(plan: Plan):
     ],
 )
 def test_real_plans_delivered_as_planned(name: str, shared_plans: Path, tmp_path: Path):
-    from spotline.plan.read import read_plan
+    from spotline.planning.read import read_plan
 
     plan = read_plan(shared_plans / name)
     for planned in plan.fields:

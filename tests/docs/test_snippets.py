@@ -24,7 +24,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.places import ROOT
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 FENCE = re.compile(r"^```(\w*)\s*$")
@@ -80,7 +81,7 @@ def commands_of(block: Block) -> list[list[str]]:
 
 
 def run_command(arguments: list[str], expected_status: int, place: str) -> None:
-    call = "import sys; from spotline.cli import main; sys.argv[0] = 'spotline'; sys.exit(main())"
+    call = "import sys; from spotline.faces.cli import main; sys.argv[0] = 'spotline'; sys.exit(main())"
     result = subprocess.run(
         [sys.executable, "-c", call, *arguments],
         capture_output=True,

@@ -22,7 +22,7 @@ from spotline.dose.beam_frame import (
     spot_rays,
 )
 from spotline.errors import DoseError
-from spotline.plan.trip98 import read_rst
+from spotline.planning.trip98 import read_rst
 
 # In patient coordinates: x to the left of the patient, y to the back, z to the head.
 LEFT, RIGHT = (1, 0, 0), (-1, 0, 0)

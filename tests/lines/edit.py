@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from spotline.beamline.load import SHIPPED, TOML_NAME
+from spotline.machine.load import SHIPPED, TOML_NAME
 
 
 def replace_once(text: str, old: str, new: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from spotline.beamline import BeamLine
+from spotline.machine import BeamLine
 
 
 def with_facts(line: BeamLine, changes: dict[str, Any]) -> BeamLine:

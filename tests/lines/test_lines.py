@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spotline.beamline import load_beamline
+from spotline.machine import load_beamline
 from tests.lines.dcpt import PLANE_TO_ISOCENTRE_mm, fwhm_mm, read_beam_model, write_dcpt_line
 from tests.lines.trip import write_trip_line
+from tests.places import SHARED
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
 needs_shared = pytest.mark.skipif(
     not SHARED.is_dir(), reason="the reference data are not beside the repository"
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -16,8 +14,9 @@ from spotline.physics.proton_cross_sections import (
     mass_number,
     proton_proton_mb,
 )
+from tests.places import SHARED
 
-REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference" / "moqui_g4_proton_water_xs.csv"
+REFERENCE = SHARED / "reference" / "moqui_g4_proton_water_xs.csv"
 needs_reference = pytest.mark.skipif(
     not REFERENCE.is_file(), reason="the reference tables are not beside the repository"
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,8 +19,9 @@ from spotline.physics.stopping import (
     relative_ionization_spread,
     velocity,
 )
+from tests.places import SHARED
 
-REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference"
+REFERENCE = SHARED / "reference"
 needs_reference = pytest.mark.skipif(
     not REFERENCE.is_dir(), reason="the reference tables are not beside the repository"
 )

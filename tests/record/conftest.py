@@ -9,7 +9,7 @@ import pytest
 
 from spotline import Record, load_beamline
 from tests.delivery.deliveries import deliver
-from tests.preparation.plans import CARBON_MeV_u, field, plan_of, square
+from tests.treatment.plans import CARBON_MeV_u, field, plan_of, square
 
 
 @pytest.fixture(scope="session")

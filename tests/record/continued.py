@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from spotline import BeamLine, Options, Plan, Record, load_beamline, prepare
 from spotline.delivery.run import _header
-from spotline.preparation.counts import convert_counts
-from spotline.preparation.treatment import Treatment
 from spotline.record.model import INTERLOCK, SLICE, SLOW_CONTROL, SPILL, SPOT, TREND, FieldRecord
 from spotline.record.read import _visits
-from spotline.record.treatment_file import write_treatment_file
+from spotline.treatment.counts import convert_counts
+from spotline.treatment.treatment import Treatment
+from spotline.treatment.treatment_file import write_treatment_file
 
 LINE = load_beamline("cnao-h")
 _TABLE = LINE.energies["carbon"]

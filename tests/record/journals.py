@@ -11,7 +11,7 @@ from spotline.control.memory import PART
 from spotline.record import journal
 from spotline.record.journal import Entry, Journal, JournalContent
 from spotline.record.model import Table
-from spotline.record.storage import Disk
+from spotline.storage import Disk
 
 
 def loaded(*counts: int) -> Table:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from spotline import Record, RecordError, load_beamline, open_record, replay
 from tests.delivery.deliveries import deliver
-from tests.preparation.plans import CARBON_MeV_u, field, plan_of, square
+from tests.treatment.plans import CARBON_MeV_u, field, plan_of, square
 
 SPILL, TREATMENT = Path("field-03", "spills", "spill-0001.h5"), Path("field-03", "DDS_treatment.h5")
 SUMMARY, FIELD = Path("summary.json"), Path("field-03", "field.json")

@@ -13,7 +13,7 @@ import pytest
 from spotline import RecordError
 from spotline.record import journal
 from spotline.record.journal import RESERVE_BYTES, Journal, read_journal, spill_bytes
-from spotline.record.storage import Disk
+from spotline.storage import Disk
 from tests.record.journals import ENTRIES, is_prefix, loaded, parts, write
 
 

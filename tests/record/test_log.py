@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from spotline import Record
-from spotline.record.log import log_of, write_json, write_log
+from spotline.files import write_json
+from spotline.record.log import log_of, write_log
 from tests.record.tables import field_record
 
 GENERAL = {"delivered_slices", "delivered_spots", "delivered_particles"}

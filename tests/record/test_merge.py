@@ -16,7 +16,7 @@ from spotline.control.memory import INTERLOCK as LAW_INTERLOCK
 from spotline.record.model import SLOW_CONTROL, SPOT, TRUTH
 from spotline.record.read import merge_parts
 from spotline.record.spill_file import Spill
-from spotline.record.treatment_file import TreatmentFile
+from spotline.treatment.treatment_file import TreatmentFile
 
 SCALE = {"strip_x": 1.15, "strip_y": 1.17, "pixel_x": 1.13, "pixel_y": 1.14}
 N_SPOTS = (4, 3)

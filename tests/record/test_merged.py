@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from spotline import Options, Plan, Record, RecordError, continuation_plan, merge_records
 from spotline.physics.ions import PROTON
-from spotline.preparation.treatment import Treatment
 from spotline.record.merged import MergedField
 from spotline.record.model import ASSUMED
-from tests.preparation.plans import CARBON_MeV_u, PROTON_MeV, field, layer, plan_of
+from spotline.treatment.treatment import Treatment
 from tests.record.continued import (
     Visit,
     everything,
@@ -26,6 +25,7 @@ from tests.record.continued import (
     some_visits,
     treatment_of,
 )
+from tests.treatment.plans import CARBON_MeV_u, PROTON_MeV, field, layer, plan_of
 
 WEIGHTS = st.lists(st.floats(5e3, 3e6), min_size=1, max_size=8)
 GASES = st.tuples(st.floats(17.0, 25.0), st.floats(95_000.0, 105_000.0))

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from spotline.record import journal
 from spotline.record.journal import Journal, read_journal
-from spotline.record.simulated_disk import PowerLoss, SimulatedDisk
+from spotline.sim.disk import PowerLoss, SimulatedDisk
 from tests.record.journals import ENTRIES, is_prefix, same, write
 
 

@@ -10,13 +10,12 @@ import pytest
 
 import spotline
 from spotline import Record, load_beamline
-from spotline.delivery import session
 from spotline.dicom.treatment_record import read_treatment_record
-from spotline.preparation import Options
 from spotline.record import FieldRecord, prescribed_spots
 from spotline.record.statistics import field_statistics, prescribed_deviations
-from tests.preparation.plans import CARBON_MeV_u, field, plan_of, square
+from spotline.treatment import Options
 from tests.record.tables import field_record
+from tests.treatment.plans import CARBON_MeV_u, field, plan_of, square
 
 
 def visit(slice_: int, layer: int, spot: int, particles: float, painting: int = 0) -> dict[str, float]:
@@ -128,9 +127,7 @@ def repainted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     ]
     plan, line = plan_of(field(*layers)), load_beamline("cnao-h")
     treatment = spotline.prepare(plan, line, options=Options(paintings=3, repainting=request.param))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "_write_report", lambda record: None)
-        record = spotline.deliver(treatment, tmp_path_factory.mktemp("repainted") / "out", seed=4)
+    record = spotline.deliver(treatment, tmp_path_factory.mktemp("repainted") / "out", seed=4)
     assert record.summary["status"] == "complete"
     return record.fields[0]
 

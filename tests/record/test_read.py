@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from spotline import Record, Slice, load_beamline, open_record, prepare
-from spotline.beamline.gas import gas_factor
-from spotline.preparation.counts import convert_counts
 from spotline.record.model import INTERLOCK, SLICE, SLOW_CONTROL, SPILL, SPOT, TREND, TRUTH, FieldRecord
 from spotline.record.spill_file import read_control, read_raw, read_spill, spill_path
-from spotline.record.treatment_file import read_treatment_file
-from tests.preparation.plans import CARBON_MeV_u, field, plan_of, square
+from spotline.treatment.counts import convert_counts
+from spotline.treatment.treatment_file import read_treatment_file
+from tests.treatment.plans import CARBON_MeV_u, field, plan_of, square
 
 TABLES = {
     "spots": SPOT,
@@ -122,7 +121,7 @@ def test_treatment_file(small: Record):
     reading = small.fields[0].slow_control[0]
     expected = convert_counts(prepared, stored.header["gas_factors"], line)
     for box, gas in enumerate(stored.header["gas_factors"], start=1):
-        assert gas == gas_factor(reading[f"temperature{box}_C"], reading[f"pressure{box}_Pa"], line)
+        assert gas == line.gas_factor(reading[f"temperature{box}_C"], reading[f"pressure{box}_Pa"])
         assert reading[f"flux_correction{box}"] == 1.0 / gas
     for found, wanted in zip(stored.slices, expected.slices, strict=True):
         for attribute in fields(Slice):

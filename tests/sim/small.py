@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from spotline.beamline import BeamLine, load_beamline
 from spotline.control.memory import NEVER, LawSettings, SliceMemory
 from spotline.delivery.loading import law_settings, slice_memory
-from spotline.preparation import prepare
-from spotline.preparation.treatment import FieldTreatment
+from spotline.machine import BeamLine, load_beamline
 from spotline.room import Block, RawSamples, SpillResult
 from spotline.sim.room import SimulatedRoom
+from spotline.treatment import prepare
+from spotline.treatment.treatment import FieldTreatment
 from tests.lines.edit import copy_line, edit
-from tests.preparation.plans import field, layer, plan_of
+from tests.treatment.plans import field, layer, plan_of
 
 SHORT = (
     ("spill_length_s = 1.5", "spill_length_s = 0.008"),

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from numba.core import config
 
-from spotline.beamline import BeamLine
 from spotline.control.interlocks import INT_RATIO, POSITION_Y
 from spotline.control.memory import (
     COMMAND_CHOPPER_CLOSE,
@@ -28,16 +27,16 @@ from spotline.control.memory import (
     new_state,
 )
 from spotline.control.replay import Recording, new_scratch, replay_spill
+from spotline.machine import BeamLine
 from spotline.room import Block, RawSamples, SpillResult
 from spotline.sim.loop import TRUTH_PARTICLES, TRUTH_X, TRUTH_XX, TRUTH_Y, event_at, take_arrived
 from spotline.sim.plant import ARRIVED, ChamberMap
 from spotline.sim.room import PRE_ROLL_US, SimulatedRoom
+from tests.places import ROOT
 from tests.sim.plants import spill_truth
 from tests.sim.small import control_of, raw_of, run_spill, short_line, small_field, two_spills
 
 pytestmark = pytest.mark.kernel
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class Run(NamedTuple):

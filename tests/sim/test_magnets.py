@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotline.beamline import load_beamline
-from spotline.beamline.geometry import current_A
-from spotline.beamline.moves import AxisMoves, transit_time_us
 from spotline.control.scan import to_step
+from spotline.machine import load_beamline
+from spotline.machine.geometry import current_A
+from spotline.moves import AxisMoves, transit_time_us
 from spotline.physics.ions import CARBON, PROTON, Ion
 from spotline.sim.magnets import advance_magnets, follow, position, read_back
 from tests.sim.plants import AXIS, beam_truth, new_beam

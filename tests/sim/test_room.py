@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spotline.beamline import BeamLine, load_beamline
-from spotline.beamline.geometry import current_A
 from spotline.control.interlocks import TEMPERATURE_1
 from spotline.control.memory import COMMAND_CHOPPER_CLOSE, END_STOP
+from spotline.machine import BeamLine, load_beamline
+from spotline.machine.geometry import current_A
 from spotline.physics.ions import CARBON
-from spotline.preparation.cycle_code import Cycle, encode
 from spotline.room import Broadcast
 from spotline.sim import settings as truths
 from spotline.sim.plant import PlantSettings
 from spotline.sim.room import PRE_ROLL_US, SimulatedRoom
+from spotline.treatment.cycle_code import Cycle, encode
 from tests.sim.small import control_of, run_spill, short_line, small_field
 
 ENERGY = 221.45

@@ -34,9 +34,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spotline.beamline import BeamLine
-from spotline.preparation.treatment import FieldTreatment, Floats, Slice
+from spotline.machine import BeamLine
 from spotline.sim.faults import KINDS, Fault
+from spotline.treatment.treatment import FieldTreatment, Floats, Slice
 
 BEAM_OFF_US = 500.0
 """From the first sample out of tolerance to the last ion: invariant 2."""

@@ -15,10 +15,10 @@ import numpy as np
 
 from spotline.campaign.received import spots_loaded
 from spotline.campaign.watch import Watched
-from spotline.preparation.treatment import Integers
 from spotline.record.model import Table
 from spotline.record.spill_file import Spill, read_spill
-from spotline.record.treatment_file import read_treatment_file
+from spotline.treatment.treatment import Integers
+from spotline.treatment.treatment_file import read_treatment_file
 
 
 def check_counts(folder: Path, loaded: Sequence[Watched], is_complete: bool) -> list[str]:

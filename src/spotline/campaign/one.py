@@ -22,11 +22,11 @@ from spotline.campaign.watch import POWER_LOSS, Watch, Watched
 from spotline.control.interlocks import CAUSES
 from spotline.delivery.resume import resume
 from spotline.delivery.run import deliver
-from spotline.preparation.treatment import FieldTreatment
 from spotline.record.model import Record
-from spotline.record.simulated_disk import SimulatedDisk
-from spotline.record.storage import Disk
+from spotline.sim.disk import SimulatedDisk
 from spotline.sim.faults import Fault, SimulatedCrash
+from spotline.storage import Disk
+from spotline.treatment.treatment import FieldTreatment
 
 RESUMES = 3
 """A delivery that stops so often again although nothing fails any more is given up."""

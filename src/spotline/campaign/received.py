@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spotline.campaign.watch import Watched
-from spotline.preparation.treatment import FieldTreatment, Floats, Integers, Slice
+from spotline.treatment.treatment import FieldTreatment, Floats, Integers, Slice
 
 MISPLACED_MM = 2.0
 """Ions of a spot that was further than this from where it should be are counted as misplaced."""

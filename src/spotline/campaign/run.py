@@ -17,14 +17,13 @@ from spotline.campaign.summary import summary_of
 from spotline.campaign.workers import rows_of
 from spotline.delivery.session import versions
 from spotline.errors import OptionError, OutputError
-from spotline.preparation.treatment import Treatment
-from spotline.record.folder import claim_folder
-from spotline.record.log import write_json
+from spotline.files import claim_folder, write_json
+from spotline.treatment.treatment import Treatment
 
 if TYPE_CHECKING:
     from spotline.sim.faults import Fault
 
-TABLE, SUMMARY, REPORT, DELIVERY = "runs.parquet", "campaign.json", "report.html", "delivery"
+TABLE, SUMMARY, DELIVERY = "runs.parquet", "campaign.json", "delivery"
 
 Told = Callable[[int, int, int], None]
 """Told how many runs are made, of how many, and how many violate an invariant."""
@@ -74,7 +73,7 @@ def run_campaign(
     treatment : Treatment
         From `spotline.prepare`, for a beam line with a ``simulation`` table.
     out : str or Path, optional
-        Folder for table, summary and report; it must not exist yet, or be empty.  By default nothing is
+        Folder for table and summary; it must not exist yet, or be empty.  By default nothing is
         written.
     runs : int
         How many deliveries.
@@ -169,8 +168,6 @@ def _provenance(setting: Setting) -> dict[str, Any]:
 
 
 def _write(campaign: Campaign, folder: Path) -> None:
-    from spotline.report.campaign_page import write_campaign_page
-
     try:
         # Neither dates nor names of machines go into any of the files: the same campaign, the same bytes.
         pq.write_table(campaign.runs, folder / TABLE, compression="zstd")
@@ -180,4 +177,3 @@ def _write(campaign: Campaign, folder: Path) -> None:
         raise OutputError(
             f"{folder}: the campaign cannot be written ({reason}); make room or choose another folder"
         ) from error
-    write_campaign_page(campaign.summary, campaign.runs.to_pylist(), folder / REPORT)

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from spotline.errors import OptionError
-from spotline.preparation.duration import predict_duration
-from spotline.preparation.treatment import Treatment
 from spotline.sim.faults import KINDS, Fault, draw, read_faults
+from spotline.treatment.duration import predict_duration
+from spotline.treatment.treatment import Treatment
 
 ALL, NONE = "all", "none"
 LARGEST_SEED = 2**63 - 1

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spotline.beamline import BeamLine
 from spotline.control.memory import LawSettings, SliceMemory
 from spotline.control.slow import SlowReading
-from spotline.preparation.treatment import FieldTreatment, Floats, Integers
-from spotline.record.simulated_disk import SimulatedDisk
-from spotline.record.storage import Disk
+from spotline.machine import BeamLine
 from spotline.room import Block, Broadcast
+from spotline.sim.disk import SimulatedDisk
 from spotline.sim.faults import Fault, SimulatedCrash
 from spotline.sim.room import SimulatedRoom
+from spotline.storage import Disk
+from spotline.treatment.treatment import FieldTreatment, Floats, Integers
 
 POWER_LOSS = "power.loss"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from spotline.beamline.moves import AxisMoves, transit_time_us
 from spotline.control import interlocks
 from spotline.control.memory import (
     COLLECTING,
@@ -36,6 +35,7 @@ from spotline.control.memory import (
     SliceMemory,
 )
 from spotline.jit import kernel
+from spotline.moves import AxisMoves, transit_time_us
 
 
 @kernel

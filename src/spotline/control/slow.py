@@ -10,13 +10,39 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from spotline.beamline import BeamLine
-from spotline.beamline.gas import gas_factor
-from spotline.beamline.model import SlowInterlocks
 from spotline.control import interlocks
+from spotline.physics.gas import gas_factor
 
 MILLISECOND_us = 1000
 """The fast loop runs whole milliseconds, so that is when the slow control can look."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlowLimits:
+    """Tolerances of the slow control (Table 5), and the gas that counts are converted for.
+
+    Attributes
+    ----------
+    temperature_C, pressure_Pa, high_voltage_V : tuple of float
+        Lowest and highest value, of both boxes.
+    gas_density_change : float
+        Largest relative change of the gas density of a box since particles were converted to counts.
+    period_s : float
+        Period of the checks.
+    silence_s : float
+        Longest time without a reading.
+    reference_temperature_C, reference_pressure_Pa : float
+        Gas of which the density is 1.
+    """
+
+    temperature_C: tuple[float, float]
+    pressure_Pa: tuple[float, float]
+    high_voltage_V: tuple[float, float]
+    gas_density_change: float
+    period_s: float
+    silence_s: float
+    reference_temperature_C: float
+    reference_pressure_Pa: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +72,20 @@ class SlowReading:
     high_voltage2_V: float
     mounted: tuple[str, ...]
 
-    def gas_factors(self, beamline: BeamLine) -> tuple[float, float]:
+    def gas_factors(self, limits: SlowLimits) -> tuple[float, float]:
         """Density of the gas of each box, relative to the reference."""
+        reference = limits.reference_temperature_C, limits.reference_pressure_Pa
         return (
-            gas_factor(self.temperature1_C, self.pressure1_Pa, beamline),
-            gas_factor(self.temperature2_C, self.pressure2_Pa, beamline),
+            gas_factor(self.temperature1_C, self.pressure1_Pa, *reference),
+            gas_factor(self.temperature2_C, self.pressure2_Pa, *reference),
         )
 
-    def flux_corrections(self, beamline: BeamLine) -> tuple[float, float]:
+    def flux_corrections(self, limits: SlowLimits) -> tuple[float, float]:
         """What counts of each box are multiplied by for gas of the reference density (NaN without a density).
 
         The flux correction factor of Fig. 8 of the dose delivery paper.
         """
-        first, second = self.gas_factors(beamline)
+        first, second = self.gas_factors(limits)
         return 1.0 / first, 1.0 / second
 
 
@@ -108,7 +135,7 @@ class Grant:
         return self.is_known and not self.trips
 
 
-def check_reading(reading: SlowReading, beamline: BeamLine, expected: Expected) -> Iterator[SlowTrip]:
+def check_reading(reading: SlowReading, limits: SlowLimits, expected: Expected) -> Iterator[SlowTrip]:
     """Yield an interlock for each quantity outside its tolerance (Table 5).
 
     A border value is outside, and so is what is not a number.
@@ -117,12 +144,11 @@ def check_reading(reading: SlowReading, beamline: BeamLine, expected: Expected) 
     ----------
     reading : SlowReading
         What the sensors say.
-    beamline : BeamLine
-        Its ``slow_interlocks`` and reference gas.
+    limits : SlowLimits
+        Tolerances of the line, and its reference gas.
     expected : Expected
         What the treatment wants.
     """
-    limits = beamline.facts.slow_interlocks
     checks = (
         (interlocks.TEMPERATURE_1, reading.temperature1_C, limits.temperature_C),
         (interlocks.TEMPERATURE_2, reading.temperature2_C, limits.temperature_C),
@@ -135,14 +161,14 @@ def check_reading(reading: SlowReading, beamline: BeamLine, expected: Expected) 
         if not low < value < high:
             yield SlowTrip(cause, value, low if value <= low else high)
     if expected.gas_factors is not None:
-        yield from _density(reading.gas_factors(beamline), expected.gas_factors, limits)
+        yield from _density(reading.gas_factors(limits), expected.gas_factors, limits)
     wrong = len(set(reading.mounted) ^ set(expected.passive_elements))
     if wrong:
         yield SlowTrip(interlocks.PASSIVE_ELEMENTS, float(wrong), 0.0)
 
 
 def _density(
-    now: tuple[float, float], converted: tuple[float, float], limits: SlowInterlocks
+    now: tuple[float, float], converted: tuple[float, float], limits: SlowLimits
 ) -> Iterator[SlowTrip]:
     """Compare the gas of both boxes with that of the conversion; the worse of two changes is told."""
     changes = [density / before - 1.0 for density, before in zip(now, converted, strict=True)]
@@ -153,9 +179,9 @@ def _density(
         yield SlowTrip(interlocks.GAS_DENSITY, worst, limit)
 
 
-def slow_period_us(beamline: BeamLine) -> int:
+def slow_period_us(limits: SlowLimits) -> int:
     """Time from one reading to the next, in whole milliseconds."""
-    return max(MILLISECOND_us, round(beamline.facts.slow_interlocks.period_s * 1e3) * MILLISECOND_us)
+    return max(MILLISECOND_us, round(limits.period_s * 1e3) * MILLISECOND_us)
 
 
 class SlowControl:
@@ -163,8 +189,8 @@ class SlowControl:
 
     Parameters
     ----------
-    beamline : BeamLine
-        The line.
+    limits : SlowLimits
+        Of the line.
     expected : Expected
         What the treatment wants.
     start_us : int
@@ -178,12 +204,11 @@ class SlowControl:
         The last reading that came.
     """
 
-    def __init__(self, beamline: BeamLine, expected: Expected, start_us: int = 0) -> None:
-        limits = beamline.facts.slow_interlocks
+    def __init__(self, limits: SlowLimits, expected: Expected, start_us: int = 0) -> None:
         self.expected = expected
         self.last: SlowReading | None = None
-        self._beamline = beamline
-        self._period_us = slow_period_us(beamline)
+        self._limits = limits
+        self._period_us = slow_period_us(limits)
         self._silence_us = max(MILLISECOND_us, round(limits.silence_s * 1e3) * MILLISECOND_us)
         self._standing: tuple[SlowTrip, ...] = ()
         self._due_us = start_us
@@ -219,7 +244,7 @@ class SlowControl:
             self.last = reading
             # A board that repeats its last reading is as silent as one that says nothing.
             self._heard_us = max(self._heard_us, min(reading.time_us, now_us))
-            self._standing = tuple(check_reading(reading, self._beamline, self.expected))
+            self._standing = tuple(check_reading(reading, self._limits, self.expected))
         trips = list(self._standing)  # a reading that does not come changes nothing
         if now_us - self._heard_us >= self._silence_us:
             silence_s, limit_s = (now_us - self._heard_us) * 1e-6, self._silence_us * 1e-6

@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from spotline.beamline.model import BeamLineFile, IonBeam
-from spotline.preparation.treatment import Slice
+from spotline.machine.model import BeamLineFile, IonBeam
+from spotline.treatment.treatment import Slice
 
 
 def credit_counts(facts: BeamLineFile, slice_: Slice) -> int:

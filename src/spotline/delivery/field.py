@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from spotline.beamline import BeamLine
 from spotline.control import interlocks, timing
 from spotline.control.interlocks import PAUSE
 from spotline.control.memory import END_PAUSE, END_STOP, INPUT_OPERATOR, INPUT_SUPERVISION
@@ -23,14 +22,15 @@ from spotline.delivery.progress import Command, Order, Orders, Progress, Report
 from spotline.delivery.spill import SpillDelivery
 from spotline.delivery.status import PERIOD_US
 from spotline.errors import OptionError
-from spotline.preparation.counts import convert_counts
-from spotline.preparation.treatment import FieldTreatment, Integers, Slice
+from spotline.machine import BeamLine
 from spotline.record import journal
 from spotline.record.account import Account
 from spotline.record.journal import Journal
-from spotline.record.storage import Disk
-from spotline.record.treatment_file import write_treatment_file
 from spotline.room import Block, Broadcast, Room, SpillResult
+from spotline.storage import Disk
+from spotline.treatment.counts import convert_counts
+from spotline.treatment.treatment import FieldTreatment, Integers, Slice
+from spotline.treatment.treatment_file import write_treatment_file
 
 BLOCK_US = 100_000
 BACKGROUND_S = 1.0
@@ -233,7 +233,7 @@ class FieldDelivery:
     def _convert(self, grant: Grant) -> None:
         """Convert particles to counts with the gas as it is; without a grant nothing is delivered anyway."""
         if grant.is_granted and self._oversight.reading is not None:
-            gas_factors = self._oversight.reading.gas_factors(self._beamline)
+            gas_factors = self._oversight.reading.gas_factors(self._beamline.slow_limits)
             self._treatment = convert_counts(self._treatment, gas_factors, self._beamline)
             self._oversight.expect_gas(gas_factors)
             self._account = Account(self._treatment.slices)
@@ -447,7 +447,9 @@ class FieldDelivery:
             int1_counts=self._counts[0],
             int2_counts=self._counts[1],
             reading=reading,
-            flux_corrections=reading.flux_corrections(self._beamline) if reading is not None else None,
+            flux_corrections=reading.flux_corrections(self._beamline.slow_limits)
+            if reading is not None
+            else None,
             register=self._outcome.register,
             is_beam_permitted=self._oversight.is_beam_permitted,
         )

@@ -10,8 +10,8 @@ from spotline.control.interlocks import RECORD
 from spotline.delivery.logbook import Logbook
 from spotline.record.journal import PROGRESS
 from spotline.record.model import Table
-from spotline.record.storage import Disk
 from spotline.room import Block, Room
+from spotline.storage import Disk
 
 END_BYTES = 1 << 17
 """Room that the disk must still have during a spill: without it the file will not be written."""

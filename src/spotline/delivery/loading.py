@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from spotline.beamline.geometry import current_A
-from spotline.beamline.model import BeamLineFile, IonBeam, ScanningAxis
-from spotline.beamline.moves import AxisMoves, transit_time_us
 from spotline.control.memory import AxisSettings, IntegralLimits, LawSettings, SliceMemory
+from spotline.machine.geometry import current_A
+from spotline.machine.model import BeamLineFile, IonBeam, ScanningAxis
+from spotline.moves import AxisMoves, transit_time_us
 from spotline.physics.ions import Ion
-from spotline.preparation.treatment import Integers, Slice
+from spotline.treatment.treatment import Integers, Slice
 
 
 def _axis(

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from spotline.beamline import BeamLine
 from spotline.control.interlocks import CAUSES
 from spotline.control.slow import Expected, Grant, SlowControl, SlowReading, SlowTrip, slow_period_us
 from spotline.control.supervision import Event, State, Supervision
@@ -16,6 +15,7 @@ from spotline.delivery.logbook import Logbook
 from spotline.delivery.outcome import Outcome
 from spotline.delivery.progress import Order
 from spotline.errors import OptionError
+from spotline.machine import BeamLine
 from spotline.record import journal
 from spotline.record.model import INTERLOCK, SLOW_CONTROL
 from spotline.room import Room
@@ -66,9 +66,9 @@ class Oversight:
         self._changed = changed
         self._supervision = Supervision(outcome.register)
         # Readings are taken at the same times of the clock, whenever a delivery goes on.
-        period_us = slow_period_us(beamline)
+        period_us = slow_period_us(beamline.slow_limits)
         first_us = -(-start_us // period_us) * period_us
-        self._slow = SlowControl(beamline, Expected(passive_elements), first_us)
+        self._slow = SlowControl(beamline.slow_limits, Expected(passive_elements), first_us)
         self.now_us = start_us
         self.slice = 0
 
@@ -153,7 +153,7 @@ class Oversight:
 
     def _row(self, reading: SlowReading) -> tuple[Any, ...]:
         """A row of `SLOW_CONTROL`."""
-        first, second = reading.flux_corrections(self._beamline)
+        first, second = reading.flux_corrections(self._beamline.slow_limits)
         corrections = {"flux_correction1": first, "flux_correction2": second}
         names = SLOW_CONTROL.names or ()
         return tuple(corrections[n] if n in corrections else getattr(reading, n) for n in names)

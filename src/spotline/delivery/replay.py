@@ -10,9 +10,9 @@ import numpy as np
 from spotline.control.memory import ABORT, LawSettings, LawState, new_state
 from spotline.control.replay import Recording, new_scratch, replay_spill
 from spotline.errors import RecordError
+from spotline.files import read_json
+from spotline.hdf5 import as_written
 from spotline.record.folder import SUMMARY
-from spotline.record.hdf5 import as_written
-from spotline.record.log import read_json
 from spotline.record.read import field_folders
 from spotline.record.spill_file import Spill, read_control, read_raw, read_spill
 from spotline.room import RawSamples

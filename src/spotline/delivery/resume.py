@@ -8,25 +8,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from spotline.beamline import BeamLine, load_beamline
 from spotline.delivery.field import BLOCK_US
 from spotline.delivery.progress import Orders, Report
 from spotline.delivery.run import simulated_room
 from spotline.delivery.session import Session
 from spotline.errors import BeamLineError, OptionError, RecordError
-from spotline.plan import Field, Plan, read_plan
-from spotline.preparation.treatment import FieldTreatment, Treatment
+from spotline.hdf5 import as_written
+from spotline.machine import BeamLine, load_beamline
+from spotline.plan import Field, Plan
+from spotline.planning.read import read_plan
 from spotline.record import delivery_file
 from spotline.record.folder import CONTINUATION, DICOM_RECORD, SUMMARY
-from spotline.record.hdf5 import as_written
 from spotline.record.model import Record
 from spotline.record.read import open_record
 from spotline.record.recovered import FieldState
-from spotline.record.storage import Disk, only_one, sha256_of
-from spotline.record.treatment_file import NAME as TREATMENT
-from spotline.record.treatment_file import read_treatment_file
 from spotline.record.witnesses import check_spill_files, given_up_for, read_states
 from spotline.room import Room
+from spotline.storage import Disk, only_one, sha256_of
+from spotline.treatment.treatment import FieldTreatment, Treatment
+from spotline.treatment.treatment_file import NAME as TREATMENT
+from spotline.treatment.treatment_file import read_treatment_file
 
 
 def resume(

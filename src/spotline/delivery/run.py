@@ -12,24 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from spotline.beamline import BeamLine
-from spotline.beamline.load import SHIPPED
 from spotline.control.memory import TREND_TICKS
 from spotline.delivery.field import BLOCK_US
 from spotline.delivery.progress import Orders, Report
 from spotline.delivery.session import Session, versions
 from spotline.errors import OutputError
-from spotline.preparation.treatment import FieldTreatment, Treatment
+from spotline.files import claim_folder, write_json
+from spotline.machine import BeamLine
+from spotline.machine.load import SHIPPED
 from spotline.record import delivery_file
-from spotline.record.folder import claim_folder
-from spotline.record.log import write_json
 from spotline.record.model import Record
-from spotline.record.storage import Disk, only_one
-from spotline.record.treatment_file import write_treatment_file
 from spotline.room import Room
 from spotline.sim.faults import Fault, write_faults
 from spotline.sim.faults.striking import checked
 from spotline.sim.room import SimulatedRoom
+from spotline.storage import Disk, only_one
+from spotline.treatment.treatment import FieldTreatment, Treatment
+from spotline.treatment.treatment_file import write_treatment_file
 
 MakeRoom = Callable[[FieldTreatment], Room]
 
@@ -80,7 +79,7 @@ def deliver(
     faults : iterable of Fault
         What fails in the simulated room, the same in every field; they are kept in ``faults.toml``.
     documents : bool
-        Whether to write the DICOM treatment record and the report too.
+        Whether to write the DICOM treatment record and the status too.
     disk : Disk, optional
         Where to write; by default the disk that there is.
     after_spill : callable, optional

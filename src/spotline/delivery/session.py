@@ -24,19 +24,20 @@ from spotline.delivery.outcome import Outcome
 from spotline.delivery.progress import Orders, Progress, Report
 from spotline.delivery.status import StatusFile
 from spotline.errors import OutputError
-from spotline.preparation.treatment import FieldTreatment, Treatment
+from spotline.files import read_json, write_json
 from spotline.record import journal
 from spotline.record.folder import DICOM_RECORD, FIELD_HEADER, SUMMARY
 from spotline.record.journal import Journal
-from spotline.record.log import read_json, write_json, write_log
+from spotline.record.log import write_log
 from spotline.record.model import FieldRecord, Record
 from spotline.record.read import open_field, open_record, read_account
 from spotline.record.recovered import FieldState, field_header, read_state, recover_spill
 from spotline.record.spill_file import Spill, SpillWriter, spill_path
-from spotline.record.storage import Disk, sha256_of
 from spotline.record.summary import summarize
-from spotline.record.treatment_file import read_treatment_file
 from spotline.room import Room, SpillResult
+from spotline.storage import Disk, sha256_of
+from spotline.treatment.treatment import FieldTreatment, Treatment
+from spotline.treatment.treatment_file import read_treatment_file
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ class Session:
     block_us : int
         Samples per call of the fast loop at most.
     documents : bool
-        Whether to write DICOM record and report, and to publish the status.
+        Whether to write the DICOM record, and to publish the status.
     operator : dict or None
         Who has the delivery go on, and why: ``operator``, ``reason``, ``resumed``.
     after_spill : callable or None
@@ -96,10 +97,7 @@ class Session:
             write_json(self.folder / SUMMARY, summary, self.disk)
         except OSError as error:
             return self._without_disk(error)
-        record = open_record(self.folder)
-        if self.documents:
-            _write_report(record)
-        return record
+        return open_record(self.folder)
 
     def _without_disk(self, error: OSError) -> Record:
         """Return what is on the disk although it takes no more."""
@@ -233,9 +231,3 @@ def _write_dicom(record: FieldRecord, treatment: Treatment, folder: Path) -> Non
     path = folder / DICOM_RECORD
     path.unlink(missing_ok=True)  # that of the session before
     write_treatment_record(record, treatment.plan, path)
-
-
-def _write_report(record: Record) -> None:
-    from spotline.report import write_report
-
-    write_report(record, record.path / "report.html")

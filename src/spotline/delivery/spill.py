@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from spotline.beamline import BeamLine
 from spotline.control import interlocks, timing
 from spotline.control.memory import COMMAND_CHOPPER_CLOSE, COMMAND_CHOPPER_OPEN
 from spotline.control.slow import SlowTrip
@@ -19,13 +18,14 @@ from spotline.delivery.loading import law_settings, slice_memory
 from spotline.delivery.logbook import Logbook
 from spotline.delivery.outcome import Outcome
 from spotline.delivery.oversight import Oversight
-from spotline.preparation.treatment import FieldTreatment, Integers, Slice
+from spotline.machine import BeamLine
 from spotline.record import journal
 from spotline.record.account import Account
 from spotline.record.model import SLOW_CONTROL, Table
 from spotline.record.spill_file import SpillWriter, file_bytes, spill_path
-from spotline.record.storage import Disk
 from spotline.room import Block, Broadcast, Room, SpillResult
+from spotline.storage import Disk
+from spotline.treatment.treatment import FieldTreatment, Integers, Slice
 
 MARGIN_US = 200_000
 """A spill file begins before the extraction and ends after it, by less than this."""

@@ -23,7 +23,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from spotline.errors import OutputError
 from spotline.physics.ions import PROTON, Ion
-from spotline.record.storage import give_name, sync_folder
+from spotline.storage import give_name, sync_folder
 
 LONG_STRING = 64
 """Characters in a value of VR LO."""

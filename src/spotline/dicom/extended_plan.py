@@ -30,7 +30,7 @@ from spotline.dicom.write_plan import ion_plan_bytes, short_string
 from spotline.errors import PlanError
 from spotline.plan.instructions import Instruction, PreparedFor
 from spotline.plan.model import Field, Layer, Plan
-from spotline.preparation.treatment import Treatment
+from spotline.treatment.treatment import Treatment
 
 # What speaks for the original instance only.
 _OF_THE_INSTANCE = (

@@ -242,7 +242,7 @@ def repainting(instructions: Sequence[Instruction]) -> str:
     -------
     str
         ``"NONE"``, ``"LAYERED"``, ``"VOLUMETRIC"`` or ``"BACK_AND_FORTH"``, as in
-        `spotline.preparation.options.Options`.
+        `spotline.treatment.options.Options`.
     """
     visits = [(i.layer, i.spot) for i in instructions]
     layer, spot = (np.concatenate(columns) for columns in zip(*visits, strict=True))

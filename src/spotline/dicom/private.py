@@ -112,7 +112,7 @@ CYCLE_CODE = PrivateTag(
     "SH",
     "Slice Cycle-Code",
     "The same as one number for the accelerator, ten hexadecimal digits; its bits: "
-    "[`cycle_code.py`](../../src/spotline/preparation/cycle_code.py).",
+    "[`cycle_code.py`](../../src/spotline/treatment/cycle_code.py).",
 )
 N_VISITS = PrivateTag(0x25, "UL", "Number of Visits", "Length of each of the arrays below.")
 N_PAINTINGS = PrivateTag(

@@ -1,8 +1,7 @@
-"""Clinical intent: plans, fields, layers and spots, and the formats they are read from."""
+"""Clinical intent: plans, fields, layers and spots."""
 
 from spotline.plan.instructions import Instruction, PreparedFor
 from spotline.plan.model import Continues, Field, Layer, PassiveElement, Plan
-from spotline.plan.read import read_plan
 
 __all__ = [
     "Continues",
@@ -12,5 +11,4 @@ __all__ = [
     "PassiveElement",
     "Plan",
     "PreparedFor",
-    "read_plan",
 ]

@@ -169,7 +169,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Continues:
-    """Which plan a continuation plan goes on with (`spotline.plan.continuation`).
+    """Which plan a continuation plan goes on with (`spotline.planning.continuation`).
 
     Attributes
     ----------

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from spotline.preparation.treatment import Integers, Slice
 from spotline.record.model import Table
 from spotline.record.spill_file import Spill
+from spotline.treatment.treatment import Integers, Slice
 
 
 class Account:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from spotline.errors import RecordError
-from spotline.record.hdf5 import as_written
-from spotline.record.log import read_json
+from spotline.files import read_json
+from spotline.hdf5 import as_written
 
 NAME = "delivery.json"
 PLANS = "plan"

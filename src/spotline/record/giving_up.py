@@ -20,8 +20,8 @@ from spotline.record.delivery_file import read_delivery
 from spotline.record.folder import CONTINUATION
 from spotline.record.journal import Journal
 from spotline.record.recovered import FieldState
-from spotline.record.storage import Disk, only_one
 from spotline.record.witnesses import check_spill_files, given_up_for, read_states
+from spotline.storage import Disk, only_one
 
 
 @dataclass(frozen=True, slots=True, eq=False)

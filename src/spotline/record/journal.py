@@ -28,7 +28,7 @@ import numpy as np
 from spotline.control.memory import PART
 from spotline.errors import RecordError
 from spotline.record.model import Table
-from spotline.record.storage import Disk
+from spotline.storage import Disk
 
 NAME = "journal.bin"
 FORMAT = 1

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spotline.errors import RecordError
+from spotline.files import write_json
 from spotline.record.model import FieldRecord
-from spotline.record.storage import Disk
+from spotline.storage import Disk
 
 NAME = "log.json"
 
@@ -63,26 +62,6 @@ def log_of(record: FieldRecord) -> dict[str, Any]:
 def write_log(record: FieldRecord, folder: Path, disk: Disk | None = None) -> None:
     """Write ``log.json``."""
     write_json(folder / NAME, log_of(record), disk)
-
-
-def write_json(path: Path, content: Any, disk: Disk | None = None) -> None:
-    """Write a JSON file as a whole or not at all."""
-    (disk or Disk()).publish((json.dumps(content, indent=1, allow_nan=False) + "\n").encode(), path)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file of a record."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecordError(
-            f"{path}: no such file; a delivery that was completed or stopped writes it"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise RecordError(f"{path}: cannot be read ({error}); restore it from a copy") from error
-    if not isinstance(content, dict):
-        raise RecordError(f"{path}: truncated or altered (no table of keys); restore it from a copy")
-    return content
 
 
 def _column(values: np.ndarray, digits: int) -> list[float | None]:

@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spotline.errors import RecordError
-from spotline.preparation.counts import HALF
-from spotline.preparation.treatment import Floats, Integers, Slice
-from spotline.record.hdf5 import as_written
+from spotline.hdf5 import as_written
 from spotline.record.model import Columns, FieldRecord, Record, Table, dtype_of
 from spotline.record.prescribed import join_measured, prescribed_spots
-from spotline.record.treatment_file import NAME, read_treatment_file
+from spotline.treatment.counts import HALF
+from spotline.treatment.treatment import Floats, Integers, Slice
+from spotline.treatment.treatment_file import NAME, read_treatment_file
 
 MERGED_COLUMNS: Columns = (
     ("planned_layer", "i4", "index of the layer in the field of the first plan, from 0"),

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from spotline.errors import RecordError
-from spotline.preparation.treatment import Slice
+from spotline.files import read_json
+from spotline.hdf5 import as_written
 from spotline.record.account import Account, account_of
 from spotline.record.delivery_file import NAME as DELIVERY
 from spotline.record.delivery_file import read_delivery
 from spotline.record.folder import FIELD_HEADER, SUMMARY
-from spotline.record.hdf5 import as_written
-from spotline.record.log import read_json
 from spotline.record.model import (
     ASSUMED,
     INTERLOCK,
@@ -32,8 +31,9 @@ from spotline.record.model import (
 from spotline.record.recovered import INTERRUPTED, FieldState, field_header, read_state, recover_spill
 from spotline.record.spill_file import Spill, read_spill, spill_path
 from spotline.record.summary import summarize
-from spotline.record.treatment_file import NAME, TreatmentFile, read_treatment_file
 from spotline.record.witnesses import read_states
+from spotline.treatment.treatment import Slice
+from spotline.treatment.treatment_file import NAME, TreatmentFile, read_treatment_file
 
 
 def open_record(path: str | Path) -> Record:

@@ -14,12 +14,12 @@ import numpy as np
 from spotline.control.memory import COMMAND, END_NONE, INTERLOCK, PART, TREND
 from spotline.control.register import InterlockRegister
 from spotline.errors import RecordError
-from spotline.preparation.treatment import Slice
+from spotline.hdf5 import as_written
 from spotline.record import journal
-from spotline.record.hdf5 import as_written
 from spotline.record.journal import Entry
 from spotline.record.model import SLOW_CONTROL, Table
 from spotline.record.spill_file import ASSUMED_PART, NOTHING_ASSUMED, Spill, spill_path
+from spotline.treatment.treatment import Slice
 
 INTERRUPTED = "interrupted"
 """Status of a field whose delivery did not come to an end: the process died, or is still at it."""

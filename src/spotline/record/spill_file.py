@@ -33,10 +33,10 @@ from spotline.control.memory import (
     LawSettings,
     SliceMemory,
 )
-from spotline.record.hdf5 import header_of, new_file, open_file, publish_file, put, text
+from spotline.hdf5 import header_of, new_file, open_file, publish_file, put, text
 from spotline.record.model import SLOW_CONTROL, Table
-from spotline.record.storage import Disk
 from spotline.room import Block, RawSamples, SpillResult
+from spotline.storage import Disk
 
 FORMAT = "spotline-spill"
 VERSION = 2

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from spotline.errors import RecordError
+from spotline.files import read_json
+from spotline.hdf5 import as_written
 from spotline.record import journal
 from spotline.record.folder import CONTINUATION, DICOM_RECORD, FIELD_HEADER, STATUS, SUMMARY
-from spotline.record.hdf5 import as_written
 from spotline.record.log import NAME as LOG
-from spotline.record.log import read_json
 from spotline.record.recovered import FieldState, read_state
 from spotline.record.spill_file import read_spill, spill_path
-from spotline.record.storage import sha256_of
-from spotline.record.treatment_file import NAME as TREATMENT
-from spotline.record.treatment_file import read_treatment_file
+from spotline.storage import sha256_of
+from spotline.treatment.treatment_file import NAME as TREATMENT
+from spotline.treatment.treatment_file import read_treatment_file
 
 
 def read_states(folder: Path, delivery: dict[str, Any]) -> list[FieldState]:

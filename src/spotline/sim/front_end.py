@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spotline.beamline import BeamLine
+from spotline.machine import BeamLine
 from spotline.random import stream_key
 from spotline.sim import settings as truths
 from spotline.sim.plant import ARRIVED, BEAM, CHARGE, FrameState, PlantSettings, PlantState, SegmentedTruth

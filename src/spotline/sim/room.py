@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spotline.beamline import BeamLine
 from spotline.control.integral import trip
 from spotline.control.interlocks import STOP
 from spotline.control.memory import (
@@ -24,7 +23,7 @@ from spotline.control.memory import (
     open_parts,
 )
 from spotline.control.slow import SlowReading
-from spotline.preparation.cycle_code import decode
+from spotline.machine import BeamLine
 from spotline.random import stream_key
 from spotline.room import Block, Broadcast, RawSamples, SpillResult
 from spotline.sim import settings as truths
@@ -39,6 +38,7 @@ from spotline.sim.loop import Samples, run_block
 from spotline.sim.plant import Floats, PlantSettings, PlantState
 from spotline.sim.samples import new_samples, raw_samples, rest
 from spotline.sim.sensors import SlowSensors
+from spotline.treatment.cycle_code import decode
 
 PRE_ROLL_US = 20_000
 """The fast loop starts this long before extraction, for the magnets to reach the first spot."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from spotline.beamline import BeamLine
 from spotline.control.memory import ABORT, TREND, TREND_TICKS
+from spotline.machine import BeamLine
 from spotline.room import RawSamples
 from spotline.sim.loop import Samples
 from spotline.sim.plant import Floats, PlantSettings

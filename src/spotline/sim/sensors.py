@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from spotline.beamline import BeamLine
 from spotline.control.slow import SlowReading
+from spotline.machine import BeamLine
 from spotline.random import stream_key
 from spotline.sim import settings as truths
 from spotline.sim.faults.slow import SENSORS, mounted_elements, with_faults

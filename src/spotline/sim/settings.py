@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spotline.beamline import BeamLine
-from spotline.beamline.gas import gas_factor
-from spotline.beamline.geometry import current_A
-from spotline.beamline.model import Scanning, ScanningAxis
-from spotline.beamline.simulation import SimulatedGas
 from spotline.control.memory import LawSettings
+from spotline.machine import BeamLine
+from spotline.machine.geometry import current_A
+from spotline.machine.model import Scanning, ScanningAxis
+from spotline.machine.simulation import SimulatedGas
 from spotline.physics.ions import IONS, Ion
-from spotline.preparation.cycle_code import Cycle, decode
 from spotline.random import stream_key
 from spotline.room import Broadcast
 from spotline.sim.chambers import channel_shares, frame_weights
@@ -32,6 +30,7 @@ from spotline.sim.plant import (
     SpoilTruth,
 )
 from spotline.sim.spill import ripple_amplitudes
+from spotline.treatment.cycle_code import Cycle, decode
 from spotline.units import FWHM_PER_SIGMA
 
 # What a random stream is for; part of its key.
@@ -142,8 +141,8 @@ def plant_settings(
 
     gas = gas_state(truth.gas, broadcast.extraction_start_us)
     reference = float(beamline.particles_per_count(ion.name, cycle.energy_MeV_u))
-    counts_per_particle1 = gas_factor(gas.temperature1_C, gas.pressure1_Pa, beamline) / reference
-    counts_per_particle2 = gas_factor(gas.temperature2_C, gas.pressure2_Pa, beamline) / reference
+    counts_per_particle1 = beamline.gas_factor(gas.temperature1_C, gas.pressure1_Pa) / reference
+    counts_per_particle2 = beamline.gas_factor(gas.temperature2_C, gas.pressure2_Pa) / reference
     calibration = facts.calibration
     ionization_A_per_us = counts_per_particle1 * facts.chambers.charge_quantum_fC * 1e-15 * 1e6
     voltage = gas.high_voltage1_V

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from spotline.biology.spectrum import NUCLIDES
+from spotline.dose.rbe.spectrum import NUCLIDES
 from spotline.errors import PhysicsError
 from spotline.physics.ions import CARBON, PROTON, Ion
 from spotline.physics.materials import AIR, WATER

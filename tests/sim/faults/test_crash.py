@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spotline.beamline import BeamLine
 from spotline.control.interlocks import COUCH
 from spotline.control.memory import NEVER, LawSettings, SliceMemory
 from spotline.errors import FaultError
+from spotline.machine import BeamLine
 from spotline.sim.faults import KINDS, Fault, SimulatedCrash, draw
 from spotline.sim.room import SimulatedRoom
 from tests.sim.small import control_of, everything, run_spill, short_line, small_field

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from spotline.beamline import BeamLine
+from spotline.machine import BeamLine
 from spotline.sim.faults import KINDS, Fault
 from spotline.sim.room import PRE_ROLL_US
 from tests.sim.faults.effects import beam, chambers, inputs, slow, timing

@@ -11,8 +11,9 @@ import spotline
 from spotline.errors import FaultError
 from spotline.sim.faults import KINDS, Fault, draw, format_faults, read_faults, write_faults
 from spotline.sim.faults.files import parse_faults
+from tests.places import ROOT
 
-EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "faults").glob("*.toml"))
+EXAMPLES = sorted((ROOT / "faults").glob("*.toml"))
 
 
 def test_what_is_written_is_read_back(tmp_path: Path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spotline.beamline import BeamLine
+from spotline.machine import BeamLine
 from spotline.physics.ions import Ion
 from spotline.sim.faults.timeline import Active
 from spotline.sim.plant import PlantSettings

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from spotline.beamline import BeamLine
-from spotline.beamline.gas import gas_factor
+from spotline.machine import BeamLine
 from spotline.sim.faults.beam import scaled_charge
 from spotline.sim.faults.timeline import Active
 from spotline.sim.plant import PlantSettings
@@ -83,8 +82,8 @@ def apply_gas(truth: PlantSettings, beamline: BeamLine, clean: GasState, gas: Ga
 
     def density(state: GasState) -> tuple[float, float]:
         return (
-            gas_factor(state.temperature1_C, state.pressure1_Pa, beamline),
-            gas_factor(state.temperature2_C, state.pressure2_Pa, beamline),
+            beamline.gas_factor(state.temperature1_C, state.pressure1_Pa),
+            beamline.gas_factor(state.temperature2_C, state.pressure2_Pa),
         )
 
     density1, density2 = (now / before for now, before in zip(density(gas), density(clean), strict=True))

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from spotline.beamline import BeamLine
 from spotline.errors import FaultError
-from spotline.preparation.cycle_code import decode
+from spotline.machine import BeamLine
 from spotline.room import Broadcast
 from spotline.sim.faults.model import Fault, check_fault
 from spotline.sim.faults.plant import apply_faults
@@ -18,6 +17,7 @@ from spotline.sim.faults.timeline import Active, Timeline
 from spotline.sim.faults.timing import with_events
 from spotline.sim.plant import PlantSettings
 from spotline.sim.settings import gas_state, ion_of
+from spotline.treatment.cycle_code import decode
 
 RAMPS = frozenset(
     {"int1.drift", "int2.drift", "box1.leak", "box2.leak", "box1.heating", "box2.heating"}

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spotline.beamline import BeamLine
 from spotline.control.memory import NEVER, LawSettings
 from spotline.control.slow import SlowReading
-from spotline.preparation import prepare
+from spotline.machine import BeamLine
 from spotline.room import RawSamples, SpillResult
 from spotline.sim.faults import Fault
 from spotline.sim.room import PRE_ROLL_US, SimulatedRoom
-from tests.preparation.plans import field, layer, plan_of
+from spotline.treatment import prepare
 from tests.sim.small import control_of, raw_of, small_field
+from tests.treatment.plans import field, layer, plan_of
 
 ENERGY = 221.45
 SPILL_US = 16_000

@@ -1,0 +1,218 @@
+"""Beams of a dose: spots of a plan, or of a record as prescribed, as measured, or as they truly were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from spotline.dose.engine.fluence import Floats, Spots
+from spotline.errors import DoseError
+from spotline.physics.ions import IONS, Ion
+from spotline.record.model import FieldRecord
+from spotline.treatment.treatment import FieldTreatment, Slice, Treatment
+from spotline.treatment.treatment_file import read_treatment_file
+from spotline.units import FWHM_PER_SIGMA
+
+What = Literal["planned", "measured", "true"]
+"""Of a record: what was prescribed, what the chambers measured, what the simulation knows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerBeam:
+    """Spots of one energy.
+
+    Attributes
+    ----------
+    slice : int
+        Index of the slice, from 0.
+    energy_MeV_u : float
+        Kinetic energy per nucleon in vacuum.
+    focus : str
+        Optics of the beam line.
+    spots : Spots
+        In the plane of the isocentre.
+    """
+
+    slice: int
+    energy_MeV_u: float
+    focus: str
+    spots: Spots
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldBeams:
+    """All beams of a field.
+
+    Attributes
+    ----------
+    number, name : int, str
+        As in the plan.
+    ion : Ion
+    passive_elements : tuple of str
+        Names of the ripple filters and range shifters in the beam.
+    gantry_deg, couch_deg : float
+        Angles (IEC 61217).
+    isocentre_mm : tuple of three floats
+        In patient coordinates.
+    layers : tuple of LayerBeam
+        In the order of delivery.
+    """
+
+    number: int
+    name: str
+    ion: Ion
+    passive_elements: tuple[str, ...]
+    gantry_deg: float
+    couch_deg: float
+    isocentre_mm: tuple[float, float, float]
+    layers: tuple[LayerBeam, ...]
+
+    @property
+    def particles(self) -> float:
+        """Of all spots."""
+        return float(sum(layer.spots.particles.sum() for layer in self.layers))
+
+
+def beams_of_treatment(treatment: Treatment) -> tuple[FieldBeams, ...]:
+    """Beams of a plan that was prepared for a beam line."""
+    return tuple(_of_field_treatment(prepared) for prepared in treatment.fields)
+
+
+def _of_field_treatment(prepared: FieldTreatment) -> FieldBeams:
+    field = prepared.field
+    return FieldBeams(
+        number=field.number,
+        name=field.name,
+        ion=field.ion,
+        passive_elements=prepared.passive_elements,
+        gantry_deg=field.gantry_angle_deg or 0.0,
+        couch_deg=field.patient_support_angle_deg or 0.0,
+        isocentre_mm=field.isocentre_mm or (0.0, 0.0, 0.0),
+        layers=tuple(_planned(part) for part in prepared.slices),
+    )
+
+
+def beams_of_record(
+    field: FieldRecord, what: What, isocentre_mm: tuple[float, float, float] | None = None
+) -> FieldBeams:
+    """Beams of a field that was delivered.
+
+    Parameters
+    ----------
+    field : FieldRecord
+    what : {"planned", "measured", "true"}
+        Prescribed: all spots, delivered or not.  Measured: particles of INT1 at the positions of the strips,
+        see `measured_places_mm`.  True: what the simulation knows.
+    isocentre_mm : tuple of three floats, optional
+        In patient coordinates; by default that of the record.
+
+    Raises
+    ------
+    DoseError
+        If the truth is asked for and the record has none.
+    """
+    header = field.header
+    slices = read_treatment_file(field.path).slices
+    layers = tuple(_planned(part) for part in slices)
+    if what != "planned":
+        table = field.spots if what == "measured" else field.truth
+        if table is None:
+            raise DoseError(
+                f"{field.path}: the record has no truth, because no simulation made it; ask for what was "
+                "measured"
+            )
+        layers = tuple(
+            _delivered(layer, part, table[table["slice"] == part.index])
+            for layer, part in zip(layers, slices, strict=True)
+        )
+    return FieldBeams(
+        number=field.number,
+        name=field.name,
+        ion=IONS[header["ion"]],
+        passive_elements=tuple(header["passive_elements"]),
+        gantry_deg=header.get("gantry_angle_deg") or 0.0,
+        couch_deg=header.get("patient_support_angle_deg") or 0.0,
+        isocentre_mm=isocentre_mm or _point(header.get("isocentre_mm")),
+        layers=layers,
+    )
+
+
+def _point(values: list[float] | None) -> tuple[float, float, float]:
+    x, y, z = values or (0.0, 0.0, 0.0)
+    return x, y, z
+
+
+def _planned(part: Slice) -> LayerBeam:
+    """All visits of a slice, those of a spot of the plan joined."""
+    sigma = np.ones(part.n_spots) / FWHM_PER_SIGMA
+    return LayerBeam(
+        part.index,
+        part.energy_MeV_u,
+        part.focus,
+        Spots(part.x_iso_mm, part.y_iso_mm, part.particles, part.fwhm_x_mm * sigma, part.fwhm_y_mm * sigma),
+    )
+
+
+def _delivered(layer: LayerBeam, part: Slice, rows: np.ndarray) -> LayerBeam:
+    spot = rows["spot"]
+    planned = layer.spots
+
+    names = rows.dtype.names or ()
+    valid = rows["position_valid"] if "position_valid" in names else np.ones(len(rows), dtype=bool)
+    x_mm = measured_places_mm(rows["x_mm"], valid, planned.x_mm[spot])
+    y_mm = measured_places_mm(rows["y_mm"], valid, planned.y_mm[spot])
+    # Of the truth: a beam that moved while the spot was the current one is as much wider.
+    wander = [rows[f"{axis}_sd_mm"] ** 2 if f"{axis}_sd_mm" in names else 0.0 for axis in "xy"]
+    spots = Spots(
+        x_mm,
+        y_mm,
+        rows["particles"].astype(float),
+        np.sqrt(planned.sigma_x_mm[spot] ** 2 + np.nan_to_num(wander[0])),
+        np.sqrt(planned.sigma_y_mm[spot] ** 2 + np.nan_to_num(wander[1])),
+    )
+    return replace(layer, spots=with_particles(spots))
+
+
+def measured_places_mm(measured_mm: Floats, valid: np.ndarray, prescribed_mm: Floats) -> Floats:
+    """Most likely positions of the spots of a slice in one plane.
+
+    A spot of few counts has no centre of gravity: the strip with most of them tells its place to some
+    millimetres only, while the magnets put it beside its neighbours to a tenth of one.  So it lies where it
+    was prescribed, displaced as the spots of the slice that have a centre of gravity are in the mean; if
+    none has, as the strips are.
+
+    Parameters
+    ----------
+    measured_mm : ndarray, shape (n,)
+        At the isocentre; NaN where nothing was measured.
+    valid : ndarray of bool, shape (n,)
+        Whether the position is a centre of gravity.
+    prescribed_mm : ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        In mm.
+    """
+    measured = np.asarray(measured_mm, dtype=float)
+    known = np.isfinite(measured)
+    centred = known & valid
+    told = centred if centred.any() else known
+    shift = float(np.mean((measured - prescribed_mm)[told])) if told.any() else 0.0
+    return np.where(centred, measured, prescribed_mm + shift)
+
+
+def with_particles(spots: Spots) -> Spots:
+    """Leave out the spots that got nothing."""
+    some = spots.particles > 0.0
+    return Spots(*(getattr(spots, name)[some] for name in Spots.__slots__))
+
+
+def together(fields: Iterable[FieldBeams]) -> Iterator[tuple[FieldBeams, LayerBeam]]:
+    """All layers of all fields, each with its field."""
+    for field in fields:
+        for layer in field.layers:
+            yield field, layer

@@ -1,0 +1,216 @@
+"""Dose of a delivery while it runs: spill by spill, as they come.
+
+A spill brings parts of spots: counts, and a position measured for these counts.  The dose of each part is
+placed where it was measured.  The whole record joins the parts of a spot that two spills share at their mean
+position instead, so both doses agree but for the distance of the two, which is tenths of a millimetre.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spotline.dose.engine.beams import FieldBeams, LayerBeam, measured_places_mm, with_particles
+from spotline.dose.engine.fluence import Spots
+from spotline.dose.engine.forward import Patient
+from spotline.dose.engine.reconstruct import DoseSum, SummedDose, libraries_for
+from spotline.dose.engine.sources import beams_of
+from spotline.dose.grid import Grid, Point
+from spotline.dose.rbe import RbeModel
+from spotline.errors import DoseError
+from spotline.machine.library import BeamLibrary
+from spotline.machine.load import BeamLine
+from spotline.record.model import Table
+from spotline.record.spill_file import Spill, read_spill
+from spotline.treatment.treatment import Slice, Treatment
+from spotline.treatment.treatment_file import NAME, read_treatment_file
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """A field as it is planned."""
+
+    beams: FieldBeams
+    slices: tuple[Slice, ...]
+
+
+class Reconstructor:
+    """Follows a delivery: takes its spills and knows the dose so far.
+
+    `follow` looks into the folder that a delivery writes to; `add_spill` and `add_parts` take spills from
+    wherever they come.
+
+    Parameters
+    ----------
+    treatment : Treatment
+        What is delivered; its beam line delivers.
+    patient : Patient
+    grid : Grid
+    of : {"measured", "true"}
+        What the chambers measure, or what the simulation knows.
+    rbe : RbeModel, optional
+    libraries : mapping of str to BeamLibrary, optional
+        By ion; by default those of the line.
+    isocentres_mm : mapping of int to point, optional
+        As in `reconstruct`.
+    threads : int, optional
+
+    Attributes
+    ----------
+    spills : int
+        Spills so far.
+    particles : float
+        Their particles.
+    """
+
+    def __init__(
+        self,
+        treatment: Treatment,
+        patient: Patient,
+        grid: Grid,
+        *,
+        of: Literal["measured", "true"] = "measured",
+        rbe: RbeModel | None = None,
+        libraries: Mapping[str, BeamLibrary] | None = None,
+        isocentres_mm: Mapping[int, Point] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        line = treatment.beamline
+        beams = beams_of(treatment, line, isocentres_mm=isocentres_mm).beams["planned"]
+        self._fields = {
+            one.number: _Known(one, prepared.slices)
+            for one, prepared in zip(beams, treatment.fields, strict=True)
+        }
+        self._of = of
+        self._scale = _iso_per_strip(line)
+        self._sum = DoseSum(line, patient, grid, libraries_for(line, beams, libraries), rbe, threads)
+        self._seen: set[Path] = set()
+        self.spills, self.particles = 0, 0.0
+
+    def follow(self, folder: str | Path) -> int:
+        """Add all spills that a delivery has written to its folder since the last call; return how many.
+
+        Raises
+        ------
+        DoseError
+            If the folder is of another treatment, or `add_parts` refuses a spill.
+        RecordError
+            If a file is truncated or altered.
+        """
+        new = 0
+        for treatment in sorted(Path(folder).glob(f"*/{NAME}")):
+            waiting = sorted(set(treatment.parent.glob("spills/spill-*.h5")) - self._seen)
+            if not waiting:
+                continue
+            file = read_treatment_file(treatment.parent)
+            self.use_slices(file.header["number"], file.slices)
+            for path in waiting:
+                self.add_spill(read_spill(path))
+                self._seen.add(path)
+            new += len(waiting)
+        return new
+
+    def use_slices(self, field: int, slices: tuple[Slice, ...]) -> None:
+        """Take the slices of a field as they are delivered, with counts corrected for the gas of the day.
+
+        Raises
+        ------
+        DoseError
+            If they are not those of the treatment.
+        """
+        known = self._fields.get(field)
+        before = () if known is None else tuple((s.energy_MeV_u, s.n_spots) for s in known.slices)
+        if known is None or before != tuple((s.energy_MeV_u, s.n_spots) for s in slices):
+            raise DoseError(
+                f"field {field}: its slices are not those of the treatment; follow the delivery of this one"
+            )
+        self._fields[field] = replace(known, slices=slices)
+
+    def add_spill(self, spill: Spill) -> None:
+        """Add a spill as its file holds it (`spotline.record.spill_file.read_spill`)."""
+        self.add_parts(spill.header["field"], spill.header["slice"], spill.spots, spill.parts, spill.truth)
+
+    def add_parts(
+        self, field: int, slice_index: int, spots: Integers, parts: Table, truth: Floats | None = None
+    ) -> None:
+        """Add what the fast control has in its memories at the end of a spill.
+
+        Parameters
+        ----------
+        field : int
+            Number of the field.
+        slice_index : int
+            Slice that was delivered, from 0.
+        spots : ndarray of int
+            Indices in the slice of the spots that were in the memory boards.
+        parts : Table
+            Columns `PART` of `spotline.control.memory`, as in `spotline.room.SpillResult`.
+        truth : ndarray, shape (n_parts, 5), optional
+            As in `spotline.room.SpillResult`.
+
+        Raises
+        ------
+        DoseError
+            If there is no such field or slice, or no truth although it is followed.
+        """
+        known = self._fields.get(field)
+        if known is None or not 0 <= slice_index < len(known.slices):
+            raise DoseError(f"spill: the treatment has no slice {slice_index} of a field {field}")
+        planned = known.beams.layers[slice_index]
+        index = np.asarray(spots)[parts["spot"]]
+        if self._of == "measured":
+            found = self._measured(planned, known.slices[slice_index], index, parts)
+        elif truth is None:
+            raise DoseError(
+                "spill: there is no truth in it, because no simulation made it; follow what is measured"
+            )
+        else:
+            found = _true(planned, index, truth)
+        layer = replace(planned, spots=with_particles(found))
+        self._sum.engine.add_layer(known.beams, layer)
+        self.spills += 1
+        self.particles += float(layer.spots.particles.sum())
+
+    def dose(self) -> SummedDose:
+        """Dose of all spills so far."""
+        return self._sum.dose(particles=self.particles)
+
+    def _measured(self, planned: LayerBeam, part: Slice, index: Integers, parts: Table) -> Spots:
+        spots = planned.spots
+        valid = parts["position_valid"] == 1
+        return Spots(
+            measured_places_mm(parts["x_strip_mm"] * self._scale[0], valid, spots.x_mm[index]),
+            measured_places_mm(parts["y_strip_mm"] * self._scale[1], valid, spots.y_mm[index]),
+            parts["int1_counts"] * part.particles_per_count1[index],
+            spots.sigma_x_mm[index],
+            spots.sigma_y_mm[index],
+        )
+
+
+def _iso_per_strip(line: BeamLine) -> tuple[float, float]:
+    """Positions at the isocentre over those at the strips."""
+    geometry = line.facts.geometry
+    x, y = geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm
+    return x / (x - geometry.strip_x_to_isocentre_mm), y / (y - geometry.strip_y_to_isocentre_mm)
+
+
+def _true(planned: LayerBeam, index: Integers, truth: Floats) -> Spots:
+    ions = truth[:, 0]
+    any_ion = np.maximum(ions, 1.0)
+    spots = planned.spots
+    columns = []
+    for first, sigma in ((1, spots.sigma_x_mm), (3, spots.sigma_y_mm)):
+        mean = truth[:, first] / any_ion
+        # A beam that moved while the spot was the current one is as much wider.
+        wander = np.maximum(0.0, truth[:, first + 1] / any_ion - mean**2)
+        columns.append((mean, np.sqrt(sigma[index] ** 2 + wander)))
+    (x_mm, sigma_x_mm), (y_mm, sigma_y_mm) = columns
+    return Spots(x_mm, y_mm, ions, sigma_x_mm, sigma_y_mm)

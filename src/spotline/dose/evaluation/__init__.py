@@ -1,0 +1,1 @@
+"""Evaluation of doses: comparison, gamma, and dose-volume histograms."""

@@ -1,0 +1,150 @@
+"""The verbs ``deliver`` and ``replay``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spotline.faces.cli.bars import delivery_bar
+from spotline.faces.cli.common import (
+    STATUS_DIFFERENT,
+    STATUS_DONE,
+    STATUS_INTERLOCK,
+    Seed,
+    Switch,
+    WholeNumber,
+)
+from spotline.faces.cli.treatment import treatment_to_deliver
+
+if TYPE_CHECKING:
+    from spotline.record import Record
+
+REPORT = "report.html"
+
+VERDICTS = {
+    "complete": "delivered whole",
+    "interlock": "STOPPED BY AN INTERLOCK",
+    "interrupted": "INTERRUPTED",
+}
+
+
+def deliver(
+    plan: Path,
+    *,
+    out: Path,
+    beamline: str | None = None,
+    field: WholeNumber | None = None,
+    seed: Seed = 0,
+    raw: Switch = False,
+    quiet: Switch = False,
+    fault: Path | None = None,
+) -> int:
+    """Deliver a treatment plan in a simulated room.
+
+    Writes spill files, log, DICOM treatment record, summary and report.
+
+    Exit status: 0 delivered whole, 2 bad input (nothing written), 3 stopped by an interlock.
+
+    Parameters
+    ----------
+    plan
+        DICOM RT Ion Plan, or TRiP98 raster-scan file (.rst); or a folder that `spotline prepare` wrote.
+    out
+        Folder for the record; must not exist yet, or be empty.
+    beamline
+        Name of a shipped beam line (see spotline beamlines), or path of the folder or TOML file of another.
+        A prepared treatment knows the name of its own.
+    field
+        Beam number of the only field to deliver.
+    seed
+        Seed of the simulated room.
+    raw
+        Keep every frame of every chamber.
+    quiet
+        Say nothing but errors.
+    fault
+        TOML file of what fails in the simulated room, and when.
+    """
+    import spotline
+    from spotline.sim.faults import SimulatedCrash
+
+    faults = spotline.read_faults(fault) if fault is not None else ()
+    treatment = treatment_to_deliver(plan, beamline, field, quiet)
+    if not quiet:
+        for prepared in treatment.fields:
+            for warning in prepared.warnings:
+                print(f"spotline: field {prepared.field.number}: {warning}", file=sys.stderr)
+    try:
+        with delivery_bar(quiet) as show:
+            record = spotline.deliver(treatment, out, seed=seed, raw=raw, progress=show, faults=faults)
+    except SimulatedCrash as crash:
+        print(f"spotline: {crash.kind}: the delivery ends here; {out} is as it left it", file=sys.stderr)
+        return STATUS_INTERLOCK
+    write_page(record, out)
+    if not quiet:
+        print(in_words(record.summary, out))
+    return STATUS_DONE if record.summary["status"] == "complete" else STATUS_INTERLOCK
+
+
+def replay(record: Path, *, raw: Switch = False) -> int:
+    """Run the control law again over the raw samples of a record, and compare every decision.
+
+    Exit status: 0 all decisions are the same, 1 some are not, 2 bad input.
+
+    Parameters
+    ----------
+    record
+        Folder that was delivered to with --raw.
+    raw
+        Replay from the raw samples (which is the only way there is).
+    """
+    import spotline
+
+    results = spotline.replay(record)
+    for result in results:
+        verdict = "; ".join(result.differences) or "same decisions"
+        print(f"{result.path.relative_to(record)}: {result.samples} samples, {verdict}")
+    return STATUS_DIFFERENT if any(result.differences for result in results) else STATUS_DONE
+
+
+def in_words(summary: dict[str, Any], out: Path) -> str:
+    """The summary in a few lines."""
+    verdict = VERDICTS[summary["status"]]
+    lines = [
+        "{}: {spots_delivered} of {spots_planned} spots",
+        "  {particles_delivered:.6g} of {particles_planned:.6g} particles",
+        "  {spills} spills, {beam_on_s:.2f} s beam on, {treatment_s:.1f} s treatment; took {wall_s:.1f} s",
+    ]
+    if summary["fraction_spots_within_1_percent"] is not None:
+        lines.append("  particles within 1 %: {fraction_spots_within_1_percent:.1%} of the spots")
+    if summary["position_rms_mm"] is not None:
+        lines.append("  position: {position_rms_mm:.2f} mm rms")
+    said = [line.format(verdict, **summary) for line in lines]
+    if summary["assumed"]["int1_counts"]:
+        said.append(
+            "  assumed delivered, not confirmed: {int1_counts} counts of INT1".format(**summary["assumed"])
+        )
+    said += [f"  interlock: {_interlockin_words(interlock)}" for interlock in summary["interlocks"]]
+    if summary["status"] != "complete":
+        said.append(f"  to go on: spotline resume {out} --operator NAME --reason TEXT")
+    report = out / REPORT
+    return "\n".join([*said, f"  report: {report}"] if report.exists() else said)
+
+
+def write_page(record: Record, out: Path) -> None:
+    """Write the report of a record; one that cannot be written changes nothing of what was delivered."""
+    import spotline
+
+    try:
+        spotline.write_report(record, out / REPORT)
+    except spotline.OutputError as error:
+        print(f"spotline: {error}; the record is whole without it", file=sys.stderr)
+
+
+def _interlockin_words(interlock: dict[str, Any]) -> str:
+    value = "not a number" if interlock["value"] is None else f"{interlock['value']:.6g}"
+    return (
+        f"{interlock['cause']} at {interlock['time_s']:.6f} s: {value}, limit {interlock['limit']:.6g} "
+        f"{interlock['unit']} ({interlock['action']})"
+    )

@@ -1,0 +1,136 @@
+"""The verb ``dose``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from spotline.faces.cli.bars import dose_bar
+from spotline.faces.cli.common import STATUS_DONE, Switch, WholeNumber
+
+if TYPE_CHECKING:
+    from spotline.faces.report.dose_case import Case, Findings
+
+Named = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())]
+
+
+def dose(
+    *source: Path,
+    out: Path,
+    beamline: str | None = None,
+    ct: Path | None = None,
+    water: float | None = None,
+    structures: Path | None = None,
+    grid: float = 2.0,
+    rbe: str | None = None,
+    alpha_beta: Annotated[float | None, Parameter(name="--alpha-beta-Gy")] = None,
+    compare: Path | None = None,
+    field: WholeNumber | None = None,
+    per_field: Switch = False,
+    letd: Switch = False,
+    library: Path | None = None,
+    plan: Path | None = None,
+    calibration: Path | None = None,
+    prescription: Named = (),
+    override: Named = (),
+    quiet: Switch = False,
+) -> int:
+    """Compute the dose of a plan, or of what was delivered: planned, measured and, if simulated, true.
+
+    Writes an RT Dose for each, dose.json (gamma, differences, statistics of structures) and report.html.
+
+    Exit status: 0 computed, 2 bad input (nothing written).
+
+    Parameters
+    ----------
+    source
+        Folder of a record (several are fractions, or a delivery and its continuation); or a plan (DICOM RT
+        Ion Plan, TRiP98 .rst), or a folder that `spotline prepare` wrote.
+    out
+        Folder to write to; must not exist yet, or be empty.
+    beamline
+        Name or path of the beam line; records and preparations know the name of their own.
+    ct
+        Folder of a CT series: the patient.
+    water
+        Instead of a CT: a box of water whose surface lies so many mm before the isocentre.
+    structures
+        DICOM RT Structure Set, for statistics and for overrides.
+    grid
+        Size of the voxels of the dose in mm.
+    rbe
+        Model of the RBE by name or file (constant, wedenberg, mcnamara, carabe, mkm, TOML, .rbe), for
+        RBE-weighted dose beside the physical one.
+    alpha_beta
+        Of the tissue for photons in Gy, for the models that need it.
+    compare
+        DICOM RT Dose to compare with.
+    field
+        Beam number of the only field to take.
+    per_field
+        Write the dose of each field too.
+    letd
+        Write maps of the dose-averaged LET too (MetaImage, .mha).
+    library
+        Folder with the beam libraries; by default those of the line.
+    plan
+        Plan of the records, for isocentres and references that they do not hold.
+    calibration
+        TOML or CSV file of the curve from HU to stopping power; by default a nominal one of no real scanner.
+    prescription
+        Dose in Gy that a structure is to get of all that is computed, as in PTV=2, for coverage, homogeneity
+        and conformity; with --rbe it is RBE-weighted dose.  Several may follow.
+    override
+        Stopping power relative to water of a structure, as in couch=0.5; several may follow.
+    quiet
+        Say nothing but errors.
+    """
+    from spotline.faces.cli.dose_inputs import prepare_case
+    from spotline.faces.cli.dose_sources import Asked
+    from spotline.faces.report.dose_case import look_at
+    from spotline.faces.report.dose_folder import check_free, write_dose_folder
+
+    check_free(out)
+    asked = Asked(
+        sources=source,
+        beamline=beamline,
+        ct=ct,
+        water_mm=water,
+        structures=structures,
+        grid_mm=grid,
+        rbe=rbe,
+        alpha_beta_Gy=alpha_beta,
+        compare=compare,
+        field=field,
+        per_field=per_field,
+        library=library,
+        plan=plan,
+        calibration=calibration,
+        overrides=override,
+        prescriptions=prescription,
+        letd=letd,
+        quiet=quiet,
+    )
+    with dose_bar(quiet) as told:
+        case = prepare_case(asked, told)
+    findings = look_at(case)
+    write_dose_folder(case, findings, out)
+    if not quiet:
+        print(_in_words(case, findings, out))
+    return STATUS_DONE
+
+
+def _in_words(case: Case, findings: Findings, out: Path) -> str:
+    from spotline.faces.report.dose_case import rates
+
+    lines = []
+    for what, found in case.reconstruction.doses.items():
+        physical, effective = float(found.physical.dose_Gy.max()), ""
+        if found.effective is not None:
+            effective = f", {float(found.effective.dose_Gy.max()):.4g} Gy (RBE)"
+        lines.append(f"{what}: {found.particles:.6g} particles, up to {physical:.4g} Gy{effective}")
+    lines += [f"  {rate}" for rate in rates(findings.compared)]
+    lines += [f"  note: {note}" for note in case.notes]
+    return "\n".join([*lines, f"  report: {out / 'report.html'}"])

@@ -1,0 +1,149 @@
+"""The verb ``gamma``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from spotline.faces.cli.common import STATUS_DIFFERENT, STATUS_DONE, Switch
+
+if TYPE_CHECKING:
+    from spotline.dose.evaluation.compare import Comparison
+    from spotline.dose.grid import DoseGrid
+
+
+def gamma(
+    reference: Path,
+    evaluated: Path,
+    *,
+    dose_percent: float = 3.0,
+    distance_mm: float = 2.0,
+    local: Switch = False,
+    cutoff_percent: float = 10.0,
+    maximum_gamma: float = 2.0,
+    normalisation_Gy: Annotated[float | None, Parameter(name="--normalisation-Gy")] = None,
+    pass_percent: float = 95.0,
+    json: Switch = False,
+    html: Path | None = None,
+) -> int:
+    """Compare two doses by their gamma index, and say how far they are apart.
+
+    Every voxel of the reference with enough dose is held against the evaluated dose, which is interpolated.
+
+    Exit status: 0 enough points pass, 1 too few, 2 bad input.
+
+    Parameters
+    ----------
+    reference
+        DICOM RT Dose whose voxels are judged.
+    evaluated
+        DICOM RT Dose that is searched; its grid may be another.
+    dose_percent
+        Accepted difference of dose in percent.
+    distance_mm
+        Accepted distance.
+    local
+        Take the percent of the reference dose of each voxel, not of the largest.
+    cutoff_percent
+        Leave out voxels with less dose, in percent of the largest reference dose.
+    maximum_gamma
+        Do not search beyond this value.
+    normalisation_Gy
+        What 100 % are, instead of the largest reference dose.
+    pass_percent
+        Points that have to pass.
+    json
+        Print all figures as JSON.
+    html
+        Write a page with slices, gamma map and profiles to this new file too.
+    """
+    from spotline.dicom.dose import read_dose
+    from spotline.dose.evaluation.compare import Criterion, compare_doses
+    from spotline.errors import OptionError
+
+    if not 0.0 <= pass_percent <= 100.0:
+        raise OptionError(f"--pass-percent: {pass_percent:g} is no part of the points; give 0 to 100")
+    if html is not None:
+        from spotline.faces.report.page import check_new
+
+        check_new(html)
+    first, second = read_dose(reference), read_dose(evaluated)
+    found = compare_doses(
+        first,
+        second,
+        criteria=[Criterion(dose_percent, distance_mm, local)],
+        lower_cutoff_percent=cutoff_percent,
+        maximum_gamma=maximum_gamma,
+        normalisation_Gy=normalisation_Gy,
+    )
+    warnings = _warnings(first, second, found)
+    passed = 100.0 * found.gammas[0].pass_rate >= pass_percent
+    if html is not None:
+        from spotline.faces.report.dose_page import write_comparison_page
+
+        names = (reference.name, evaluated.name)
+        write_comparison_page(
+            first, second, found, html, names=names, pass_percent=pass_percent, warnings=warnings
+        )
+    if json:
+        _print_json(found, (reference, evaluated), pass_percent, warnings)
+    else:
+        _print_words(found, pass_percent, warnings)
+    return STATUS_DONE if passed else STATUS_DIFFERENT
+
+
+def _warnings(reference: DoseGrid, evaluated: DoseGrid, found: Comparison) -> list[str]:
+    """What does not speak against the comparison, but has to be known."""
+    warnings = []
+    frames = {reference.frame_of_reference_uid, evaluated.frame_of_reference_uid} - {""}
+    if len(frames) == 2:
+        warnings.append(
+            "the files name different frames of reference; coordinates are taken to mean the same in both"
+        )
+    if found.gammas[0].outside:
+        warnings.append(
+            f"{found.gammas[0].outside} reference points above the cut-off lie outside the evaluated grid "
+            "and are not compared"
+        )
+    return warnings
+
+
+def _print_json(
+    found: Comparison, files: tuple[Path, Path], pass_percent: float, warnings: list[str]
+) -> None:
+    import json
+
+    told = {
+        "reference": files[0].name,
+        "evaluated": files[1].name,
+        "required_percent": pass_percent,
+        "passed": 100.0 * found.gammas[0].pass_rate >= pass_percent,
+        "warnings": warnings,
+        **found.as_dict(),
+    }
+    print(json.dumps(told, indent=2))
+
+
+def _print_words(found: Comparison, pass_percent: float, warnings: list[str]) -> None:
+    gamma = found.gammas[0]
+    rate = 100.0 * gamma.pass_rate
+    print(
+        f"{'passed' if rate >= pass_percent else 'FAILED'}: {rate:.2f} % of {gamma.compared} points pass "
+        f"{gamma.name} (at least {pass_percent:g} % asked for)"
+    )
+    print(
+        f"  gamma: mean {gamma.mean:.3f}, largest {gamma.largest:.2f}"
+        + (" (not searched beyond)" if gamma.largest >= gamma.maximum_gamma else "")
+    )
+    print(
+        f"  100 % is {found.normalisation_Gy:.4g} Gy; below the cut-off of {gamma.lower_cutoff_percent:g} %: "
+        f"{gamma.below_cutoff} points"
+    )
+    print(
+        f"  difference: mean {found.mean_Gy:+.4g} Gy, rms {found.rms_Gy:.4g} Gy, "
+        f"from {found.lowest_Gy:+.4g} to {found.highest_Gy:+.4g} Gy"
+    )
+    for warning in warnings:
+        print(f"  note: {warning}")

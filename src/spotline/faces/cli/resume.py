@@ -1,0 +1,54 @@
+"""The verb ``resume``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spotline.faces.cli.bars import delivery_bar
+from spotline.faces.cli.common import STATUS_DONE, STATUS_INTERLOCK, Switch
+from spotline.faces.cli.deliver import REPORT, in_words, write_page
+
+
+def resume(
+    record: Path,
+    *,
+    operator: str = "",
+    reason: str = "",
+    beamline: str | None = None,
+    quiet: Switch = False,
+) -> int:
+    """Go on with a delivery that was stopped by an interlock, killed, or lost its power.
+
+    What may have been delivered without being confirmed counts as delivered.  A record that is complete
+    stays as it is.
+
+    Exit status: 0 delivered whole, 2 bad input (nothing delivered), 3 stopped by an interlock again.
+
+    Parameters
+    ----------
+    record
+        Folder of the delivery.
+    operator
+        Who has the delivery go on, and has looked at what stopped it; kept in the record.
+    reason
+        Why it may; kept in the record.
+    beamline
+        Path of the beam line, if it is not where it was.
+    quiet
+        Say nothing but errors.
+    """
+    import spotline
+    from spotline.record.delivery_file import read_delivery
+    from spotline.record.witnesses import read_states
+
+    states = read_states(record, read_delivery(record))
+    with delivery_bar(quiet) as show:
+        after = spotline.resume(record, operator=operator, reason=reason, beamline=beamline, progress=show)
+    nothing_left = all(state.status == "complete" for state in states)
+    if not nothing_left or not (record / REPORT).exists():
+        write_page(after, record)
+    if not quiet:
+        if nothing_left:
+            print("nothing is left to deliver")
+        print(in_words(after.summary, record))
+    return STATUS_DONE if after.summary["status"] == "complete" else STATUS_INTERLOCK

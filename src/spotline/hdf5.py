@@ -1,0 +1,120 @@
+"""Files that are whole or not there, and say clearly when they are neither."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from spotline.errors import RecordError
+from spotline.storage import Disk
+
+# What a file that lacks something, or has something else in its place, makes of the code that reads it.
+_NOT_AS_WRITTEN = (
+    OSError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+)
+
+
+def put(group: h5py.Group, name: str, data: Any) -> None:
+    """Store an array, compressed and with a checksum where that is possible."""
+    array = np.asarray(data)
+    if array.ndim == 0 or array.size == 0:
+        group.create_dataset(name, data=array)
+    else:
+        group.create_dataset(
+            name, data=array, compression="gzip", compression_opts=1, shuffle=True, fletcher32=True
+        )
+
+
+def text(value: str) -> np.bytes_:
+    """A string as an attribute of fixed length: HDF5 keeps no checksum of strings of variable length."""
+    return np.bytes_(value.encode())
+
+
+def plain(value: Any) -> Any:
+    """An attribute as Python has it."""
+    if isinstance(value, bytes):
+        return value.decode()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def header_of(file: h5py.File) -> dict[str, Any]:
+    """The JSON header of a file."""
+    header = json.loads(plain(file.attrs["header"]))
+    if not isinstance(header, dict):
+        raise ValueError("header is no table of keys")
+    return header
+
+
+def new_file(path: Path) -> h5py.File:
+    """Make a file in memory, to be written with `publish_file`: HDF5 does not survive a full disk itself."""
+    return h5py.File(path, "w", driver="core", backing_store=False, libver="latest")
+
+
+def publish_file(file: h5py.File, path: Path, disk: Disk | None = None, *, is_new: bool = False) -> str:
+    """Close a file that was made in memory, and write it whole or not at all; return its SHA-256.
+
+    Raises
+    ------
+    FileExistsError
+        If it must be new, and is there already.
+    """
+    file.flush()
+    image = file.id.get_file_image()
+    file.close()
+    (disk or Disk()).publish(image, path, is_new=is_new)
+    return hashlib.sha256(image).hexdigest()
+
+
+@contextmanager
+def open_file(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
+    """Open a file for reading and check what it says it is.
+
+    Raises
+    ------
+    RecordError
+        If it is missing, truncated, altered, of another kind or of another version.
+    """
+    if not path.is_file():
+        raise RecordError(f"{path}: no such file; the record is incomplete, restore it from a copy")
+    with as_written(path), h5py.File(path, "r") as file:
+        found, found_version = plain(file.attrs.get("format")), plain(file.attrs.get("version"))
+        if found != kind:
+            raise RecordError(f"{path}: format is {found!r}, not {kind!r}; give a file that Spotline wrote")
+        if found_version != version:
+            raise RecordError(
+                f"{path}: has version {found_version} of the format, but this Spotline reads version "
+                f"{version}; use the Spotline that wrote it"
+            )
+        yield file
+
+
+@contextmanager
+def as_written(path: Path) -> Iterator[None]:
+    """Read a file in the belief that it holds what was written; if not, say so.
+
+    Raises
+    ------
+    RecordError
+        If anything that should be there is not, or is not what it should be.
+    """
+    try:
+        yield
+    except _NOT_AS_WRITTEN as error:
+        reason = f"no {error}" if type(error) is KeyError else str(error)
+        raise RecordError(
+            f"{path}: truncated or altered ({' '.join(reason.split())}); restore it from a copy"
+        ) from error

@@ -1,0 +1,7 @@
+"""Beam lines: frozen facts of one treatment line, read from a folder of one TOML file and CSV tables."""
+
+from __future__ import annotations
+
+from spotline.machine.load import BeamLine, SpotSize, load_beamline, shipped_beamlines
+
+__all__ = ["BeamLine", "SpotSize", "load_beamline", "shipped_beamlines"]

@@ -1,0 +1,290 @@
+"""Making a beam library: one simulation of a pencil beam in water per energy."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spotline.errors import OptionError
+from spotline.machine import BeamLine
+from spotline.machine.library.grid import (
+    RING_EDGES_mm,
+    depth_edges_mm,
+    layers_mm,
+    middles,
+    range_sigma_mm,
+    ring_depth_edges_mm,
+    spectrum_edges_MeV_u,
+)
+from spotline.machine.library.lateral import fit_lateral
+from spotline.machine.library.model import BeamLibrary, Entry, stack
+from spotline.physics.ions import Ion
+from spotline.physics.materials import WATER
+from spotline.physics.stopping import RangeEnergy, mean_excitation_eV
+from spotline.physics.transport.geometry import water
+from spotline.physics.transport.run import BATCHES, Tally, simulate
+from spotline.physics.transport.source import pencil_source
+from spotline.physics.transport.tally import TallyPlan
+from spotline.random import stream_key
+from spotline.tables import closest
+
+Floats = NDArray[np.float64]
+
+FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+PRIMARIES = {"proton": 400_000, "helium": 200_000, "carbon": 400_000, "oxygen": 300_000}
+"""Primaries per energy of the shipped libraries."""
+FAINTEST = 1e-6
+"""Where charged particles leave less than this part of the largest dose, LETd is that of the depth before."""
+
+Progress = Callable[[int, int, float], None]
+"""Called with the energies that are done, all of them, and the share of the present one that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """An entry as it was simulated.
+
+    Attributes
+    ----------
+    entry : Entry
+        What the library keeps.
+    residual : float
+        Part of the dose that the lateral model has in a wrong ring: mean over depths, weighted with dose.
+    lost : int
+        Secondaries for which the simulation had no room.
+    """
+
+    entry: Entry
+    residual: float
+    lost: int
+
+
+def energy_sigma(ion: Ion, energy_MeV_u: float, momentum_spread_percent: float) -> float:
+    """Relative standard deviation of the energy of a beam.
+
+    Parameters
+    ----------
+    ion : Ion
+        The projectile.
+    energy_MeV_u : float
+        Its kinetic energy per nucleon.
+    momentum_spread_percent : float
+        Full width at half maximum of the momentum distribution.
+    """
+    gamma = ion.gamma(energy_MeV_u)
+    return momentum_spread_percent / 100.0 / FWHM_PER_SIGMA * (gamma + 1.0) / gamma
+
+
+def simulate_entry(
+    ion: Ion,
+    energy_MeV_u: float,
+    *,
+    momentum_spread_percent: float,
+    primaries: int,
+    seed: int,
+    threads: int | None = None,
+    ripple_mm: Floats | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Simulated:
+    """Simulate one energy: a beam of no size and divergence that enters water from vacuum.
+
+    Parameters
+    ----------
+    ion : Ion
+        The beam.
+    energy_MeV_u : float
+        Its kinetic energy per nucleon.
+    momentum_spread_percent : float
+        Full width at half maximum of its momentum distribution.
+    primaries, seed, threads
+        As of `spotline.physics.transport.run.simulate`; every energy has a randomness of its own.
+    ripple_mm : ndarray, optional
+        Quantiles of a ripple filter of water in front of the water, to check the shortcut with.
+    progress : callable, optional
+        Called with the primaries that are done and all.
+    """
+    spread = energy_sigma(ion, energy_MeV_u, momentum_spread_percent)
+    excitation_eV = mean_excitation_eV(ion, WATER)
+    range_mm = float(RangeEnergy(ion, WATER, excitation_eV).range_mm(energy_MeV_u))
+    sigma_mm = range_sigma_mm(ion, energy_MeV_u, spread)
+    start_mm = 0.0
+    if ripple_mm is not None:
+        range_mm -= float(ripple_mm.mean())
+        sigma_mm = math.hypot(sigma_mm, float(ripple_mm.std()))
+        start_mm = -float(ripple_mm.max()) - 0.1
+    edges = depth_edges_mm(range_mm, sigma_mm)
+    plan = TallyPlan(
+        depth_mm=edges,
+        ring_depth_mm=_nearest(edges, ring_depth_edges_mm(range_mm)),
+        ring_mm=RING_EDGES_mm,
+        layer_mm=layers_mm(edges, range_mm, sigma_mm),
+        spectrum_MeV_u=spectrum_edges_MeV_u(energy_MeV_u),
+    )
+    tally = simulate(
+        pencil_source(ion, energy_MeV_u, sigma_relative=spread, ripple_mm=ripple_mm),
+        water(edges[-1] - start_mm, start_mm),
+        plan,
+        primaries=primaries,
+        seed=stream_key(seed, ion.charge_number, ion.mass_number, round(energy_MeV_u * 1e4)),
+        threads=threads,
+        progress=progress,
+        excitation_eV=excitation_eV,  # the water is one for the beam and its fragments
+    )
+    return condense(ion, energy_MeV_u, range_mm, sigma_mm, tally)
+
+
+def condense(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float, tally: Tally) -> Simulated:
+    """Make the entry of a library from what was scored in water."""
+    per_bin = 10.0 / np.diff(tally.depth_mm) / WATER.density_g_cm3  # MeV per bin to MeV cm2/g
+    transported = tally.energy_MeV[:-1].sum(axis=0)
+    seen = transported * per_bin > FAINTEST * (transported * per_bin).max()
+    last_seen = np.maximum.accumulate(np.where(seen, np.arange(len(seen)), 0))
+    letd = np.where(seen, tally.let_MeV_keV_um / np.where(seen, transported, 1.0), 0.0)[last_seen]
+    before = int(np.searchsorted(tally.ring_depth_mm[1:], range_mm + 0.5 * sigma_mm))
+    fitted = fit_lateral(tally.ring_mm, tally.ring_MeV, before)
+    known = np.isfinite(fitted.residual)
+    entry = Entry(
+        ion,
+        energy_MeV_u,
+        range_mm,
+        sigma_mm,
+        middles(tally.depth_mm),
+        tally.field_MeV * per_bin,
+        tally.chamber_MeV * per_bin,
+        tally.energy_error_MeV * per_bin,
+        letd,
+        middles(tally.ring_depth_mm),
+        fitted.core_mm,
+        fitted.halo_mm,
+        fitted.halo_share,
+        tally.layer_mm.mean(axis=1),
+        tally.spectrum_MeV_u,
+        tally.fluence,
+    )
+    residual = np.average(fitted.residual[known], weights=tally.ring_MeV.sum(axis=1)[known])
+    return Simulated(entry, float(residual), tally.lost)
+
+
+def build_library(
+    beamline: BeamLine,
+    ion_name: str,
+    *,
+    made: datetime,
+    command: str,
+    energies_MeV_u: Sequence[float] | None = None,
+    primaries: int | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> BeamLibrary:
+    """Simulate all energies of an ion on a line, one after the other, each on all threads.
+
+    Parameters
+    ----------
+    beamline : BeamLine
+        The line: its energies and momentum spread.
+    ion_name : str
+        Name of the ion.
+    made : datetime
+        For the header.
+    command : str
+        For the header: what makes this library.
+    energies_MeV_u : sequence of float, optional
+        Instead of all energies of the line: at least two.
+    primaries : int, optional
+        Per energy; by default those of `PRIMARIES`.
+    seed : int
+        The same seed gives the same library, whatever the number of threads.
+    threads : int, optional
+        By default as many as there are processors.
+    progress : callable, optional
+        See `Progress`.
+
+    Raises
+    ------
+    OptionError
+        If the line has no such ion, or fewer than two energies or too few primaries are asked for.
+    """
+    beam = beamline.beam(ion_name)
+    if beam is None:
+        raise OptionError(
+            f"ion {ion_name!r}: {beamline.name} does not deliver it; {closest(ion_name, beamline.ion_names)}"
+        )
+    asked = beamline.energies[ion_name].energy_MeV_u if energies_MeV_u is None else energies_MeV_u
+    energies = [float(energy) for energy in np.unique(asked)]
+    number = PRIMARIES[ion_name] if primaries is None else primaries
+    if len(energies) < 2:
+        raise OptionError(f"energies of {ion_name}: {len(energies)} make no library; give at least two")
+    if not all(20.0 <= energy <= 500.0 for energy in energies):
+        raise OptionError(
+            f"energies of {ion_name}: {energies[0]:g} to {energies[-1]:g} MeV/u; use 20 to 500 MeV/u"
+        )
+    if number < BATCHES:
+        raise OptionError(f"primaries: {number} are too few; give at least {BATCHES}")
+    if threads is not None and threads < 1:
+        raise OptionError(f"threads: {threads} do no work; give at least 1")
+    made_of: list[Simulated] = []
+    for done, energy in enumerate(energies):
+        told = None if progress is None else _within(progress, done, len(energies))
+        made_of.append(
+            simulate_entry(
+                beam.ion,
+                energy,
+                momentum_spread_percent=beam.momentum_spread_percent,
+                primaries=number,
+                seed=seed,
+                threads=threads,
+                progress=told,
+            )
+        )
+    residuals = [simulated.residual for simulated in made_of]
+    header: dict[str, Any] = {
+        "ion": ion_name,
+        "beamline": beamline.name,
+        "momentum_spread_percent": beam.momentum_spread_percent,
+        "mean_excitation_eV": mean_excitation_eV(beam.ion, WATER),
+        "primaries": number,
+        "seed": seed,
+        "made": made.isoformat(timespec="seconds"),
+        "command": command,
+        "versions": {name: version(name) for name in ("spotline", "numpy", "numba")},
+        "physics_sha256": physics_sha256(),
+        "lateral_residual": {"mean": float(np.mean(residuals)), "largest": max(residuals)},
+        "lost": sum(simulated.lost for simulated in made_of),
+    }
+    return BeamLibrary(header, stack([simulated.entry for simulated in made_of]))
+
+
+def physics_sha256() -> str:
+    """Hash of the sources on which the figures of a library depend."""
+    from spotline.jit import PACKAGE, kernel_sources  # here: who has it on top is taken for a kernel
+
+    digest = hashlib.sha256()
+    for path in kernel_sources():
+        name = path.relative_to(PACKAGE).as_posix()
+        if name.startswith("physics/") or name in ("random.py", "units.py"):
+            content = path.read_bytes()
+            digest.update(f"\n{name} {len(content)}\n".encode())
+            digest.update(content)
+    return digest.hexdigest()
+
+
+def _nearest(edges: Floats, wanted: Floats) -> Floats:
+    """Those of the edges that lie closest to what is wanted, each once."""
+    chosen = np.abs(edges[:, None] - wanted).argmin(axis=0)
+    for k in range(1, len(chosen)):
+        chosen[k] = max(chosen[k], chosen[k - 1] + 1)
+    nearest: Floats = edges[chosen]
+    return nearest
+
+
+def _within(progress: Progress, done: int, total: int) -> Callable[[int, int], None]:
+    return lambda primaries, number: progress(done, total, primaries / number)

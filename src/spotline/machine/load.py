@@ -1,0 +1,407 @@
+"""Read, check and hash the description of a beam line."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spotline.control.slow import SlowLimits
+from spotline.errors import BeamLineError
+from spotline.machine import check
+from spotline.machine.geometry import current_A, gain_at, interpolate
+from spotline.machine.model import BeamLineFile, IonBeam, ScanningAxis
+from spotline.physics.gas import gas_factor
+from spotline.tables import (
+    EnergyTable,
+    GainMap,
+    OpticsTable,
+    closest,
+    read_energy_table,
+    read_gain_map,
+    read_optics_table,
+)
+
+if TYPE_CHECKING:
+    from spotline.moves import Moves
+
+__all__ = [
+    "BeamLine",
+    "EnergyTable",
+    "GainMap",
+    "OpticsTable",
+    "SpotSize",
+    "load_beamline",
+    "shipped_beamlines",
+]
+
+Floats = NDArray[np.float64]
+
+TOML_NAME = "beamline.toml"
+SHIPPED = Path(__file__).resolve().parents[1] / "beamlines"
+
+
+class SpotSize(NamedTuple):
+    """Full width at half maximum of a spot, at the isocentre in air and at the chambers."""
+
+    fwhm_x_mm: float
+    fwhm_y_mm: float
+    fwhm_box_x_mm: float
+    fwhm_box_y_mm: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BeamLine:
+    """A beam line with its tables read.
+
+    Attributes
+    ----------
+    facts : BeamLineFile
+        The TOML file.
+    path : Path
+        Where it was read from.
+    sha256 : str
+        Hash over the TOML file and all tables, hexadecimal.
+    energies : dict of str to EnergyTable
+        By ion name.
+    optics : dict of (str, str, int) to OpticsTable
+        By ion name, focus and number of ripple filters.
+    int1_gain_map, int2_gain_map : GainMap or None
+        None: uniform.
+    """
+
+    facts: BeamLineFile
+    path: Path
+    sha256: str
+    energies: dict[str, EnergyTable]
+    optics: dict[tuple[str, str, int], OpticsTable]
+    int1_gain_map: GainMap | None
+    int2_gain_map: GainMap | None
+
+    @property
+    def name(self) -> str:
+        """Name of the line."""
+        return self.facts.name
+
+    @property
+    def ion_names(self) -> tuple[str, ...]:
+        """Names of the ions that the line delivers."""
+        return tuple(beam.name for beam in self.facts.ions)
+
+    def beam(self, ion_name: str) -> IonBeam | None:
+        """The description of an ion species on this line; None if it has none."""
+        return next((b for b in self.facts.ions if b.name == ion_name), None)
+
+    def match_energy(self, ion_name: str, energy_MeV_u: float) -> float | None:
+        """Return the energy that the accelerator delivers for one that a plan asks for.
+
+        The closest listed energy if it lies within ``energy_tolerance_MeV_u`` (a border value is
+        inside).  On a line with continuous energies the energy itself; beyond an end of the table, but
+        within the tolerance, that end.  None if there is no such energy, or no such ion.
+        """
+        beam = self.beam(ion_name)
+        if beam is None or not math.isfinite(energy_MeV_u):
+            return None
+        listed = self.energies[ion_name].energy_MeV_u
+        if beam.energy_selection == "continuous" and listed[0] <= energy_MeV_u <= listed[-1]:
+            return energy_MeV_u
+        nearest = float(listed[np.argmin(np.abs(listed - energy_MeV_u))])
+        # The slack of 1e-9 keeps border values inside in spite of rounding.
+        if abs(nearest - energy_MeV_u) > beam.energy_tolerance_MeV_u + 1e-9:
+            return None
+        if beam.energy_selection == "continuous":
+            return float(np.clip(energy_MeV_u, listed[0], listed[-1]))
+        return nearest
+
+    def range_mm(self, ion_name: str, energy_MeV_u: ArrayLike) -> Floats:
+        """Depth of the Bragg peak in water, PCHIP in energy; NaN outside the table."""
+        table = self.energies[ion_name]
+        return interpolate(energy_MeV_u, table.energy_MeV_u, table.range_mm)
+
+    def particles_per_count(self, ion_name: str, energy_MeV_u: ArrayLike) -> Floats:
+        """Particles per count at reference gas conditions, PCHIP in energy; NaN outside the table."""
+        table = self.energies[ion_name]
+        return interpolate(energy_MeV_u, table.energy_MeV_u, table.particles_per_count)
+
+    def particles_per_MU(self, ion_name: str, energy_MeV_u: ArrayLike) -> Floats | None:
+        """Particles per monitor unit, PCHIP in energy; None if the line knows no monitor units."""
+        table = self.energies[ion_name]
+        if table.particles_per_MU is None:
+            return None
+        return interpolate(energy_MeV_u, table.energy_MeV_u, table.particles_per_MU)
+
+    def foci(self, ion_name: str) -> tuple[str, ...]:
+        """Names of the optics of an ion, the default one first."""
+        beam = self.beam(ion_name)
+        return tuple(dict.fromkeys(o.focus for o in beam.optics)) if beam is not None else ()
+
+    def spot_size(
+        self, ion_name: str, energy_MeV_u: float, focus: str | None = None, range_modulators: int = 0
+    ) -> SpotSize | None:
+        """Spot size at one energy, PCHIP in energy.
+
+        Parameters
+        ----------
+        ion_name : str
+            Name of the ion.
+        energy_MeV_u : float
+            Kinetic energy per nucleon; NaN comes back outside the table.
+        focus : str, optional
+            Optics; by default the first one of the ion.
+        range_modulators : int
+            Number of ripple filters in the beam.
+
+        Returns
+        -------
+        SpotSize or None
+            None if the line has no such optics.
+        """
+        foci = self.foci(ion_name)
+        if not foci:
+            return None
+        table = self.optics.get((ion_name, focus if focus is not None else foci[0], range_modulators))
+        if table is None:
+            return None
+        columns = (table.fwhm_x_mm, table.fwhm_y_mm, table.fwhm_box_x_mm, table.fwhm_box_y_mm)
+        return SpotSize(*(float(interpolate(energy_MeV_u, table.energy_MeV_u, column)) for column in columns))
+
+    def moves(self, ion_name: str, energy_MeV_u: float) -> Moves:
+        """How the scanning magnets move a beam of this ion and energy across the isocentre.
+
+        Raises
+        ------
+        KeyError
+            If the line has no such ion.
+        """
+        from spotline.moves import AxisMoves, Moves  # brings Numba along, which takes a while to import
+
+        beam = self.beam(ion_name)
+        if beam is None:
+            raise KeyError(ion_name)
+        facts, rigidity_T_m = self.facts, beam.ion.rigidity_T_m(energy_MeV_u)
+
+        def axis(magnet: ScanningAxis, source_mm: float) -> AxisMoves:
+            return AxisMoves(
+                float(current_A(1.0, source_mm, rigidity_T_m, magnet.integral_field_mT_m_per_A)),
+                magnet.slew_A_per_s * 1e-6,
+                magnet.settling_time_us,
+                facts.control.settled_current_A,
+            )
+
+        return Moves(
+            axis(facts.scanning.x, facts.geometry.x_source_to_isocentre_mm),
+            axis(facts.scanning.y, facts.geometry.y_source_to_isocentre_mm),
+        )
+
+    def gas_factor(self, temperature_C: float, pressure_Pa: float) -> float:
+        """Density of the gas in a box relative to the reference; NaN for what no gas can have."""
+        chambers = self.facts.chambers
+        return gas_factor(
+            temperature_C, pressure_Pa, chambers.reference_temperature_C, chambers.reference_pressure_Pa
+        )
+
+    @property
+    def slow_limits(self) -> SlowLimits:
+        """Tolerances of the slow control, with the reference gas."""
+        limits, chambers = self.facts.slow_interlocks, self.facts.chambers
+        return SlowLimits(
+            limits.temperature_C,
+            limits.pressure_Pa,
+            limits.high_voltage_V,
+            limits.gas_density_change,
+            limits.period_s,
+            limits.silence_s,
+            chambers.reference_temperature_C,
+            chambers.reference_pressure_Pa,
+        )
+
+    def int1_gain(self, x_iso_mm: ArrayLike, y_iso_mm: ArrayLike) -> Floats:
+        """Relative gain of INT1 at positions at the isocentre, bilinear in its map."""
+        return gain_at(self.int1_gain_map, x_iso_mm, y_iso_mm)
+
+    def int2_gain(self, x_iso_mm: ArrayLike, y_iso_mm: ArrayLike) -> Floats:
+        """Relative gain of INT2 at positions at the isocentre, bilinear in its map."""
+        return gain_at(self.int2_gain_map, x_iso_mm, y_iso_mm)
+
+
+def shipped_beamlines() -> tuple[str, ...]:
+    """Names of the beam lines that come with Spotline, sorted."""
+    return tuple(sorted(folder.name for folder in SHIPPED.iterdir() if (folder / TOML_NAME).is_file()))
+
+
+def load_beamline(name_or_path: str | Path) -> BeamLine:
+    """Load a shipped beam line by name, or any by the path of its folder or TOML file.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A name of `shipped_beamlines`, or a path.  A name goes before a folder of the same name in the
+        current one; write ``./name`` for the folder.
+
+    Raises
+    ------
+    BeamLineError
+        If there is no such line, or anything in its files is wrong.
+    """
+    path = _find(name_or_path)
+    files = _Files(path.parent)
+    facts = _convert(path, _parse(path, files.read(path.name, named_by=str(path))))
+    _raise_first(path, check.check_facts(facts))
+    energies: dict[str, EnergyTable] = {}
+    optics: dict[tuple[str, str, int], OpticsTable] = {}
+    for index, beam in enumerate(facts.ions):
+        key = f"{path}: ions[{index}]"
+        table = read_energy_table(files.where(beam.energies), files.read(beam.energies, f"{key}.energies"))
+        _raise_first(path, check.check_energies(facts, index, table))
+        for problem in check.check_cycle_energies(files.where(beam.energies), beam, table):
+            raise BeamLineError(problem)
+        energies[beam.name] = table
+        for number, entry in enumerate(beam.optics):
+            sizes = read_optics_table(
+                files.where(entry.table), files.read(entry.table, f"{key}.optics[{number}].table")
+            )
+            for problem in check.check_optics(files.where(entry.table), sizes, table):
+                raise BeamLineError(problem)
+            optics[beam.name, entry.focus, entry.range_modulators] = sizes
+    int1 = _load_gain_map(path, files, facts, "int1_gain_map")
+    int2 = _load_gain_map(path, files, facts, "int2_gain_map")
+    return BeamLine(facts, path, files.sha256(), energies, optics, int1, int2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Files of one beam line, each read once, so that what is hashed is what is parsed."""
+
+    folder: Path
+    contents: dict[str, bytes] = field(default_factory=dict)
+
+    def where(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def read(self, name: str, named_by: str) -> bytes:
+        if name in self.contents:
+            return self.contents[name]
+        relative = PurePosixPath(name)
+        if not name or relative.is_absolute() or ".." in relative.parts or "\\" in name or ":" in name:
+            raise BeamLineError(
+                f"{named_by}: {name!r} leaves the folder of the beam line; put the file into the folder"
+            )
+        try:
+            self.contents[name] = (self.folder / name).read_bytes()
+        except OSError as error:
+            raise BeamLineError(
+                f"{named_by}: cannot read {self.where(name)} ({error.strerror}); check the name"
+            ) from None
+        return self.contents[name]
+
+    def sha256(self) -> str:
+        """Hash of names and contents in order of names; line ends count as one line feed."""
+        digest = hashlib.sha256()
+        for name in sorted(self.contents):
+            content = self.contents[name].replace(b"\r\n", b"\n")
+            digest.update(f"{name}\n{len(content)}\n".encode())
+            digest.update(content)
+        return digest.hexdigest()
+
+
+def _find(name_or_path: str | Path) -> Path:
+    if isinstance(name_or_path, str) and name_or_path in shipped_beamlines():
+        return SHIPPED / name_or_path / TOML_NAME
+    path = Path(name_or_path)
+    if path.is_dir():
+        path = path / TOML_NAME
+        if not path.is_file():
+            raise BeamLineError(f"{path.parent}: has no {TOML_NAME}; give the folder of a beam line")
+    if path.is_file():
+        return path
+    if str(name_or_path) in shipped_beamlines():
+        return SHIPPED / str(name_or_path) / TOML_NAME
+    raise BeamLineError(
+        f"{name_or_path}: is neither a shipped beam line ({', '.join(shipped_beamlines())}) nor an existing "
+        "path; give one of these"
+    )
+
+
+def _parse(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        return tomllib.loads(content.decode("utf-8").replace("\r\n", "\n"))
+    except UnicodeDecodeError as error:
+        raise BeamLineError(f"{path}: byte {error.start} is not UTF-8 text; save the file as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BeamLineError(f"{path}: is not valid TOML: {error}; correct that line") from None
+
+
+def _convert(path: Path, raw: dict[str, Any]) -> BeamLineFile:
+    _raise_first(path, _unknown_keys(raw, BeamLineFile, ""))
+    _raise_first(path, _not_finite(raw, ""))
+    try:
+        return msgspec.convert(raw, BeamLineFile)
+    except msgspec.ValidationError as error:
+        raise BeamLineError(f"{path}: {_readable(str(error))}") from None
+
+
+def _raise_first(path: Path, problems: Iterator[str]) -> None:
+    for problem in problems:
+        # A quoted key may hold a line end; a message is one line.
+        raise BeamLineError(f"{path}: " + problem.replace("\n", "\\n"))
+
+
+def _unknown_keys(raw: object, kind: Any, where: str) -> Iterator[str]:
+    """Walk the parsed file along the types and name keys that no type has."""
+    if typing.get_origin(kind) is types.UnionType:
+        kind = typing.get_args(kind)[0]  # an optional table
+    if isinstance(raw, Mapping) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        known = typing.get_type_hints(kind)
+        for key, value in raw.items():
+            full = f"{where}.{key}" if where else key
+            if key not in known:
+                yield f"{full}: is not a known key; {closest(key, known)}"
+            else:
+                yield from _unknown_keys(value, known[key], full)
+    elif isinstance(raw, list) and typing.get_origin(kind) is tuple:
+        for index, item in enumerate(raw):
+            yield from _unknown_keys(item, typing.get_args(kind)[0], f"{where}[{index}]")
+
+
+def _not_finite(raw: object, where: str) -> Iterator[str]:
+    """Name infinite and undefined numbers, which TOML can express."""
+    if isinstance(raw, Mapping):
+        for key, value in raw.items():
+            yield from _not_finite(value, f"{where}.{key}" if where else key)
+    elif isinstance(raw, list):
+        for index, item in enumerate(raw):
+            yield from _not_finite(item, f"{where}[{index}]")
+    elif isinstance(raw, float) and not math.isfinite(raw):
+        yield f"{where}: {raw} is not a finite number; give one"
+
+
+def _readable(message: str) -> str:
+    """Turn a message of msgspec (``what - at `$.key` ``) into ``key: what; what to do``."""
+    what, _, at = message.partition(" - at ")
+    key = at.strip("`").removeprefix("$").removeprefix(".").replace("[...]", " (an entry of it)")
+    missing = re.fullmatch(r"Object missing required field `(\w+)`", what)
+    if missing:
+        full = f"{key}.{missing[1]}" if key else missing[1]
+        return f"{full}: is missing; add the key"
+    what = what.replace("`", "").replace("object", "table").replace("null", "nothing")
+    return f"{key}: {what[:1].lower()}{what[1:]}; correct the value"
+
+
+def _load_gain_map(path: Path, files: _Files, facts: BeamLineFile, key: str) -> GainMap | None:
+    name: str | None = getattr(facts.calibration, key)
+    if name is None:
+        return None
+    gain_map = read_gain_map(files.where(name), files.read(name, f"{path}: calibration.{key}"))
+    _raise_first(path, check.check_gain_map(key, gain_map, facts))
+    return gain_map

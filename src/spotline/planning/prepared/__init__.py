@@ -1,0 +1,8 @@
+"""The treatment console: from a prepared treatment to the files that synchrotron and delivery start from."""
+
+from __future__ import annotations
+
+from spotline.planning.prepared.open import open_preparation
+from spotline.planning.prepared.write import write_preparation
+
+__all__ = ["open_preparation", "write_preparation"]

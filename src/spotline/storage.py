@@ -1,0 +1,265 @@
+"""The few things that a delivery does to a disk, so that a test can take the disk away.
+
+Everything that a delivery must not lose goes through a `Disk`: the journal is appended to and confirmed,
+files are published whole.  `Disk` is the real one.  `spotline.sim.disk` has one that loses,
+tears and reorders what was not confirmed when the power goes.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from spotline.errors import RecordError
+
+
+class AppendFile:
+    """A file that grows at its end.
+
+    Parameters
+    ----------
+    disk : Disk
+        Where it is; asked whether there is room.
+    path : Path
+        File; made if it does not exist.
+    end : int
+        Where its content ends; what is behind is cut off.
+    """
+
+    def __init__(self, disk: Disk, path: Path, end: int) -> None:
+        self._disk = disk
+        self.path = path
+        self.end = end
+        self._file = path.open("r+b" if path.exists() else "x+b", buffering=0)
+        try:
+            self._file.truncate(end)
+            os.fsync(self._file.fileno())
+        except BaseException as error:
+            self._file.close()
+            raise _named(error, path) from None
+        self._reserved = end
+
+    def reserve(self, n_bytes: int) -> None:
+        """Have the disk set aside room for so many bytes behind the end; they are zero until written.
+
+        Raises
+        ------
+        OSError
+            If there is no room: nothing has changed then.
+        """
+        size = self.end + n_bytes
+        if size <= self._reserved:
+            return
+        self._disk.check_room(self.path)
+        try:
+            _allocate(self._file.fileno(), self._reserved, size - self._reserved)
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _named(error, self.path) from None
+        self._reserved = size
+
+    def append(self, content: bytes) -> None:
+        """Write at the end; nothing is certain before `sync`."""
+        if self.end + len(content) > self._reserved:
+            self._disk.check_room(self.path)
+        view, offset = memoryview(content), self.end
+        try:
+            while view:
+                written = os.pwrite(self._file.fileno(), view, offset)
+                view, offset = view[written:], offset + written
+        except OSError as error:
+            raise _named(error, self.path) from None
+        self.end = offset
+
+    def sync(self) -> None:
+        """Return when what was appended would survive the loss of power."""
+        if not self._disk.confirms:
+            return
+        try:
+            os.fdatasync(self._file.fileno())
+        except OSError as error:
+            raise _named(error, self.path) from None
+
+    def trim(self) -> None:
+        """Give back what was reserved and not used."""
+        self._file.truncate(self.end)
+        os.fsync(self._file.fileno())
+        self._reserved = self.end
+
+    def close(self) -> None:
+        """Let go of the file; what was reserved stays."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Disk:
+    """The disk that the operating system has.
+
+    Parameters
+    ----------
+    confirms : bool
+        Whether to wait until the disk has what it was given.  Without, a loss of power may take anything:
+        for simulations whose folder nobody needs afterwards.
+
+    Attributes
+    ----------
+    is_full : bool
+        Set by a simulated fault: from then on the disk takes nothing more, except where room was reserved.
+    """
+
+    def __init__(self, *, confirms: bool = True) -> None:
+        self.confirms = confirms
+        self.is_full = False
+
+    def open_append(self, path: Path, end: int = 0) -> AppendFile:
+        """Open a file to append to, cut off at `end`; a new one is there for good when this returns."""
+        is_new = not path.exists()
+        if is_new:
+            self.check_room(path)
+        file = AppendFile(self, path, end)
+        if is_new:
+            sync_folder(path.parent)
+        return file
+
+    def publish(self, content: bytes, path: Path, *, is_new: bool = False) -> None:
+        """Write a file whole, or leave what was there; it is there for good when this returns.
+
+        Raises
+        ------
+        FileExistsError
+            If it must be new, and is there already.
+        """
+        self.check_room(path)
+        publish(content, path, confirm=self.confirms, is_new=is_new)
+
+    def make_folder(self, path: Path) -> None:
+        """Make a folder that is there for good when this returns."""
+        if not path.exists():
+            self.check_room(path)
+            path.mkdir()
+            sync_folder(path.parent)
+
+    def free_bytes(self, folder: Path) -> int:
+        """Bytes that may still be written."""
+        return 0 if self.is_full else shutil.disk_usage(folder).free
+
+    def check_room(self, path: Path) -> None:
+        """Raise the error of a full disk if a fault has filled it."""
+        if self.is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Keep a file to this process while it is at work; the system lets go of it when the process dies.
+
+    Raises
+    ------
+    spotline.errors.RecordError
+        If another process has it.
+    """
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RecordError(
+                f"{path}: another process is delivering into this folder, or gives its rest up; wait "
+                "until it has ended"
+            ) from None
+        yield
+
+
+def publish(content: bytes, path: Path, *, confirm: bool = True, is_new: bool = False) -> None:
+    """Write a file under another name, and give it its own when it is complete and on the disk.
+
+    Raises
+    ------
+    FileExistsError
+        If it must be new, and is there already.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        # What a crash has left may be a second name of a whole file: it is never written through.
+        part.unlink(missing_ok=True)
+        with part.open("xb") as file:
+            file.write(content)
+            file.flush()
+            if confirm:
+                os.fsync(file.fileno())
+        if is_new:
+            give_name(part, path)
+        else:
+            part.replace(path)
+        if confirm:
+            sync_folder(path.parent)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        raise _named(error, path) from None
+
+
+def give_name(part: Path, path: Path) -> None:
+    """Give a file its own name, if nothing has that.
+
+    Raises
+    ------
+    FileExistsError
+        If something has; the file keeps the name that it had.
+    """
+    try:
+        os.link(part, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        part.rename(path)
+    else:
+        part.unlink()
+
+
+_NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What a file system says that gives a file one name only."""
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file, hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the names in a folder would survive the loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _allocate(descriptor: int, offset: int, length: int) -> None:
+    """Set room aside; where the system cannot, write zeros."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, offset, length)
+    else:
+        os.pwrite(descriptor, bytes(length), offset)
+
+
+def _named(error: BaseException, path: Path) -> BaseException:
+    """An error of the system that knows its file."""
+    if isinstance(error, OSError):
+        error.filename = str(path)
+    return error

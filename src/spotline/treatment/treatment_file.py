@@ -1,0 +1,145 @@
+"""What is to be delivered, as files: the treatment file of a field and its slice files.
+
+At CNAO the treatment console hands the fast control a treatment file with all spots grouped in slices
+(``DDS_treatment``), from which one file a slice is made for the memory boards (``slice_data``, ``sld``;
+sections III.A and III.C of the dose delivery paper).  Here both are HDF5, with one group or one file
+per slice, and in it one dataset or attribute per attribute of `spotline.treatment.treatment.Slice`.
+
+Every file carries a SHA-256 over all that is in it, and is refused if that does not match.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from spotline.hdf5 import header_of, new_file, open_file, plain, publish_file, put, text
+from spotline.storage import Disk
+from spotline.treatment.treatment import Slice
+
+FORMAT = "spotline-treatment"
+SLICE_FORMAT = "spotline-slice"
+VERSION = 3
+NAME = "DDS_treatment.h5"
+CHECKSUM = "sha256"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TreatmentFile:
+    """Content of a treatment file: the header of the field, its slices, and the hash of both."""
+
+    header: dict[str, Any]
+    slices: tuple[Slice, ...]
+    sha256: str = ""
+
+
+def write_treatment_file(
+    folder: Path, header: dict[str, Any], slices: tuple[Slice, ...], disk: Disk | None = None
+) -> str:
+    """Write ``DDS_treatment.h5`` into a folder, as a whole or not at all; return the hash of its content."""
+    with new_file(folder / NAME) as file:
+        _begin(file, FORMAT, header)
+        for slice_ in slices:
+            _put_slice(file.create_group(f"slices/{slice_.index:04d}"), slice_)
+        return _finish(file, folder / NAME, disk)
+
+
+def read_treatment_file(folder: Path) -> TreatmentFile:
+    """Read ``DDS_treatment.h5``.
+
+    Raises
+    ------
+    spotline.errors.RecordError
+        If it is missing, truncated or altered.
+    """
+    with open_file(folder / NAME, FORMAT, VERSION) as file:
+        header = _checked_header(file)
+        slices = tuple(_get_slice(file["slices"][name]) for name in sorted(file["slices"]))
+        sha256 = plain(file.attrs[CHECKSUM])
+    return TreatmentFile(header, slices, sha256)
+
+
+def slice_path(folder: Path, index: int) -> Path:
+    """Name of the slice file of a slice."""
+    return folder / f"sld-{index:04d}.h5"
+
+
+def write_slice_file(path: Path, header: dict[str, Any], slice_: Slice) -> None:
+    """Write one slice to a file of its own, as a whole or not at all."""
+    with new_file(path) as file:
+        _begin(file, SLICE_FORMAT, header)
+        _put_slice(file.create_group("slice"), slice_)
+        _finish(file, path)
+
+
+def read_slice_file(path: Path) -> tuple[dict[str, Any], Slice]:
+    """Read the header of the field and the slice from a slice file.
+
+    Raises
+    ------
+    spotline.errors.RecordError
+        If it is missing, truncated or altered.
+    """
+    with open_file(path, SLICE_FORMAT, VERSION) as file:
+        return _checked_header(file), _get_slice(file["slice"])
+
+
+def _begin(file: h5py.File, kind: str, header: dict[str, Any]) -> None:
+    file.attrs.update(format=text(kind), version=VERSION)
+    file.attrs["header"] = text(json.dumps(header, sort_keys=True))
+
+
+def _finish(file: h5py.File, path: Path, disk: Disk | None = None) -> str:
+    sha256 = _checksum(file)
+    file.attrs[CHECKSUM] = text(sha256)
+    publish_file(file, path, disk)
+    return sha256
+
+
+def _checked_header(file: h5py.File) -> dict[str, Any]:
+    if plain(file.attrs[CHECKSUM]) != _checksum(file):
+        raise ValueError("its SHA-256 is not that of its content")
+    return header_of(file)
+
+
+def _checksum(file: h5py.File) -> str:
+    """Hash names, types, shapes and values of everything in a file but the hash itself."""
+    digest = hashlib.sha256()
+
+    def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        digest.update(f"{name}\n".encode())
+        for key in sorted(item.attrs):
+            if key != CHECKSUM:
+                digest.update(f"{key}={plain(item.attrs[key])!r}\n".encode())
+        if isinstance(item, h5py.Dataset):
+            values = item[()]
+            digest.update(f"{values.dtype.str}{values.shape}\n".encode())
+            digest.update(np.ascontiguousarray(values).tobytes())
+
+    add("", file)
+    names: list[str] = []
+    file.visit(names.append)
+    for name in sorted(names):
+        add(name, file[name])
+    return digest.hexdigest()
+
+
+def _put_slice(group: h5py.Group, slice_: Slice) -> None:
+    for attribute in fields(Slice):
+        value = getattr(slice_, attribute.name)
+        if isinstance(value, np.ndarray):
+            put(group, attribute.name, value)
+        else:
+            group.attrs[attribute.name] = text(value) if isinstance(value, str) else value
+
+
+def _get_slice(group: h5py.Group) -> Slice:
+    values = {key: plain(value) for key, value in group.attrs.items()}
+    values.update({key: dataset[()] for key, dataset in group.items()})
+    return Slice(**values)

@@ -1,0 +1,245 @@
+"""Doses of plans and records: what agrees, what differs when a fault is injected, and spill by spill."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import spotline
+from spotline.dose.engine.following import Reconstructor
+from spotline.dose.engine.forward import Patient
+from spotline.dose.engine.reconstruct import Reconstruction, reconstruct
+from spotline.dose.grid import Grid
+from spotline.dose.rbe import rbe_model
+from spotline.errors import DoseError
+from spotline.physics.ions import PROTON
+from spotline.record.model import Record
+from spotline.record.spill_file import read_spill
+from spotline.treatment.treatment_file import read_treatment_file
+from tests.delivery.deliveries import EXAMPLES
+from tests.dose.engine.entries import made_up_library
+
+LINE = spotline.load_beamline("cnao-h")
+LIBRARIES = {"proton": made_up_library(PROTON, [60.0, 100.0, 150.0, 230.0])}
+
+
+@pytest.fixture(scope="module")
+def treatment() -> spotline.Treatment:
+    return spotline.prepare(spotline.read_plan(EXAMPLES / "three_layers_proton.dcm"), LINE)
+
+
+@pytest.fixture(scope="module")
+def water(treatment: spotline.Treatment) -> Patient:
+    return spotline.water_phantom(treatment, 80.0, 4.0)
+
+
+@pytest.fixture(scope="module")
+def done(record: Record, water: Patient) -> Reconstruction:
+    return reconstruct(record, LINE, water, water.grid, libraries=LIBRARIES)
+
+
+def test_a_delivery_without_fault_is_its_plan(done: Reconstruction):
+    planned, measured, true = (done.doses[what].physical.dose_Gy for what in ("planned", "measured", "true"))
+    assert planned.max() > 0.0
+    for dose in (measured, true):
+        assert np.abs(dose - planned).max() < 0.01 * planned.max()
+        assert not np.array_equal(dose, planned)
+
+
+def test_a_plan_has_the_dose_that_its_record_calls_planned(
+    treatment: spotline.Treatment, water: Patient, done: Reconstruction
+):
+    found = reconstruct(treatment, LINE, water, water.grid, libraries=LIBRARIES)
+    np.testing.assert_allclose(
+        found.doses["planned"].physical.dose_Gy, done.doses["planned"].physical.dose_Gy, rtol=1e-6
+    )
+
+
+def test_fractions_add_up(record: Record, water: Patient, done: Reconstruction):
+    twice = reconstruct([record, record], LINE, water, water.grid, libraries=LIBRARIES)
+    assert twice.fractions == 2
+    for what, dose in twice.doses.items():
+        np.testing.assert_allclose(
+            dose.physical.dose_Gy, 2.0 * done.doses[what].physical.dose_Gy, rtol=1e-5, atol=1e-7
+        )
+        assert dose.particles == pytest.approx(2.0 * done.doses[what].particles)
+
+
+def test_rbe_is_applied_to_sums(record: Record, water: Patient, done: Reconstruction):
+    constant = reconstruct(
+        record, LINE, water, water.grid, of=["measured"], libraries=LIBRARIES, rbe=rbe_model("constant")
+    )
+    effective = constant.doses["measured"].effective
+    assert effective is not None
+    assert effective.kind == "effective"
+    np.testing.assert_allclose(
+        effective.dose_Gy, 1.1 * done.doses["measured"].physical.dose_Gy, rtol=1e-5, atol=1e-9
+    )
+    # With a shoulder, two fractions have more effect than one of as much dose.
+    model = rbe_model("wedenberg", 2.0)
+    once, twice = (
+        reconstruct(records, LINE, water, water.grid, of=["planned"], libraries=LIBRARIES, rbe=model).doses[
+            "planned"
+        ]
+        for records in ([record], [record, record])
+    )
+    assert once.effective is not None
+    assert twice.effective is not None
+    assert np.all(np.isfinite(twice.effective.dose_Gy))
+    np.testing.assert_allclose(twice.effective.dose_Gy, 2.0 * once.effective.dose_Gy, rtol=1e-4, atol=1e-6)
+
+
+def test_letd_is_that_of_the_library_where_there_is_dose(done: Reconstruction):
+    dose = done.doses["planned"]
+    has = dose.physical.dose_Gy > 0.1 * dose.physical.dose_Gy.max()
+    assert 1.0 < dose.letd_keV_um[has].min() <= dose.letd_keV_um[has].max() < 2.3
+    assert dose.letd_keV_um[dose.physical.dose_Gy == 0.0].max(initial=0.0) == 0.0
+
+
+def test_doses_of_fields_are_the_dose(record: Record, water: Patient, done: Reconstruction):
+    second = replace(record, fields=(replace(record.fields[0], number=2),))
+    found = reconstruct(
+        [record, second], LINE, water, water.grid, of=["measured"], libraries=LIBRARIES, per_field=True
+    )
+    fields = found.doses["measured"].fields
+    assert sorted(fields) == [1, 2]
+    for number, dose in fields.items():
+        assert dose.beam_number == number
+        np.testing.assert_allclose(
+            dose.dose_Gy, done.doses["measured"].physical.dose_Gy, rtol=1e-5, atol=1e-7
+        )
+    only = reconstruct(
+        [record, second], LINE, water, water.grid, of=["measured"], libraries=LIBRARIES, fields=[2]
+    )
+    np.testing.assert_allclose(
+        only.doses["measured"].physical.dose_Gy, done.doses["measured"].physical.dose_Gy, rtol=1e-5
+    )
+
+
+def test_beam_that_is_beside_moves_the_dose(treatment: spotline.Treatment, record: Record, water: Patient):
+    """Positions measured 3 mm off move the measured dose by 3 mm, and not the planned one."""
+    field = record.fields[0]
+    spots = field.spots.copy()
+    spots["x_mm"] += 3.0
+    moved = replace(record, fields=(replace(field, spots=spots),))
+    found = reconstruct(moved, LINE, water, water.grid, of=["planned", "measured"], libraries=LIBRARIES)
+
+    def centre_mm(what: str) -> np.ndarray:
+        dose = found.doses[what].physical  # type: ignore[index]
+        axes = (dose.grid.x_mm, dose.grid.y_mm, dose.grid.z_mm)
+        total = dose.dose_Gy.sum(dtype=float)
+        sums = [
+            dose.dose_Gy.sum(axis=tuple(k for k in range(3) if k != 2 - a), dtype=float) for a in range(3)
+        ]
+        return np.array([float(s @ axis) / total for s, axis in zip(sums, axes, strict=True)])
+
+    # Gantry 90: x of the beam is -z of the room, which is y of the patient.
+    shift = centre_mm("measured") - centre_mm("planned")
+    assert abs(shift[1]) == pytest.approx(3.0, abs=0.15)
+    assert abs(shift[[0, 2]]).max() < 0.1
+
+
+def test_a_leak_of_gas_gives_more_than_is_measured(
+    treatment: spotline.Treatment, water: Patient, done: Reconstruction, tmp_path: Path
+):
+    """Counts fall with the pressure, until after a percent the treatment is stopped, and dose rises."""
+    faults = spotline.read_faults(EXAMPLES.parent / "faults" / "gas-leak.toml")
+    record = spotline.deliver(treatment, tmp_path / "record", documents=False, faults=faults)
+    found = reconstruct(record, LINE, water, water.grid, libraries=LIBRARIES)
+    assert any("not delivered whole (interlock; " in note for note in found.notes)
+
+    def integral(of: Reconstruction, what: str) -> float:
+        return float(of.doses[what].physical.dose_Gy.sum(dtype=float))  # type: ignore[index]
+
+    assert 0.1 < integral(found, "measured") / integral(found, "planned") < 0.9
+    excess, usual = (integral(of, "true") / integral(of, "measured") for of in (found, done))
+    assert 1.002 < excess / usual < 1.01
+
+
+def test_progress_and_threads(record: Record, water: Patient, done: Reconstruction):
+    told: list[tuple[int, int]] = []
+    found = reconstruct(
+        record, LINE, water, water.grid, libraries=LIBRARIES, threads=1,
+        progress=lambda d, t: told.append((d, t)),
+    )  # fmt: skip
+    assert told == [(n, 9) for n in range(1, 10)]
+    np.testing.assert_array_equal(found.doses["true"].physical.dose_Gy, done.doses["true"].physical.dose_Gy)
+
+
+def test_a_grid_beside_the_patient_is_refused(record: Record, water: Patient):
+    with pytest.raises(DoseError, match="overlaps"):
+        reconstruct(record, LINE, water, Grid((900.0, 0.0, 0.0), (2.0,) * 3, (3, 3, 3)), libraries=LIBRARIES)
+
+
+# While a delivery runs
+
+
+@pytest.mark.parametrize("of", ["measured", "true"])
+def test_spill_by_spill_is_the_whole_record(
+    of: str, treatment: spotline.Treatment, record: Record, water: Patient, done: Reconstruction
+):
+    following = Reconstructor(treatment, water, water.grid, of=of, libraries=LIBRARIES)  # type: ignore[arg-type]
+    whole = done.doses[of].physical.dose_Gy  # type: ignore[index]
+    assert following.dose().physical.dose_Gy.max() == 0.0
+    before = 0.0
+    for path in sorted(record.fields[0].path.glob("spills/*.h5")):
+        following.use_slices(1, read_treatment_file(record.fields[0].path).slices)
+        following.add_spill(read_spill(path))
+        now = float(following.dose().physical.dose_Gy.sum())
+        assert now > before
+        before = now
+    assert following.spills == len(record.fields[0].spills)
+    # Parts of a spot that two spills share stay where they were measured.
+    np.testing.assert_allclose(following.dose().physical.dose_Gy, whole, atol=2e-3 * whole.max())
+    assert following.particles == pytest.approx(done.doses[of].particles, rel=1e-4)  # type: ignore[index]
+
+
+def test_following_a_folder_takes_each_spill_once(
+    treatment: spotline.Treatment, record: Record, water: Patient, done: Reconstruction, tmp_path: Path
+):
+    following = Reconstructor(treatment, water, water.grid, libraries=LIBRARIES)
+    assert following.follow(tmp_path) == 0
+    assert following.follow(record.path) == len(record.fields[0].spills)
+    assert following.follow(record.path) == 0
+    whole = done.doses["measured"].physical.dose_Gy
+    np.testing.assert_allclose(following.dose().physical.dose_Gy, whole, atol=2e-3 * whole.max())
+
+
+def test_a_delivery_is_followed_while_it_runs(
+    treatment: spotline.Treatment, record: Record, water: Patient, tmp_path: Path
+):
+    following = Reconstructor(treatment, water, water.grid, libraries=LIBRARIES)
+    told: list[tuple[int, float]] = []
+
+    def after_spill(folder: Path) -> None:
+        assert following.follow(folder) == 1
+        told.append((following.spills, following.particles))
+
+    again = spotline.deliver(treatment, tmp_path / "record", documents=False, after_spill=after_spill)
+    assert [spills for spills, _ in told] == list(range(1, len(record.fields[0].spills) + 1))
+    assert all(first[1] < second[1] for first, second in pairwise(told))
+    # Who looks on changes nothing.
+    for path in sorted(again.fields[0].path.glob("spills/*.h5")):
+        assert path.read_bytes() == (record.fields[0].path / "spills" / path.name).read_bytes()
+
+
+def test_another_delivery_cannot_be_followed(record: Record, water: Patient):
+    other = spotline.prepare(spotline.read_plan(EXAMPLES / "axis_proton.dcm"), LINE)
+    following = Reconstructor(other, water, water.grid, libraries=LIBRARIES)
+    with pytest.raises(DoseError, match="not those of the treatment"):
+        following.follow(record.path)
+    with pytest.raises(DoseError, match="no slice 99"):
+        following.add_parts(1, 99, np.zeros(0, int), record.fields[0].spots)
+
+
+def test_truth_that_is_not_there_cannot_be_followed(
+    treatment: spotline.Treatment, record: Record, water: Patient
+):
+    following = Reconstructor(treatment, water, water.grid, of="true", libraries=LIBRARIES)
+    spill = read_spill(min(record.fields[0].path.glob("spills/*.h5")))
+    with pytest.raises(DoseError, match="no truth"):
+        following.add_spill(replace(spill, truth=None))

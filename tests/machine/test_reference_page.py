@@ -1,0 +1,48 @@
+"""The reference page of the beam-line file is what its generator writes."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from spotline.machine.model import BeamLineFile
+from tools import make_beamline_reference as generator
+
+pytestmark = pytest.mark.stored
+
+
+def test_page_is_up_to_date():
+    remedy = "run tools/make_beamline_reference.py"
+    assert generator.PAGE.read_text(encoding="utf-8") == generator.page(), remedy
+
+
+def test_every_key_is_in_it_with_a_value_or_as_optional():
+    values = generator.example_values()
+    optional = {"geometry.gantry_range_deg"}
+
+    def walk(kind: type[msgspec.Struct], where: str) -> None:
+        for field in msgspec.structs.fields(kind):
+            full = f"{where}.{field.name}" if where else field.name
+            inner = generator.struct_in(field.type)
+            if inner is not None:
+                walk(inner, full)
+            elif full not in optional:
+                assert any(key == full or key.startswith(f"{full}.") for key in values), full
+
+    walk(BeamLineFile, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("field_x_mm", "mm"),
+        ("integral_field_mT_m_per_A", "mT m/A"),
+        ("full_intensity_per_s", "1/s"),
+        ("energy_tolerance_MeV_u", "MeV/u"),
+        ("strip_period_us", "µs"),
+        ("minimum_particles_per_spot", ""),
+        ("feedback_gain", ""),
+    ],
+)
+def test_units(name: str, unit: str):
+    assert generator.unit_of(name) == unit
