@@ -18,14 +18,19 @@ from spotline import moved
 if TYPE_CHECKING:
     from spotline.campaign import Campaign, run_campaign
     from spotline.delivery import deliver, replay, resume
+    from spotline.dicom.ct import read_ct
     from spotline.dicom.dose import read_dose
     from spotline.dicom.extended_plan import write_extended_plan
-    from spotline.dose.engine.following import Reconstructor
+    from spotline.dicom.structures import read_structures
     from spotline.dose.engine.forward import DoseEngine, Patient
     from spotline.dose.engine.reconstruct import Reconstruction, reconstruct
     from spotline.dose.engine.surroundings import water_phantom
     from spotline.dose.evaluation.compare import compare_doses
+    from spotline.dose.evaluation.evaluate import DoseOptions, evaluate
+    from spotline.dose.evaluation.findings import Evaluation
+    from spotline.dose.evaluation.patients import CtPatient, WaterBox
     from spotline.dose.grid import DoseGrid, Grid
+    from spotline.dose.online import Reconstructor
     from spotline.errors import (
         BeamLineError,
         DoseError,
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
     from spotline.plan import Field, Layer, PassiveElement, Plan
     from spotline.planning.continuation import continuation_plan, write_continuation_plan
     from spotline.planning.cubes import Cube, cube_plan
+    from spotline.planning.delivered import plan_of_records
     from spotline.planning.phantom_plan import Setup
     from spotline.planning.prepared import open_preparation, write_preparation
     from spotline.planning.read import read_plan
@@ -59,15 +65,20 @@ _HOMES = {
     "spotline.campaign": ("Campaign", "run_campaign"),
     "spotline.planning.prepared": ("open_preparation", "write_preparation"),
     "spotline.delivery": ("deliver", "replay", "resume"),
+    "spotline.dicom.ct": ("read_ct",),
     "spotline.dicom.dose": ("read_dose",),
     "spotline.dicom.extended_plan": ("write_extended_plan",),
+    "spotline.dicom.structures": ("read_structures",),
     "spotline.dose.evaluation.compare": ("compare_doses",),
+    "spotline.dose.evaluation.evaluate": ("DoseOptions", "evaluate"),
+    "spotline.dose.evaluation.findings": ("Evaluation",),
+    "spotline.dose.evaluation.patients": ("CtPatient", "WaterBox"),
     "spotline.dose.grid": ("DoseGrid", "Grid"),
     "spotline.planning.cubes": ("Cube", "cube_plan"),
-    "spotline.dose.engine.following": ("Reconstructor",),
     "spotline.dose.engine.forward": ("DoseEngine", "Patient"),
     "spotline.dose.engine.reconstruct": ("Reconstruction", "reconstruct"),
     "spotline.dose.engine.surroundings": ("water_phantom",),
+    "spotline.dose.online": ("Reconstructor",),
     "spotline.errors": (
         "BeamLineError",
         "DoseError",
@@ -83,6 +94,7 @@ _HOMES = {
     "spotline.plan": ("Field", "Layer", "PassiveElement", "Plan"),
     "spotline.planning.read": ("read_plan",),
     "spotline.planning.continuation": ("continuation_plan", "write_continuation_plan"),
+    "spotline.planning.delivered": ("plan_of_records",),
     "spotline.planning.phantom_plan": ("Setup",),
     "spotline.treatment": ("FieldTreatment", "Options", "Slice", "Treatment", "prepare"),
     "spotline.record": ("FieldRecord", "Record", "open_record"),
@@ -96,10 +108,13 @@ __all__ = [
     "BeamLine",
     "BeamLineError",
     "Campaign",
+    "CtPatient",
     "Cube",
     "DoseEngine",
     "DoseError",
     "DoseGrid",
+    "DoseOptions",
+    "Evaluation",
     "Fault",
     "FaultError",
     "Field",
@@ -123,20 +138,25 @@ __all__ = [
     "Slice",
     "SpotlineError",
     "Treatment",
+    "WaterBox",
     "compare_doses",
     "continuation_plan",
     "cube_plan",
     "deliver",
+    "evaluate",
     "load_beamline",
     "load_library",
     "merge_records",
     "open_preparation",
     "open_record",
+    "plan_of_records",
     "prepare",
+    "read_ct",
     "read_dose",
     "read_faults",
     "read_library",
     "read_plan",
+    "read_structures",
     "reconstruct",
     "replay",
     "resume",

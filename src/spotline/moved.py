@@ -26,6 +26,7 @@ MOVED = {
     "dose.gamma": "dose.evaluation.gamma",
     "engine": "dose.engine",
     "engine.cubes": "planning.cubes",
+    "engine.following": "dose.online",
     "library": "machine.library",
     "plan.continuation": "planning.continuation",
     "plan.overview": "planning.overview",

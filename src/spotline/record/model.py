@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.treatment.treatment import Slice
+
 Table = NDArray[np.void]
 """A structured array."""
 
@@ -204,6 +206,8 @@ class FieldRecord:
     assumed : Table
         Columns `ASSUMED`: what may have been delivered but was not confirmed when the delivery died.  It is
         in none of the other tables.
+    prescribed : tuple of Slice
+        The slices of the treatment as they were loaded, with counts for the gas of the day.
     """
 
     path: Path
@@ -219,6 +223,7 @@ class FieldRecord:
     visits: Table
     truth: Table | None
     assumed: Table = field(default_factory=lambda: np.zeros(0, ASSUMED))
+    prescribed: tuple[Slice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

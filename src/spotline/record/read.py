@@ -124,6 +124,7 @@ def open_field(folder: Path) -> FieldRecord:
             slow_control=_in_time([slow_control, *(spill.slow_control for spill in spills)]),
             truth=truth,
             assumed=_assumed(treatment, spills),
+            prescribed=treatment.slices,
         )
 
 

@@ -1,16 +1,15 @@
-"""Doses of plans and records: what agrees, what differs when a fault is injected, and spill by spill."""
+"""Doses of plans and records: what agrees, and what differs when a fault is injected."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import spotline
-from spotline.dose.engine.following import Reconstructor
 from spotline.dose.engine.forward import Patient
 from spotline.dose.engine.reconstruct import Reconstruction, reconstruct
 from spotline.dose.grid import Grid
@@ -18,8 +17,6 @@ from spotline.dose.rbe import rbe_model
 from spotline.errors import DoseError
 from spotline.physics.ions import PROTON
 from spotline.record.model import Record
-from spotline.record.spill_file import read_spill
-from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.deliveries import EXAMPLES
 from tests.dose.engine.entries import made_up_library
 
@@ -175,71 +172,12 @@ def test_a_grid_beside_the_patient_is_refused(record: Record, water: Patient):
         reconstruct(record, LINE, water, Grid((900.0, 0.0, 0.0), (2.0,) * 3, (3, 3, 3)), libraries=LIBRARIES)
 
 
-# While a delivery runs
-
-
-@pytest.mark.parametrize("of", ["measured", "true"])
-def test_spill_by_spill_is_the_whole_record(
-    of: str, treatment: spotline.Treatment, record: Record, water: Patient, done: Reconstruction
+def test_a_record_that_is_open_needs_its_files_no_more(
+    record: Record, water: Patient, done: Reconstruction, tmp_path: Path
 ):
-    following = Reconstructor(treatment, water, water.grid, of=of, libraries=LIBRARIES)  # type: ignore[arg-type]
-    whole = done.doses[of].physical.dose_Gy  # type: ignore[index]
-    assert following.dose().physical.dose_Gy.max() == 0.0
-    before = 0.0
-    for path in sorted(record.fields[0].path.glob("spills/*.h5")):
-        following.use_slices(1, read_treatment_file(record.fields[0].path).slices)
-        following.add_spill(read_spill(path))
-        now = float(following.dose().physical.dose_Gy.sum())
-        assert now > before
-        before = now
-    assert following.spills == len(record.fields[0].spills)
-    # Parts of a spot that two spills share stay where they were measured.
-    np.testing.assert_allclose(following.dose().physical.dose_Gy, whole, atol=2e-3 * whole.max())
-    assert following.particles == pytest.approx(done.doses[of].particles, rel=1e-4)  # type: ignore[index]
-
-
-def test_following_a_folder_takes_each_spill_once(
-    treatment: spotline.Treatment, record: Record, water: Patient, done: Reconstruction, tmp_path: Path
-):
-    following = Reconstructor(treatment, water, water.grid, libraries=LIBRARIES)
-    assert following.follow(tmp_path) == 0
-    assert following.follow(record.path) == len(record.fields[0].spills)
-    assert following.follow(record.path) == 0
-    whole = done.doses["measured"].physical.dose_Gy
-    np.testing.assert_allclose(following.dose().physical.dose_Gy, whole, atol=2e-3 * whole.max())
-
-
-def test_a_delivery_is_followed_while_it_runs(
-    treatment: spotline.Treatment, record: Record, water: Patient, tmp_path: Path
-):
-    following = Reconstructor(treatment, water, water.grid, libraries=LIBRARIES)
-    told: list[tuple[int, float]] = []
-
-    def after_spill(folder: Path) -> None:
-        assert following.follow(folder) == 1
-        told.append((following.spills, following.particles))
-
-    again = spotline.deliver(treatment, tmp_path / "record", documents=False, after_spill=after_spill)
-    assert [spills for spills, _ in told] == list(range(1, len(record.fields[0].spills) + 1))
-    assert all(first[1] < second[1] for first, second in pairwise(told))
-    # Who looks on changes nothing.
-    for path in sorted(again.fields[0].path.glob("spills/*.h5")):
-        assert path.read_bytes() == (record.fields[0].path / "spills" / path.name).read_bytes()
-
-
-def test_another_delivery_cannot_be_followed(record: Record, water: Patient):
-    other = spotline.prepare(spotline.read_plan(EXAMPLES / "axis_proton.dcm"), LINE)
-    following = Reconstructor(other, water, water.grid, libraries=LIBRARIES)
-    with pytest.raises(DoseError, match="not those of the treatment"):
-        following.follow(record.path)
-    with pytest.raises(DoseError, match="no slice 99"):
-        following.add_parts(1, 99, np.zeros(0, int), record.fields[0].spots)
-
-
-def test_truth_that_is_not_there_cannot_be_followed(
-    treatment: spotline.Treatment, record: Record, water: Patient
-):
-    following = Reconstructor(treatment, water, water.grid, of="true", libraries=LIBRARIES)
-    spill = read_spill(min(record.fields[0].path.glob("spills/*.h5")))
-    with pytest.raises(DoseError, match="no truth"):
-        following.add_spill(replace(spill, truth=None))
+    shutil.copytree(record.path, tmp_path / "record")
+    opened = spotline.open_record(tmp_path / "record")
+    shutil.rmtree(tmp_path / "record")
+    found = reconstruct(opened, LINE, water, water.grid, libraries=LIBRARIES)
+    for what, dose in found.doses.items():
+        np.testing.assert_array_equal(dose.physical.dose_Gy, done.doses[what].physical.dose_Gy)

@@ -1,1 +1,4 @@
-"""Forward dose: pencil beams of the library, for plans and for records of what was delivered."""
+"""Forward dose: pencil beams of the library, for plans and for records of what was delivered.
+
+It takes values: treatments, records that are open, arrays.  It opens no files.
+"""

@@ -13,7 +13,6 @@ from spotline.errors import DoseError
 from spotline.physics.ions import IONS, Ion
 from spotline.record.model import FieldRecord
 from spotline.treatment.treatment import FieldTreatment, Slice, Treatment
-from spotline.treatment.treatment_file import read_treatment_file
 from spotline.units import FWHM_PER_SIGMA
 
 What = Literal["planned", "measured", "true"]
@@ -114,8 +113,7 @@ def beams_of_record(
     DoseError
         If the truth is asked for and the record has none.
     """
-    header = field.header
-    slices = read_treatment_file(field.path).slices
+    header, slices = field.header, field.prescribed
     layers = tuple(_planned(part) for part in slices)
     if what != "planned":
         table = field.spots if what == "measured" else field.truth

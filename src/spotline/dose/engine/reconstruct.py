@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spotline.dose.engine.beams import FieldBeams, What
 from spotline.dose.engine.forward import DoseEngine, Patient, Quantities
-from spotline.dose.engine.sources import Source, beams_of
+from spotline.dose.engine.sources import Source, SourceBeams, beams_of
 from spotline.dose.grid import DoseGrid, Float32s, Grid, Point
 from spotline.dose.rbe import RbeModel
 from spotline.machine.library import BeamLibrary, Entry, load_library
@@ -98,6 +98,7 @@ class DoseSum:
         threads: int | None = None,
     ) -> None:
         self.rbe = rbe
+        self.libraries = dict(libraries)
         self.engine = DoseEngine(
             beamline,
             patient,
@@ -204,7 +205,28 @@ def reconstruct(
     every = [beams for group in found.beams.values() for beams in group]
     known = libraries_for(beamline, every, libraries)
     adding = DoseSum(beamline, patient, grid, known, rbe, threads)
-    total, done = sum(len(beams.layers) for beams in every), 0
+    return add_up(found, adding, per_field=per_field, progress=progress)
+
+
+def add_up(
+    found: SourceBeams, adding: DoseSum, *, per_field: bool = False, progress: Progress | None = None
+) -> Reconstruction:
+    """Add up all beams of a source.
+
+    Parameters
+    ----------
+    found : SourceBeams
+        What `beams_of` collected.
+    adding : DoseSum
+        Without anything in it.
+    per_field : bool
+        Whether to give the physical dose of each field too.
+    progress : callable, optional
+        Called with the layers that are done, and all.
+    """
+    grid = adding.engine.grid
+    total = sum(len(beams.layers) for group in found.beams.values() for beams in group)
+    done = 0
     doses: dict[What, SummedDose] = {}
     for what, group in found.beams.items():
         by_field: dict[int, Floats] = {}
@@ -226,7 +248,7 @@ def reconstruct(
                 for number, dose in by_field.items()
             },
         )
-    return Reconstruction(grid, doses, found.fractions, known, found.notes)
+    return Reconstruction(grid, doses, found.fractions, adding.libraries, found.notes)
 
 
 def libraries_for(

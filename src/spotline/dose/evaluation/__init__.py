@@ -1,1 +1,5 @@
-"""Evaluation of doses: comparison, gamma, and dose-volume histograms."""
+"""What is said of doses: gamma, differences, histograms, and the evaluation of a plan or delivery as a whole.
+
+`evaluate` is given values (records, what the beams meet, structures, doses) and asks the engine; `compare`,
+`dvh` and `gamma` know no engine.
+"""

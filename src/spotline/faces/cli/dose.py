@@ -11,7 +11,7 @@ from spotline.faces.cli.bars import dose_bar
 from spotline.faces.cli.common import STATUS_DONE, Switch, WholeNumber
 
 if TYPE_CHECKING:
-    from spotline.faces.report.dose_case import Case, Findings
+    from spotline.dose.evaluation.findings import Compared, Evaluation
 
 Named = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())]
 
@@ -87,9 +87,8 @@ def dose(
     quiet
         Say nothing but errors.
     """
-    from spotline.faces.cli.dose_inputs import prepare_case
-    from spotline.faces.cli.dose_sources import Asked
-    from spotline.faces.report.dose_case import look_at
+    from spotline.dose.evaluation.evaluate import evaluate
+    from spotline.faces.cli.dose_inputs import Asked, read_inputs
     from spotline.faces.report.dose_folder import check_free, write_dose_folder
 
     check_free(out)
@@ -110,27 +109,44 @@ def dose(
         calibration=calibration,
         overrides=override,
         prescriptions=prescription,
-        letd=letd,
         quiet=quiet,
     )
+    given = read_inputs(asked)
     with dose_bar(quiet) as told:
-        case = prepare_case(asked, told)
-    findings = look_at(case)
-    write_dose_folder(case, findings, out)
+        evaluation = evaluate(
+            given.source,
+            given.patient,
+            plan=given.plan,
+            structures=given.structures,
+            prescribed_Gy=given.prescribed_Gy,
+            compare=given.compare,
+            options=given.options,
+            progress=told,
+        )
+    write_dose_folder(evaluation, given.provenance, out, with_letd=letd)
     if not quiet:
-        print(_in_words(case, findings, out))
+        print(_in_words(evaluation, out))
     return STATUS_DONE
 
 
-def _in_words(case: Case, findings: Findings, out: Path) -> str:
-    from spotline.faces.report.dose_case import rates
-
+def _in_words(evaluation: Evaluation, out: Path) -> str:
     lines = []
-    for what, found in case.reconstruction.doses.items():
+    for what, found in evaluation.reconstruction.doses.items():
         physical, effective = float(found.physical.dose_Gy.max()), ""
         if found.effective is not None:
             effective = f", {float(found.effective.dose_Gy.max()):.4g} Gy (RBE)"
         lines.append(f"{what}: {found.particles:.6g} particles, up to {physical:.4g} Gy{effective}")
-    lines += [f"  {rate}" for rate in rates(findings.compared)]
-    lines += [f"  note: {note}" for note in case.notes]
+    lines += [f"  {_rate(one)}" for one in evaluation.comparisons]
+    lines += [f"  note: {note}" for note in evaluation.notes]
     return "\n".join([*lines, f"  report: {out / 'report.html'}"])
+
+
+def _rate(compared: Compared) -> str:
+    """The first gamma of a comparison."""
+    gamma, found = compared.comparison.gammas[0], compared.comparison
+    reference, evaluated = compared.names
+    return (
+        f"{evaluated} against {reference}: {100.0 * gamma.pass_rate:.2f} % pass {gamma.name}; "
+        f"difference {100.0 * found.mean_Gy / found.normalisation_Gy:+.2f} % in the mean, "
+        f"{100.0 * found.largest_Gy / found.normalisation_Gy:.2f} % at most"
+    )

@@ -1,113 +1,112 @@
-"""What ``spotline dose`` is given, read and put together."""
+"""The files that ``spotline dose`` is given, read."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from spotline.dicom.ct import read_ct
 from spotline.dicom.dose import read_dose
 from spotline.dicom.structures import read_structures
-from spotline.dose.calibration import StoppingPower, nominal_calibration, read_calibration
-from spotline.dose.ct import AIR_HU
-from spotline.dose.engine.beams import FieldBeams
-from spotline.dose.engine.forward import Patient
-from spotline.dose.engine.reconstruct import reconstruct
-from spotline.dose.engine.sources import beams_of
-from spotline.dose.engine.surroundings import grid_around, water_box
-from spotline.dose.evaluation.compare import OTHER_FRAME
-from spotline.dose.grid import DoseGrid, Grid
-from spotline.dose.masks import Mask, mask_of
-from spotline.dose.patient import check_frame, patient
-from spotline.dose.rbe import RbeModel, rbe_model
-from spotline.dose.sampling import resample
+from spotline.dicom.treatment_record_reader import record_uid
+from spotline.dose.calibration import read_calibration
+from spotline.dose.evaluation.evaluate import DoseOptions
+from spotline.dose.evaluation.patients import CtPatient, WaterBox
+from spotline.dose.grid import DoseGrid
+from spotline.dose.rbe import rbe_model
 from spotline.dose.structures import StructureSet
-from spotline.errors import DoseError, LibraryError, OptionError
-from spotline.faces.cli.dose_sources import Asked, Read, read_source, with_isocentres
-from spotline.faces.report.dose_case import Case
+from spotline.errors import LibraryError, OptionError
+from spotline.faces.cli.treatment import treatment_to_deliver
+from spotline.faces.report.dose_folder import Provenance
+from spotline.machine import BeamLine, load_beamline
 from spotline.machine.library import BeamLibrary, read_library
+from spotline.plan import Plan
+from spotline.planning.delivered import plan_of_records
+from spotline.planning.prepared.layout import SUMMARY as PREPARATION
+from spotline.planning.read import read_plan
+from spotline.record import Record, open_record
+from spotline.record.kept import sha256_of
+from spotline.treatment import Treatment
 
-Told = Callable[[int, int], None] | None
+DICOM_RECORD = "record.dcm"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The arguments of the verb, as it documents them."""
+
+    sources: tuple[Path, ...]
+    beamline: str | None
+    ct: Path | None
+    water_mm: float | None
+    structures: Path | None
+    grid_mm: float
+    rbe: str | None
+    alpha_beta_Gy: float | None
+    compare: Path | None
+    field: int | None
+    per_field: bool
+    library: Path | None
+    plan: Path | None
+    calibration: Path | None
+    overrides: tuple[str, ...]
+    prescriptions: tuple[str, ...]
+    quiet: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Met:
-    """What the beams meet, and where dose is wanted."""
+class Inputs:
+    """What `spotline.evaluate` is given, by its own names, and where it comes from."""
 
-    power: StoppingPower
-    patient: Patient
-    grid: Grid
-    image: np.ndarray
-    image_kind: str
-    notes: tuple[str, ...]
+    source: Treatment | list[Record]
+    patient: CtPatient | WaterBox
+    plan: Plan | None
+    structures: StructureSet | None
+    prescribed_Gy: dict[str, float]
+    compare: dict[str, DoseGrid]
+    options: DoseOptions
+    provenance: Provenance
 
 
-def prepare_case(asked: Asked, told: Told) -> Case:
-    """Read everything, compute the dose, and put both together.
+def read_inputs(asked: Asked) -> Inputs:
+    """Read all files.
 
     Raises
     ------
     SpotlineError
-        If anything cannot be read, is missing, or does not go with the rest.
+        If anything cannot be read, arguments do not go together, or records are not of one patient.
     """
     _check(asked)
-    read = read_source(asked)
-    model = None if asked.rbe is None else rbe_model(asked.rbe, asked.alpha_beta_Gy)
-    numbers = None if asked.field is None else [asked.field]
+    source, plan, beamline = _source(asked)
+    rbe = None if asked.rbe is None else rbe_model(asked.rbe, asked.alpha_beta_Gy)
+    overrides = _by_name("override", asked.overrides, "RSP", "couch=0.5")
+    prescribed_Gy = _by_name("prescription", asked.prescriptions, "GY", "PTV=2")
     structures = None if asked.structures is None else read_structures(asked.structures)
-    prescribed_Gy = _prescribed(asked, structures)
-    given = None if asked.compare is None else read_dose(asked.compare)
-    notes: list[str] = []
-    read = with_isocentres(read, asked, notes)
-    beams = beams_of(read.source, read.line, fields=numbers, isocentres_mm=read.isocentres_mm)
-    every = [one for group in beams.beams.values() for one in group]
-    ions = list(dict.fromkeys(one.ion.name for one in every))
-    libraries = None if asked.library is None else _libraries(asked.library, ions)
-    met = _meet(asked, read, every, structures)
-    done = reconstruct(
-        read.source,
-        read.line,
-        met.patient,
-        met.grid,
-        rbe=model,
+    compare = {} if asked.compare is None else {asked.compare.name: read_dose(asked.compare)}
+    libraries = {} if asked.library is None else _libraries(asked.library, _ions(source, asked.field))
+    patient: CtPatient | WaterBox
+    if asked.water_mm is not None:
+        patient = WaterBox(asked.water_mm)
+    else:
+        assert asked.ct is not None
+        image = read_ct(asked.ct)
+        curve = None if asked.calibration is None else read_calibration(asked.calibration)
+        patient = CtPatient(image, curve, overrides)
+    # A plan that is given by hand is asked first: old records do not hold the isocentre.
+    placed = plan.fields if plan is not None and asked.plan is not None else ()
+    options = DoseOptions(
+        beamline=beamline,
+        grid_mm=asked.grid_mm,
+        rbe=rbe,
         libraries=libraries,
-        fields=numbers,
-        isocentres_mm=read.isocentres_mm,
+        fields=None if asked.field is None else [asked.field],
+        isocentres_mm={one.number: one.isocentre_mm for one in placed if one.isocentre_mm},
         per_field=asked.per_field,
-        progress=told,
     )
-    masks = _masks(structures, met.grid, notes)
-    compare_name = "" if asked.compare is None else asked.compare.name
-    fields = sorted({one.number for one in every})
-    compare = None if given is None else _comparison(given, compare_name, read, done.fractions, fields, notes)
-    identity = {} if read.plan is None else read.plan.identity
-    frame = met.power.frame_of_reference_uid or identity.get("FrameOfReferenceUID", "")
-    if compare is not None and frame and compare.frame_of_reference_uid not in ("", frame):
-        notes.append(f"{compare_name}: {OTHER_FRAME}")
-    return Case(
-        title=read.title,
-        reconstruction=done,
-        beamline=read.line,
-        image=met.image,
-        image_kind=met.image_kind,
-        structures=masks,
-        prescribed_Gy=prescribed_Gy,
-        with_letd=asked.letd,
-        compare=compare,
-        compare_name=compare_name,
-        rbe="" if model is None else model.name,
-        inputs=read.inputs + _others(asked, model),
-        identity=identity,
-        frame_of_reference_uid=frame,
-        plan_uid=identity.get("SOPInstanceUID", ""),
-        record_uids=read.record_uids,
-        fraction_group=1 if read.plan is None else read.plan.fraction_group,
-        notes=tuple(dict.fromkeys([*done.notes, *met.notes, *notes])),
+    return Inputs(
+        source, patient, plan, structures, prescribed_Gy, compare, options, _provenance(asked, source, plan)
     )
 
 
@@ -128,56 +127,18 @@ def _check(asked: Asked) -> None:
         raise OptionError("--alpha-beta-Gy belongs to a model of the RBE: give --rbe")
 
 
-def _meet(asked: Asked, read: Read, beams: list[FieldBeams], structures: StructureSet | None) -> _Met:
-    if asked.water_mm is not None:
-        return _in_water(asked, asked.water_mm, read, beams, structures)
-    assert asked.ct is not None
-    image = read_ct(asked.ct)
-    identity = {} if read.plan is None else read.plan.identity
-    frame = identity.get("FrameOfReferenceUID", "")
-    is_for_a_device = identity.get("RTPlanGeometry", "") == "TREATMENT_DEVICE"
-    if not is_for_a_device:
-        check_frame(image.frame_of_reference_uid, "CT", frame, "plan")
-    curve = nominal_calibration() if asked.calibration is None else read_calibration(asked.calibration)
-    power = patient(image, curve, structures, _by_name("override", asked.overrides, "RSP", "couch=0.5"))
-    notes = [*image.notes, *power.notes]
-    if is_for_a_device:
-        notes.append("the plan is for a device and no patient; its isocentre is taken as a point of the CT")
-    if asked.calibration is None:
-        notes.append(
-            "the curve from HU to stopping power is a nominal one, of no real scanner (--calibration)"
+def _source(asked: Asked) -> tuple[Treatment | list[Record], Plan | None, BeamLine | None]:
+    """The records, or the plan or preparation; their plan; and the beam line if it is another than theirs."""
+    if all(path.is_dir() and not (path / PREPARATION).exists() for path in asked.sources):
+        records = [open_record(path) for path in asked.sources]
+        plan = plan_of_records(records, None if asked.plan is None else read_plan(asked.plan))
+        return records, plan, None if asked.beamline is None else load_beamline(asked.beamline)
+    if len(asked.sources) > 1:
+        raise OptionError(
+            "several sources are added only if all are folders of records; give one plan, or records"
         )
-    # It is how the patient lies at the treatment that counts, and that is in the plan.
-    position = identity.get("PatientPosition", "") or image.patient_position
-    if image.patient_position not in ("", position):
-        notes.append(
-            f"the patient was scanned {image.patient_position} and is treated {position}, as the plan says"
-        )
-    if not position:
-        position = "HFS"
-        notes.append("neither CT nor plan say how the patient lies; head first, supine (HFS) is taken")
-    grid = grid_around(beams, read.line, power, position, asked.grid_mm)
-    hu = resample(image.hu, image.grid, grid, outside=AIR_HU, what="CT")
-    return _Met(power, Patient(power.rsp, power.grid, position), grid, hu, "the CT", tuple(notes))
-
-
-def _in_water(
-    asked: Asked,
-    surface_mm: float,
-    read: Read,
-    beams: list[FieldBeams],
-    structures: StructureSet | None,
-) -> _Met:
-    identity = {} if read.plan is None else read.plan.identity
-    position = identity.get("PatientPosition", "") or "HFS"
-    box = water_box(beams, read.line, surface_mm, asked.grid_mm, position)
-    notes = []
-    frames = {identity.get("FrameOfReferenceUID", "")}
-    if structures is not None:
-        frames.add(structures.frame_of_reference_uid)
-    if len(frames - {""}) > 1:
-        notes.append(f"the structure set, in water: {OTHER_FRAME}")
-    return _Met(box, Patient(box.rsp, box.grid, position), box.grid, box.rsp, "the water", tuple(notes))
+    treatment = treatment_to_deliver(asked.sources[0], asked.beamline, asked.field, asked.quiet)
+    return treatment, treatment.plan, None
 
 
 def _by_name(option: str, texts: tuple[str, ...], what: str, example: str) -> dict[str, float]:
@@ -194,15 +155,13 @@ def _by_name(option: str, texts: tuple[str, ...], what: str, example: str) -> di
     return found
 
 
-def _prescribed(asked: Asked, structures: StructureSet | None) -> dict[str, float]:
-    """Prescriptions by the names that the structures have."""
-    wanted = _by_name("prescription", asked.prescriptions, "GY", "PTV=2")
-    if structures is None:
-        return {}
-    for name, dose_Gy in wanted.items():
-        if not (math.isfinite(dose_Gy) and dose_Gy > 0.0):
-            raise OptionError(f"--prescription: {dose_Gy:g} Gy for {name}; give more than 0")
-    return {structures.named(name).name: dose_Gy for name, dose_Gy in wanted.items()}
+def _ions(source: Treatment | list[Record], number: int | None) -> list[str]:
+    """Names of the ions of all fields that are taken."""
+    if isinstance(source, Treatment):
+        found = [(one.field.number, one.field.ion.name) for one in source.fields]
+    else:
+        found = [(one.number, str(one.header["ion"])) for record in source for one in record.fields]
+    return list(dict.fromkeys(ion for field, ion in found if number in (None, field)))
 
 
 def _libraries(folder: Path, ions: list[str]) -> dict[str, BeamLibrary]:
@@ -226,62 +185,36 @@ def _libraries(folder: Path, ions: list[str]) -> dict[str, BeamLibrary]:
     return found
 
 
-def _masks(structures: StructureSet | None, grid: Grid, notes: list[str]) -> tuple[Mask, ...]:
-    """Structures on the dose grid; those without any part of it are told and left out."""
-    if structures is None:
-        return ()
-    masks = []
-    notes += structures.notes
-    for one in structures.structures:
-        try:
-            mask = mask_of(one, grid)
-        except DoseError as error:
-            what, _, _ = str(error).partition("; ")
-            notes.append(f"{what}; nothing is said about it")
-            continue
-        masks.append(mask)
-        notes += [f"{note}; this part counts as without dose" for note in mask.notes]
-    return tuple(masks)
-
-
-def _comparison(
-    dose: DoseGrid, name: str, read: Read, fractions: int, numbers: list[int], notes: list[str]
-) -> DoseGrid:
-    """The dose to compare with, of as many fractions as ours."""
-    own = "" if read.plan is None else read.plan.identity.get("SOPInstanceUID", "")
-    if own and dose.plan_uid not in ("", own):
-        notes.append(f"{name}: refers to another plan ({dose.plan_uid}) than that of this dose ({own})")
-    if dose.beam_number is not None and numbers != [dose.beam_number]:
-        notes.append(
-            f"{name}: is of field {dose.beam_number} alone, and field "
-            f"{', '.join(map(str, numbers))} was computed (--field)"
-        )
-    planned = 1 if read.plan is None else read.plan.fractions_planned
-    if dose.summation == "PLAN" and planned != fractions:
-        factor = fractions / planned
-        notes.append(
-            f"{name}: is of all {planned} fractions of the plan (Dose Summation Type PLAN); it "
-            f"is taken times {factor:.4g}, for {fractions}"
-        )
-        return replace(dose, dose_Gy=dose.dose_Gy * np.float32(factor))
-    return dose
-
-
-def _others(asked: Asked, model: RbeModel | None) -> tuple[dict[str, str], ...]:
-    """Name and hash of every other file that was read."""
-    files = {
+def _provenance(asked: Asked, source: Treatment | list[Record], plan: Plan | None) -> Provenance:
+    inputs, uids = [], []
+    if isinstance(source, Treatment):
+        (path,) = asked.sources
+        title = source.plan.label or path.name
+        named = source.plan.path if path.is_dir() else path
+        inputs.append(_input("plan", named, source.plan.sha256))
+    else:
+        title = ", ".join(record.path.name for record in source)
+        inputs += [_input("record", record.path, sha256_of(record)) for record in source]
+        fields = [one for record in source for one in record.fields]
+        written = [one.path / DICOM_RECORD for one in fields if (one.path / DICOM_RECORD).exists()]
+        # A dose refers to all records that it is of, or to none.
+        uids = [record_uid(path) for path in written] if len(written) == len(fields) else []
+        if asked.plan is not None and plan is not None:
+            inputs.append(_input("plan", asked.plan, plan.sha256))
+    others = {
         "structures": asked.structures,
         "calibration": asked.calibration,
         "compare": asked.compare,
         "CT": asked.ct,
         "libraries": asked.library,
-        "RBE": Path(asked.rbe) if model is not None and asked.rbe and Path(asked.rbe).is_file() else None,
+        "RBE": Path(asked.rbe) if asked.rbe and Path(asked.rbe).is_file() else None,
     }
-    return tuple(
-        {"role": role, "name": path.name, "sha256": _hash_of(path)}
-        for role, path in files.items()
-        if path is not None
-    )
+    inputs += [_input(role, path, _hash_of(path)) for role, path in others.items() if path is not None]
+    return Provenance(title, tuple(inputs), plan, tuple(uids))
+
+
+def _input(role: str, path: Path, sha256: str) -> dict[str, str]:
+    return {"role": role, "name": path.name, "sha256": sha256}
 
 
 def _hash_of(path: Path) -> str:

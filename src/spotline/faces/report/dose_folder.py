@@ -5,23 +5,50 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from spotline.dicom.dose import write_dose
-from spotline.dose.engine.beams import What
+from spotline.dose.evaluation.findings import Evaluation
 from spotline.dose.grid import DoseGrid
 from spotline.dose.metaimage import write_metaimage
 from spotline.errors import OutputError
-from spotline.faces.report.dose_case import Case, Findings, doses_of
+from spotline.plan.model import Plan
 
 JSON = "dose.json"
 PAGE = "report.html"
 FORMAT = "spotline-dose"
 VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Provenance:
+    """Where a dose comes from, as its files tell it.
+
+    Attributes
+    ----------
+    title : str
+        Name of the plan or of the records.
+    inputs : tuple of dict
+        ``role``, ``name`` and ``sha256`` of all that was read.
+    plan : Plan or None
+        Says who the patient is, and what RT Dose files refer to.
+    record_uids : tuple of str
+        Of the DICOM treatment records; empty if there are none.
+    """
+
+    title: str
+    inputs: tuple[dict[str, str], ...]
+    plan: Plan | None = None
+    record_uids: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Patient and study, by DICOM keyword."""
+        return {} if self.plan is None else dict(self.plan.identity)
 
 
 def check_free(folder: Path) -> None:
@@ -36,32 +63,35 @@ def check_free(folder: Path) -> None:
         raise OutputError(f"{folder}: is not empty; choose another folder for the dose")
 
 
-def write_dose_folder(case: Case, findings: Findings, folder: Path) -> None:
-    """Write RT Dose files, ``dose.json`` and ``report.html``: all of them or nothing.
+def write_dose_folder(
+    evaluation: Evaluation, provenance: Provenance, folder: Path, *, with_letd: bool = False
+) -> None:
+    """Write RT Dose files, ``dose.json`` and ``report.html``, and maps of the LET: all of them or nothing.
 
     Raises
     ------
     OutputError
         If the folder is not free or cannot be written.
     """
-    from spotline.faces.report.dose_case_page import write_case_page
+    from spotline.faces.report.evaluation_page import write_evaluation_page
 
+    identity = provenance.identity
     with _whole(folder) as part:
-        for name, dose in doses_of(case.reconstruction).items():
-            write_dose(_named(case, name, dose), part / f"{name}.dcm", identity=case.identity)
-        for what, summed in case.reconstruction.doses.items():
+        for name, dose in evaluation.doses.items():
+            write_dose(_named(evaluation, provenance, name, dose), part / f"{name}.dcm", identity=identity)
+        for what, summed in evaluation.reconstruction.doses.items():
             for number, dose in summed.fields.items():
                 write_dose(
-                    _named(case, f"{what} field {number}", dose, number),
+                    _named(evaluation, provenance, f"{what} field {number}", dose, number),
                     part / f"{what}-field-{number:02d}.dcm",
-                    identity=case.identity,
+                    identity=identity,
                 )
-            if case.with_letd:
+            if with_letd:
                 grid = summed.physical.grid
                 write_metaimage(summed.letd_keV_um, grid, part / f"{what}-letd.mha")
-        said = json.dumps(as_dict(case, findings), indent=2, ensure_ascii=False)
+        said = json.dumps(as_dict(evaluation, provenance), indent=2, ensure_ascii=False)
         (part / JSON).write_text(said + "\n", encoding="utf-8")
-        write_case_page(case, findings, part / PAGE)
+        write_evaluation_page(evaluation, provenance, part / PAGE)
 
 
 @contextmanager
@@ -83,14 +113,16 @@ def _whole(folder: Path) -> Iterator[Path]:
         ) from None
 
 
-def _named(case: Case, name: str, dose: DoseGrid, beam: int | None = None) -> DoseGrid:
+def _named(
+    evaluation: Evaluation, provenance: Provenance, name: str, dose: DoseGrid, beam: int | None = None
+) -> DoseGrid:
     """What DICOM wants to know: of what the dose is, of which plan and of which records."""
     is_planned = name.startswith("planned")
-    fractions = case.reconstruction.fractions
+    fractions, plan = evaluation.fractions, provenance.plan
     comment = f"{name}, {fractions} fraction{'s' if fractions > 1 else ''}"
-    if case.rbe and dose.kind == "effective":
-        comment += f", RBE {case.rbe}"
-    if case.record_uids and not is_planned and beam is None:
+    if evaluation.rbe and dose.kind == "effective":
+        comment += f", RBE {evaluation.rbe}"
+    if provenance.record_uids and not is_planned and beam is None:
         summation = "RECORD"
     elif beam is not None:
         summation = "BEAM_SESSION"
@@ -98,61 +130,24 @@ def _named(case: Case, name: str, dose: DoseGrid, beam: int | None = None) -> Do
         summation = "FRACTION_SESSION" if fractions == 1 else "FRACTION"
     return replace(
         dose,
-        frame_of_reference_uid=case.frame_of_reference_uid,
+        frame_of_reference_uid=evaluation.patient.frame_of_reference_uid,
         summation=summation,
-        plan_uid=case.plan_uid,
-        record_uids=case.record_uids if summation == "RECORD" else (),
-        fraction_group=case.fraction_group,
+        plan_uid=provenance.identity.get("SOPInstanceUID", ""),
+        record_uids=provenance.record_uids if summation == "RECORD" else (),
+        fraction_group=1 if plan is None else plan.fraction_group,
         beam_number=beam,
         comment=comment,
     )
 
 
-def as_dict(case: Case, findings: Findings) -> dict[str, Any]:
-    """All figures, as for JSON."""
-    done = case.reconstruction
+def as_dict(evaluation: Evaluation, provenance: Provenance) -> dict[str, Any]:
+    """All figures and where they come from, as for JSON."""
+    found = evaluation.as_dict()
     return {
         "format": FORMAT,
         "version": VERSION,
-        "title": case.title,
-        "engine": {
-            "model": "pencil beams of a library, dose to water",
-            "beamline": case.beamline.name,
-            "beamline_sha256": case.beamline.sha256,
-            "libraries": {ion: _library(library.header) for ion, library in done.libraries.items()},
-            "rbe": case.rbe or None,
-        },
-        "inputs": list(case.inputs),
-        "grid": {
-            "origin_mm": list(done.grid.origin_mm),
-            "spacing_mm": list(done.grid.spacing_mm),
-            "shape": list(done.grid.shape),
-        },
-        "fractions": done.fractions,
-        "notes": list(case.notes),
-        "doses": {what: _figures(case, what) for what in done.doses},
-        "comparisons": [
-            {"reference": one.names[0], "evaluated": one.names[1], **one.comparison.as_dict()}
-            for one in findings.compared
-        ],
-        "structures": {
-            name: {dose: statistics.as_dict() for dose, statistics in by_dose.items()}
-            for name, by_dose in findings.statistics.items()
-        },
-        "letd_keV_um": findings.letd_keV_um,
+        "title": provenance.title,
+        "engine": found.pop("engine"),
+        "inputs": list(provenance.inputs),
+        **found,
     }
-
-
-def _figures(case: Case, what: What) -> dict[str, Any]:
-    dose = case.reconstruction.doses[what]
-    return {
-        "particles": dose.particles,
-        "maximum_Gy": float(dose.physical.dose_Gy.max()),
-        "maximum_effective_Gy": None if dose.effective is None else float(dose.effective.dose_Gy.max()),
-        "maximum_letd_keV_um": float(dose.letd_keV_um.max()),
-        "integral_Gy_cm3": float(dose.physical.dose_Gy.sum(dtype=float)) * dose.physical.grid.voxel_cm3,
-    }
-
-
-def _library(header: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: header.get(key) for key in ("beamline", "primaries", "seed", "physics_sha256", "versions")}

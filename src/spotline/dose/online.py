@@ -25,10 +25,10 @@ from spotline.dose.rbe import RbeModel
 from spotline.errors import DoseError
 from spotline.machine.library import BeamLibrary
 from spotline.machine.load import BeamLine
+from spotline.record.arriving import ArrivingSpills
 from spotline.record.model import Table
-from spotline.record.spill_file import Spill, read_spill
+from spotline.record.spill_file import Spill
 from spotline.treatment.treatment import Slice, Treatment
-from spotline.treatment.treatment_file import NAME, read_treatment_file
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -92,7 +92,7 @@ class Reconstructor:
         self._of = of
         self._scale = _iso_per_strip(line)
         self._sum = DoseSum(line, patient, grid, libraries_for(line, beams, libraries), rbe, threads)
-        self._seen: set[Path] = set()
+        self._arriving = ArrivingSpills()
         self.spills, self.particles = 0, 0.0
 
     def follow(self, folder: str | Path) -> int:
@@ -106,16 +106,10 @@ class Reconstructor:
             If a file is truncated or altered.
         """
         new = 0
-        for treatment in sorted(Path(folder).glob(f"*/{NAME}")):
-            waiting = sorted(set(treatment.parent.glob("spills/spill-*.h5")) - self._seen)
-            if not waiting:
-                continue
-            file = read_treatment_file(treatment.parent)
-            self.use_slices(file.header["number"], file.slices)
-            for path in waiting:
-                self.add_spill(read_spill(path))
-                self._seen.add(path)
-            new += len(waiting)
+        for arrived in self._arriving.new_in(folder):
+            self.use_slices(arrived.field, arrived.slices)
+            self.add_spill(arrived.spill)
+            new += 1
         return new
 
     def use_slices(self, field: int, slices: tuple[Slice, ...]) -> None:

@@ -1,0 +1,328 @@
+"""The dose of a plan or of what was delivered, and what there is to say of it.
+
+All that is looked at is given: records, plan, image, structures and doses that others have read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from spotline.dose.engine.reconstruct import (
+    DoseSum,
+    Progress,
+    Reconstruction,
+    add_up,
+    libraries_for,
+)
+from spotline.dose.engine.sources import Source, beams_of
+from spotline.dose.evaluation.compare import OTHER_FRAME, USUAL, compare_doses
+from spotline.dose.evaluation.dvh import DoseStatistics, dose_statistics
+from spotline.dose.evaluation.findings import Compared, Evaluation, doses_of
+from spotline.dose.evaluation.patients import Met, WaterBox, put_on_grid
+from spotline.dose.grid import DoseGrid, Grid, Point
+from spotline.dose.masks import Mask, mask_of
+from spotline.dose.rbe import RbeModel
+from spotline.dose.structures import StructureSet
+from spotline.errors import DoseError
+from spotline.machine.library import BeamLibrary
+from spotline.machine.load import BeamLine, load_beamline
+from spotline.plan.model import Plan
+from spotline.record.kept import beamline_of
+from spotline.record.model import Record
+from spotline.treatment.treatment import Treatment
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DoseOptions:
+    """How a dose is computed, and of what.
+
+    Attributes
+    ----------
+    beamline : BeamLine, optional
+        Line that delivers; by default that of the treatment, or the one that the first record names.
+    grid_mm : float
+        Size of the voxels of the dose, which lie wherever the beams leave dose.
+    grid : Grid, optional
+        Where dose is wanted instead.
+    rbe : RbeModel, optional
+        For RBE-weighted dose beside the physical one.
+    libraries : mapping of str to BeamLibrary
+        By name of the ion; by default those of the line.
+    fields : sequence of int, optional
+        Numbers of the only fields to take.
+    isocentres_mm : mapping of int to point
+        By number of the field, in patient coordinates; they outrank those of records and plan.
+    per_field : bool
+        Whether to give the physical dose of each field too.
+
+    Raises
+    ------
+    DoseError
+        If the size of the voxels is none.
+    """
+
+    beamline: BeamLine | None = None
+    grid_mm: float = 2.0
+    grid: Grid | None = None
+    rbe: RbeModel | None = None
+    libraries: Mapping[str, BeamLibrary] = field(default_factory=dict)
+    fields: Sequence[int] | None = None
+    isocentres_mm: Mapping[int, Point] = field(default_factory=dict)
+    per_field: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.grid_mm) and self.grid_mm > 0.0):
+            raise DoseError(f"dose grid: {self.grid_mm:g} mm is no size of a voxel; give more than 0")
+
+
+def evaluate(
+    source: Source,
+    patient: Met,
+    *,
+    plan: Plan | None = None,
+    structures: StructureSet | None = None,
+    prescribed_Gy: Mapping[str, float] | None = None,
+    compare: Mapping[str, DoseGrid] | None = None,
+    options: DoseOptions | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Compute the doses of a plan or of what was delivered, compare them, and take statistics.
+
+    Parameters
+    ----------
+    source : Treatment, Record, or sequence of Record
+        Several records are added: fractions, fields, or an interrupted delivery and its continuation.  They
+        must be of one patient (`spotline.plan_of_records` checks it).
+    patient : CtPatient, WaterBox or Patient
+        What the beams meet.
+    plan : Plan, optional
+        That the records were delivered from (`spotline.plan_of_records`): it says how the patient lies, and
+        where isocentres are that the records do not hold.  Of a treatment it is known.
+    structures : StructureSet, optional
+        For statistics; in a CT, those whose stopping power the file sets have that.
+    prescribed_Gy : mapping of str to float, optional
+        What structures are to get of all that is computed, by name, for coverage, homogeneity and
+        conformity: RBE-weighted dose with a model, else physical.
+    compare : mapping of str to DoseGrid, optional
+        Other doses to hold against, as references, by the name that they have in the outcome.  A dose of all
+        fractions of the plan (summation PLAN) is scaled to as many as are computed.
+    options : DoseOptions, optional
+    progress : callable, optional
+        Called with the layers that are done, and all.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    DoseError
+        If something does not go with the rest, or is not there.
+    LibraryError
+        If a beam library cannot be had.
+    RecordError
+        If no record says which beam line delivered it, and none is given.
+
+    Examples
+    --------
+    >>> import spotline
+    >>> record = spotline.open_record("first-delivery")                  # doctest: +SKIP
+    >>> found = spotline.evaluate(record, spotline.WaterBox(80.0))       # doctest: +SKIP
+    >>> found.doses["measured"].dose_Gy.max()                            # doctest: +SKIP
+    """
+    chosen = options or DoseOptions()
+    if plan is None and isinstance(source, Treatment):
+        plan = source.plan
+    identity = {} if plan is None else plan.identity
+    prescribed = _prescribed(prescribed_Gy or {}, structures)
+    given = dict(compare or {})
+    _check_kinds(given, chosen.rbe)
+    line = chosen.beamline or _line_of(source)
+
+    notes: list[str] = []
+    places = _isocentres(source, plan, chosen.isocentres_mm, isinstance(patient, WaterBox), notes)
+    beams = beams_of(source, line, fields=chosen.fields, isocentres_mm=places)
+    every = [one for group in beams.beams.values() for one in group]
+    libraries = libraries_for(line, every, chosen.libraries)
+    met = put_on_grid(patient, every, line, chosen.grid or chosen.grid_mm, identity, structures)
+    adding = DoseSum(line, met.patient, met.grid, libraries, chosen.rbe)
+    done = add_up(beams, adding, per_field=chosen.per_field, progress=progress)
+
+    masks = _masks(structures, met.grid, notes)
+    numbers = sorted({one.number for one in every})
+    given = {
+        name: _of_as_many(dose, name, plan, done.fractions, numbers, notes) for name, dose in given.items()
+    }
+    for name, dose in given.items():
+        if met.frame_of_reference_uid and dose.frame_of_reference_uid not in ("", met.frame_of_reference_uid):
+            notes.append(f"{name}: {OTHER_FRAME}")
+    return Evaluation(
+        reconstruction=done,
+        beamline=line,
+        patient=met,
+        structures=masks,
+        comparisons=_compare(doses_of(done), given),
+        statistics=_statistics(doses_of(done), masks, prescribed, chosen.rbe),
+        letd_keV_um={mask.name: _mean_letd_keV_um(done, mask) for mask in masks},
+        rbe="" if chosen.rbe is None else chosen.rbe.name,
+        notes=tuple(dict.fromkeys([*done.notes, *met.notes, *notes])),
+    )
+
+
+def _prescribed(wanted_Gy: Mapping[str, float], structures: StructureSet | None) -> dict[str, float]:
+    """Prescriptions by the names that the structures have."""
+    if wanted_Gy and structures is None:
+        raise DoseError("prescription: names structures, but there are none; give them")
+    for name, dose_Gy in wanted_Gy.items():
+        if not (math.isfinite(dose_Gy) and dose_Gy > 0.0):
+            raise DoseError(f"prescription: {dose_Gy:g} Gy for {name}; give more than 0")
+    return {} if structures is None else {structures.named(name).name: Gy for name, Gy in wanted_Gy.items()}
+
+
+def _check_kinds(given: Mapping[str, DoseGrid], rbe: RbeModel | None) -> None:
+    """Refuse a dose that none of those to come can be held against, before any work is done."""
+    for name, dose in given.items():
+        if dose.kind == "effective" and rbe is None:
+            raise DoseError(
+                f"{name}: holds {dose.kind} dose, but none of that kind was computed; "
+                "give --rbe (such as constant for protons)"
+            )
+
+
+def _line_of(source: Source) -> BeamLine:
+    if isinstance(source, Treatment):
+        return source.beamline
+    records = _records(source)
+    if not records:
+        raise DoseError("dose: there is no record to reconstruct; give at least one")
+    return load_beamline(beamline_of(records[0]))
+
+
+def _records(source: Record | Sequence[Record]) -> list[Record]:
+    return [source] if isinstance(source, Record) else list(source)
+
+
+def _isocentres(
+    source: Source, plan: Plan | None, given: Mapping[int, Point], is_water: bool, notes: list[str]
+) -> dict[int, Point]:
+    """Isocentres that the source does not say or that are given.
+
+    Water can lie around any point: where no isocentre is known, the origin is one.
+    """
+    found: dict[int, Point | None]
+    places: dict[int, Point] = {}
+    if isinstance(source, Treatment):
+        found = {one.field.number: one.field.isocentre_mm for one in source.fields}
+    else:
+        fields = [one for record in _records(source) for one in record.fields]
+        found = {one.number: one.header.get("isocentre_mm") for one in fields}
+        known = {one.number for one in fields if one.header.get("isocentre_mm") is not None}
+        planned = () if plan is None else plan.fields
+        places = {
+            one.number: one.isocentre_mm for one in planned if one.isocentre_mm and one.number not in known
+        }
+    places |= given
+    lost = [number for number, at in found.items() if at is None and number not in places]
+    if lost and is_water:
+        notes.append(
+            f"field {', '.join(map(str, lost))}: no isocentre is known; it is taken as (0, 0, 0) in the water"
+        )
+        places |= dict.fromkeys(lost, (0.0, 0.0, 0.0))
+    return places
+
+
+def _masks(structures: StructureSet | None, grid: Grid, notes: list[str]) -> tuple[Mask, ...]:
+    """Structures on the dose grid; those without any part of it are told and left out."""
+    if structures is None:
+        return ()
+    masks = []
+    notes += structures.notes
+    for one in structures.structures:
+        try:
+            mask = mask_of(one, grid)
+        except DoseError as error:
+            what, _, _ = str(error).partition("; ")
+            notes.append(f"{what}; nothing is said about it")
+            continue
+        masks.append(mask)
+        notes += [f"{note}; this part counts as without dose" for note in mask.notes]
+    return tuple(masks)
+
+
+def _of_as_many(
+    dose: DoseGrid, name: str, plan: Plan | None, fractions: int, numbers: list[int], notes: list[str]
+) -> DoseGrid:
+    """A dose to compare with, of as many fractions as ours; tell what it does not share with it."""
+    own = "" if plan is None else plan.identity.get("SOPInstanceUID", "")
+    if own and dose.plan_uid not in ("", own):
+        notes.append(f"{name}: refers to another plan ({dose.plan_uid}) than that of this dose ({own})")
+    if dose.beam_number is not None and numbers != [dose.beam_number]:
+        notes.append(
+            f"{name}: is of field {dose.beam_number} alone, and field "
+            f"{', '.join(map(str, numbers))} was computed (--field)"
+        )
+    planned = 1 if plan is None else plan.fractions_planned
+    if dose.summation == "PLAN" and planned != fractions:
+        factor = fractions / planned
+        notes.append(
+            f"{name}: is of all {planned} fractions of the plan (Dose Summation Type PLAN); it "
+            f"is taken times {factor:.4g}, for {fractions}"
+        )
+        return replace(dose, dose_Gy=dose.dose_Gy * np.float32(factor))
+    return dose
+
+
+def _compare(doses: Mapping[str, DoseGrid], given: Mapping[str, DoseGrid]) -> tuple[Compared, ...]:
+    """Hold measured and true dose against the planned one, and all against those that are given."""
+    pairs = [
+        ("planned", doses["planned"], name)
+        for name in ("measured", "true")
+        if "planned" in doses and name in doses and doses["planned"].dose_Gy.max() > 0.0
+    ]
+    pairs += [
+        (known, reference, name)
+        for known, reference in given.items()
+        for name, dose in doses.items()
+        if dose.kind == reference.kind
+    ]
+    return tuple(
+        Compared((known, name), reference, doses[name], compare_doses(reference, doses[name], criteria=USUAL))
+        for known, reference, name in pairs
+    )
+
+
+def _statistics(
+    doses: Mapping[str, DoseGrid],
+    masks: Sequence[Mask],
+    prescribed_Gy: Mapping[str, float],
+    rbe: RbeModel | None,
+) -> dict[str, dict[str, DoseStatistics]]:
+    # With a model of the RBE it is weighted dose that is prescribed.
+    kind = "physical" if rbe is None else "effective"
+    return {
+        mask.name: {
+            name: dose_statistics(
+                dose,
+                mask.share,
+                prescription_Gy=prescribed_Gy.get(mask.name) if dose.kind == kind else None,
+                name=mask.name,
+                outside_cm3=mask.outside_cm3,
+            )
+            for name, dose in doses.items()
+        }
+        for mask in masks
+    }
+
+
+def _mean_letd_keV_um(reconstruction: Reconstruction, mask: Mask) -> dict[str, float]:
+    found = {}
+    for what, dose in reconstruction.doses.items():
+        weight = (mask.share * dose.physical.dose_Gy)[dose.letd_keV_um > 0.0].astype(float)
+        if weight.sum() > 0.0:
+            letd = dose.letd_keV_um[dose.letd_keV_um > 0.0]
+            found[str(what)] = float(np.average(letd, weights=weight))
+    return found

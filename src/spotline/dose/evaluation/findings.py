@@ -1,0 +1,135 @@
+"""What an evaluation finds: doses, what is between them, and what structures get of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spotline.dose.engine.reconstruct import Reconstruction, SummedDose
+from spotline.dose.evaluation.compare import Comparison
+from spotline.dose.evaluation.dvh import DoseStatistics
+from spotline.dose.evaluation.patients import PatientOnGrid
+from spotline.dose.grid import DoseGrid
+from spotline.dose.masks import Mask
+from spotline.machine.load import BeamLine
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """Two doses and what is between them.
+
+    Attributes
+    ----------
+    names : tuple of two str
+        Of reference and evaluated dose.
+    reference, evaluated : DoseGrid
+    comparison : Comparison
+    """
+
+    names: tuple[str, str]
+    reference: DoseGrid
+    evaluated: DoseGrid
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """Doses of a plan or of a delivery, and what there is to say of them.
+
+    Attributes
+    ----------
+    reconstruction : Reconstruction
+        Planned, measured and true dose, as there are, with LETd and, if asked for, each field.
+    beamline : BeamLine
+        Line that the dose was computed with.
+    patient : PatientOnGrid
+        What the beams met.
+    structures : tuple of Mask
+        On the dose grid; those without any part of it are named in a note.
+    comparisons : tuple of Compared
+        Measured and true dose with the planned one, and all with the doses that were given.
+    statistics : dict of str to dict of str to DoseStatistics
+        By structure and name of the dose.
+    letd_keV_um : dict of str to dict of str to float
+        Mean over a structure, weighted with dose; by structure, and planned, measured or true.  Structures
+        without dose have none.
+    rbe : str
+        Name of the model; empty without.
+    notes : tuple of str
+        What the reader has to know.
+    """
+
+    reconstruction: Reconstruction
+    beamline: BeamLine
+    patient: PatientOnGrid
+    structures: tuple[Mask, ...]
+    comparisons: tuple[Compared, ...]
+    statistics: dict[str, dict[str, DoseStatistics]]
+    letd_keV_um: dict[str, dict[str, float]]
+    rbe: str
+    notes: tuple[str, ...]
+
+    @property
+    def doses(self) -> dict[str, DoseGrid]:
+        """All doses by name: ``planned``, ``measured``, ``true``, with a model ``planned-effective`` ..."""
+        return doses_of(self.reconstruction)
+
+    @property
+    def fractions(self) -> int:
+        """Fractions that the doses are the sum of."""
+        return self.reconstruction.fractions
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all figures and no maps, as for JSON."""
+        done = self.reconstruction
+        return {
+            "engine": {
+                "model": "pencil beams of a library, dose to water",
+                "beamline": self.beamline.name,
+                "beamline_sha256": self.beamline.sha256,
+                "libraries": {ion: _library(library.header) for ion, library in done.libraries.items()},
+                "rbe": self.rbe or None,
+            },
+            "grid": {
+                "origin_mm": list(done.grid.origin_mm),
+                "spacing_mm": list(done.grid.spacing_mm),
+                "shape": list(done.grid.shape),
+            },
+            "fractions": done.fractions,
+            "notes": list(self.notes),
+            "doses": {what: _figures(dose) for what, dose in done.doses.items()},
+            "comparisons": [
+                {"reference": one.names[0], "evaluated": one.names[1], **one.comparison.as_dict()}
+                for one in self.comparisons
+            ],
+            "structures": {
+                name: {dose: statistics.as_dict() for dose, statistics in by_dose.items()}
+                for name, by_dose in self.statistics.items()
+            },
+            "letd_keV_um": self.letd_keV_um,
+        }
+
+
+def doses_of(reconstruction: Reconstruction) -> dict[str, DoseGrid]:
+    """All doses by the name that their files have."""
+    found: dict[str, DoseGrid] = {}
+    for what, dose in reconstruction.doses.items():
+        found[what] = dose.physical
+        if dose.effective is not None:
+            found[f"{what}-effective"] = dose.effective
+    return found
+
+
+def _figures(dose: SummedDose) -> dict[str, Any]:
+    return {
+        "particles": dose.particles,
+        "maximum_Gy": float(dose.physical.dose_Gy.max()),
+        "maximum_effective_Gy": None if dose.effective is None else float(dose.effective.dose_Gy.max()),
+        "maximum_letd_keV_um": float(dose.letd_keV_um.max()),
+        "integral_Gy_cm3": float(dose.physical.dose_Gy.sum(dtype=float)) * dose.physical.grid.voxel_cm3,
+    }
+
+
+def _library(header: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: header.get(key) for key in ("beamline", "primaries", "seed", "physics_sha256", "versions")}
