@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from tests.dose.engine.test_water_operator import DIVERGENCE
+from tests.planning.test_water_operator import DIVERGENCE
 
 from spotline.dose.engine import layer_weights
 from spotline.errors import DoseError
