@@ -183,13 +183,13 @@ def page() -> str:
         "## What comes out",
         table(["what", "compared", *(p.name for p, _ in done)], list(rows(here, [r for _, r in done]))),
         fill(
-            f"""A treatment and its record are equal bit for bit: nothing in them comes from BLAS, and every
-            choice between equals follows the order of the plan. Predicted times, doses and libraries are
-            sums that processors round differently. A library of {PRIMARIES} primaries holds what few of
-            them leave far from the axis, so the fit of its widths has the largest difference; shipped
-            libraries are stored, so everybody has the same. A threshold on such a figure, as the pass
-            rate of gamma or a volume of a DVH, can count another voxel where the figure stands on the
-            threshold."""
+            f"""In a treatment and its record nothing comes from BLAS, and every choice between equals
+            follows the order of the plan. Doses are summed in 64 bits and kept in 32, so that last
+            digits are rarely seen in them. What a library is made of is not equal: its widths are
+            fitted, here to {PRIMARIES} primaries, of which few end far from the axis, and a fit ends a
+            little aside when a sum is rounded otherwise. Shipped libraries are stored, so everybody has
+            the same. A threshold on a dose, as the pass rate of gamma or a volume of a DVH, can count
+            another voxel where the dose stands on the threshold."""
         ),
         fill(
             """Other architectures (64-bit ARM) and other C libraries have other last digits in exponentials
