@@ -51,10 +51,10 @@ WIDTH = "fitted widths of such a library (part of the largest)"
 KINDS = (TREATMENTS, TIMES, RECORDS, DOSES, LETD, DEPTH, WIDTH)
 
 
-def plans(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Plans and the lines that deliver them: the examples, and those of other systems if they are there."""
+def plans(folder: Path) -> Iterator[tuple[Path, str, str]]:
+    """Plans, and name and path of the line: the examples, and those of other systems if they are there."""
     for path in sorted(EXAMPLES.glob("*.dcm")):
-        yield path, "cnao-h"
+        yield path, "cnao-h", "cnao-h"
     if SHARED.is_dir():
         lines = {
             "dcpt": write_dcpt_line(folder / "dcpt", SHARED),
@@ -62,7 +62,7 @@ def plans(folder: Path) -> Iterator[tuple[Path, str]]:
         }
         for pattern, line, _ in DELIVERED:
             (path,) = (SHARED / "plans").glob(pattern)
-            yield path, str(lines.get(line, line))
+            yield path, line, str(lines.get(line, line))
 
 
 def work() -> Results:
@@ -70,10 +70,10 @@ def work() -> Results:
     found: Results = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for path, line in plans(folder):
+        for path, name_of_line, line in plans(folder):
             treatment = spotline.prepare(spotline.read_plan(path), spotline.load_beamline(line))
             for field in treatment.fields:
-                key = f"{path.stem} on {Path(line).name}, field {field.field.number}"
+                key = f"{path.stem} on {name_of_line}, field {field.field.number}"
                 slices = [getattr(s, column.name) for s in field.slices for column in fields(s)]
                 found[TREATMENTS, key] = b"".join(np.asarray(value).tobytes() for value in slices)
                 times = predict_duration(field, treatment.beamline).total
