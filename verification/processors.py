@@ -51,10 +51,10 @@ WIDTH = "fitted widths of such a library (part of the largest)"
 KINDS = (TREATMENTS, TIMES, RECORDS, DOSES, LETD, DEPTH, WIDTH)
 
 
-def plans(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Plans and the lines that deliver them: the examples, and those of other systems if they are there."""
+def plans(folder: Path) -> Iterator[tuple[Path, str, str]]:
+    """Plans, and name and path of the line: the examples, and those of other systems if they are there."""
     for path in sorted(EXAMPLES.glob("*.dcm")):
-        yield path, "cnao-h"
+        yield path, "cnao-h", "cnao-h"
     if SHARED.is_dir():
         lines = {
             "dcpt": write_dcpt_line(folder / "dcpt", SHARED),
@@ -62,7 +62,7 @@ def plans(folder: Path) -> Iterator[tuple[Path, str]]:
         }
         for pattern, line, _ in DELIVERED:
             (path,) = (SHARED / "plans").glob(pattern)
-            yield path, str(lines.get(line, line))
+            yield path, line, str(lines.get(line, line))
 
 
 def work() -> Results:
@@ -70,10 +70,10 @@ def work() -> Results:
     found: Results = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for path, line in plans(folder):
+        for path, name_of_line, line in plans(folder):
             treatment = spotline.prepare(spotline.read_plan(path), spotline.load_beamline(line))
             for field in treatment.fields:
-                key = f"{path.stem} on {Path(line).name}, field {field.field.number}"
+                key = f"{path.stem} on {name_of_line}, field {field.field.number}"
                 slices = [getattr(s, column.name) for s in field.slices for column in fields(s)]
                 found[TREATMENTS, key] = b"".join(np.asarray(value).tobytes() for value in slices)
                 times = predict_duration(field, treatment.beamline).total
@@ -183,13 +183,13 @@ def page() -> str:
         "## What comes out",
         table(["what", "compared", *(p.name for p, _ in done)], list(rows(here, [r for _, r in done]))),
         fill(
-            f"""A treatment and its record are equal bit for bit: nothing in them comes from BLAS, and every
-            choice between equals follows the order of the plan. Predicted times, doses and libraries are
-            sums that processors round differently. A library of {PRIMARIES} primaries holds what few of
-            them leave far from the axis, so the fit of its widths has the largest difference; shipped
-            libraries are stored, so everybody has the same. A threshold on such a figure, as the pass
-            rate of gamma or a volume of a DVH, can count another voxel where the figure stands on the
-            threshold."""
+            f"""In a treatment and its record nothing comes from BLAS, and every choice between equals
+            follows the order of the plan. Doses are summed in 64 bits and kept in 32, so that last
+            digits are rarely seen in them. What a library is made of is not equal: its widths are
+            fitted, here to {PRIMARIES} primaries, of which few end far from the axis, and a fit ends a
+            little aside when a sum is rounded otherwise. Shipped libraries are stored, so everybody has
+            the same. A threshold on a dose, as the pass rate of gamma or a volume of a DVH, can count
+            another voxel where the dose stands on the threshold."""
         ),
         fill(
             """Other architectures (64-bit ARM) and other C libraries have other last digits in exponentials
