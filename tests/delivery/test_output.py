@@ -118,9 +118,9 @@ class Filling(Disk):
         super().__init__()
         self._left = files
 
-    def publish(self, content: bytes, path: Path) -> None:
+    def publish(self, content: bytes, path: Path, *, is_new: bool = False) -> None:
         self.is_full |= self._left == 0
-        super().publish(content, path)
+        super().publish(content, path, is_new=is_new)
         self._left -= 1
 
 
