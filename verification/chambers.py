@@ -291,7 +291,7 @@ def _check_flux(section: Section, workers: Workers) -> None:
             (
                 f"{ion} {energy:g} MeV/u, {power(per_s)} /s",
                 figure(mean, ".3f"),
-                f"{most}",
+                most,
                 percent(several, 2),
             )
             for (ion, energy, per_s), (mean, most, several) in zip(cases, found, strict=True)

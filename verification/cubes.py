@@ -200,8 +200,8 @@ def page(all_found: list[Found]) -> list[str]:
         rows.append(
             (
                 found.ion,
-                f"{len(field.layers)}",
-                f"{field.n_spots}",
+                len(field.layers),
+                field.n_spots,
                 percent(float(np.abs(inside - 1.0).max()), 1),
                 percent(float(np.abs(voxels_of(found)[0] - 1.0).max()), 1),
                 percent(float(np.abs(engine - 1.0).max()), 1),
@@ -219,7 +219,7 @@ def page(all_found: list[Found]) -> list[str]:
         voxel_rows.append(
             (
                 found.ion,
-                f"{by_chance.size}",
+                by_chance.size,
                 rms(by_engine - 1.0),
                 rms(by_chance - 1.0),
                 rms(noise),

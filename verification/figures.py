@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import SupportsFloat
 
+import numpy as np
+
 from spotline.measurement import Limits, Result, Verdict, finite_or_none
 from spotline.units import is_unit
 from verification.runs import Mean
@@ -175,7 +177,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, keys: int 
     header : sequence of str
         A unit in round brackets at the end is that of the figures that name none.
     rows : iterable of sequences
-        Figures, whole numbers, and other cells as text.
+        Figures, numbers, and texts, which are no results.
     keys : int, optional
         So many cells at the beginning of each row name it. By default those that are text in all rows.
     """
@@ -240,10 +242,10 @@ def _leading(row: Sequence[object]) -> int:
 
 
 def _figure(value: object) -> Figure | None:
-    """A cell as a figure: one, a number, or a text of digits."""
+    """A cell as a figure: one, or a number."""
     if isinstance(value, Figure):
         return value
-    if isinstance(value, int | float) or (isinstance(value, str) and re.fullmatch(r"\d+", value)):
+    if isinstance(value, int | float | np.number):
         return Figure(str(value), float(value))
     return None
 

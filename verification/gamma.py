@@ -192,14 +192,14 @@ def closed_forms() -> list[tuple[str, str, str]]:
     return rows
 
 
-def convergence() -> list[tuple[str, ...]]:
+def convergence() -> list[tuple[object, ...]]:
     """Their pass rate against the number of their steps, for small doses with many gammas near 1."""
     rows = []
     for name, noise in (("smooth", 0.0), ("0.5 % noise", 0.005)):
         doses = (_cube(24, 2.0, (0.0,) * 3, 1.0, 0.0), _cube(24, 2.0, (1.2, -0.9, 1.5), 1.02, noise))
         options = {"dose_percent": 3.0, "distance_mm": 2.0}
         ours = gamma_index(*doses, **options)
-        cells = [name, f"{ours.compared}", figure(100.0 * ours.pass_rate, ".2f")]
+        cells = [name, ours.compared, figure(100.0 * ours.pass_rate, ".2f")]
         for steps in (10, 20, 40):
             say(f"{name}, {steps} steps")
             theirs = pymedphys_gamma(*doses, options, steps)
@@ -210,12 +210,12 @@ def convergence() -> list[tuple[str, ...]]:
     return rows
 
 
-def page(outcomes: Sequence[Outcome], converged: Sequence[tuple[str, ...]], wall_s: float) -> list[str]:
+def page(outcomes: Sequence[Outcome], converged: Sequence[tuple[object, ...]], wall_s: float) -> list[str]:
     """The page of the results."""
     values = [
         (
             o.name,
-            f"{o.ours.compared}",
+            o.ours.compared,
             figure(100.0 * o.ours.pass_rate, ".3f"),
             figure(o.theirs_percent, ".3f"),
             judge(o.theirs_percent, Limits.within(AGREE_points), "%", reference=100.0 * o.ours.pass_rate),

@@ -199,11 +199,11 @@ HEADER = (
 )
 
 
-def _time_row(name: str, c: Compared) -> tuple[str, ...]:
+def _time_row(name: str, c: Compared) -> tuple[object, ...]:
     times_us = [c.given.time_us, c.raster.time_us, c.nearest.time_us, c.ours.time_us, c.long.time_us]
     return (
         name,
-        f"{c.spots}",
+        c.spots,
         *(figure(1e-3 * t, ".1f") for t in [*times_us, c.bound_us]),
         percent(c.above_known, 2),
         percent(c.above_bound, 2),
@@ -240,7 +240,7 @@ def check_layouts(moves: Moves, jumps: Jumps, images: Path | None) -> Section:
             (
                 name,
                 *(figure(p.travel_mm, ".0f", "mm") for p in (c.given, c.raster, c.nearest, c.ours)),
-                *(f"{p.jumps}" for p in (c.given, c.raster, c.nearest, c.ours)),
+                *(p.jumps for p in (c.given, c.raster, c.nearest, c.ours)),
             )
             for name, c in compared.items()
         ],
@@ -249,7 +249,7 @@ def check_layouts(moves: Moves, jumps: Jumps, images: Path | None) -> Section:
     section.table(
         ("Layer", "spots", "time", "per spot"),
         [
-            (name, f"{c.spots}", f"{c.wall_ms:.0f} ms", f"{1e3 * c.wall_ms / c.spots:.0f} µs")
+            (name, c.spots, f"{c.wall_ms:.0f} ms", f"{1e3 * c.wall_ms / c.spots:.0f} µs")
             for name, c in compared.items()
         ],
     )
@@ -387,13 +387,13 @@ def _total_us(layers: Sequence[Compared], name: str) -> float:
     return sum(getattr(layer, name).time_us for layer in layers)
 
 
-def _plan_row(label: str, layers: Sequence[Compared]) -> tuple[str, ...]:
+def _plan_row(label: str, layers: Sequence[Compared]) -> tuple[object, ...]:
     totals_us = {name: _total_us(layers, name) for name in ("given", "raster", "nearest", "ours", "long")}
     bound_us = sum(layer.bound_us for layer in layers)
     return (
         f"`{label}`",
-        f"{len(layers)}",
-        f"{sum(layer.spots for layer in layers)}",
+        len(layers),
+        sum(layer.spots for layer in layers),
         *(figure(1e-3 * total_us, ".1f") for total_us in totals_us.values()),
         figure(1e-3 * bound_us, ".1f"),
         percent(totals_us["ours"] / totals_us["long"] - 1.0, 2),
@@ -402,7 +402,7 @@ def _plan_row(label: str, layers: Sequence[Compared]) -> tuple[str, ...]:
     )
 
 
-def _way_row(label: str, layers: Sequence[Compared]) -> tuple[str, ...]:
+def _way_row(label: str, layers: Sequence[Compared]) -> tuple[object, ...]:
     given_mm = sum(layer.given.travel_mm for layer in layers)
     ours_mm = sum(layer.ours.travel_mm for layer in layers)
     alone = sum(layer.ours == layer.given for layer in layers)
@@ -411,7 +411,7 @@ def _way_row(label: str, layers: Sequence[Compared]) -> tuple[str, ...]:
         figure(given_mm, ".0f", "mm"),
         figure(ours_mm, ".0f", "mm"),
         figure(ours_mm / given_mm, ".2f"),
-        *(f"{sum(p.jumps for p in paths)}" for paths in _paths(layers).values()),
+        *(sum(p.jumps for p in paths) for paths in _paths(layers).values()),
         Figure(f"{alone} of {len(layers)}", alone),
         f"{sum(layer.wall_ms for layer in layers):.0f} ms",
     )

@@ -305,8 +305,8 @@ def page(
     timed_rows = [
         (
             t.case.name,
-            f"{t.spots}",
-            f"{t.voxels}",
+            t.spots,
+            t.voxels,
             f"{t.case.spacing_mm:g}",
             *(f"{t.wall_s[name]:.2f}" for name in ("ours, 1 thread", "ours")),
             *(f"{t.wall_s[name]:.1f}" for name in ("single", "double")),

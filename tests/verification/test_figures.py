@@ -48,7 +48,7 @@ def test_a_table_gives_its_text_and_its_results():
         ("Ion", "MeV/u", "range (mm)", "spots", "share", "source", ""),
         [
             ("carbon", "120", figure(35.123, ".1f"), 12, percent(0.5), "QA 2", judge(0.1, Limits(high=1.0))),
-            ("proton", "60", "-", "7", "no word", "QA 3", "-"),
+            ("proton", "60", "-", 7, "no word", "QA 3", "-"),
         ],
     )
     assert made.splitlines()[0] == "| Ion | MeV/u | range (mm) | spots | share | source |  |"
@@ -67,6 +67,11 @@ def test_a_table_gives_its_text_and_its_results():
     assert (first.value, first.unit, first.source) == (35.123, "mm", "QA 2")
     assert (missing.value, missing.verdict) == (None, "not judged")
     assert results["Ranges: proton, 60: spots"].value == 7.0
+
+
+def test_a_text_of_digits_is_no_result():
+    """Times that depend on the machine are written as texts."""
+    assert not results_of([table(("Beam", "spots", "per second"), [("carbon", 5, "120000")])])[1:]
 
 
 def test_names_that_would_stand_twice_are_counted():
