@@ -8,7 +8,6 @@ identifiers are made from content, so that the same input makes the same bytes.
 from __future__ import annotations
 
 import hashlib
-import os
 import uuid
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +20,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from spotline.errors import OutputError
 from spotline.physics.ions import PROTON, Ion
+from spotline.storage import confirm_written
 
 LONG_STRING = 64
 """Characters in a value of VR LO."""
@@ -76,7 +76,7 @@ def write_new_file(path: Path, content: bytes) -> None:
             try:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())
+                confirm_written(file.fileno())
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
