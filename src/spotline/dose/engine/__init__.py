@@ -1,1 +1,5 @@
-"""Forward dose: pencil beams of the library, for plans and for records of what was delivered."""
+"""Forward dose: pencil beams of the library, for plans and for records of what was delivered.
+
+May know patients, models of RBE, beam libraries, plans, treatments and records.  Known to who asks for a dose
+above `spotline.dose`.
+"""
