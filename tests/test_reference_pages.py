@@ -5,6 +5,7 @@ from __future__ import annotations
 from tools import make_faults_reference as faults
 from tools import make_interlocks_reference as interlocks
 from tools import make_private_tags_reference as private_tags
+from tools import make_python_reference as python_names
 from tools import make_record_reference as generator
 
 
@@ -26,3 +27,8 @@ def test_page_of_private_tags_is_up_to_date():
 
 def test_page_of_faults_is_up_to_date():
     assert faults.PAGE.read_text(encoding="utf-8") == faults.page(), "run tools/make_faults_reference.py"
+
+
+def test_page_of_python_names_is_up_to_date():
+    remedy = "run tools/make_python_reference.py"
+    assert python_names.PAGE.read_text(encoding="utf-8") == python_names.page(), remedy
