@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tools import make_architecture_picture as architecture
 from tools import make_faults_reference as faults
 from tools import make_interlocks_reference as interlocks
 from tools import make_private_tags_reference as private_tags
@@ -32,3 +33,15 @@ def test_page_of_faults_is_up_to_date():
 def test_page_of_python_names_is_up_to_date():
     remedy = "run tools/make_python_reference.py"
     assert python_names.PAGE.read_text(encoding="utf-8") == python_names.page(), remedy
+
+
+def test_picture_of_the_house_is_up_to_date():
+    remedy = "run tools/make_architecture_picture.py"
+    assert architecture.PICTURE.read_text(encoding="utf-8") == architecture.picture(), remedy
+
+
+def test_every_room_has_a_paragraph():
+    text = (architecture.ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {room for line in architecture.layers() for room in line} - {"__main__"}
+    assert rooms
+    assert [room for room in sorted(rooms) if f"`{room}`" not in text] == []
