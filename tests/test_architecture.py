@@ -6,6 +6,8 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.places import ROOT
 
 SOURCE = ROOT / "src"
@@ -64,6 +66,31 @@ def test_compiled_modules_import_only_numpy_math_and_each_other():
                 todo |= {used} - checked - PLUMBING
             elif used.split(".")[0] not in ALLOWED and (name, used.split(".")[0]) not in EXCEPTIONS:
                 strangers.append(f"{name} imports {used}")
+    assert not strangers
+
+
+BESIDE = {
+    "src": set(),
+    "examples": set(),
+    "tools": {"tools"},
+    "tests/lines": {"tests", "tools"},
+    "benchmarks": {"benchmarks", "tests", "verification"},
+}
+"""What a folder may import of those beside the package.  What is shipped knows none of them, and tools that
+write pages need no tests."""
+
+
+@pytest.mark.parametrize("folder", BESIDE)
+def test_who_may_know_what_stands_beside_the_package(folder: str):
+    strangers = []
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            used = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            used += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in used:
+                room = name.split(".")[0]
+                if room in {"tools", "tests", "benchmarks", "verification"} - BESIDE[folder]:
+                    strangers.append(f"{path.relative_to(ROOT).as_posix()}:{node.lineno} imports {name}")
     assert not strangers
 
 

@@ -31,7 +31,7 @@ def page() -> str:
     rows = []
     for name in sorted(spotline.__all__, key=str.lower):
         thing = getattr(spotline, name)
-        first = inspect.getdoc(thing).split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+        first = (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
         call = "()" if inspect.isfunction(thing) else ""
         rows.append(f"| `{name}{call}` | {first} |\n")
     return HEAD + "".join(rows)
