@@ -19,7 +19,8 @@ from typing import Any
 
 from benchmarks.cases import ROOT, TIMED_US
 from benchmarks.processes import Memory, Starts, measure_memory, measure_starts
-from verification.page import circumstances, fill, page_parser, put_page, say, table
+from verification.figures import table
+from verification.page import circumstances, fill, page_parser, put_page, say
 
 LEAST_FACTOR, AIMED_FACTOR = 40.0, 80.0
 FIRST_S, START_S, HELP_S, MEMORY_MiB = 60.0, 2.0, 0.3, 1024.0

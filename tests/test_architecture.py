@@ -1,9 +1,12 @@
-"""The wall around compiled code, which import-linter cannot draw: it follows from who uses `kernel`."""
+"""What import-linter cannot draw: the wall around compiled code, and the map of the house."""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
+
+import pytest
 
 from tests.places import ROOT
 
@@ -13,6 +16,8 @@ ALLOWED = {"__future__", "collections", "dataclasses", "enum", "math", "typing",
 """What a module with kernels, and any module that it imports, may use besides others of its kind."""
 EXCEPTIONS = {("spotline.random", "scipy")}
 """Tables that are made once, while the module is imported."""
+MOST_FOLDERS = 16
+"""At the top of the package: a newcomer reads them all."""
 PLUMBING = {"spotline.jit"}
 """The decorator itself, which has to know Numba."""
 
@@ -62,3 +67,55 @@ def test_compiled_modules_import_only_numpy_math_and_each_other():
             elif used.split(".")[0] not in ALLOWED and (name, used.split(".")[0]) not in EXCEPTIONS:
                 strangers.append(f"{name} imports {used}")
     assert not strangers
+
+
+BESIDE = {
+    "src": set(),
+    "examples": set(),
+    "tools": {"tools"},
+    "tests/lines": {"tests", "tools"},
+    "benchmarks": {"benchmarks", "tests", "verification"},
+}
+"""What a folder may import of those beside the package.  What is shipped knows none of them, and tools that
+write pages need no tests."""
+
+
+@pytest.mark.parametrize("folder", BESIDE)
+def test_who_may_know_what_stands_beside_the_package(folder: str):
+    strangers = []
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            used = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            used += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in used:
+                room = name.split(".")[0]
+                if room in {"tools", "tests", "benchmarks", "verification"} - BESIDE[folder]:
+                    strangers.append(f"{path.relative_to(ROOT).as_posix()}:{node.lineno} imports {name}")
+    assert not strangers
+
+
+def packages() -> dict[str, Path]:
+    """Packages of the source by their folder, data folders left out."""
+    folders = {path.parent for path in SOURCE.rglob("*.py")} - {SOURCE}
+    return {folder.relative_to(SOURCE).as_posix(): folder for folder in sorted(folders)}
+
+
+def test_there_are_few_folders_at_the_top():
+    folders = [path.name for path in (SOURCE / "spotline").iterdir() if path.is_dir() and any(path.iterdir())]
+    assert len(set(folders) - {"__pycache__"}) <= MOST_FOLDERS, sorted(folders)
+
+
+def test_every_package_says_what_it_is_for_and_who_knows_whom():
+    silent = []
+    for name, folder in packages().items():
+        init = folder / "__init__.py"
+        text = (
+            ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) if init.is_file() else ""
+        ) or ""
+        if not text:
+            silent.append(f"{name}: has no docstring")
+        elif name != "spotline" and not (
+            re.search(r"\bMay\sknow\b", text) and re.search(r"\b[Kk]nown\sto\b", text)
+        ):
+            silent.append(f"{name}: does not say what it 'May know' and who it is 'Known to'")
+    assert not silent

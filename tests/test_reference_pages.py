@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tools import make_architecture_picture as architecture
 from tools import make_faults_reference as faults
 from tools import make_interlocks_reference as interlocks
 from tools import make_private_tags_reference as private_tags
+from tools import make_python_reference as python_names
 from tools import make_record_reference as generator
 
 pytestmark = pytest.mark.stored
@@ -30,3 +32,20 @@ def test_page_of_private_tags_is_up_to_date():
 
 def test_page_of_faults_is_up_to_date():
     assert faults.PAGE.read_text(encoding="utf-8") == faults.page(), "run tools/make_faults_reference.py"
+
+
+def test_page_of_python_names_is_up_to_date():
+    remedy = "run tools/make_python_reference.py"
+    assert python_names.PAGE.read_text(encoding="utf-8") == python_names.page(), remedy
+
+
+def test_picture_of_the_house_is_up_to_date():
+    remedy = "run tools/make_architecture_picture.py"
+    assert architecture.PICTURE.read_text(encoding="utf-8") == architecture.picture(), remedy
+
+
+def test_every_room_has_a_paragraph():
+    text = (architecture.ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {room for line in architecture.layers() for room in line} - {"__main__"}
+    assert rooms
+    assert [room for room in sorted(rooms) if f"`{room}`" not in text] == []

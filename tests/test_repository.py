@@ -78,20 +78,35 @@ def test_module(path: Path):
     assert len(text.splitlines()) <= LONGEST_FILE, "split it: nobody reads files that long"
 
 
-def test_lock_has_what_the_project_needs():
+@pytest.mark.parametrize(
+    ("lock", "groups"),
+    [("requirements.lock", ("dev", "build")), ("requirements-docs.lock", ("docs", "build"))],
+)
+def test_lock_has_what_the_project_needs(lock: str, groups: tuple[str, ...]):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = [
         *project["project"]["dependencies"],
         *project["build-system"]["requires"],
-        *(entry for group in project["dependency-groups"].values() for entry in group),
+        *(entry for group in groups for entry in project["dependency-groups"][group]),
     ]
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    locked = dict(re.findall(r"^([\w.-]+)==([\w.!+]+)", lock, flags=re.MULTILINE))
+    locked = versions_in(lock)
     for entry in wanted:
         requirement = Requirement(entry)
         version = locked.get(canonicalize_name(requirement.name))
-        assert version is not None, f"{entry} is not in requirements.lock: run scripts/lock"
+        assert version is not None, f"{entry} is not in {lock}: run scripts/lock"
         assert requirement.specifier.contains(version), f"{version} does not do for {entry}: run scripts/lock"
+
+
+def test_site_is_built_with_the_versions_that_are_tested():
+    tested, used = versions_in("requirements.lock"), versions_in("requirements-docs.lock")
+    both = tested.keys() & used.keys()
+    assert both
+    assert {name: used[name] for name in both} == {name: tested[name] for name in both}, "run scripts/lock"
+
+
+def versions_in(lock: str) -> dict[str, str]:
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    return dict(re.findall(r"^([\w.-]+)==([\w.!+]+)", text, flags=re.MULTILINE))
 
 
 def test_every_decision_record_has_its_parts():
@@ -101,3 +116,15 @@ def test_every_decision_record_has_its_parts():
         text = record.read_text(encoding="utf-8")
         for part in ("## Context", "## Decision", "## Consequences"):
             assert part in text, f"{record.name} has no '{part}'"
+
+
+def test_version_is_the_same_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    version = project["project"]["version"]
+    cited = re.search(
+        r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    told = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert cited is not None
+    assert told is not None
+    assert (cited[1], told[1]) == (version, version)

@@ -9,6 +9,7 @@ values and sources from the TOML file and its comments.  A test fails when the p
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import typing
 from collections.abc import Iterator
@@ -122,7 +123,7 @@ class Value:
 
 def field_docs() -> dict[tuple[str, str], str]:
     """Docstrings of the fields, by class and field."""
-    trees = [ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in (model, simulation)]
+    trees = [ast.parse(inspect.getsource(module)) for module in (model, simulation)]
     docs = {}
     for node in (n for tree in trees for n in tree.body if isinstance(n, ast.ClassDef)):
         for statement, following in zip(node.body, node.body[1:], strict=False):

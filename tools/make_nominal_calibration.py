@@ -38,7 +38,7 @@ LOWEST_HU = -1024.0
 
 def attenuation(material: Material) -> float:
     """Attenuation of X-rays, in units of no interest."""
-    per_mass = sum(
+    per_mass: float = sum(
         w / ELEMENTS[z].atomic_mass_u * (z + K1 * z**2.86 + K2 * z**4.62) for z, w in material.composition
     )
     return material.density_g_cm3 * per_mass

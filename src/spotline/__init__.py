@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from spotline.faces.report import write_report
     from spotline.machine import BeamLine, load_beamline, shipped_beamlines
     from spotline.machine.library import BeamLibrary, load_library, read_library
+    from spotline.machine.problems import check_beamline
     from spotline.plan import Field, Layer, PassiveElement, Plan
     from spotline.planning.continuation import continuation_plan, write_continuation_plan
     from spotline.planning.cubes import Cube, cube_plan
@@ -91,6 +92,7 @@ _HOMES = {
         "SpotlineError",
     ),
     "spotline.machine.library": ("BeamLibrary", "load_library", "read_library"),
+    "spotline.machine.problems": ("check_beamline",),
     "spotline.plan": ("Field", "Layer", "PassiveElement", "Plan"),
     "spotline.planning.read": ("read_plan",),
     "spotline.planning.continuation": ("continuation_plan", "write_continuation_plan"),
@@ -139,6 +141,7 @@ __all__ = [
     "SpotlineError",
     "Treatment",
     "WaterBox",
+    "check_beamline",
     "compare_doses",
     "continuation_plan",
     "cube_plan",

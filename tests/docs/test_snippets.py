@@ -149,7 +149,7 @@ def anchors_of(page: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "page",
-    [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"],
+    [*PAGES, *(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "CHANGELOG", "RELEASING"))],
     ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
 def test_links_of(page: Path):

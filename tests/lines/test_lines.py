@@ -18,7 +18,7 @@ needs_shared = pytest.mark.skipif(
 
 
 @needs_shared
-def test_dcpt(tmp_path: Path):
+def test_dcpt(tmp_path: Path) -> None:
     line = load_beamline(write_dcpt_line(tmp_path / "dcpt", SHARED))
     assert line.ion_names == ("proton",)
     assert line.match_energy("proton", 83.419) == 83.419
@@ -31,11 +31,12 @@ def test_dcpt(tmp_path: Path):
 
 
 @needs_shared
-def test_dcpt_between_the_rows_that_were_taken(tmp_path: Path):
+def test_dcpt_between_the_rows_that_were_taken(tmp_path: Path) -> None:
     """Every tenth row of the published table is enough for the others."""
     line = load_beamline(write_dcpt_line(tmp_path / "dcpt", SHARED))
     model = read_beam_model(SHARED)
     per_MU = line.particles_per_MU("proton", model[:, 0])
+    assert per_MU is not None
     np.testing.assert_allclose(per_MU, model[:, 3], rtol=3e-4)
     published = fwhm_mm(model[:, 4], model[:, 6], model[:, 8], PLANE_TO_ISOCENTRE_mm)
     sizes = [line.spot_size("proton", float(energy)) for energy in model[:, 0]]
@@ -43,7 +44,7 @@ def test_dcpt_between_the_rows_that_were_taken(tmp_path: Path):
 
 
 @needs_shared
-def test_dcpt_spots_are_those_that_eclipse_planned_with(tmp_path: Path):
+def test_dcpt_spots_are_those_that_eclipse_planned_with(tmp_path: Path) -> None:
     """The plans give 9.92 x 9.26 mm at 149.4 MeV and 13.04 x 12.69 mm at 83.4 MeV."""
     line = load_beamline(write_dcpt_line(tmp_path / "dcpt", SHARED))
     for energy, planned in ((149.419, (9.92, 9.26)), (83.419, (13.04, 12.69))):
@@ -52,7 +53,7 @@ def test_dcpt_spots_are_those_that_eclipse_planned_with(tmp_path: Path):
         assert (size.fwhm_x_mm, size.fwhm_y_mm) == pytest.approx(planned, abs=0.2)
 
 
-def test_trip(tmp_path: Path):
+def test_trip(tmp_path: Path) -> None:
     line = load_beamline(write_trip_line(tmp_path / "trip"))
     assert line.name == "trip"
     assert line.match_energy("carbon", 229.76) == 229.76

@@ -154,6 +154,11 @@ def test_weighted_dose(library: BeamLibrary):
     assert inside.std() < 0.03
 
 
+def test_iterations_are_no_longer_used(library: BeamLibrary):
+    with pytest.warns(DeprecationWarning, match="iterations is no longer used"):
+        cube_plan(SETUP, SMALL, library=library, iterations=5)
+
+
 def test_progress_is_told(library: BeamLibrary):
     told: list[tuple[int, int]] = []
     cube_plan(SETUP, SMALL, library=library, progress=lambda *step: told.append(step))

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from tests.planning.test_water_operator import DIVERGENCE
 
 from spotline.dose.engine import layer_weights
 from spotline.errors import DoseError
@@ -23,6 +22,7 @@ from spotline.planning.layer_weights import (
 )
 from spotline.planning.water_operator import WaterOperator, WaterPoints
 from tests.dose.engine.entries import made_up_entry
+from tests.planning.test_water_operator import DIVERGENCE
 
 AXIS_mm = np.arange(-18.0, 18.1, 3.0)
 HALF_mm = np.array([[18.0, 15.0], [18.0, 15.0], [15.0, 15.0], [15.0, 12.0]])

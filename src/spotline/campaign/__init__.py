@@ -2,6 +2,8 @@
 
 The invariants and their bounds are in `spotline.campaign.invariants` and `spotline.campaign.bounds`; they
 are judged with what the simulation knows, never with what the control law believes.
+
+May know every room but the faces.  Known to the faces only.
 """
 
 from spotline.campaign.run import Campaign, run_campaign

@@ -6,4 +6,6 @@ simulation.  `integral` leads, `strip` and `pixel` measure where the beam is, `s
 them over a recording; `memory` holds what they share; `interlocks` lists every cause that stops the beam,
 `register` keeps those that did, and `safety` stops it without the rest; `slow` watches gas, high voltage and
 passive elements; `supervision` is the table of the treatment.
+
+May know physics and the ground.  Known to every room above that plans for it, runs it or reads what it left.
 """

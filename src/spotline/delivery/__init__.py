@@ -1,4 +1,7 @@
-"""Deliver a treatment in a room, and replay what was recorded."""
+"""Deliver a treatment in a room, and replay what was recorded.
+
+May know a room by its seam, and every room below.  Known to campaigns and faces.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from spotline.errors import OutputError
 from spotline.physics.ions import PROTON, Ion
-from spotline.storage import give_name, sync_folder
+from spotline.storage import confirm_written, give_name, sync_folder
 
 LONG_STRING = 64
 """Characters in a value of VR LO."""
@@ -102,7 +102,7 @@ def ready_to_appear(path: Path, content: bytes) -> Iterator[Path]:
             with part.open("xb") as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())
+                confirm_written(file.fileno())
         yield part
         with _as_output(path):
             give_name(part, path)

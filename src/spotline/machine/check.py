@@ -1,6 +1,7 @@
 """What must agree within one beam line: checks that look at more than one figure.
 
-Each check yields sentences ``key: what is wrong; what to do``.  `spotline.machine.load` raises the first.
+Each check yields sentences ``key: what is wrong; what to do``.  `spotline.machine.load_beamline` raises the
+first, `spotline.machine.problems.check_beamline` returns all.
 """
 
 from __future__ import annotations

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
-import re
 import tomllib
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 import numpy as np
@@ -23,6 +24,7 @@ from spotline.machine import check
 from spotline.machine.geometry import current_A, gain_at, interpolate
 from spotline.machine.model import BeamLineFile, IonBeam, ScanningAxis
 from spotline.physics.gas import gas_factor
+from spotline.physics.ions import IONS
 from spotline.tables import (
     EnergyTable,
     GainMap,
@@ -47,6 +49,8 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
+Report = Callable[[BeamLineError], None]
 
 TOML_NAME = "beamline.toml"
 SHIPPED = Path(__file__).resolve().parents[1] / "beamlines"
@@ -254,28 +258,48 @@ def load_beamline(name_or_path: str | Path) -> BeamLine:
     BeamLineError
         If there is no such line, or anything in its files is wrong.
     """
-    path = _find(name_or_path)
+    line = read_line(find_line(name_or_path), _refuse)
+    assert line is not None  # a line with a problem is refused
+    return line
+
+
+def read_line(path: Path, report: Report) -> BeamLine | None:
+    """Read a beam line, and report what is wrong with it.
+
+    Parameters
+    ----------
+    path : Path
+        TOML file of the line.
+    report : callable
+        Takes each problem as the error that says what is wrong, where, and what to do.  If it raises, reading
+        ends there; if it returns, reading goes on with what does not depend on the wrong part.
+
+    Returns
+    -------
+    BeamLine or None
+        The line, without the tables that cannot be read; None if the TOML file itself is no beam line.
+    """
     files = _Files(path.parent)
-    facts = _convert(path, _parse(path, files.read(path.name, named_by=str(path))))
-    _raise_first(path, check.check_facts(facts))
+    raw = _attempt(report, lambda: _parse(path, files.read(path.name, named_by=str(path))))
+    facts = None if raw is None else _convert(path, raw, report)
+    if facts is None:
+        return None
+    _report_all(path, check.check_facts(facts), report)
     energies: dict[str, EnergyTable] = {}
     optics: dict[tuple[str, str, int], OpticsTable] = {}
     for index, beam in enumerate(facts.ions):
-        key = f"{path}: ions[{index}]"
-        table = read_energy_table(files.where(beam.energies), files.read(beam.energies, f"{key}.energies"))
-        _raise_first(path, check.check_energies(facts, index, table))
-        for problem in check.check_cycle_energies(files.where(beam.energies), beam, table):
-            raise BeamLineError(problem)
-        energies[beam.name] = table
+        table = _read_energies(path, files, facts, index, report)
+        if table is not None:
+            energies[beam.name] = table
         for number, entry in enumerate(beam.optics):
-            sizes = read_optics_table(
-                files.where(entry.table), files.read(entry.table, f"{key}.optics[{number}].table")
-            )
-            for problem in check.check_optics(files.where(entry.table), sizes, table):
-                raise BeamLineError(problem)
-            optics[beam.name, entry.focus, entry.range_modulators] = sizes
-    int1 = _load_gain_map(path, files, facts, "int1_gain_map")
-    int2 = _load_gain_map(path, files, facts, "int2_gain_map")
+            key = f"{path}: ions[{index}].optics[{number}].table"
+            sizes = _attempt(report, partial(_read_table, files, key, entry.table, read_optics_table))
+            if sizes is not None:
+                if table is not None:
+                    _report_each(check.check_optics(files.where(entry.table), sizes, table), report)
+                optics[beam.name, entry.focus, entry.range_modulators] = sizes
+    int1 = _read_gain_map(path, files, facts, "int1_gain_map", report)
+    int2 = _read_gain_map(path, files, facts, "int2_gain_map", report)
     return BeamLine(facts, path, files.sha256(), energies, optics, int1, int2)
 
 
@@ -315,7 +339,8 @@ class _Files:
         return digest.hexdigest()
 
 
-def _find(name_or_path: str | Path) -> Path:
+def find_line(name_or_path: str | Path) -> Path:
+    """Find the TOML file of a beam line; parameters and errors as of `load_beamline`."""
     if isinstance(name_or_path, str) and name_or_path in shipped_beamlines():
         return SHIPPED / name_or_path / TOML_NAME
     path = Path(name_or_path)
@@ -342,19 +367,40 @@ def _parse(path: Path, content: bytes) -> dict[str, Any]:
         raise BeamLineError(f"{path}: is not valid TOML: {error}; correct that line") from None
 
 
-def _convert(path: Path, raw: dict[str, Any]) -> BeamLineFile:
-    _raise_first(path, _unknown_keys(raw, BeamLineFile, ""))
-    _raise_first(path, _not_finite(raw, ""))
-    try:
-        return msgspec.convert(raw, BeamLineFile)
-    except msgspec.ValidationError as error:
-        raise BeamLineError(f"{path}: {_readable(str(error))}") from None
+def _convert(path: Path, raw: dict[str, Any], report: Report) -> BeamLineFile | None:
+    problems = itertools.chain(
+        _unknown_keys(raw, BeamLineFile, ""), _not_finite(raw, ""), _wrong_values(raw, BeamLineFile, "")
+    )
+    if _report_all(path, problems, report):
+        return None
+    return msgspec.convert(raw, BeamLineFile)
 
 
-def _raise_first(path: Path, problems: Iterator[str]) -> None:
+def _refuse(problem: BeamLineError) -> NoReturn:
+    raise problem
+
+
+def _report_all(path: Path, problems: Iterator[str], report: Report) -> bool:
+    """Report what is wrong with the TOML file; return whether anything is."""
+    # A quoted key may hold a line end; a message is one line.
+    return _report_each((f"{path}: " + problem.replace("\n", "\\n") for problem in problems), report)
+
+
+def _report_each(problems: Iterator[str], report: Report) -> bool:
+    found = False
     for problem in problems:
-        # A quoted key may hold a line end; a message is one line.
-        raise BeamLineError(f"{path}: " + problem.replace("\n", "\\n"))
+        found = True
+        report(BeamLineError(problem))
+    return found
+
+
+def _attempt(report: Report, read: Callable[[], T]) -> T | None:
+    """What is read, or None after its error was reported."""
+    try:
+        return read()
+    except BeamLineError as error:
+        report(error)
+        return None
 
 
 def _unknown_keys(raw: object, kind: Any, where: str) -> Iterator[str]:
@@ -386,22 +432,65 @@ def _not_finite(raw: object, where: str) -> Iterator[str]:
         yield f"{where}: {raw} is not a finite number; give one"
 
 
-def _readable(message: str) -> str:
+def _wrong_values(raw: object, kind: Any, where: str) -> Iterator[str]:
+    """Walk the parsed file along the types and name what is missing or of another kind."""
+    inner = typing.get_args(kind)[0] if typing.get_origin(kind) is types.UnionType else kind
+    if isinstance(raw, Mapping) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+        known = typing.get_type_hints(inner, include_extras=True)
+        for one in msgspec.structs.fields(inner):
+            full = f"{where}.{one.name}" if where else one.name
+            if one.name in raw:
+                yield from _wrong_values(raw[one.name], known[one.name], full)
+            elif one.required:
+                yield f"{full}: is missing; add the key"
+    elif isinstance(raw, list) and _is_array_of_tables(kind):
+        for index, item in enumerate(raw):
+            yield from _wrong_values(item, typing.get_args(kind)[0], f"{where}[{index}]")
+    elif not any(_not_finite(raw, "")):  # that is another problem, and told
+        try:
+            msgspec.convert(raw, kind)
+        except msgspec.ValidationError as error:
+            yield _readable(where, str(error))
+
+
+def _is_array_of_tables(kind: Any) -> bool:
+    item = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else None
+    return isinstance(item, type) and issubclass(item, msgspec.Struct)
+
+
+def _readable(where: str, message: str) -> str:
     """Turn a message of msgspec (``what - at `$.key` ``) into ``key: what; what to do``."""
     what, _, at = message.partition(" - at ")
-    key = at.strip("`").removeprefix("$").removeprefix(".").replace("[...]", " (an entry of it)")
-    missing = re.fullmatch(r"Object missing required field `(\w+)`", what)
-    if missing:
-        full = f"{key}.{missing[1]}" if key else missing[1]
-        return f"{full}: is missing; add the key"
+    within = at.strip("`").removeprefix("$").replace("[...]", " (an entry of it)")
     what = what.replace("`", "").replace("object", "table").replace("null", "nothing")
-    return f"{key}: {what[:1].lower()}{what[1:]}; correct the value"
+    return f"{where}{within}: {what[:1].lower()}{what[1:]}; correct the value"
 
 
-def _load_gain_map(path: Path, files: _Files, facts: BeamLineFile, key: str) -> GainMap | None:
+def _read_table(files: _Files, named_by: str, name: str, read: Callable[[str, bytes], T]) -> T:
+    return read(files.where(name), files.read(name, named_by))
+
+
+def _read_energies(
+    path: Path, files: _Files, facts: BeamLineFile, index: int, report: Report
+) -> EnergyTable | None:
+    beam = facts.ions[index]
+    key = f"{path}: ions[{index}].energies"
+    table = _attempt(report, lambda: _read_table(files, key, beam.energies, read_energy_table))
+    if table is not None:
+        if beam.name in IONS:
+            _report_all(path, check.check_energies(facts, index, table), report)
+        _report_each(check.check_cycle_energies(files.where(beam.energies), beam, table), report)
+    return table
+
+
+def _read_gain_map(
+    path: Path, files: _Files, facts: BeamLineFile, key: str, report: Report
+) -> GainMap | None:
     name: str | None = getattr(facts.calibration, key)
     if name is None:
         return None
-    gain_map = read_gain_map(files.where(name), files.read(name, f"{path}: calibration.{key}"))
-    _raise_first(path, check.check_gain_map(key, gain_map, facts))
+    named_by = f"{path}: calibration.{key}"
+    gain_map = _attempt(report, lambda: _read_table(files, named_by, name, read_gain_map))
+    if gain_map is not None:
+        _report_all(path, check.check_gain_map(key, gain_map, facts), report)
     return gain_map

@@ -1,1 +1,4 @@
-"""Ions in matter: kinematics, stopping and range, scattering."""
+"""Ions in matter: kinematics, stopping and range, scattering.
+
+May know the ground only.  Known to every other room.
+"""

@@ -7,6 +7,7 @@ a full rectangle, as large as geometry says: no spot is left out because it woul
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -95,6 +96,7 @@ def cube_plan(
     *,
     library: BeamLibrary | None = None,
     rbe: RbeModel | None = None,
+    iterations: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Plan, CubeDose]:
     """Make a plan of a cube of homogeneous dose.
@@ -108,6 +110,8 @@ def cube_plan(
         By default the one that is shipped for the line.
     rbe : RbeModel, optional
         By default the dose is physical.
+    iterations : int, optional
+        No longer used, since the weights are solved for exactly; whoever gives it is told so.
     progress : callable, optional
         Called with the steps that are done, and all.
 
@@ -127,6 +131,10 @@ def cube_plan(
     PlanError
         If the beam line cannot deliver the plan.
     """
+    if iterations is not None:
+        warnings.warn(
+            "cube_plan: iterations is no longer used; leave it out", DeprecationWarning, stacklevel=2
+        )
     line = _line(setup)
     for name, value in (
         ("size", cube.size_mm),

@@ -1,4 +1,8 @@
-"""What was delivered: treatment, spill and log files, and the arrays read back from them."""
+"""What was delivered: treatment, spill and log files, and the arrays read back from them.
+
+May know treatments, plans and the room whose blocks it keeps, and nothing of simulation.  Known to dose,
+DICOM, planning, delivery, campaigns and faces.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Preparation: from a plan and a beam line to a treatment in machine units."""
+"""Preparation: from a plan and a beam line to a treatment in machine units.
+
+May know plans, the machine, the control law's numbers and physics.  Known to every room from the seam
+upwards.
+"""
 
 from __future__ import annotations
 

@@ -171,13 +171,6 @@ def test_replay_that_differs(tmp_path: Path, no_report: None, capsys: pytest.Cap
     assert "spot 5: int1_counts is" in capsys.readouterr().out
 
 
-def test_beam_lines(capsys: pytest.CaptureFixture):
-    assert cli.run(["beamlines"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in said] == list(spotline.shipped_beamlines())
-    assert said[0] == "cnao-h: CNAO, horizontal line (from publications) (proton, carbon)"
-
-
 # What is said about itself
 
 
@@ -191,7 +184,16 @@ def test_version(capsys: pytest.CaptureFixture):
 def test_help_lists_the_verbs(capsys: pytest.CaptureFixture):
     assert cli.run(["--help"]) == 0
     first = capsys.readouterr().out
-    assert {"deliver", "replay", "beamlines"} <= set(first.split())
+    headings = re.findall(r"─ (\w[\w ]*\w) ─", first)
+    assert headings == ["Plan", "Deliver", "Dose", "Look up", "About"]
+    under = dict(zip(headings, re.split(r"─ \w[\w ]*\w ─", first)[1:], strict=True))
+    for heading, verbs in {
+        "Plan": {"plan", "prepare", "continuation"},
+        "Deliver": {"deliver", "resume", "replay", "campaign"},
+        "Dose": {"dose", "gamma"},
+        "Look up": {"beamline", "library", "physics"},
+    }.items():
+        assert set(re.findall(r"^│ (\w+)", under[heading], flags=re.MULTILINE)) == verbs
     assert "not a medical device" in re.sub(r"\s+", " ", first)
     assert cli.run([]) == 0
     assert capsys.readouterr().out == first

@@ -1,6 +1,8 @@
 """Models of relative biological effectiveness (RBE), for research only.
 
 `rbe_model` finds one by name or file; docs/explanation/rbe.md has formulas, sources and validity.
+
+May know physics and the spectra of beam libraries.  Known to the engine, and to who chooses a model.
 """
 
 from spotline.dose.rbe.effect import Tissue

@@ -1,6 +1,8 @@
 """The command ``spotline``: thin verbs over the Python interface.
 
 Heavy imports stay inside the verbs, so that ``spotline --help`` answers at once.
+
+May know every room and the pages; known to nobody.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ import sys
 
 from cyclopts import App, CycloptsError
 
+from spotline.faces.cli.beamline import beamline, beamlines
 from spotline.faces.cli.campaign import campaign
-from spotline.faces.cli.common import STATUS_BAD_INPUT
+from spotline.faces.cli.common import ABOUT, DELIVER, DOSE, PLAN, STATUS_BAD_INPUT
 from spotline.faces.cli.continuation import continuation
 from spotline.faces.cli.deliver import deliver, replay
 from spotline.faces.cli.dose import dose
@@ -29,17 +32,21 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-app.command(prepare)
-app.command(deliver)
-app.command(resume)
-app.command(replay)
-app.command(continuation)
-app.command(campaign)
+# The groups of verbs bring their own headings.
 app.command(plan)
-app.command(physics)
+app.command(prepare, group=PLAN)
+app.command(continuation, group=PLAN)
+app.command(deliver, group=DELIVER)
+app.command(resume, group=DELIVER)
+app.command(replay, group=DELIVER)
+app.command(campaign, group=DELIVER)
+app.command(dose, group=DOSE)
+app.command(gamma, group=DOSE)
+app.command(beamline)
+app.command(beamlines, show=False)
 app.command(library)
-app.command(gamma)
-app.command(dose)
+app.command(physics)
+app["--help"].group = app["--version"].group = ABOUT
 
 
 def main() -> None:
@@ -77,13 +84,3 @@ def run(arguments: list[str]) -> int:
 def _fail(message: str) -> int:
     print(f"spotline: {' '.join(message.split())}", file=sys.stderr)
     return STATUS_BAD_INPUT
-
-
-@app.command
-def beamlines() -> None:
-    """List the shipped beam lines."""
-    import spotline
-
-    for name in spotline.shipped_beamlines():
-        line = spotline.load_beamline(name)
-        print(f"{name}: {line.facts.title} ({', '.join(line.ion_names)})")

@@ -44,7 +44,7 @@ def campaign(
     out
         Folder for table and report; must not exist yet, or be empty.
     beamline
-        Name of a shipped beam line (see spotline beamlines), or path of the folder or TOML file of another.
+        Name of a shipped beam line (spotline beamline list), or path of the folder or TOML file of another.
         A prepared treatment knows the name of its own.
     runs
         How many deliveries.

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from cyclopts import Parameter, Token
+from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
 STATUS_DONE = 0
 STATUS_DIFFERENT = 1
 STATUS_BAD_INPUT = 2
 STATUS_INTERLOCK = 3
+
+# Headings of the verbs in `spotline --help`, by what somebody has to do.
+PLAN = Group("Plan", sort_key=1)
+DELIVER = Group("Deliver", sort_key=2)
+DOSE = Group("Dose", sort_key=3)
+LOOK_UP = Group("Look up", sort_key=4)
+ABOUT = Group("About", sort_key=9)
 
 
 def whole_number(_: object, tokens: Sequence[Token]) -> int:

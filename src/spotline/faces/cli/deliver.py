@@ -53,7 +53,7 @@ def deliver(
     out
         Folder for the record; must not exist yet, or be empty.
     beamline
-        Name of a shipped beam line (see spotline beamlines), or path of the folder or TOML file of another.
+        Name of a shipped beam line (spotline beamline list), or path of the folder or TOML file of another.
         A prepared treatment knows the name of its own.
     field
         Beam number of the only field to deliver.

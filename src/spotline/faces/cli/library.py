@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from spotline.faces.cli.bars import library_bar
-from spotline.faces.cli.common import STATUS_DONE, Seed, Switch, WholeNumber
+from spotline.faces.cli.common import LOOK_UP, STATUS_DONE, Seed, Switch, WholeNumber
 
 if TYPE_CHECKING:
     from spotline.machine import BeamLine
 
-library = App(name="library", help="Make the beam library of a line, or look at it.")
+library = App(name="library", group=LOOK_UP, help="Make the beam library of a line, or look at it.")
 
 SYMBOLS = {"p": "proton", "he": "helium", "c": "carbon", "o": "oxygen"}
 
@@ -39,7 +39,7 @@ def build(
     Parameters
     ----------
     beamline
-        Name of a shipped beam line (see spotline beamlines), or path of the folder or TOML file of another.
+        Name of a shipped beam line (spotline beamline list), or path of the folder or TOML file of another.
     out
         Folder for the files; made if there is none.  A file that exists already is not replaced.
     ions
@@ -133,7 +133,7 @@ def show(
     Parameters
     ----------
     beamline
-        Name of a shipped beam line (see spotline beamlines), or path of the folder or TOML file of another.
+        Name of a shipped beam line (spotline beamline list), or path of the folder or TOML file of another.
     ion
         Name or symbol of an ion (p, He, C, O); by default the first of the line.
     energy

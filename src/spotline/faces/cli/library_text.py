@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 import numpy as np
 
+from spotline.faces.cli.columns import print_columns
 from spotline.machine.library.overview import EnergyView, LibraryView, depth_rows
 
 WIDTH, HEIGHT = 72, 12
@@ -69,7 +69,7 @@ def _print_energy(view: EnergyView) -> None:
     ]
     heads = ("depth", "dose", "LETd", "core", "halo", "sigma", "wide halo", "sigma")
     units = ("mm", "MeV cm2/g", "keV/um", "mm", "%", "mm", "%", "mm")
-    _print_table((heads, units, *rows))
+    print_columns((heads, units, *rows))
 
 
 def _print_all(view: LibraryView) -> None:
@@ -87,13 +87,7 @@ def _print_all(view: LibraryView) -> None:
     ]
     heads = ("energy", "nominal", "peak", "R80", "FWHM", "80-20 %", "peak to")
     units = ("MeV/u", "mm", "mm", "mm", "mm", "mm", "entrance")
-    _print_table((heads, units, *rows))
-
-
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    for row in rows:
-        print("  " + "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
+    print_columns((heads, units, *rows))
 
 
 def _picture(view: EnergyView, end_mm: float) -> list[str]:

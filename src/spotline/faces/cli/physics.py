@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from spotline.faces.cli.common import STATUS_DONE, Numbers, Switch
+from spotline.faces.cli.common import LOOK_UP, STATUS_DONE, Numbers, Switch
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from spotline.physics.ions import Ion
     from spotline.physics.materials import Material
 
-physics = App(name="physics", help="Look up how ions slow down in matter.")
+physics = App(name="physics", group=LOOK_UP, help="Look up how ions slow down in matter.")
 
 DIGITS = 5
 """Significant digits of a table; JSON has all."""

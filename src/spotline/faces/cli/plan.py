@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from spotline.faces.cli.bars import optimisation_bar, preparation_bar
-from spotline.faces.cli.common import STATUS_DONE, Numbers, Switch, WholeNumber
+from spotline.faces.cli.common import PLAN, STATUS_DONE, Numbers, Switch, WholeNumber
 
 if TYPE_CHECKING:
     from spotline.machine import BeamLine
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from spotline.planning.cubes import Floats
     from spotline.planning.phantom_plan import Setup
 
-plan = App(name="plan", help="Look at a plan, or write one for quality assurance.")
+plan = App(name="plan", group=PLAN, help="Look at a plan, or write one for quality assurance.")
 
 Ion = Literal["proton", "helium", "carbon", "oxygen", "p", "He", "C", "O"]
 BY_SYMBOL = {"p": "proton", "He": "helium", "C": "carbon", "O": "oxygen"}

@@ -38,7 +38,7 @@ def prepare(
     plan
         DICOM RT Ion Plan, or TRiP98 raster-scan file (.rst).
     beamline
-        Name of a shipped beam line (see spotline beamlines), or path of the folder or TOML file of another.
+        Name of a shipped beam line (spotline beamline list), or path of the folder or TOML file of another.
     out
         Folder for the preparation; must not exist yet, or be empty.
     field

@@ -2,6 +2,9 @@
 
 `write_report` writes the file, `figure_overview` draws one picture of a delivery.  Both read a record
 and nothing else; matplotlib and Jinja2 are imported when they are called.
+
+May know every room, and no commands.  Known to the command line, and to the root of the package that offers
+`write_report`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 `load_library` reads the one of an ion on a beam line; `spotline.machine.library.build` makes it by Monte
 Carlo.
+
+May know the line, and the physics that makes it.  Known to dose, planning, delivery, campaigns and faces; the
+line itself does not know it.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 `model` has one fault and the files of them, `catalogue` all kinds there are, `timeline` says which are
 active at a time, `plant` (with `integrals`, `segmented` and `beam`), `slow` and `timing` what they change.
+
+May know the plant's numbers and the names of the law's events.  Known to the simulated room, delivery,
+campaigns and faces.
 """
 
 from spotline.sim.faults.catalogue import KINDS, FaultKind

@@ -1,0 +1,90 @@
+"""A beam line on a terminal, or in a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from spotline.faces.cli.columns import print_columns
+
+_OF_A_LINE = ("name", "title", "version", "path", "sha256", "ions", "sources")
+
+
+def print_line(summary: Mapping[str, Any]) -> None:
+    """Print what `spotline.machine.overview.summary_of` says of a line."""
+    print(f"{summary['name']}: {summary['title']}, version {summary['version']}")
+    print(f"{summary['path']}, SHA-256 {summary['sha256'][:12]}...")
+    print("\nions")
+    _print_ions(summary["ions"])
+    print("\nspots, full width at half maximum at the lowest and highest energy")
+    _print_spots(summary["ions"])
+    for name, table in summary.items():
+        if name not in _OF_A_LINE and table is not None:
+            print(f"\n{name}")
+            pairs = list(_flat(table))
+            width = max((len(key) for key, _ in pairs), default=0)
+            for key, value in pairs:
+                print(f"  {key:<{width}}  {value}")
+    print("\nsources, and how many lines of the file name each")
+    width = max((len(source["code"]) for source in summary["sources"]), default=0)
+    for source in summary["sources"]:
+        print(f"  {source['code']:<{width}}  {source['lines']:>4}  {source['source']}")
+
+
+def _print_ions(ions: Sequence[Mapping[str, Any]]) -> None:
+    rows: list[tuple[str, ...]] = [
+        ("ion", "energies", "energy", "range", "particles per count", "full intensity", "library"),
+        ("", "", "MeV/u", "mm", "", "1/s", ""),
+    ]
+    for ion in ions:
+        listed = str(ion["energies"]) if ion["energy_selection"] == "listed" else "continuous"
+        rows.append(
+            (
+                ion["name"],
+                listed,
+                _from_to(ion["energy_MeV_u"]),
+                _from_to(ion["range_mm"]),
+                _from_to(ion["particles_per_count"]),
+                f"{ion['full_intensity_per_s']:g}",
+                ion["library"] or "none",
+            )
+        )
+    print_columns(rows)
+
+
+def _print_spots(ions: Sequence[Mapping[str, Any]]) -> None:
+    rows: list[tuple[str, ...]] = [
+        ("ion", "focus", "ripple filters", "isocentre x", "isocentre y", "chambers x", "chambers y"),
+        ("", "", "", "mm", "mm", "mm", "mm"),
+    ]
+    keys = ("fwhm_x_mm", "fwhm_y_mm", "fwhm_box_x_mm", "fwhm_box_y_mm")
+    for ion in ions:
+        for spot in ion["spots"]:
+            sizes = (_from_to(spot[key]) for key in keys)
+            rows.append((ion["name"], spot["focus"], str(spot["range_modulators"]), *sizes))
+    print_columns(rows)
+
+
+def _from_to(ends: Sequence[float]) -> str:
+    first, last = (f"{end:.4g}" if end < 1e4 else f"{end:.0f}" for end in ends)
+    return first if first == last else f"{first} to {last}"
+
+
+def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Keys and values of a table of the file, those of inner tables with the way to them."""
+    for key, value in table.items():
+        if value is None or value == [] or value == {}:
+            continue
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{key}.")
+        elif isinstance(value, list) and isinstance(value[0], Mapping):
+            for index, item in enumerate(value):
+                yield from _flat(item, f"{before}{key}[{index}].")
+        elif isinstance(value, list):
+            yield f"{before}{key}", ", ".join(_plain(item) for item in value)
+        else:
+            yield f"{before}{key}", _plain(value)
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,109 @@
+"""Everything that is wrong with a beam line, at once: for who describes one.
+
+`spotline.machine.load_beamline` refuses a line for its first problem.  Here all are collected, and those that
+loading does not see: a beam library that is missing or of another beam, and a nozzle that does not go with
+the spot sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from spotline.errors import BeamLineError, LibraryError, OptionError
+from spotline.machine.library import load_library
+from spotline.machine.load import BeamLine, find_line, read_line
+from spotline.machine.model import IonBeam, Nozzle, Optics
+from spotline.machine.optics import window_phase_space
+from spotline.physics.ions import IONS
+
+
+def check_beamline(name_or_path: str | Path) -> list[str]:
+    """Find all that is wrong with a beam line.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        As for `load_beamline`.
+
+    Returns
+    -------
+    list of str
+        A sentence for each problem: file, key or line, what is wrong, what to do.  Empty if the line is fine.
+        If the TOML file itself is no beam line, its tables are not looked at.
+
+    Raises
+    ------
+    BeamLineError
+        If there is no such line.
+    """
+    problems: list[str] = []
+    line = read_line(find_line(name_or_path), lambda problem: problems.append(str(problem)))
+    if line is not None:
+        problems += _library_problems(line)
+        problems += _nozzle_problems(line)
+    return list(dict.fromkeys(problems))
+
+
+def _library_problems(line: BeamLine) -> Iterator[str]:
+    for beam in line.facts.ions:
+        # A line may do without, if nobody asks for its dose; without energies there is nothing to compare.
+        if beam.library is None or beam.name not in line.energies or beam.name not in IONS:
+            continue
+        try:
+            load_library(line, beam.name)
+        except LibraryError as error:
+            yield str(error)
+
+
+def _nozzle_problems(line: BeamLine) -> Iterator[str]:
+    nozzle, elements = line.facts.nozzle, line.facts.passive_elements
+    if nozzle is None:
+        return
+    for name in (*elements.range_shifters, *elements.range_modulators):
+        if name not in nozzle.passive_elements_mm:
+            yield (
+                f"{line.path}: nozzle.passive_elements_mm: {name!r} is missing; add its distance from the "
+                "isocentre"
+            )
+    for index, beam in enumerate(line.facts.ions):
+        if beam.name in line.energies and beam.name in IONS:
+            yield from _optics_problems(line, nozzle, index, beam)
+
+
+def _optics_problems(line: BeamLine, nozzle: Nozzle, index: int, beam: IonBeam) -> Iterator[str]:
+    """Whether the nozzle and the tables of spot sizes go together, at every energy of the ion."""
+    filters = tuple(line.facts.passive_elements.range_modulators)
+    for number, optics in enumerate(beam.optics):
+        used = filters[: optics.range_modulators]
+        if len(used) < optics.range_modulators:
+            yield (
+                f"{line.path}: ions[{index}].optics[{number}].range_modulators: {optics.range_modulators} "
+                f"are more than the {len(filters)} in passive_elements; add them or correct the number"
+            )
+        elif all(name in nozzle.passive_elements_mm for name in used) and _covers(line, beam, optics):
+            try:
+                for plane in ("x", "y"):
+                    window_phase_space(
+                        line,
+                        beam.name,
+                        line.energies[beam.name].energy_MeV_u,
+                        plane,
+                        focus=optics.focus,
+                        range_modulators=used,
+                    )
+            except BeamLineError as error:
+                yield str(error)
+            except OptionError as error:
+                yield f"{line.path}: nozzle: {error}"
+
+
+def _covers(line: BeamLine, beam: IonBeam, optics: Optics) -> bool:
+    """Whether the spot sizes are there for all energies; if not, that is another problem, and told."""
+    table = line.optics.get((beam.name, optics.focus, optics.range_modulators))
+    energy = line.energies[beam.name].energy_MeV_u
+    return (
+        table is not None
+        and bool(table.energy_MeV_u[0] <= energy[0])
+        and bool(table.energy_MeV_u[-1] >= energy[-1])
+    )

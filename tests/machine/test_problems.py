@@ -1,0 +1,126 @@
+"""All that is wrong with a beam line is found at once."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spotline.errors import BeamLineError
+from spotline.machine import load_beamline, shipped_beamlines
+from spotline.machine.problems import check_beamline
+from tests.lines.edit import copy_line, edit
+from tests.machine.test_load_toml import TOML_FAULTS
+
+
+@pytest.mark.parametrize("name", shipped_beamlines())
+def test_shipped_lines_have_none(name: str):
+    assert check_beamline(name) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"), TOML_FAULTS, ids=[new or old for old, new, _ in TOML_FAULTS]
+)
+def test_the_first_is_that_for_which_the_line_is_refused(tmp_path: Path, old: str, new: str, message: str):
+    toml = copy_line("cnao-h", tmp_path / "line")
+    edit(toml, (old, new))
+    with pytest.raises(BeamLineError) as caught:
+        load_beamline(toml)
+    assert check_beamline(toml)[0] == str(caught.value)
+
+
+def test_values_of_the_toml_file(tmp_path: Path):
+    """Missing, unknown and wrong keys, in tables and in rows of tables."""
+    toml = copy_line("cnao-h", tmp_path / "line")
+    edit(
+        toml,
+        ("gap_mm = 5.53", "gap_mn = 5.53"),
+        ("strips = 128", "strips = 0"),
+        ("cycle_period_s = 4.5", 'cycle_period_s = "long"'),
+        ('focus = "large"', "focus = 3"),
+        ("RIFI2 = 1.0 ", "RIFI2 = nan "),
+    )
+    found = check_beamline(toml)
+    assert all(problem.startswith(f"{toml}: ") for problem in found)
+    assert [problem.removeprefix(f"{toml}: ").partition(":")[0] for problem in found] == [
+        "chambers.gap_mn",
+        "passive_elements.range_modulators.RIFI2",
+        "chambers.gap_mm",
+        "chambers.strips",
+        "accelerator.cycle_period_s",
+        "ions[1].optics[2].focus",
+    ]
+
+
+def test_facts_tables_library_and_nozzle(tmp_path: Path):
+    toml = copy_line("cnao-h", tmp_path / "line")
+    edit(
+        toml,
+        ("spill_length_s = 1.5", "spill_length_s = 5.0"),
+        ("silence_s = 3.0", "silence_s = 1.0"),
+        ('library = "cnao-carbon"', 'library = "cnao-proton"'),
+        ("proton = 0.52 ", "# proton = 0.52 "),
+        ('"RW3-20mm" = 600.0', '# "RW3-20mm" = 600.0'),
+    )
+    folder = toml.parent
+    (folder / "int2_gain.csv").unlink()
+    edit(folder / "carbon_energies.csv", ("energy_MeV_u,range_mm,", "energy_MeV_u,range_cm,"))
+    wide = (folder / "carbon_optics_large_0.csv").read_text().splitlines()
+    (folder / "carbon_optics_large_0.csv").write_text("\n".join([*wide[:-1], "400,a,8,8,8"]) + "\n")
+    found = check_beamline(toml)
+    # The library of carbon cannot be compared with energies that cannot be read.
+    starts = [
+        f"{toml}: accelerator.spill_length_s: 5 s is longer than the cycle",
+        f"{toml}: slow_interlocks.silence_s: 1 s is not longer",
+        f"{folder / 'carbon_energies.csv'}: column 'range_cm' is not known",
+        f"{folder / 'carbon_optics_large_0.csv'}, line ",
+        f"{toml}: calibration.int2_gain_map: cannot read {folder / 'int2_gain.csv'}",
+        f"{toml}: nozzle.passive_elements_mm: 'RW3-20mm' is missing",
+        f"{toml}: nozzle.emittance_mm_mrad: 'proton' is missing",
+    ]
+    assert len(found) == len(starts), found
+    for problem, start in zip(found, starts, strict=True):
+        assert problem.startswith(start)
+        assert "; " in problem, "says what to do"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('library = "cnao-carbon"', 'library = "cnao-proton"', "is a library of proton, not of carbon"),
+        ('library = "cnao-carbon"', 'library = "own.h5"', "own.h5: no such beam library"),
+        ("thickness_mm = 1.4 ", "thickness_mm = 5.0 ", "the nozzle scatters"),
+        ("thickness_mm = 1.4 ", "thickness_mm = 40.0 ", "stops"),
+        ("RIFI2 = 1.0 ", "# RIFI2 = 1.0 ", "2 are more than the 1 in passive_elements"),
+    ],
+)
+def test_what_loading_does_not_see(tmp_path: Path, old: str, new: str, message: str):
+    toml = copy_line("cnao-h", tmp_path / "line")
+    edit(toml, (old, new))
+    if "RIFI2" in old:
+        edit(toml, ("RIFI2 = 980.0 ", "# RIFI2 = 980.0 "))
+    load_beamline(toml)
+    assert any(message in problem for problem in check_beamline(toml))
+
+
+def test_no_such_line(tmp_path: Path):
+    with pytest.raises(BeamLineError, match="is neither a shipped beam line"):
+        check_beamline(tmp_path / "absent")
+
+
+@given(faults=st.lists(st.sampled_from(TOML_FAULTS), min_size=2, max_size=6, unique=True))
+@settings(max_examples=50)
+def test_any_number_of_faults(faults: list[tuple[str, str, str]], tmp_path_factory: pytest.TempPathFactory):
+    """No problem keeps the search for others from its end, whatever they are."""
+    toml = copy_line("cnao-h", tmp_path_factory.mktemp("line"))
+    text = toml.read_text(encoding="utf-8")
+    for old, new, _ in faults:
+        text = text.replace(old, new, 1)
+    toml.write_text(text, encoding="utf-8")
+    found = check_beamline(toml)
+    assert found
+    assert all("\n" not in problem for problem in found)
+    shutil.rmtree(toml.parent)
