@@ -8,7 +8,7 @@ import numpy as np
 
 from spotline.control.interlocks import INTENSITY
 from spotline.control.memory import TREND_TICKS
-from spotline.sim.room import PRE_ROLL_US
+from spotline.sim.fast_loop import PRE_ROLL_US
 from verification.page import Section, Verdict, number, percent, power, verdict_of
 from verification.particles import energies
 from verification.runs import (

@@ -14,8 +14,8 @@ from spotline.control.memory import COMMAND_SPOT_COMPLETE
 from spotline.control.strip import nearest_channel, position_of
 from spotline.delivery.loading import law_settings
 from spotline.sim.chambers import channel_shares, frame_weights, strip_readout
+from spotline.sim.fast_loop import PRE_ROLL_US
 from spotline.sim.plant import FrameState, SegmentedTruth
-from spotline.sim.room import PRE_ROLL_US
 from spotline.sim.settings import FWHM_PER_SIGMA
 from verification import pictures
 from verification.page import Section, Verdict, number, verdict_of

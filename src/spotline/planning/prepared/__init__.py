@@ -1,4 +1,4 @@
-"""The treatment console: from a prepared treatment to the files that synchrotron and delivery start from."""
+"""The treatment console: from a prepared treatment to the files that accelerator and delivery start from."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from spotline.physics.ions import CARBON
+from spotline.sim.fast_loop import PRE_ROLL_US
 from spotline.sim.faults import Fault
-from spotline.sim.room import PRE_ROLL_US
 from tests.sim.faults.effects.seen import ALWAYS_US, ENERGY, LATE, ONSET_US, WINDOW_US, Case, Check, Seen
 
 # Magnets
