@@ -144,7 +144,7 @@ def test_asking_for_the_result_twice_changes_nothing(line: BeamLine):
 
 
 def test_rests_at_the_beginning_are_random_and_those_of_the_seed(line: BeamLine):
-    one, same, other = (SimulatedRoom(line, 1, seed=seed)._front_end for seed in (5, 5, 6))
+    one, same, other = (SimulatedRoom(line, 1, seed=seed).loop._front_end for seed in (5, 5, 6))
     assert 0.0 <= one.int1_remainder < 1.0
     assert one.int1_remainder == same.int1_remainder != other.int1_remainder
     assert np.array_equal(one._strips, same._strips)
