@@ -6,6 +6,8 @@ would put its drivers behind the same three.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -124,6 +126,25 @@ class SpillResult:
     last_ion_us: int | None = None
 
 
+def boards_sha256(settings: LawSettings, memory: SliceMemory) -> str:
+    """SHA-256 over everything that a spill is loaded with, hexadecimal: names, types and values in order."""
+    digest = hashlib.sha256()
+    for name, value in (*_named("", settings), *_named("", memory)):
+        array = np.ascontiguousarray(value)
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _named(prefix: str, values: Any) -> Iterator[tuple[str, Any]]:
+    """The values of a tuple by their names, those of tuples in it too."""
+    for name, value in zip(values._fields, values, strict=True):
+        if isinstance(value, tuple):
+            yield from _named(f"{prefix}{name}.", value)
+        else:
+            yield f"{prefix}{name}", value
+
+
 class Accelerator(Protocol):
     """What delivers the beam to the line: it is asked for one spill after the other.
 
@@ -165,7 +186,7 @@ class FastLoop(Protocol):
         Returns
         -------
         str
-            What they then hold: `spotline.control.memory.boards_sha256` of it.
+            What they then hold: `boards_sha256` of it.
         """
 
     def run(self, max_samples: int) -> Block:

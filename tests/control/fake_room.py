@@ -18,13 +18,12 @@ from spotline.control.memory import (
     TREND,
     LawSettings,
     SliceMemory,
-    boards_sha256,
     open_parts,
 )
 from spotline.control.slow import SlowReading
 from spotline.delivery.field import FieldDelivery
 from spotline.machine import load_beamline
-from spotline.room import Block, Broadcast, Room, SpillResult
+from spotline.room import Block, Broadcast, Room, SpillResult, boards_sha256
 from spotline.storage import Disk
 from spotline.treatment import prepare
 from spotline.treatment.treatment import Treatment

@@ -7,8 +7,6 @@ for anything that a chamber, a supply or the timing system could not report.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -394,25 +392,6 @@ def new_state(
         axis.last_mm = np.nan
         axis.last_row = -1
     return state
-
-
-def boards_sha256(settings: LawSettings, memory: SliceMemory) -> str:
-    """SHA-256 over everything that a spill is loaded with, hexadecimal: names, types and values in order."""
-    digest = hashlib.sha256()
-    for name, value in (*_named("", settings), *_named("", memory)):
-        array = np.ascontiguousarray(value)
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def _named(prefix: str, values: Any) -> Iterator[tuple[str, Any]]:
-    """The values of a tuple by their names, those of tuples in it too."""
-    for name, value in zip(values._fields, values, strict=True):
-        if isinstance(value, tuple):
-            yield from _named(f"{prefix}{name}.", value)
-        else:
-            yield f"{prefix}{name}", value
 
 
 def open_parts(law: LawState, first: int) -> NDArray[np.void]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spotline.control import interlocks, timing
-from spotline.control.memory import COMMAND_CHOPPER_CLOSE, COMMAND_CHOPPER_OPEN, boards_sha256
+from spotline.control.memory import COMMAND_CHOPPER_CLOSE, COMMAND_CHOPPER_OPEN
 from spotline.control.slow import SlowTrip
 from spotline.delivery.credit import unconfirmed_counts
 from spotline.delivery.keeper import Keeper
@@ -23,7 +23,7 @@ from spotline.record import journal
 from spotline.record.account import Account
 from spotline.record.model import SLOW_CONTROL, Table
 from spotline.record.spill_file import SpillWriter, file_bytes, spill_path
-from spotline.room import Block, Broadcast, FastLoop, SpillResult
+from spotline.room import Block, Broadcast, FastLoop, SpillResult, boards_sha256
 from spotline.storage import Disk
 from spotline.treatment.treatment import FieldTreatment, Integers, Slice
 

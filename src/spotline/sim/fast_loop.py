@@ -17,12 +17,11 @@ from spotline.control.memory import (
     LawSettings,
     LawState,
     SliceMemory,
-    boards_sha256,
     new_state,
     open_parts,
 )
 from spotline.machine import BeamLine
-from spotline.room import Block, Broadcast, RawSamples, SpillResult, Table
+from spotline.room import Block, Broadcast, RawSamples, SpillResult, Table, boards_sha256
 from spotline.sim import settings as truths
 from spotline.sim.accelerator import SimulatedAccelerator
 from spotline.sim.course import Course

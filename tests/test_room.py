@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spotline.control.memory import LawSettings, SliceMemory, boards_sha256
+from spotline.control.memory import LawSettings, SliceMemory
+from spotline.room import boards_sha256
 from tests.control.bench import SETTINGS, spots
 
 MEMORY = spots([1000, 2000])
