@@ -1,4 +1,4 @@
-"""A room without physics: one spot a millisecond, and whatever a test wants to go wrong."""
+"""A room without physics, all in one: one spot a millisecond, and whatever a test wants to go wrong."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from spotline.control.memory import (
 from spotline.control.slow import SlowReading
 from spotline.delivery.field import FieldDelivery
 from spotline.machine import BeamLine, load_beamline
-from spotline.room import Block, Broadcast, SpillResult
+from spotline.room import Block, Broadcast, Room, SpillResult, boards_sha256
 from spotline.storage import Disk
 from spotline.treatment import prepare
 from spotline.treatment.treatment import FieldTreatment
@@ -89,7 +89,7 @@ class ScriptedRoom:
         self.is_off = False
         self.read_at: list[int] = []
 
-    def request_cycle(self, code: int, after_us: int = 0) -> Broadcast:
+    def request_beam(self, code: int, after_us: int = 0, gantry_angle_deg: float | None = None) -> Broadcast:
         before_us = self.spills[-1][0] if self.spills else 0
         start_us = (max(before_us, after_us) // CYCLE_US + 1) * CYCLE_US
         self.spills.append((start_us, code))
@@ -98,12 +98,13 @@ class ScriptedRoom:
     def beam_off(self) -> None:
         self.is_off = True
 
-    def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> None:
+    def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> str:
         self.spots_of.append(len(memory.int1_counts))
         self._memory, self._start_us = memory, broadcast.extraction_start_us
         self._ms, self._end, self._line = 0, 0, 0
         self._done = 0
         self._interlocks: list[tuple[Any, ...]] = []
+        return boards_sha256(settings, memory)
 
     def run(self, max_samples: int) -> Block:
         started = self._ms
@@ -168,7 +169,7 @@ class ScriptedRoom:
             truth=None,
         )
 
-    def read_slow_control(self, time_us: int) -> SlowReading | None:
+    def read(self, time_us: int) -> SlowReading | None:
         self.read_at.append(time_us)
         reading = self._reading(time_us) if callable(self._reading) else self._reading
         return None if reading is None else replace(reading, time_us=time_us)
@@ -200,8 +201,9 @@ def delivery_of(room: ScriptedRoom, folder: Path, **options: Any) -> FieldDelive
         "versions": {},
         "iso_per_chamber": dict.fromkeys(("strip_x", "strip_y", "pixel_x", "pixel_y"), 1.0),
     }
+    devices = Room(room, room, room)
     return FieldDelivery(
-        TREATMENT, LINE, room, folder, header, lambda _: None, (1, 1), disk=Disk(), **options
+        TREATMENT, LINE, devices, folder, header, lambda _: None, (1, 1), disk=Disk(), **options
     )
 
 

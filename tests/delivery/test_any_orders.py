@@ -69,9 +69,9 @@ def test_whatever_is_ordered_nothing_is_delivered_twice_or_lost(
     resets = 0
 
     class Watched(ScriptedRoom):
-        def request_cycle(self, code: int, after_us: int = 0):
+        def request_beam(self, code: int, after_us: int = 0, gantry_angle_deg: float | None = None):
             assert delivery._oversight.is_beam_permitted, "a spill is asked for with every grant only"
-            return super().request_cycle(code, after_us)
+            return super().request_beam(code, after_us)
 
     def orders(progress: Progress) -> Order | None:
         nonlocal resets

@@ -160,7 +160,7 @@ class FieldDelivery:
                     self._deliver()
                 if self._is(State.INTERRUPTED):
                     self._release()
-            self._room.beam_off()
+            self._room.accelerator.beam_off()
             self._oversight.happens(Event.RECORD_WRITTEN)  # what follows is made of the journal
             latched = msgspec.to_builtins(self._outcome.register.latched)
             status = "complete" if self._outcome.complete else "interlock"
@@ -174,7 +174,7 @@ class FieldDelivery:
         self._oversight = Oversight(
             self._treatment.passive_elements,
             self._beamline,
-            self._room,
+            self._room.sensors,
             self._outcome,
             self._logbook,
             lambda: self._show(self._progress()),
@@ -184,7 +184,7 @@ class FieldDelivery:
             self._oversight.expect_gas(self._treatment.gas_factors)
         self._spills = SpillDelivery(
             self._beamline,
-            self._room,
+            self._room.loop,
             self._folder,
             self._header,
             self._disk,
@@ -222,7 +222,7 @@ class FieldDelivery:
             self._convert(grant)
         trips = list(grant.trips)
         limit = self._beamline.facts.fast_interlocks.background_counts_per_s
-        for background in self._room.measure_background(BACKGROUND_S):
+        for background in self._room.sensors.measure_background(BACKGROUND_S):
             if not background < limit:
                 trips.append(SlowTrip(interlocks.BACKGROUND, background, limit))
         for trip in trips:
@@ -295,11 +295,11 @@ class FieldDelivery:
         """Carry out an order during a spill: by the lines of the patient interlock system, or as a pause."""
         if order.command is Command.PAUSE:
             self._pause_ordered = True
-            self._room.abort(interlocks.OPERATOR, 1.0, 0.0, PAUSE)
+            self._room.loop.abort(interlocks.OPERATOR, 1.0, 0.0, PAUSE)
         elif order.command is Command.STOP:
-            self._room.raise_line(INPUT_OPERATOR)
+            self._room.loop.raise_line(INPUT_OPERATOR)
         elif order.command is Command.ABORT:
-            self._room.raise_line(INPUT_SUPERVISION)
+            self._room.loop.raise_line(INPUT_SUPERVISION)
         else:
             raise _cannot(order, self._oversight.state)
 
@@ -350,7 +350,9 @@ class FieldDelivery:
         if not self._spills.has_room(len(spots)):
             self._oversight.happens(Event.STOP)
             return None
-        broadcast = self._room.request_cycle(slice_.cycle_code, self._oversight.now_us)
+        broadcast = self._room.accelerator.request_beam(
+            slice_.cycle_code, self._oversight.now_us, self._treatment.field.gantry_angle_deg
+        )
         self._outcome.spills += 1
         self._counts = (0, 0)
         result = None

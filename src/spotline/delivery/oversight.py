@@ -18,7 +18,7 @@ from spotline.errors import OptionError
 from spotline.machine import BeamLine
 from spotline.record import journal
 from spotline.record.model import INTERLOCK, SLOW_CONTROL
-from spotline.room import Room
+from spotline.room import SlowSensors
 
 
 class Oversight:
@@ -30,8 +30,8 @@ class Oversight:
         What the treatment wants in the nozzle.
     beamline : BeamLine
         The line.
-    room : Room
-        Whose slow sensors are read.
+    sensors : SlowSensors
+        What is read.
     outcome : Outcome
         Its register is the one to latch in.
     logbook : Logbook
@@ -53,14 +53,14 @@ class Oversight:
         self,
         passive_elements: tuple[str, ...],
         beamline: BeamLine,
-        room: Room,
+        sensors: SlowSensors,
         outcome: Outcome,
         logbook: Logbook,
         changed: Callable[[], None],
         start_us: int = 0,
     ) -> None:
         self._beamline = beamline
-        self._room = room
+        self._sensors = sensors
         self._outcome = outcome
         self._logbook = logbook
         self._changed = changed
@@ -137,7 +137,7 @@ class Oversight:
         """
         slow = self._slow
         self.now_us = max(self.now_us, slow.next_us)
-        reading = self._room.read_slow_control(slow.next_us) if slow.is_due else None
+        reading = self._sensors.read(slow.next_us) if slow.is_due else None
         grant = slow.take(reading)
         if reading is not None:
             row = self._row(reading)

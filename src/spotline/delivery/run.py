@@ -23,6 +23,7 @@ from spotline.machine.load import SHIPPED
 from spotline.record import delivery_file
 from spotline.record.model import Record
 from spotline.room import Room
+from spotline.sim.disk import FaultyDisk
 from spotline.sim.faults import Fault, write_faults
 from spotline.sim.faults.striking import checked
 from spotline.sim.room import SimulatedRoom
@@ -81,7 +82,8 @@ def deliver(
     documents : bool
         Whether to write the DICOM treatment record and the status too.
     disk : Disk, optional
-        Where to write; by default the disk that there is.
+        Where to write; by default the disk that there is.  With faults it must be one that can have them, a
+        `spotline.sim.disk.FaultyDisk`.
     after_spill : callable, optional
         Given the folder of the record after every spill, when the file of that spill is in it and the beam is
         off: `spotline.Reconstructor.follow` adds its dose.  What it raises ends the delivery.
@@ -101,7 +103,8 @@ def deliver(
     FaultError
         If a fault is none that the beam line can have.
     ValueError
-        If `seed` is negative, `block_us` no multiple of 1000, or there are faults for a room of your own.
+        If `seed` is negative, `block_us` no multiple of 1000, or there are faults for a room of
+        your own or for a disk that cannot have any.
     SimulatedCrash
         If a fault ends the process; `spotline.resume` goes on from there.
     """
@@ -112,6 +115,11 @@ def deliver(
     faults = tuple(checked(faults, treatment.beamline))
     if faults and make_room is not None:
         raise ValueError("faults are those of the simulated room; leave make_room or the faults away")
+    if faults and disk is None:
+        disk = FaultyDisk()
+    faulty = disk if isinstance(disk, FaultyDisk) else None
+    if faults and faulty is None:
+        raise ValueError("faults are those of a simulated disk too; give a FaultyDisk, or leave disk away")
     folder, disk = Path(out), disk or Disk()
     wall = time.perf_counter()
     began = started if started is not None else datetime.now().astimezone()
@@ -130,7 +138,7 @@ def deliver(
     def room_of(field: FieldTreatment, spills_before: int) -> Room:
         if make_room is not None:
             return make_room(field)
-        return simulated_room(treatment.beamline, field, seed, raw, spills_before, faults)
+        return simulated_room(treatment.beamline, field, seed, raw, spills_before, faults, faulty)
 
     session = Session(
         folder,
@@ -156,6 +164,7 @@ def simulated_room(
     raw: bool,
     spills_before: int,
     faults: tuple[Fault, ...] = (),
+    disk: FaultyDisk | None = None,
 ) -> Room:
     """Make the room that a field is delivered in unless there is another."""
     return SimulatedRoom(
@@ -166,6 +175,7 @@ def simulated_room(
         raw=raw,
         faults=faults,
         spills_before=spills_before,
+        disk=disk,
     )
 
 

@@ -23,7 +23,7 @@ from spotline.record import journal
 from spotline.record.account import Account
 from spotline.record.model import SLOW_CONTROL, Table
 from spotline.record.spill_file import SpillWriter, file_bytes, spill_path
-from spotline.room import Block, Broadcast, Room, SpillResult
+from spotline.room import Block, Broadcast, FastLoop, SpillResult, boards_sha256
 from spotline.storage import Disk
 from spotline.treatment.treatment import FieldTreatment, Integers, Slice
 
@@ -38,8 +38,8 @@ class SpillDelivery:
     ----------
     beamline : BeamLine
         The line.
-    room : Room
-        Where to deliver.
+    loop : FastLoop
+        What delivers.
     folder : Path
         Of the field.
     header : dict
@@ -55,7 +55,7 @@ class SpillDelivery:
     block_us : int
         Samples per call of the fast loop at most.
     raw : bool
-        Whether the room keeps every frame: the files are larger then.
+        Whether the loop keeps every frame: the files are larger then.
     between : callable
         Called before every block.
     after : callable
@@ -70,7 +70,7 @@ class SpillDelivery:
     def __init__(
         self,
         beamline: BeamLine,
-        room: Room,
+        loop: FastLoop,
         folder: Path,
         header: dict[str, Any],
         disk: Disk,
@@ -83,7 +83,7 @@ class SpillDelivery:
         after: Callable[[Block, Integers, int], None],
     ) -> None:
         self._beamline = beamline
-        self._room = room
+        self._loop = loop
         self._folder = folder
         self._header = header
         self._disk = disk
@@ -99,7 +99,7 @@ class SpillDelivery:
     def has_room(self, n_spots: int) -> bool:
         """Check that the next spill can be written, and set room aside for its part of the journal."""
         accelerator, control = self._beamline.facts.accelerator, self._beamline.facts.control
-        duration_us = round(accelerator.spill_length_s * 1e6) + MARGIN_US
+        duration_us = round(accelerator.longest_s * 1e6) + MARGIN_US
         needed = file_bytes(n_spots, duration_us, _raw_bytes_per_us(self._beamline) if self._raw else 0.0)
         try:
             self._logbook.reserve(journal.spill_bytes(n_spots, duration_us // control.recovery_period_us + 1))
@@ -158,9 +158,12 @@ class SpillDelivery:
             return None
         path = spill_path(self._folder, number)
         with SpillWriter(path, settings, memory, spots, self._disk) as writer:
-            self._room.load(settings, memory, broadcast)
+            held = self._loop.load(settings, memory, broadcast)
+            if held != boards_sha256(settings, memory):
+                # The spill ends in its first sample, before any beam.
+                self._loop.abort(interlocks.MEMORY_BOARDS, 1.0, 0.0)
             readings = self._run(writer, spots)
-            result = self._room.result()
+            result = self._loop.result()
             is_last = slice_.index == len(treatment.slices) - 1
             header = {**announced, **_came_of(result, len(spots), is_last)}
             self._store(writer, header, result, readings)
@@ -169,20 +172,20 @@ class SpillDelivery:
     def _run(self, writer: SpillWriter, spots: Integers) -> list[tuple[Any, ...]]:
         """Run the fast loop to the end of the spill; return the readings of the slow control meanwhile."""
         readings: list[tuple[Any, ...]] = []
-        self._room.run(0)  # compiles the loop on first use, outside of the clock below
-        now_us, finished = self._room.result().end_us, False
+        self._loop.run(0)  # compiles the loop on first use, outside of the clock below
+        now_us, finished = self._loop.result().end_us, False
         period_us = self._beamline.facts.control.recovery_period_us
         keeper = Keeper(
-            self._logbook, self._room, self._disk, self._folder, period_us, self._outcome.spills, now_us
+            self._logbook, self._loop, self._disk, self._folder, period_us, self._outcome.spills, now_us
         )
         while not finished:
             if now_us >= self._oversight.next_look_us:
                 for trip in self._oversight.look(readings).trips:
-                    self._room.abort(trip.cause, trip.value, trip.limit)
+                    self._loop.abort(trip.cause, trip.value, trip.limit)
             self._between()
             start = time.perf_counter()
             until_us = min(self._oversight.next_look_us, keeper.due_us)
-            block = self._room.run(min(self._block_us, until_us - now_us))
+            block = self._loop.run(min(self._block_us, until_us - now_us))
             self._outcome.loop_wall_s += time.perf_counter() - start
             now_us += block.n_samples
             finished = block.finished
