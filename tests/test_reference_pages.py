@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tools import make_events_reference as events
 from tools import make_faults_reference as faults
 from tools import make_interlocks_reference as interlocks
 from tools import make_private_tags_reference as private_tags
@@ -9,7 +10,7 @@ from tools import make_record_reference as generator
 
 
 def test_page_of_record_files_is_up_to_date():
-    remedy = "run tools/make_record_reference.py"
+    remedy = "run python -m tools.make_record_reference"
     written = (generator.REFERENCE / "record-files.md").read_text(encoding="utf-8")
     assert written == generator.files_page(), remedy
 
@@ -26,3 +27,7 @@ def test_page_of_private_tags_is_up_to_date():
 
 def test_page_of_faults_is_up_to_date():
     assert faults.PAGE.read_text(encoding="utf-8") == faults.page(), "run tools/make_faults_reference.py"
+
+
+def test_page_of_events_is_up_to_date():
+    assert events.PAGE.read_text(encoding="utf-8") == events.page(), "run tools/make_events_reference.py"

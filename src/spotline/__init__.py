@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spotline.campaign import Campaign, run_campaign
-    from spotline.delivery import deliver, replay, resume
+    from spotline.delivery import Delivery, DeliveryOptions, deliver, replay, resume, resumption
     from spotline.dicom.dose import read_dose
     from spotline.dicom.extended_plan import write_extended_plan
     from spotline.dose.engine.following import Reconstructor
@@ -54,7 +54,7 @@ _HOMES = {
     "spotline.machine": ("BeamLine", "load_beamline", "shipped_beamlines"),
     "spotline.campaign": ("Campaign", "run_campaign"),
     "spotline.planning.prepared": ("open_preparation", "write_preparation"),
-    "spotline.delivery": ("deliver", "replay", "resume"),
+    "spotline.delivery": ("Delivery", "DeliveryOptions", "deliver", "replay", "resume", "resumption"),
     "spotline.dicom.dose": ("read_dose",),
     "spotline.dicom.extended_plan": ("write_extended_plan",),
     "spotline.dose.evaluation.compare": ("compare_doses",),
@@ -93,6 +93,8 @@ __all__ = [
     "BeamLineError",
     "Campaign",
     "Cube",
+    "Delivery",
+    "DeliveryOptions",
     "DoseEngine",
     "DoseError",
     "DoseGrid",
@@ -136,6 +138,7 @@ __all__ = [
     "reconstruct",
     "replay",
     "resume",
+    "resumption",
     "run_campaign",
     "shipped_beamlines",
     "water_phantom",

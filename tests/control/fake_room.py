@@ -21,7 +21,9 @@ from spotline.control.memory import (
     open_parts,
 )
 from spotline.control.slow import SlowReading
-from spotline.delivery.field import FieldDelivery
+from spotline.delivery.field import FieldDelivery, FieldTask
+from spotline.delivery.recorder import FieldFiles
+from spotline.delivery.stream import Stream
 from spotline.machine import load_beamline
 from spotline.room import Block, Broadcast, SpillResult
 from spotline.storage import Disk
@@ -148,14 +150,6 @@ def field_delivered(room: FakeRoom) -> Noted:
     header = {"beamline_sha256": "", "plan_sha256": "", "seed": 0, "versions": {}}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        delivery = FieldDelivery(
-            treatment.fields[0],
-            treatment.beamline,
-            room,
-            folder,
-            header,
-            lambda progress: None,
-            (1, 1),
-            disk=Disk(),
-        )
+        task = FieldTask(treatment.fields[0], treatment.beamline)
+        delivery = FieldDelivery(task, room, FieldFiles(folder, header, Disk()), Stream())
         return noted(delivery, folder)

@@ -1,9 +1,12 @@
-"""Deliver a treatment in a room, and replay what was recorded."""
+"""Deliver a treatment in a room, tell what happens, take orders, and replay what was recorded."""
 
 from __future__ import annotations
 
+from spotline.delivery.command import Command, Order
+from spotline.delivery.delivery import Delivery
 from spotline.delivery.replay import replay
-from spotline.delivery.resume import resume
+from spotline.delivery.resume import resume, resumption
 from spotline.delivery.run import deliver
+from spotline.delivery.session import DeliveryOptions
 
-__all__ = ["deliver", "replay", "resume"]
+__all__ = ["Command", "Delivery", "DeliveryOptions", "Order", "deliver", "replay", "resume", "resumption"]

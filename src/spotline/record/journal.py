@@ -47,6 +47,7 @@ INTERLOCK = "interlock"  # that came without beam
 RESUME = "resume"  # an operator has the delivery go on
 CLOSED = "closed"  # delivery of the field ends; what is latched
 EVENT = "event"  # of the supervision
+ORDER = "order"  # that is obeyed, and the sample from which on
 KINDS: dict[str, tuple[int, np.dtype[np.void] | None]] = {
     FIELD: (1, None),
     SPILL: (2, LOADED),
@@ -58,6 +59,7 @@ KINDS: dict[str, tuple[int, np.dtype[np.void] | None]] = {
     RESUME: (8, None),
     CLOSED: (9, None),
     EVENT: (10, None),
+    ORDER: (11, None),
 }
 _KIND_OF = {number: kind for kind, (number, _) in KINDS.items()}
 

@@ -146,7 +146,6 @@ class SimulatedRoom:
 
     def request_cycle(self, code: int, after_us: int = 0) -> Broadcast:
         """Ask for a spill; it comes with the next cycle that begins after that time."""
-        self._spill += 1
         self._cycle = max(self._cycle, after_us // self._cycle_us) + 1
         start_us = self._cycle * self._cycle_us
         announced_us = max(self._clock_us, start_us - ANNOUNCED_US)
@@ -162,6 +161,7 @@ class SimulatedRoom:
     def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> None:
         """Load the memory boards for the announced spill."""
         facts = self._beamline.facts
+        self._spill += 1  # a cycle that is asked for need not be used
         self._settings, self._memory = settings, memory
         self._start_us = broadcast.extraction_start_us - PRE_ROLL_US
         self._live_until(self._start_us)
