@@ -50,7 +50,7 @@ def columns_table(columns: tuple[Column, ...]) -> str:
 
 def _rows(column: Column, before: str) -> list[str]:
     name = before + column.name
-    kind = column.kind + (f" [{', '.join(column.shape)}]" if column.shape else "")
+    kind = column.dtype + (f" [{', '.join(column.shape)}]" if column.shape else "")
     cells = (f"`{name}`", kind, column.unit, _limits(column), column.source, column.meaning)
     rows = [f"| {' | '.join(cells)} |"]
     for inner in column.columns:

@@ -81,7 +81,7 @@ def test_tables_within_events_are_described_as_they_are():
     assert names(trips) == list(memory.INTERLOCK.names)
     codes = {"int": "i", "float": "f"}
     for columns, dtype in ((TREND, memory.TREND), (PARTS, memory.PART), (trips, memory.INTERLOCK)):
-        assert [codes[c.kind] for c in columns] == [dtype[c.name].kind for c in columns]
+        assert [codes[c.dtype] for c in columns] == [dtype[c.name].kind for c in columns]
 
 
 def test_limits_are_those_of_the_beam_line():
@@ -94,11 +94,11 @@ def test_limits_are_those_of_the_beam_line():
 
 def is_of_kind(value: Any, column: Column) -> bool:
     kinds = {"int": int, "float": float, "bool": bool, "str": str}
-    if column.kind == "table" or value is None:
+    if column.dtype == "table" or value is None:
         return True
     if column.shape:
-        return all(is_of_kind(v, Column("", column.kind, "", "")) for v in np.asarray(value).tolist())
-    return isinstance(value, kinds[column.kind]) or (column.kind == "float" and isinstance(value, int))
+        return all(is_of_kind(v, Column("", column.dtype, "", "")) for v in np.asarray(value).tolist())
+    return isinstance(value, kinds[column.dtype]) or (column.dtype == "float" and isinstance(value, int))
 
 
 @pytest.fixture(scope="module")

@@ -216,8 +216,14 @@ def test_a_delivery_in_a_thread_of_its_own(line: BeamLine, protons: Path, tmp_pa
 
 def test_what_cannot_be_begun_is_raised_where_it_is_started(line: BeamLine, tmp_path: Path):
     (tmp_path / "notes.txt").write_text("mine")
+    delivery = Delivery(treatment_of(PROTON, line), tmp_path)
+    told: list[str | None] = []
+    delivery.watch(lambda event, _: told.append(event.error), "monitor")
     with pytest.raises(OutputError, match="is not empty"):
-        Delivery(treatment_of(PROTON, line), tmp_path).start()
+        delivery.start()
+    assert len(told) == 1, "who listens learns that nothing comes"
+    assert str(told[0]).startswith("OutputError: ")
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("spotline")]
 
 
 def test_an_order_before_the_start_waits(line: BeamLine, tmp_path: Path):

@@ -244,7 +244,11 @@ class Delivery:
             raise ValueError("a delivery is delivered once; make another, or resume it")
         self._is_begun = True
         orders = self._asked if self._asked is not None or not self._options.takes_orders else self._inbox
-        session = self._open(self._stream, orders)
+        try:
+            session = self._open(self._stream, orders)
+        except BaseException as error:
+            self._fail(error)
+            raise
         if isinstance(session, Session) and self._options.documents:
             self._stream.watch(StatusFile(self.folder).take, "status.json")
         return session
@@ -263,10 +267,13 @@ class Delivery:
         try:
             record = session.run(wall)
         except BaseException as error:
-            self._end("interrupted", f"{type(error).__name__}: {error}")
+            self._fail(error)
             raise
         notes = self._end(record.summary["status"])
         return session.note(record, notes) if notes else record
+
+    def _fail(self, error: BaseException) -> None:
+        self._end("interrupted", f"{type(error).__name__}: {error}")
 
     def _end(self, status: str, error: str | None = None) -> list[SinkNote]:
         self._inbox.close("the delivery is over")

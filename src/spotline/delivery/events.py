@@ -208,7 +208,7 @@ class Column:
     ----------
     name : str
         Of the attribute; in a column of a table, of the field of its dtype.
-    kind : str
+    dtype : str
         ``int``, ``float``, ``bool``, ``str``, or ``table``, whose columns follow.
     unit : str
         Empty if it has none.
@@ -224,7 +224,7 @@ class Column:
     """
 
     name: str
-    kind: str
+    dtype: str
     unit: str
     meaning: str
     shape: tuple[str, ...] = ()
@@ -243,8 +243,8 @@ def _counts(chamber: int, meaning: str) -> Column:
     return Column(f"int{chamber}_counts", "int", "counts", f"{meaning} INT{chamber}", (), FROM_0, FAST)
 
 
-def _fast(name: str, kind: str, unit: str, meaning: str, limits: Limits = (None, None)) -> Column:
-    return Column(name, kind, unit, meaning, (), limits, FAST)
+def _fast(name: str, dtype: str, unit: str, meaning: str, limits: Limits = (None, None)) -> Column:
+    return Column(name, dtype, unit, meaning, (), limits, FAST)
 
 
 COMMON = (
