@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from spotline import BeamLine, Delivery, DeliveryOptions
-from spotline.delivery.events import DeliveryEnded, DeliveryEvent, SpillStored
+from spotline.delivery.events import (
+    DeliveryEnded,
+    DeliveryEvent,
+    Samples,
+    SpillBegun,
+    SpillEnded,
+    SpillStored,
+)
 from spotline.delivery.progress import Progress
 from spotline.delivery.stream import DRAIN_S, SinkNote, Stream, Subscription
 from tests.delivery.deliveries import PROTON, hashes, treatment_of
@@ -170,3 +177,20 @@ def test_listening_changes_no_byte(tmp_path: Path):
     a, b = ((tmp_path / name / "journal.bin").read_bytes() for name in "ab")
     assert a == b
     assert events
+
+
+@pytest.mark.parametrize("kind", [SpillBegun, Samples, SpillEnded])
+def test_who_watches_cannot_write_into_what_is_delivered(kind: type[DeliveryEvent], tmp_path: Path):
+    def meddles(event: DeliveryEvent, progress: Progress) -> None:
+        if isinstance(event, SpillBegun) and kind is SpillBegun:
+            event.memory.int1_counts[:] = 0
+        elif isinstance(event, Samples) and kind is Samples:
+            event.parts["int1_counts"] = 0
+        elif isinstance(event, SpillEnded) and kind is SpillEnded:
+            event.result.parts["int1_counts"] = 0
+
+    stream = Stream()
+    stream.watch(meddles, "meddler")
+    assert delivered(ScriptedRoom(), tmp_path, stream=stream).complete
+    (note,) = stream.end(DeliveryEnded(time_us=0, status="complete"))
+    assert "read-only" in str(note.failure)

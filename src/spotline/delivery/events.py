@@ -11,7 +11,9 @@ when its spill is over, with the sample in which it tripped; otherwise time neve
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from spotline.control.interlocks import CAUSES
 from spotline.control.memory import LawSettings, SliceMemory
@@ -20,6 +22,17 @@ from spotline.control.slow import SlowReading
 from spotline.machine import BeamLine
 from spotline.room import RawSamples, SpillResult, Table
 from spotline.treatment.treatment import Integers
+
+Value = TypeVar("Value")
+
+
+def read_only(value: Value) -> Value:
+    """An array as those get it who only watch: the delivery goes on to use it.  Anything else as it is."""
+    if not isinstance(value, np.ndarray):
+        return value
+    view = value[:]
+    view.flags.writeable = False
+    return view
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -124,6 +137,12 @@ class SpillBegun(DeliveryEvent):
     settings: LawSettings
     memory: SliceMemory
 
+    def for_watchers(self) -> SpillBegun:
+        """With memory boards that nobody can write to."""
+        boards = self.memory._asdict()
+        memory = SliceMemory(**{name: read_only(v) for name, v in boards.items()})
+        return replace(self, spots=read_only(self.spots), memory=memory)
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Samples(DeliveryEvent):
@@ -141,7 +160,7 @@ class Samples(DeliveryEvent):
 
     def for_watchers(self) -> Samples:
         """Without the frames of the chambers: they would fill the memory of who is slow."""
-        return self if self.raw is None else replace(self, raw=None)
+        return replace(self, trend=read_only(self.trend), parts=read_only(self.parts), raw=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -157,7 +176,8 @@ class SpillEnded(DeliveryEvent):
 
     def for_watchers(self) -> SpillEnded:
         """Without what only a simulation knows."""
-        return replace(self, result=replace(self.result, truth=None, last_ion_us=None))
+        tables = {name: read_only(getattr(self.result, name)) for name in ("parts", "commands", "interlocks")}
+        return replace(self, result=replace(self.result, truth=None, last_ion_us=None, **tables))
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
