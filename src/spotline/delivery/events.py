@@ -11,7 +11,7 @@ when its spill is over, with the sample in which it tripped; otherwise time neve
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +23,8 @@ from spotline.machine import BeamLine
 from spotline.room import RawSamples, SpillResult, Table
 from spotline.treatment.treatment import Integers
 
-Value = TypeVar("Value")
 
-
-def read_only(value: Value) -> Value:
+def read_only(value: Any) -> Any:
     """An array as those get it who only watch: the delivery goes on to use it.  Anything else as it is."""
     if not isinstance(value, np.ndarray):
         return value
