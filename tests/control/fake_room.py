@@ -21,7 +21,9 @@ from spotline.control.memory import (
     open_parts,
 )
 from spotline.control.slow import SlowReading
-from spotline.delivery.field import FieldDelivery
+from spotline.delivery.field import FieldDelivery, FieldTask
+from spotline.delivery.recorder import FieldFiles
+from spotline.delivery.stream import Stream
 from spotline.machine import load_beamline
 from spotline.room import Block, Broadcast, Room, SpillResult, boards_sha256
 from spotline.storage import Disk
@@ -149,14 +151,6 @@ def field_delivered(room: FakeRoom) -> Noted:
     header = {"beamline_sha256": "", "plan_sha256": "", "seed": 0, "versions": {}}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        delivery = FieldDelivery(
-            treatment.fields[0],
-            treatment.beamline,
-            Room(room, room, room),
-            folder,
-            header,
-            lambda progress: None,
-            (1, 1),
-            disk=Disk(),
-        )
+        task = FieldTask(treatment.fields[0], treatment.beamline)
+        delivery = FieldDelivery(task, Room(room, room, room), FieldFiles(folder, header, Disk()), Stream())
         return noted(delivery, folder)

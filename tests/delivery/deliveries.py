@@ -13,7 +13,7 @@ from spotline.plan import Plan
 from spotline.record.model import FieldRecord, Record
 from spotline.room import Broadcast, Room
 from spotline.sim.room import SimulatedRoom
-from spotline.treatment import FieldTreatment
+from spotline.treatment import FieldTreatment, Treatment
 from tests.lines.facts import with_facts
 from tests.places import EXAMPLES
 
@@ -25,9 +25,14 @@ def deliver(
     plan: Plan | Path, line: BeamLine, out: Path, *, field: int | None = None, **options: Any
 ) -> Record:
     """Prepare and deliver a plan; options as of `spotline.deliver`."""
+    return spotline.deliver(treatment_of(plan, line, field), out, **options)
+
+
+def treatment_of(plan: Plan | Path, line: BeamLine, field: int | None = None) -> Treatment:
+    """Prepare a plan."""
     if isinstance(plan, Path):
         plan = spotline.read_plan(plan)
-    return spotline.deliver(spotline.prepare(plan, line, field=field), out, **options)
+    return spotline.prepare(plan, line, field=field)
 
 
 def deliver_field(plan: Plan | Path, line: BeamLine, out: Path, **options: Any) -> FieldRecord:

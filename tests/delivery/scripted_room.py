@@ -27,7 +27,11 @@ from spotline.control.memory import (
     SliceMemory,
 )
 from spotline.control.slow import SlowReading
-from spotline.delivery.field import FieldDelivery
+from spotline.delivery.field import Earlier, FieldDelivery, FieldTask
+from spotline.delivery.orders import Asked, Inbox
+from spotline.delivery.progress import Orders
+from spotline.delivery.recorder import FieldFiles
+from spotline.delivery.stream import Stream
 from spotline.machine import BeamLine, load_beamline
 from spotline.room import Block, Broadcast, Room, SpillResult, boards_sha256
 from spotline.storage import Disk
@@ -190,7 +194,17 @@ def field_of(spots: tuple[int, ...] = (5, 5)) -> FieldTreatment:
 TREATMENT = field_of()
 
 
-def delivery_of(room: ScriptedRoom, folder: Path, **options: Any) -> FieldDelivery:
+def delivery_of(
+    room: Room,
+    folder: Path,
+    *,
+    stream: Stream | None = None,
+    orders: Inbox | Orders | None = None,
+    earlier: Earlier | None = None,
+    treatment: FieldTreatment = TREATMENT,
+    disk: Disk | None = None,
+    **options: Any,
+) -> FieldDelivery:
     """The delivery of two slices of five spots in a room."""
     header = {
         "number": 1,
@@ -201,12 +215,14 @@ def delivery_of(room: ScriptedRoom, folder: Path, **options: Any) -> FieldDelive
         "versions": {},
         "iso_per_chamber": dict.fromkeys(("strip_x", "strip_y", "pixel_x", "pixel_y"), 1.0),
     }
-    devices = Room(room, room, room)
-    return FieldDelivery(
-        TREATMENT, LINE, devices, folder, header, lambda _: None, (1, 1), disk=Disk(), **options
-    )
+    task = FieldTask(treatment, LINE, earlier=earlier)
+    if orders is not None and not isinstance(orders, Inbox):
+        orders = Asked(orders)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = FieldFiles(folder, header, disk or Disk())
+    return FieldDelivery(task, Room(room, room, room), files, stream or Stream(), orders, **options)
 
 
-def delivered(room: ScriptedRoom, folder: Path, **options: Any) -> Noted:
+def delivered(room: Room, folder: Path, **options: Any) -> Noted:
     """What came of it."""
     return noted(delivery_of(room, folder, **options), folder)

@@ -130,7 +130,7 @@ class SimulatedLoop:
         self._start_us = broadcast.extraction_start_us - PRE_ROLL_US
         self._course.live_until(self._start_us)
         announced = broadcast.extraction_start_us, broadcast.extraction_end_us
-        asked = self._accelerator.asked
+        asked = self._accelerator.use()
         broadcast = Broadcast(asked.code, *announced)
         self._law = new_state(memory, settings, facts.chambers.strips, self._start_us, announced)
         self._aborts: list[tuple[int, int, float, float, int]] = []
