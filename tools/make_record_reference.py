@@ -104,8 +104,8 @@ A number that is not finite is `null`.
 ## The status file
 
 `status.json` is replaced as a whole at every change of the state and once per second of a spill (on the clock
-of the field), by a thread of its own for which the delivery does not wait. It is for displays; `spotline resume`
-only looks whether it has shown more spills than the journal knows.
+of the field), by a thread of its own for which the delivery does not wait. It is for displays; `spotline
+resume` only looks whether it has shown more spills than the journal knows.
 
 Besides `updated`, when it was written by the clock of the computer, it has:
 
