@@ -91,6 +91,15 @@ def no_counts(path: Path) -> FieldRecord:
     return records.with_changes(field, spills=spills, trend=trend)
 
 
+def first_chamber_dead(path: Path) -> FieldRecord:
+    """INT1 counts nothing, INT2 does."""
+    field = records.field(path)
+    tables = {name: getattr(field, name).copy() for name in ("spills", "trend")}
+    for table in tables.values():
+        table["int1_counts"] = 0
+    return records.with_changes(field, **tables)
+
+
 def bare(path: Path) -> FieldRecord:
     """Nothing at all, not even slices or facts."""
     field = records.empty(path)
@@ -104,6 +113,7 @@ STRANGE = {
     "all NaN": all_nan,
     "nothing whole": nothing_whole,
     "no counts": no_counts,
+    "first chamber dead": first_chamber_dead,
     "bare": bare,
     "no truth": lambda path: records.with_changes(records.field(path), truth=None),
     "no slow control": lambda path: records.with_changes(

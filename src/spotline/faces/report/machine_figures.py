@@ -88,7 +88,8 @@ def figure_ratio(field: FieldRecord) -> Figure:
         left.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         left.set_xlim(0.5, len(ratio) + 0.5)
         centre = float(np.nanmean(ratio))
-        half = max(1.2 * float(np.nanmax(np.abs(ratio - centre))), 0.002 * centre)
+        # A chamber that is dead all the time makes them all the same, and that is zero.
+        half = max(1.2 * float(np.nanmax(np.abs(ratio - centre))), 0.002 * centre) or 1.0
         left.set_ylim(centre - half, centre + half)
     else:
         draw.nothing(left)
