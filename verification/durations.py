@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure as Drawing
 
 from spotline.control.memory import COMMAND_CHOPPER_CLOSE, COMMAND_CHOPPER_OPEN
 from spotline.measurement import Limits
@@ -362,9 +364,9 @@ def draw(path: Path) -> None:
     accelerator = line_of("cnao-h").facts.accelerator
     cycle_s, length_s = accelerator.cycle_period_s, accelerator.spill_length_s
     rise_s, fall_s = accelerator.spill_rise_s, accelerator.spill_fall_s
-    with pictures.mpl.rc_context(pictures.STYLE):
-        figure = pictures.Figure(figsize=(7.2, 2.9), layout="constrained")
-        left, right = figure.subplots(1, 2)
+    with mpl.rc_context(pictures.STYLE):
+        drawing = Drawing(figsize=(7.2, 2.9), layout="constrained")
+        left, right = drawing.subplots(1, 2)
         spill_s, height = np.array([0.0, rise_s, length_s - fall_s, length_s]), np.array([0.0, 1.0, 1.0, 0.0])
         left.fill_between(cycle_s + spill_s, height, color=pictures.COLOURS[0], alpha=0.8, lw=0)
         left.fill_between(2 * cycle_s + spill_s, height, color="#cccccc", lw=0)
@@ -390,7 +392,7 @@ def draw(path: Path) -> None:
         right.set_xlabel("beam that a slice needs (full spills)")
         right.set_ylabel("expected spills")
         right.legend(loc="upper left")
-        pictures.save(figure, path)
+        pictures.save(drawing, path)
 
 
 def expected_spills(needed: Floats, spread: float) -> list[float]:

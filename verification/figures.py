@@ -75,7 +75,8 @@ class Figure(str):
         """Make a figure; the error of a mean is its own."""
         self = super().__new__(cls, text)
         if isinstance(value, Mean):
-            value, error = value.value, value.error
+            error = value.error
+            value = value.value
         self.value = None if value is None else finite_or_none(float(value))
         self.error = finite_or_none(error)
         self.unit = UNITS.get(unit, unit)

@@ -145,7 +145,16 @@ def compare(positions_mm: Positions, moves: Moves, jumps: Jumps) -> Compared:
     bound_us = least_time_us(times_us, known.time_us)
     if bound_us > known.time_us * (1.0 + 1e-9):
         raise RuntimeError(f"the bound, {bound_us} us, is above a path of {known.time_us} us")
-    return Compared(len(x_mm), *lengths.values(), known, min(bound_us, known.time_us), wall_ms)
+    return Compared(
+        spots=len(x_mm),
+        given=lengths["given"],
+        raster=lengths["raster"],
+        nearest=lengths["nearest neighbour"],
+        ours=lengths["shortest"],
+        long=known,
+        bound_us=min(bound_us, known.time_us),
+        wall_ms=wall_ms,
+    )
 
 
 def layouts() -> dict[str, Positions]:
@@ -384,7 +393,7 @@ def _layers(plan: Plan, line: BeamLine) -> Iterator[tuple[Positions, Moves]]:
 
 
 def _total_us(layers: Sequence[Compared], name: str) -> float:
-    return sum(getattr(layer, name).time_us for layer in layers)
+    return float(sum(getattr(layer, name).time_us for layer in layers))
 
 
 def _plan_row(label: str, layers: Sequence[Compared]) -> tuple[object, ...]:

@@ -29,7 +29,8 @@ class WitnessedRoom(SimulatedRoom):
 
     def __init__(self, *arguments: Any, pipe: int, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._pipe, self._counts, self._number = pipe, {}, arguments[1]
+        self._pipe, self._number = pipe, arguments[1]
+        self._counts: dict[int, int] = {}
 
     def load(self, *arguments: Any) -> None:
         self._counts = {}
@@ -126,7 +127,7 @@ def violations(record: Record, witnessed: Witnessed | None) -> list[str]:
 
 def _back_up_margin(counts: np.ndarray) -> np.ndarray:
     """How much earlier than INT1 the back-up may complete a spot: a few standard deviations of its counts."""
-    return 5.0 * np.sqrt(counts) + 0.05 * counts
+    return np.asarray(5.0 * np.sqrt(counts) + 0.05 * counts)
 
 
 def _lost(folder: Path, witnessed: Witnessed) -> list[str]:
