@@ -393,7 +393,8 @@ def page() -> list[str]:
 def main(arguments: list[str]) -> int:
     """Compare, then print or write the page."""
     parser = page_parser("python -m verification.matter", (__doc__ or "").splitlines()[0])
-    put_page(page(), parser.parse_args(arguments).write)
+    asked = parser.parse_args(arguments)
+    put_page(page(), asked.write)
     return 0
 
 

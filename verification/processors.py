@@ -145,7 +145,7 @@ def rows(here: Results, others: dict[str, Results]) -> Iterator[list[object]]:
                 processor,
                 len(keys),
                 differ,
-                figure(largest, ".1e") if 0.0 < largest < float("inf") else Figure(MISSING, None),
+                Figure(MISSING, None) if np.isinf(largest) else figure(largest, ".1e" if differ else "g"),
                 judge(differ, Limits(high=0.0)) if kind in EQUAL else "",
             ]
 
@@ -186,7 +186,9 @@ def page() -> list[str]:
         *([fill("Not done: " + "; ".join(skipped) + ".")] if skipped else []),
         "## What comes out",
         table(
-            ["what", "processor", "compared", "differ", "by at most", "none may"], rows(here, done), keys=2
+            ["what", "processor", "compared", "differ", "by at most", "none may differ"],
+            rows(here, done),
+            keys=2,
         ),
         fill(
             f"""In a treatment and its record nothing comes from BLAS, and every choice between equals
