@@ -74,6 +74,7 @@ BESIDE = {
     "examples": set(),
     "tools": {"tools"},
     "tests/lines": {"tests", "tools"},
+    "verification": {"verification", "tests", "tools"},
     "benchmarks": {"benchmarks", "tests", "verification"},
 }
 """What a folder may import of those beside the package.  What is shipped knows none of them, and tools that

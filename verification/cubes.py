@@ -234,7 +234,7 @@ def page(all_found: list[Found]) -> list[str]:
                 1 Gy; {found.primaries} primaries, {found.wall_s:.0f} s."""
             ),
             table(
-                ("depth (mm)", "engine (Gy)", "Monte Carlo (Gy)", "its error"),
+                ("depth (mm)", "engine (Gy)", "Monte Carlo (Gy)", "its error (Gy)"),
                 [
                     (f"{z:.1f}", figure(e, ".4f"), figure(mc, ".4f", error=s), figure(s, ".4f"))
                     for z, e, mc, s in zip(depth, engine, monte_carlo, error, strict=True)

@@ -140,7 +140,7 @@ def _entry_of(ion: Ion, kernel: Any, lateral: str) -> Entry:
     lateral_mm = np.linspace(0.0, float(kernel.depths[-1]), LATERAL_DEPTHS)
 
     def at(values: Any) -> Floats:
-        return np.interp(lateral_mm, kernel.depths, values)
+        return np.asarray(np.interp(lateral_mm, kernel.depths, values))
 
     none = np.zeros(LATERAL_DEPTHS)
     single = lateral == "single"

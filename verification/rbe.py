@@ -203,8 +203,17 @@ def fluence_table() -> str:
                     figure(found[2], ".3g"),
                 )
             )
-    header = ("Beam (MeV/u)", "depth / range", "dose", "LETd scored", "from fluence", "off", "from 1 MeV/u")
-    return table((*header, "from E / 100"), rows)
+    header = (
+        "Beam (MeV/u)",
+        "depth / range",
+        "dose",
+        "LETd scored (keV/um)",
+        "from fluence (keV/um)",
+        "off",
+        "from 1 MeV/u (keV/um)",
+        "from E / 100 (keV/um)",
+    )
+    return table(header, rows)
 
 
 def fluence_sums(ion: Ion, edges: Floats, fluence: Floats, cut_MeV_u: float) -> Floats:
@@ -270,7 +279,7 @@ def published_section() -> list[str]:
         survival.append(
             (
                 f"{let:g}",
-                figure(dose, ".2f"),
+                f"{dose:.2f}",
                 figure(published, ".2f"),
                 figure(effect, ".2f"),
                 percent(effect / published - 1.0, sign=True),
