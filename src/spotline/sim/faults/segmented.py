@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spotline.sim.chambers import channel_shares
-from spotline.sim.faults.scene import Effect, Scene, value_of
+from spotline.sim.faults.context import Effect, FaultContext, value_of
 from spotline.sim.faults.timeline import Active
 from spotline.sim.plant import Floats, PlantSettings, SegmentedTruth
 
@@ -32,7 +32,7 @@ def _planes(device: str) -> tuple[str, ...]:
 def _segmented(change: Callable[[SegmentedTruth, Active], SegmentedTruth], plane: str = "") -> Effect:
     """Change the chamber that the fault names, or one plane of it."""
 
-    def effect(truth: PlantSettings, active: Active, _: Scene) -> PlantSettings:
+    def effect(truth: PlantSettings, active: Active, _: FaultContext) -> PlantSettings:
         names = (plane,) if plane else _planes(active.fault.device)
         changes: dict[str, Any] = {name: change(getattr(truth, name), active) for name in names}
         return truth._replace(**changes)
@@ -51,8 +51,8 @@ def _amplified(chamber: SegmentedTruth, active: Active) -> SegmentedTruth:
 def _spoil(change: Callable[[Floats, Floats, Active], float]) -> Effect:
     """Spoil the read-out; `change` alters gain and added counts in place and returns the noise."""
 
-    def effect(truth: PlantSettings, active: Active, scene: Scene) -> PlantSettings:
-        device, chambers = active.fault.device, scene.beamline.facts.chambers
+    def effect(truth: PlantSettings, active: Active, context: FaultContext) -> PlantSettings:
+        device, chambers = active.fault.device, context.beamline.facts.chambers
         name = {"strip_x": "spoil_x", "strip_y": "spoil_y", "pixel": "spoil_pixel"}[device]
         shape = (chambers.pixels, chambers.pixels) if device == "pixel" else (chambers.strips,)
         spoil = getattr(truth, name)
@@ -111,7 +111,7 @@ _SEGMENTED: dict[str, Effect] = {
 }
 
 
-def _wider(truth: PlantSettings, active: Active, _: Scene) -> PlantSettings:
+def _wider(truth: PlantSettings, active: Active, _: FaultContext) -> PlantSettings:
     def wide(chamber: SegmentedTruth) -> SegmentedTruth:
         sigma_mm = chamber.sigma_mm * value_of(active)
         return chamber._replace(sigma_mm=sigma_mm, shares=_shares(sigma_mm, chamber.pitch_mm))
