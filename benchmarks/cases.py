@@ -15,7 +15,8 @@ from spotline.planning.phantom_plan import Setup
 from spotline.planning.qa_fields import uniform_plan
 from spotline.planning.read import read_plan
 from spotline.room import Broadcast
-from spotline.sim.room import PRE_ROLL_US, SimulatedRoom
+from spotline.sim.fast_loop import PRE_ROLL_US
+from spotline.sim.room import SimulatedRoom
 from spotline.treatment import Treatment, prepare
 from tests.lines.dcpt import write_dcpt_line
 from tests.lines.facts import with_facts
@@ -87,14 +88,14 @@ class Loaded:
     def room(self, *, raw: bool, seed: int = 0) -> tuple[SimulatedRoom, Broadcast]:
         """A room with the spill in its memory boards."""
         room = SimulatedRoom(self.line, 1, seed, raw=raw)
-        broadcast = room.request_cycle(self.cycle_code)
-        room.load(self.settings, self.memory, broadcast)
+        broadcast = room.accelerator.request_beam(self.cycle_code)
+        room.loop.load(self.settings, self.memory, broadcast)
         return room, broadcast
 
     def room_with_beam(self, *, raw: bool) -> SimulatedRoom:
         """A room in the middle of the spill, its code compiled."""
         room, _ = self.room(raw=raw)
-        room.run(PRE_ROLL_US + FLAT_TOP_US)
+        room.loop.run(PRE_ROLL_US + FLAT_TOP_US)
         return room
 
 

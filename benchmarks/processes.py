@@ -21,7 +21,7 @@ import sys, time
 from benchmarks.cases import BEAMS, loaded
 room, _ = loaded(BEAMS[0]).room(raw=False)
 start = time.perf_counter()
-room.run(0)
+room.loop.run(0)
 print(time.perf_counter() - start)
 """
 START = """\

@@ -8,7 +8,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.cases import BEAMS, TIMED_US, Beam, Loaded, loaded
-from spotline.sim.room import SimulatedRoom
+from spotline.sim.fast_loop import SimulatedLoop
 
 ROUNDS = 15
 
@@ -23,9 +23,9 @@ def _loaded(beam: Beam) -> Loaded:
 def test_loop(benchmark: BenchmarkFixture, beam: Beam, raw: bool) -> None:
     _loaded(beam).room_with_beam(raw=False)  # compiles
 
-    def fresh() -> tuple[tuple[SimulatedRoom, int], dict[str, object]]:
-        return (_loaded(beam).room_with_beam(raw=raw), TIMED_US), {}
+    def fresh() -> tuple[tuple[SimulatedLoop, int], dict[str, object]]:
+        return (_loaded(beam).room_with_beam(raw=raw).loop, TIMED_US), {}
 
     benchmark.extra_info.update(kind="loop", name=beam.name, raw=raw, ticks=TIMED_US)
-    block = benchmark.pedantic(SimulatedRoom.run, setup=fresh, rounds=ROUNDS)  # type: ignore[no-untyped-call]
+    block = benchmark.pedantic(SimulatedLoop.run, setup=fresh, rounds=ROUNDS)  # type: ignore[no-untyped-call]
     assert block.n_samples == TIMED_US

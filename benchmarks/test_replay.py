@@ -10,7 +10,7 @@ from benchmarks.cases import BEAMS, Beam, Loaded, loaded
 from spotline.control.memory import LawState, new_state
 from spotline.control.replay import Recording, Scratch, new_scratch, replay_spill
 from spotline.room import Broadcast
-from spotline.sim.room import PRE_ROLL_US
+from spotline.sim.fast_loop import PRE_ROLL_US
 
 ROUNDS = 7
 RECORDED_US = 500_000
@@ -19,7 +19,7 @@ RECORDED_US = 500_000
 def record(spill: Loaded) -> tuple[Recording, Scratch, Broadcast]:
     """Half a second of a spill; what a replay needs, and what was announced."""
     room, broadcast = spill.room(raw=True)
-    raw = room.run(RECORDED_US).raw
+    raw = room.loop.run(RECORDED_US).raw
     assert raw is not None
     recording = Recording(
         integrals=raw.integrals,

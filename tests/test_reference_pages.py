@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tools import make_architecture_picture as architecture
+from tools import make_events_reference as events
 from tools import make_faults_reference as faults
 from tools import make_interlocks_reference as interlocks
 from tools import make_private_tags_reference as private_tags
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.stored
 
 
 def test_page_of_record_files_is_up_to_date():
-    remedy = "run tools/make_record_reference.py"
+    remedy = "run python -m tools.make_record_reference"
     written = (generator.REFERENCE / "record-files.md").read_text(encoding="utf-8")
     assert written == generator.files_page(), remedy
 
@@ -49,3 +50,7 @@ def test_every_room_has_a_paragraph():
     rooms = {room for line in architecture.layers() for room in line} - {"__main__"}
     assert rooms
     assert [room for room in sorted(rooms) if f"`{room}`" not in text] == []
+
+
+def test_page_of_events_is_up_to_date():
+    assert events.PAGE.read_text(encoding="utf-8") == events.page(), "run tools/make_events_reference.py"

@@ -2,7 +2,7 @@
 
     python tools/make_beamline_reference.py          # into docs/reference/beam-line-file.md
 
-Keys, meanings, defaults and bounds come from `spotline.machine.model` and `spotline.machine.simulation`,
+Keys, meanings, defaults and bounds come from `spotline.machine.model`, `.accelerator` and `.simulation`,
 values and sources from the TOML file and its comments.  A test fails when the page is out of date.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from spotline.machine import model, simulation
+from spotline.machine import accelerator, model, simulation
 from spotline.machine.load import SHIPPED, TOML_NAME
 from spotline.units import UNIT_SUFFIXES
 
@@ -106,7 +106,10 @@ within 0.3 mm.
 * Spot sizes cover the energies, gain maps cover the field; no ion and no optics stands there twice.
 * If there is a nozzle: its passive elements are those of the line, its materials and ions are known, and
   nothing of it stands in the vacuum or within another layer.
-* A spill, rise and fall included, fits into the cycle.
+* A spill, rise and fall included, fits into the cycle of a synchrotron; a flat top is no shorter than a
+  spill, and it and `spot_preparation_s` are given for discrete extraction only.
+* No beam of a cyclotron comes within 20 ms of its request; no energy is above that before the degrader, whose
+  transmissions are at most 1 at ascending energies.
 
 The SHA-256 of a line covers the TOML file and all tables that it names: names, lengths and contents, in order
 of names, with line ends as line feeds. Records carry it.
@@ -123,7 +126,7 @@ class Value:
 
 def field_docs() -> dict[tuple[str, str], str]:
     """Docstrings of the fields, by class and field."""
-    trees = [ast.parse(inspect.getsource(module)) for module in (model, simulation)]
+    trees = [ast.parse(inspect.getsource(module)) for module in (model, accelerator, simulation)]
     docs = {}
     for node in (n for tree in trees for n in tree.body if isinstance(n, ast.ClassDef)):
         for statement, following in zip(node.body, node.body[1:], strict=False):
@@ -209,12 +212,10 @@ def default_of(field: msgspec.structs.FieldInfo) -> str:
     return "required"
 
 
-def struct_in(annotation: Any) -> type[msgspec.Struct] | None:
-    """Table that a key holds, or the one of the list that it holds."""
-    for kind in (annotation, *typing.get_args(annotation)):
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-            return kind
-    return None
+def structs_in(annotation: Any) -> list[type[msgspec.Struct]]:
+    """Tables that a key may hold, or the one of the list that it holds."""
+    kinds = (annotation, *typing.get_args(annotation))
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
 
 
 def cell(text: str) -> str:
@@ -227,12 +228,21 @@ def section(kind: type[msgspec.Struct], key: str, values: dict[str, list[Value]]
     docs, hints = field_docs(), typing.get_type_hints(kind, include_extras=True)
     rows = []
     below = []
+    tag = kind.__struct_config__.tag
+    if tag is not None:
+        named = values.get(f"{key}.kind", [Value("", "")])[0]
+        is_that = named.text == f'"{tag}"'
+        if not is_that:
+            values = {name: found for name, found in values.items() if not name.startswith(f"{key}.")}
+        default = "`synchrotron`" if tag == "synchrotron" else "required"
+        shown, source = (f"`{named.text}`", named.comment) if is_that else ("-", "")
+        rows.append(f"| `kind` |  | Which kind it is. | `{tag}` | {default} | {shown} | {source} |")
     for field in msgspec.structs.fields(kind):
         annotation = hints[field.name]
         full = f"{key}.{field.name}" if key else field.name
-        inner = struct_in(annotation)
-        if inner is not None:
-            below.append((inner, full))
+        inner = structs_in(annotation)
+        if inner:
+            below += [(struct, full) for struct in inner]
             continue
         example = list(dict.fromkeys(values.get(full, [])))
         if typing.get_origin(annotation) is dict:
@@ -245,7 +255,7 @@ def section(kind: type[msgspec.Struct], key: str, values: dict[str, list[Value]]
         columns = (
             f"`{field.name}`",
             unit_of(field.name),
-            docs[kind.__name__, field.name],
+            next(docs[c.__name__, field.name] for c in kind.__mro__ if (c.__name__, field.name) in docs),
             bounds_of(annotation),
             default_of(field),
             "<br>".join(f"`{value.text}`" for value in example) or "-",
@@ -261,14 +271,15 @@ def section(kind: type[msgspec.Struct], key: str, values: dict[str, list[Value]]
     )
     summary = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
     if rows:
-        yield f"## `{title}`\n" if key else f"## {title}\n"
+        which = f", kind `{tag}`" if tag is not None else ""
+        yield f"## `{title}`{which}\n" if key else f"## {title}\n"
         yield summary + "\n"
         yield f"| key | unit | meaning | allowed | default | {EXAMPLE} | source of it |"
         yield "| --- | --- | --- | --- | --- | --- | --- |"
         yield from rows
         yield ""
-    for inner, full in below:
-        yield from section(inner, full, values)
+    for struct, full in below:
+        yield from section(struct, full, values)
 
 
 def page() -> str:

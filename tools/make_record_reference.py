@@ -1,6 +1,6 @@
 """Write the reference page of the files of a record from the tables in the code.
 
-    python tools/make_record_reference.py      # into docs/reference/record-files.md
+    python -m tools.make_record_reference      # into docs/reference/record-files.md
 
 A test fails when the page is out of date.
 """
@@ -10,10 +10,12 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
+from spotline.delivery.status import STATUS_COLUMNS
 from spotline.record import model
 from spotline.record.merged import MERGED_COLUMNS
 from spotline.record.prescribed import PRESCRIBED_COLUMNS
 from spotline.treatment.treatment import Slice
+from tools.make_events_reference import columns_table
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
 NOTE = "<!-- Written by tools/make_record_reference.py from the tables in the code; do not edit. -->"
@@ -60,7 +62,7 @@ FILES = f"""\
 | `delivery.json` | what was asked for: plan, beam line, seed, fields; written when all is there to begin |
 | `plan/` | copy of the plan, so that `spotline resume` needs nothing else |
 | `field-NN/journal.bin` | the [journal](../explanation/recovery.md): what was delivered, as it is delivered |
-| `summary.json` | status, totals, one entry per field, versions, hashes of plan and beam line |
+| `summary.json` | status, totals, one entry per field, versions, hashes; `sinks`: who missed events |
 | `report.html` | the [report](report.md), self-contained |
 | `status.json` | the last [status](#the-status-file) that was published |
 | `field-NN/DDS_treatment.h5` | the prepared field in machine units: a group per slice; counts once begun |
@@ -93,6 +95,7 @@ seed leave the same bytes.
 | key | contents |
 | --- | --- |
 | `events` | what happened to the [supervision](../explanation/supervision.md): `time_us`, `event`, `state` |
+| `orders` | that were obeyed: `time_us` (from which sample on), `command`, `identity`, `reason`, `spill` |
 | `register.latched` | not reset, in order: `cause`, `value`, `limit`, `time_us`, `spill` |
 | `register.resets` | every reset: `identity`, `reason`, `time_us`, and what was `released` |
 
@@ -101,21 +104,12 @@ A number that is not finite is `null`.
 ## The status file
 
 `status.json` is replaced as a whole at every change of the state and once per second of a spill (on the clock
-of the field). It is for displays; `spotline resume` only looks whether it has shown more spills than the
-journal knows.
+of the field), by a thread of its own for which the delivery does not wait. It is for displays; `spotline
+resume` only looks whether it has shown more spills than the journal knows.
 
-| key | contents |
-| --- | --- |
-| `state`, `permit` | state of the supervision, and whether it permits beam |
-| `field`, `fields`, `slice`, `slices`, `energy_MeV_u`, `spill` | where it is, from 1; 0 before the first |
-| `spot` | index in the slice of the spot under way, from 0 |
-| `spots_complete`, `spots_planned` | of the field |
-| `int1_counts`, `int2_counts` | of the spill so far |
-| `treatment_s`, `slow_control_s` | clock of the field, now and at the last reading |
-| `box1`, `box2` | `temperature_C`, `pressure_Pa`, `high_voltage_V`, `flux_correction`; or `null` |
-| `mounted` | passive elements in the nozzle |
-| `interlocks` | what is latched: `cause`, `value`, `limit`, `unit`, `time_s` |
-| `updated` | when the file was written, by the clock of the computer |
+Besides `updated`, when it was written by the clock of the computer, it has:
+
+{{status}}
 
 ## The treatment file
 
@@ -159,7 +153,8 @@ def files_page() -> str:
     for name, columns, about in TABLES:
         rows = "\n".join(f"| `{column}` | {code} | {meaning} |" for column, code, meaning in columns)
         tables.append(f"### {name}\n\n{about}\n\n| column | type | meaning |\n| --- | --- | --- |\n{rows}")
-    return FILES.format(tables="\n\n".join(tables), slice=slice_attributes())
+    status = columns_table(STATUS_COLUMNS)
+    return FILES.format(tables="\n\n".join(tables), slice=slice_attributes(), status=status)
 
 
 def slice_attributes() -> str:

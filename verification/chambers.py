@@ -9,7 +9,7 @@ import numpy as np
 from spotline.control.interlocks import INTENSITY
 from spotline.control.memory import TREND_TICKS
 from spotline.measurement import Limits
-from spotline.sim.room import PRE_ROLL_US
+from spotline.sim.fast_loop import PRE_ROLL_US
 from verification.figures import Figure, figure, held, judge, number, percent, power
 from verification.page import Section, Verdict
 from verification.particles import energies

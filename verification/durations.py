@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from spotline.control.memory import COMMAND_CHOPPER_CLOSE, COMMAND_CHOPPER_OPEN
+from spotline.machine import BeamLine
 from spotline.measurement import Limits
 from spotline.record.model import Table
 from spotline.record.statistics import field_statistics
@@ -162,10 +163,17 @@ class Runner:
             for seed in range(self.seeds):
                 say(f"{section} {index}/{len(cases)}: {case.name} on {case.line}, seed {seed}")
                 came.append(_came(deliver(replace(case.job, seed=seed))))
-            full = predict_duration(field, with_facts(line, {"accelerator.spill_charge_spread": 0.0}))
+            full = predict_duration(field, _with_full_rings(line))
             found.append(Comparison(case, predict_duration(field, line), full, tuple(came)))
         self.results[section] = found
         return found
+
+
+def _with_full_rings(line: BeamLine) -> BeamLine:
+    """The line with rings that all hold the same; it is as it was if there is no ring."""
+    key = "spill_charge_spread"
+    has_ring = hasattr(line.facts.accelerator, key)
+    return with_facts(line, {f"accelerator.{key}": 0.0}) if has_ring else line
 
 
 def check_plans(runner: Runner) -> list[str]:
@@ -189,7 +197,8 @@ def check_plans(runner: Runner) -> list[str]:
             """How many spills a slice takes is a matter of chance where it needs nearly a whole number of
             them: a ring with less than usual makes one more spill, which is a whole cycle. A single delivery
             therefore scatters by so many cycles as stand behind the ± of the predicted spills, and nothing
-            that is known beforehand can tell which way."""
+            that is known beforehand can tell which way. `dcpt` has a cyclotron: no rings, no cycles, and the
+            times of its layers are those in which energies are switched."""
         ),
     ]
 

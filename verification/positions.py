@@ -15,8 +15,8 @@ from spotline.control.strip import nearest_channel, position_of
 from spotline.delivery.loading import law_settings
 from spotline.measurement import Limits
 from spotline.sim.chambers import channel_shares, frame_weights, strip_readout
+from spotline.sim.fast_loop import PRE_ROLL_US
 from spotline.sim.plant import FrameState, SegmentedTruth
-from spotline.sim.room import PRE_ROLL_US
 from spotline.sim.settings import FWHM_PER_SIGMA
 from verification import pictures
 from verification.figures import Figure, figure, judge, number

@@ -91,18 +91,18 @@ def react(case: Case) -> Reaction:
     # Steps of 11 periods reach all phases of strips and pixels, and of spots.
     at_us = FIRST_FAULT_US + 11 * line.facts.control.scan_period_us * case.seed
     room = SimulatedRoom(line, 1, case.seed, faults=_faults(case, at_us))
-    reading = room.read_slow_control(0)
+    reading = room.sensors.read(0)
     assert reading is not None
     prepared = convert_counts(prepared, reading.gas_factors(line.slow_limits), line)
     slice_ = prepared.slices[0]
     memory = slice_memory(slice_, np.arange(slice_.n_spots), slice_.int1_counts, slice_.int2_counts)
-    broadcast = room.request_cycle(slice_.cycle_code)
+    broadcast = room.accelerator.request_beam(slice_.cycle_code)
     # No journal confirms here what was delivered.
     settings = law_settings(line.facts, prepared.beam, slice_)._replace(unconfirmed_counts=NEVER)
-    room.load(settings, memory, broadcast)
-    while not room.run(10_000).finished:
+    room.loop.load(settings, memory, broadcast)
+    while not room.loop.run(10_000).finished:
         pass
-    result, (spill,) = room.result(), room.history
+    result, (spill,) = room.loop.result(), room.history
     if spill.first_interlock_us is None:
         return Reaction(None, np.nan, np.nan)
     fault_us = broadcast.extraction_start_us + at_us

@@ -17,7 +17,7 @@ from spotline import moved
 
 if TYPE_CHECKING:
     from spotline.campaign import Campaign, run_campaign
-    from spotline.delivery import deliver, replay, resume
+    from spotline.delivery import Delivery, DeliveryOptions, deliver, replay, resume, resumption
     from spotline.dicom.ct import read_ct
     from spotline.dicom.dose import read_dose
     from spotline.dicom.extended_plan import write_extended_plan
@@ -65,7 +65,7 @@ _HOMES = {
     "spotline.machine": ("BeamLine", "load_beamline", "shipped_beamlines"),
     "spotline.campaign": ("Campaign", "run_campaign"),
     "spotline.planning.prepared": ("open_preparation", "write_preparation"),
-    "spotline.delivery": ("deliver", "replay", "resume"),
+    "spotline.delivery": ("Delivery", "DeliveryOptions", "deliver", "replay", "resume", "resumption"),
     "spotline.dicom.ct": ("read_ct",),
     "spotline.dicom.dose": ("read_dose",),
     "spotline.dicom.extended_plan": ("write_extended_plan",),
@@ -112,6 +112,8 @@ __all__ = [
     "Campaign",
     "CtPatient",
     "Cube",
+    "Delivery",
+    "DeliveryOptions",
     "DoseEngine",
     "DoseError",
     "DoseGrid",
@@ -163,6 +165,7 @@ __all__ = [
     "reconstruct",
     "replay",
     "resume",
+    "resumption",
     "run_campaign",
     "shipped_beamlines",
     "water_phantom",

@@ -1,12 +1,13 @@
 """The seam between the dose delivery and the room it works in.
 
 A room is an accelerator, a fast loop and slow sensors.  `spotline.sim.room` simulates one; hardware
-would put its FPGAs behind the same few calls.  The fast loop is the room's, because it must run where
-the samples are; it runs the control law of `spotline.control` and returns blocks of samples.
+would put its drivers behind the same three.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,7 +56,7 @@ class RawSamples:
         Events of the timing system, lines of the interlock systems and what did not arrive: bits
         ``INPUT_...`` of `spotline.control.memory`.
     aborts : Table
-        What `Room.abort` was called with before samples of the block, columns `ABORT`.
+        What `FastLoop.abort` was called with before samples of the block, columns `ABORT`.
     """
 
     integrals: NDArray[np.uint16]
@@ -125,20 +126,71 @@ class SpillResult:
     last_ion_us: int | None = None
 
 
-class Room(Protocol):
-    """A place where a field can be delivered."""
+def boards_sha256(settings: LawSettings, memory: SliceMemory) -> str:
+    """SHA-256 over everything that a spill is loaded with, hexadecimal: names, types and values in order."""
+    digest = hashlib.sha256()
+    for name, value in (*_named("", settings), *_named("", memory)):
+        array = np.ascontiguousarray(value)
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
-    def request_cycle(self, code: int, after_us: int = 0) -> Broadcast:
-        """Ask the accelerator for a spill after that time; return what the timing system then announces."""
+
+def _named(prefix: str, values: Any) -> Iterator[tuple[str, Any]]:
+    """The values of a tuple by their names, those of tuples in it too."""
+    for name, value in zip(values._fields, values, strict=True):
+        if isinstance(value, tuple):
+            yield from _named(f"{prefix}{name}.", value)
+        else:
+            yield f"{prefix}{name}", value
+
+
+class Accelerator(Protocol):
+    """What delivers the beam to the line: it is asked for one spill after the other.
+
+    A spill is the beam that comes of one request, whatever the kind of the accelerator.
+    """
+
+    def request_beam(self, code: int, after_us: int = 0, gantry_angle_deg: float | None = None) -> Broadcast:
+        """Ask for a spill.
+
+        Parameters
+        ----------
+        code : int
+            Cycle-code: ion, energy, focus, intensity and line.
+        after_us : int
+            When it is asked for, on the clock of the field: it comes later.
+        gantry_angle_deg : float or None
+            IEC 61217 gantry angle of the field, on which optics and alignment may depend; None: the plan
+            has none.
+
+        Returns
+        -------
+        Broadcast
+            What the timing system then announces.
+        """
 
     def beam_off(self) -> None:
         """Tell the accelerator that no further spill is wanted."""
 
-    def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> None:
-        """Load the memory boards of the fast control for the announced spill."""
+
+class FastLoop(Protocol):
+    """The fast control with its memory boards, chambers and magnets: it delivers one spill at a time.
+
+    It runs the control law of `spotline.control` where the samples are, and returns blocks of them.
+    """
+
+    def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> str:
+        """Load the memory boards for the announced spill.
+
+        Returns
+        -------
+        str
+            What they then hold: `boards_sha256` of it.
+        """
 
     def run(self, max_samples: int) -> Block:
-        """Run the fast loop for at most so many samples (a multiple of 1000), or to the end of the spill."""
+        """Run for at most so many samples (a multiple of 1000), or to the end of the spill."""
 
     def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:
         """End the spill, or the treatment, for a cause that the fast control does not see itself."""
@@ -152,8 +204,28 @@ class Room(Protocol):
     def result(self) -> SpillResult:
         """Return what the spill left behind, once it is over."""
 
-    def read_slow_control(self, time_us: int) -> SlowReading | None:
-        """Read gas, high voltage and passive elements; None if the boards do not answer."""
+
+class SlowSensors(Protocol):
+    """What is read about once a second: gas, high voltage, passive elements; and the background."""
+
+    def read(self, time_us: int) -> SlowReading | None:
+        """Read all sensors; None if the boards do not answer."""
 
     def measure_background(self, duration_s: float) -> tuple[float, float]:
         """Return the counts per second of INT1 and INT2 without beam."""
+
+
+@dataclass(frozen=True, eq=False)
+class Room:
+    """A place where a field can be delivered: three devices, and nothing reaches past them.
+
+    Attributes
+    ----------
+    accelerator : Accelerator
+    loop : FastLoop
+    sensors : SlowSensors
+    """
+
+    accelerator: Accelerator
+    loop: FastLoop
+    sensors: SlowSensors

@@ -3,8 +3,8 @@
 For POSIX systems; where macOS has other calls than Linux, they keep the same promises.
 
 Everything that a delivery must not lose goes through a `Disk`: the journal is appended to and confirmed,
-files are published whole.  `Disk` is the real one.  `spotline.sim.disk` has one that loses,
-tears and reorders what was not confirmed when the power goes.
+files are published whole.  `Disk` is the real one.  `spotline.sim.disk` has one that fills up, and one
+that loses, tears and reorders what was not confirmed when the power goes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class AppendFile:
     Parameters
     ----------
     disk : Disk
-        Where it is; asked whether there is room.
+        Where it is; asked whether it confirms.
     path : Path
         File; made if it does not exist.
     end : int
@@ -60,7 +60,6 @@ class AppendFile:
         size = self.end + n_bytes
         if size <= self._reserved:
             return
-        self._disk.check_room(self.path)
         try:
             _allocate(self._file.fileno(), self._reserved, size - self._reserved)
             confirm_written(self._file.fileno())
@@ -70,8 +69,6 @@ class AppendFile:
 
     def append(self, content: bytes) -> None:
         """Write at the end; nothing is certain before `sync`."""
-        if self.end + len(content) > self._reserved:
-            self._disk.check_room(self.path)
         view, offset = memoryview(content), self.end
         try:
             while view:
@@ -117,22 +114,14 @@ class Disk:
     confirms : bool
         Whether to wait until the disk has what it was given.  Without, a loss of power may take anything:
         for simulations whose folder nobody needs afterwards.
-
-    Attributes
-    ----------
-    is_full : bool
-        Set by a simulated fault: from then on the disk takes nothing more, except where room was reserved.
     """
 
     def __init__(self, *, confirms: bool = True) -> None:
         self.confirms = confirms
-        self.is_full = False
 
     def open_append(self, path: Path, end: int = 0) -> AppendFile:
         """Open a file to append to, cut off at `end`; a new one is there for good when this returns."""
         is_new = not path.exists()
-        if is_new:
-            self.check_room(path)
         file = AppendFile(self, path, end)
         if is_new:
             sync_folder(path.parent)
@@ -146,24 +135,17 @@ class Disk:
         FileExistsError
             If it must be new, and is there already.
         """
-        self.check_room(path)
         publish(content, path, confirm=self.confirms, is_new=is_new)
 
     def make_folder(self, path: Path) -> None:
         """Make a folder that is there for good when this returns."""
         if not path.exists():
-            self.check_room(path)
             path.mkdir()
             sync_folder(path.parent)
 
     def free_bytes(self, folder: Path) -> int:
         """Bytes that may still be written."""
-        return 0 if self.is_full else shutil.disk_usage(folder).free
-
-    def check_room(self, path: Path) -> None:
-        """Raise the error of a full disk if a fault has filled it."""
-        if self.is_full:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return shutil.disk_usage(folder).free
 
 
 @contextmanager

@@ -21,9 +21,11 @@ from spotline.control.memory import (
     open_parts,
 )
 from spotline.control.slow import SlowReading
-from spotline.delivery.field import FieldDelivery
+from spotline.delivery.field import FieldDelivery, FieldTask
+from spotline.delivery.recorder import FieldFiles
+from spotline.delivery.stream import Stream
 from spotline.machine import load_beamline
-from spotline.room import Block, Broadcast, SpillResult
+from spotline.room import Block, Broadcast, Room, SpillResult, boards_sha256
 from spotline.storage import Disk
 from spotline.treatment import prepare
 from spotline.treatment.treatment import Treatment
@@ -68,7 +70,7 @@ class FakeRoom:
         self.bench: Bench | None = None
         self._lines, self._is_confirmed = 0, False
 
-    def request_cycle(self, code: int, after_us: int = 0) -> Broadcast:
+    def request_beam(self, code: int, after_us: int = 0, gantry_angle_deg: float | None = None) -> Broadcast:
         start_us = self._starts_us[self.spills]
         self.spills += 1
         return Broadcast(self._broadcast(code), start_us, start_us + EXTRACTION_US)
@@ -76,7 +78,7 @@ class FakeRoom:
     def beam_off(self) -> None:
         self.is_off = True
 
-    def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> None:
+    def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> str:
         announced = broadcast.extraction_start_us, broadcast.extraction_end_us
         bench = Bench(memory, settings, broadcast.extraction_start_us - PRE_ROLL_US, announced)
         bench.broadcast_code = broadcast.code
@@ -88,6 +90,7 @@ class FakeRoom:
         bench.inputs = self._inputs
         self._lines, self._is_confirmed = 0, False
         self.bench = bench
+        return boards_sha256(settings, memory)
 
     def run(self, max_samples: int) -> Block:
         assert self.bench is not None
@@ -129,7 +132,7 @@ class FakeRoom:
             truth=None,
         )
 
-    def read_slow_control(self, time_us: int) -> SlowReading | None:
+    def read(self, time_us: int) -> SlowReading | None:
         reading = self._reading(time_us) if callable(self._reading) else self._reading
         return None if reading is None else replace(reading, time_us=time_us)
 
@@ -148,14 +151,6 @@ def field_delivered(room: FakeRoom) -> Noted:
     header = {"beamline_sha256": "", "plan_sha256": "", "seed": 0, "versions": {}}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        delivery = FieldDelivery(
-            treatment.fields[0],
-            treatment.beamline,
-            room,
-            folder,
-            header,
-            lambda progress: None,
-            (1, 1),
-            disk=Disk(),
-        )
+        task = FieldTask(treatment.fields[0], treatment.beamline)
+        delivery = FieldDelivery(task, Room(room, room, room), FieldFiles(folder, header, Disk()), Stream())
         return noted(delivery, folder)

@@ -16,7 +16,8 @@ CASES = [*counts.CASES, *places.CASES, *inputs.CASES]
 FAST = {
     code
     for code, cause in CAUSES.items()
-    if cause.source != SLOW and code not in (interlocks.BACKGROUND, interlocks.RECORD)
+    if cause.source != SLOW
+    and code not in (interlocks.BACKGROUND, interlocks.RECORD, interlocks.MEMORY_BOARDS)
 }
 KERNEL_CASES = [
     pytest.param(case, id=case.name, marks=pytest.mark.kernel if case.expected.cause in FAST else ())
@@ -52,6 +53,9 @@ ELSEWHERE = {
     ),
     interlocks.SLOW_SILENCE: (
         "tests/control/test_slow.py::test_silence_trips_when_the_last_reading_is_as_old_as_the_limit"
+    ),
+    interlocks.MEMORY_BOARDS: (
+        "tests/delivery/test_interlocks.py::test_memory_boards_that_hold_something_else"
     ),
     interlocks.RECORD: "tests/delivery/test_output.py::test_disk_fills_between_spills",
 }

@@ -13,7 +13,7 @@ from spotline.plan import Plan
 from spotline.record.model import FieldRecord, Record
 from spotline.room import Broadcast, Room
 from spotline.sim.room import SimulatedRoom
-from spotline.treatment import FieldTreatment
+from spotline.treatment import FieldTreatment, Treatment
 from tests.lines.facts import with_facts
 from tests.places import EXAMPLES
 
@@ -25,9 +25,14 @@ def deliver(
     plan: Plan | Path, line: BeamLine, out: Path, *, field: int | None = None, **options: Any
 ) -> Record:
     """Prepare and deliver a plan; options as of `spotline.deliver`."""
+    return spotline.deliver(treatment_of(plan, line, field), out, **options)
+
+
+def treatment_of(plan: Plan | Path, line: BeamLine, field: int | None = None) -> Treatment:
+    """Prepare a plan."""
     if isinstance(plan, Path):
         plan = spotline.read_plan(plan)
-    return spotline.deliver(spotline.prepare(plan, line, field=field), out, **options)
+    return spotline.prepare(plan, line, field=field)
 
 
 def deliver_field(plan: Plan | Path, line: BeamLine, out: Path, **options: Any) -> FieldRecord:
@@ -49,7 +54,7 @@ def causes(record: Record) -> list[tuple[str, str]]:
     return [(interlock["cause"], interlock["action"]) for interlock in record.summary["interlocks"]]
 
 
-class SwitchingRoom:
+class SwitchingRoom(Room):
     """A room that is another one in some spills: two rooms that run side by side.
 
     Parameters
@@ -60,17 +65,35 @@ class SwitchingRoom:
     """
 
     def __init__(self, usual: Room, other: Room, spills: Collection[int]) -> None:
-        self._rooms, self._spills = (usual, other), spills
-        self._now, self._spill = usual, 0
+        switch = _Switch((usual, other), spills)
+        loop, sensors = (_OfTheRoomThatIsThere(switch, name) for name in ("loop", "sensors"))
+        super().__init__(switch, loop, sensors)
 
-    def request_cycle(self, code: int, after_us: int = 0) -> Broadcast:
+
+class _Switch:
+    """Asks both accelerators, and changes rooms."""
+
+    def __init__(self, rooms: tuple[Room, Room], spills: Collection[int]) -> None:
+        self._rooms, self._spills = rooms, spills
+        self.now, self._spill = rooms[0], 0
+
+    def request_beam(self, code: int, after_us: int = 0, gantry_angle_deg: float | None = None) -> Broadcast:
         self._spill += 1
-        broadcast, _ = (room.request_cycle(code, after_us) for room in self._rooms)
-        self._now = self._rooms[self._spill in self._spills]
+        broadcast, _ = (room.accelerator.request_beam(code, after_us) for room in self._rooms)
+        self.now = self._rooms[self._spill in self._spills]
         return broadcast
 
+    def beam_off(self) -> None:
+        for room in self._rooms:
+            room.accelerator.beam_off()
+
+
+class _OfTheRoomThatIsThere:
+    def __init__(self, switch: _Switch, device: str) -> None:
+        self._switch, self._device = switch, device
+
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._now, name)
+        return getattr(getattr(self._switch.now, self._device), name)
 
 
 def astray_in(line: BeamLine, spills: Collection[int], **truth_mm: float) -> Callable[[FieldTreatment], Room]:

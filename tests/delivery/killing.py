@@ -8,32 +8,34 @@ import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import spotline
+from spotline.control.memory import LawSettings, SliceMemory
 from spotline.record.model import Record
 from spotline.record.read import read_account
 from spotline.record.recovered import read_state
-from spotline.room import Block
+from spotline.room import Block, Broadcast, Room
 from spotline.sim.room import SimulatedRoom
 from spotline.treatment import FieldTreatment, Treatment
 from spotline.treatment.treatment_file import read_treatment_file
+from tests.rooms import LoopBehind
 
 _WORD = struct.Struct("<qqqq")  # field, spots in memory, rows and counts that were confirmed
 
 
-class WitnessedRoom(SimulatedRoom):
-    """A simulated room that tells a pipe what was confirmed: what it says survives the process."""
+class WitnessedLoop(LoopBehind):
+    """A fast loop that tells a pipe what was confirmed: what it says survives the process."""
 
-    def __init__(self, *arguments: Any, pipe: int, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._pipe, self._counts, self._number = pipe, {}, arguments[1]
+    def __init__(self, room: SimulatedRoom, number: int, pipe: int) -> None:
+        super().__init__(room.loop)
+        self._accelerator, self._number, self._pipe = room.accelerator, number, pipe
+        self._counts: dict[int, int] = {}
 
-    def load(self, *arguments: Any) -> None:
+    def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> str:
         self._counts = {}
-        super().load(*arguments)
+        return super().load(settings, memory, broadcast)
 
     def run(self, max_samples: int) -> Block:
         block = super().run(max_samples)
@@ -43,8 +45,8 @@ class WitnessedRoom(SimulatedRoom):
 
     def confirm(self) -> None:
         super().confirm()
-        word = _WORD.pack(self._number, self._spill, len(self._counts), sum(self._counts.values()))
-        os.write(self._pipe, word)
+        spill, counts = self._accelerator.asked.spill, self._counts
+        os.write(self._pipe, _WORD.pack(self._number, spill, len(counts), sum(counts.values())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,10 @@ def deliver_and_kill(treatment: Treatment, out: Path, seed: int, after_s: float)
     return Witnessed(*_WORD.unpack(said[whole - _WORD.size : whole])) if whole else None
 
 
-def room_of(treatment: Treatment, field: FieldTreatment, seed: int, pipe: int) -> WitnessedRoom:
-    return WitnessedRoom(treatment.beamline, field.field.number, seed, field.passive_elements, pipe=pipe)
+def room_of(treatment: Treatment, field: FieldTreatment, seed: int, pipe: int) -> Room:
+    number = field.field.number
+    room = SimulatedRoom(treatment.beamline, number, seed, field.passive_elements)
+    return Room(room.accelerator, WitnessedLoop(room, number, pipe), room.sensors)
 
 
 def stage_of(out: Path) -> str:

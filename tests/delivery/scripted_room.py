@@ -1,4 +1,4 @@
-"""A room without physics: one spot a millisecond, and whatever a test wants to go wrong."""
+"""A room without physics, all in one: one spot a millisecond, and whatever a test wants to go wrong."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ from spotline.control.memory import (
     SliceMemory,
 )
 from spotline.control.slow import SlowReading
-from spotline.delivery.field import FieldDelivery
+from spotline.delivery.field import Earlier, FieldDelivery, FieldTask
+from spotline.delivery.orders import Asked, Inbox
+from spotline.delivery.progress import Orders
+from spotline.delivery.recorder import FieldFiles
+from spotline.delivery.stream import Stream
 from spotline.machine import BeamLine, load_beamline
-from spotline.room import Block, Broadcast, SpillResult
+from spotline.room import Block, Broadcast, Room, SpillResult, boards_sha256
 from spotline.storage import Disk
 from spotline.treatment import prepare
 from spotline.treatment.treatment import FieldTreatment
@@ -89,7 +93,7 @@ class ScriptedRoom:
         self.is_off = False
         self.read_at: list[int] = []
 
-    def request_cycle(self, code: int, after_us: int = 0) -> Broadcast:
+    def request_beam(self, code: int, after_us: int = 0, gantry_angle_deg: float | None = None) -> Broadcast:
         before_us = self.spills[-1][0] if self.spills else 0
         start_us = (max(before_us, after_us) // CYCLE_US + 1) * CYCLE_US
         self.spills.append((start_us, code))
@@ -98,12 +102,13 @@ class ScriptedRoom:
     def beam_off(self) -> None:
         self.is_off = True
 
-    def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> None:
+    def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> str:
         self.spots_of.append(len(memory.int1_counts))
         self._memory, self._start_us = memory, broadcast.extraction_start_us
         self._ms, self._end, self._line = 0, 0, 0
         self._done = 0
         self._interlocks: list[tuple[Any, ...]] = []
+        return boards_sha256(settings, memory)
 
     def run(self, max_samples: int) -> Block:
         started = self._ms
@@ -168,7 +173,7 @@ class ScriptedRoom:
             truth=None,
         )
 
-    def read_slow_control(self, time_us: int) -> SlowReading | None:
+    def read(self, time_us: int) -> SlowReading | None:
         self.read_at.append(time_us)
         reading = self._reading(time_us) if callable(self._reading) else self._reading
         return None if reading is None else replace(reading, time_us=time_us)
@@ -189,7 +194,17 @@ def field_of(spots: tuple[int, ...] = (5, 5)) -> FieldTreatment:
 TREATMENT = field_of()
 
 
-def delivery_of(room: ScriptedRoom, folder: Path, **options: Any) -> FieldDelivery:
+def delivery_of(
+    room: Room,
+    folder: Path,
+    *,
+    stream: Stream | None = None,
+    orders: Inbox | Orders | None = None,
+    earlier: Earlier | None = None,
+    treatment: FieldTreatment = TREATMENT,
+    disk: Disk | None = None,
+    **options: Any,
+) -> FieldDelivery:
     """The delivery of two slices of five spots in a room."""
     header = {
         "number": 1,
@@ -200,11 +215,14 @@ def delivery_of(room: ScriptedRoom, folder: Path, **options: Any) -> FieldDelive
         "versions": {},
         "iso_per_chamber": dict.fromkeys(("strip_x", "strip_y", "pixel_x", "pixel_y"), 1.0),
     }
-    return FieldDelivery(
-        TREATMENT, LINE, room, folder, header, lambda _: None, (1, 1), disk=Disk(), **options
-    )
+    task = FieldTask(treatment, LINE, earlier=earlier)
+    if orders is not None and not isinstance(orders, Inbox):
+        orders = Asked(orders)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = FieldFiles(folder, header, disk or Disk())
+    return FieldDelivery(task, Room(room, room, room), files, stream or Stream(), orders, **options)
 
 
-def delivered(room: ScriptedRoom, folder: Path, **options: Any) -> Noted:
+def delivered(room: Room, folder: Path, **options: Any) -> Noted:
     """What came of it."""
     return noted(delivery_of(room, folder, **options), folder)

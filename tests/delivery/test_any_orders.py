@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spotline.delivery.progress import Command, Order, Progress
+from spotline.delivery.stream import Stream
 from spotline.errors import OptionError
 from tests.delivery.noted import noted
 from tests.delivery.overseen import (
@@ -69,9 +70,9 @@ def test_whatever_is_ordered_nothing_is_delivered_twice_or_lost(
     resets = 0
 
     class Watched(ScriptedRoom):
-        def request_cycle(self, code: int, after_us: int = 0):
-            assert delivery._oversight.is_beam_permitted, "a spill is asked for with every grant only"
-            return super().request_cycle(code, after_us)
+        def request_beam(self, code: int, after_us: int = 0, gantry_angle_deg: float | None = None):
+            assert stream.progress.is_beam_permitted, "a spill is asked for with every grant only"
+            return super().request_beam(code, after_us)
 
     def orders(progress: Progress) -> Order | None:
         nonlocal resets
@@ -81,8 +82,8 @@ def test_whatever_is_ordered_nothing_is_delivered_twice_or_lost(
             return RESET if resets < 20 else None
         return Order(command) if command is not None else None
 
-    room = Watched()
-    delivery = delivery_of(room, folder, orders=orders, block_us=1000)
+    room, stream = Watched(), Stream()
+    delivery = delivery_of(room, folder, stream=stream, orders=orders, block_us=1000)
     outcome = noted(delivery, folder)
     counts, prescribed = delivered_counts(folder, outcome.spills), prescribed_counts(folder)
     assert (counts <= prescribed).all()

@@ -12,17 +12,20 @@ import pytest
 
 from spotline import BeamLine, FieldTreatment, Record, open_record
 from spotline.control.interlocks import CAUSES
+from spotline.control.memory import LawSettings, SliceMemory
 from spotline.delivery.field import FRUITLESS_PAUSES
 from spotline.dicom.write_plan import write_ion_plan
 from spotline.faces import cli
 from spotline.plan import Plan
 from spotline.record.spill_file import spill_path
-from spotline.room import Broadcast
+from spotline.room import Accelerator, Broadcast, Room
+from spotline.sim.fast_loop import PRE_ROLL_US
 from spotline.sim.room import SimulatedRoom
 from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.deliveries import CARBON, PROTON, astray_in, causes, deliver
 from tests.lines.edit import copy_line, edit
 from tests.lines.facts import with_facts
+from tests.rooms import LoopBehind
 from tests.treatment.plans import CARBON_MeV_u, field, layer, plan_of, square
 
 SEVERAL_SECONDS = plan_of(
@@ -271,12 +274,29 @@ def wrongly_mounted(*names: str) -> Callable[[BeamLine], Callable[[FieldTreatmen
     return lambda line: lambda treatment: SimulatedRoom(line, treatment.field.number, 0, names)
 
 
-class WrongCode(SimulatedRoom):
+class WrongCode:
     """The timing system broadcasts another cycle-code with the third spill."""
 
-    def request_cycle(self, code: int, after_us: int = 0) -> Broadcast:
-        broadcast = super().request_cycle(code, after_us)
+    def __init__(self, behind: Accelerator) -> None:
+        self._behind = behind
+
+    def request_beam(self, code: int, after_us: int = 0, gantry_angle_deg: float | None = None) -> Broadcast:
+        broadcast = self._behind.request_beam(code, after_us)
         return replace(broadcast, code=code + (broadcast.extraction_start_us > 10_000_000))
+
+    def beam_off(self) -> None:
+        self._behind.beam_off()
+
+
+class Forgetful(LoopBehind):
+    """In the second spill one count of one spot does not reach the memory boards."""
+
+    def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> str:
+        if broadcast.extraction_start_us > 5_000_000:
+            counts = memory.int1_counts.copy()
+            counts[0] += 1
+            memory = memory._replace(int1_counts=counts)
+        return super().load(settings, memory, broadcast)
 
 
 @pytest.mark.parametrize("names", [("RIFI1",), ("RIFI1", "RIFI2"), ("RW3-10mm",)])
@@ -301,7 +321,12 @@ def test_missing_passive_elements(line: BeamLine, tmp_path: Path):
 
 def test_wrong_cycle_code(line: BeamLine, tmp_path: Path):
     """The spill that is not the one asked for is not taken; what came before stays."""
-    record = deliver(SEVERAL_SECONDS, line, tmp_path, make_room=lambda t: WrongCode(line, t.field.number, 0))
+
+    def make_room(treatment: FieldTreatment) -> Room:
+        room = SimulatedRoom(line, treatment.field.number, 0)
+        return Room(WrongCode(room.accelerator), room.loop, room.sensors)
+
+    record = deliver(SEVERAL_SECONDS, line, tmp_path, make_room=make_room)
     (stopped,) = record.fields
     assert record.summary["status"] == "interlock"
     assert causes(record) == [("synchronization", "stop")]
@@ -310,3 +335,22 @@ def test_wrong_cycle_code(line: BeamLine, tmp_path: Path):
     assert len(stopped.spills) == 2
     assert not spill_path(stopped.path, 3).exists()
     assert len(stopped.spots) >= 9
+
+
+def test_memory_boards_that_hold_something_else(line: BeamLine, tmp_path: Path):
+    """They acknowledge another hash: the spill ends before its beam, and nothing of it is delivered."""
+
+    def make_room(treatment: FieldTreatment) -> Room:
+        room = SimulatedRoom(line, treatment.field.number, 0, raw=True)
+        return Room(room.accelerator, Forgetful(room.loop), room.sensors)
+
+    record = deliver(SEVERAL_SECONDS, line, tmp_path, raw=True, make_room=make_room)
+    (stopped,) = record.fields
+    assert record.summary["status"] == "interlock"
+    assert causes(record) == [("memory boards", "stop")]
+    (row,) = stopped.interlocks
+    first, second = stopped.spills
+    assert (row["spill"], row["time_us"]) == (2, second["start_us"] - PRE_ROLL_US)
+    assert second["end_us"] < 9_000_000, "the extraction would have begun"
+    assert (second["beam_on_us"], second["int1_counts"]) == (0, 0)
+    assert first["int1_counts"] > 0

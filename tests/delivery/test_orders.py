@@ -13,10 +13,11 @@ from spotline.delivery.progress import Command, Order, Progress
 from spotline.machine import BeamLine
 from spotline.record.read import open_record
 from spotline.record.spill_file import read_spill, spill_path
-from spotline.room import Room, SpillResult
+from spotline.room import FastLoop, Room, SpillResult
 from spotline.sim.room import SimulatedRoom
 from spotline.treatment import FieldTreatment
 from tests.delivery.deliveries import PROTON, causes, deliver, hashes
+from tests.rooms import LoopBehind
 
 SPOTS_BEFORE = 20
 BLOCK_US = 1000
@@ -33,15 +34,16 @@ def open_spills(folder: Path, spot: int) -> list[int]:
     ]
 
 
-class Watched(SimulatedRoom):
+class Watched(LoopBehind):
     """Keeps the result of every spill, with the time of the last ion."""
 
-    results: list[SpillResult]
+    def __init__(self, behind: FastLoop) -> None:
+        super().__init__(behind)
+        self.results: list[SpillResult] = []
 
     def result(self) -> SpillResult:
-        result = super().result()
-        self.results = [*getattr(self, "results", []), result]
-        return result
+        self.results.append(super().result())
+        return self.results[-1]
 
 
 def order_in_spill(command: Command, then: dict[str, Order] | None = None, spill: int = 2):
@@ -97,11 +99,12 @@ def test_a_pause_and_going_on_loses_nothing(line: BeamLine, tmp_path: Path, prot
 def test_a_stop_by_line_takes_the_beam_away(
     command: Command, cause: int, name: str, line: BeamLine, tmp_path: Path
 ):
-    rooms: list[Watched] = []
+    loops: list[Watched] = []
 
     def make(field: FieldTreatment) -> Room:
-        rooms.append(Watched(line, field.field.number, 1))
-        return rooms[-1]
+        room = SimulatedRoom(line, field.field.number, 1)
+        loops.append(Watched(room.loop))
+        return Room(room.accelerator, loops[-1], room.sensors)
 
     record = deliver(
         PROTON, line, tmp_path, orders=order_in_spill(command), make_room=make, block_us=BLOCK_US
@@ -110,7 +113,7 @@ def test_a_stop_by_line_takes_the_beam_away(
     assert record.summary["status"] == "interlock"
     assert causes(record) == [(name, "stop")]
     (row,) = field.interlocks
-    last = rooms[0].results[-1]
+    last = loops[0].results[-1]
     assert last.last_ion_us is not None
     assert 0 <= last.last_ion_us - row["time_us"] < BEAM_OFF_LIMIT_us
     (latched,) = field.header["register"]["latched"]

@@ -116,8 +116,8 @@ def test_spills_without_beam_end_the_treatment(tmp_path: Path):
 
 def test_a_wrong_cycle_code_stops_the_treatment(tmp_path: Path):
     class WrongCode(ScriptedRoom):
-        def request_cycle(self, code: int, after_us: int = 0):
-            return replace(super().request_cycle(code, after_us), code=code ^ 1)
+        def request_beam(self, code: int, after_us: int = 0, gantry_angle_deg: float | None = None):
+            return replace(super().request_beam(code, after_us), code=code ^ 1)
 
     outcome = delivered(WrongCode(), tmp_path)
     assert (latched(outcome), outcome.spills) == ([interlocks.SYNCHRONIZATION], 0)

@@ -24,10 +24,11 @@ from spotline.control.memory import (
     INPUT_START,
     INPUT_SUPERVISION,
 )
-from spotline.room import Block
+from spotline.room import Block, FastLoop, Room
 from spotline.sim.room import SimulatedRoom
 from tests.delivery.deliveries import PROTON, deliver
 from tests.lines.facts import with_facts
+from tests.rooms import LoopBehind
 from tests.treatment.plans import field, layer, plan_of, square
 
 SPILL_2 = Path("field-01", "spills", "spill-0002.h5")
@@ -185,17 +186,18 @@ def test_no_record(tmp_path: Path):
 # Whatever came in, the law decides the same again
 
 
-class Troubled(SimulatedRoom):
-    """A room in which something comes in after some milliseconds of the first spill.
+class Troubled(LoopBehind):
+    """A fast loop to which something comes in after some milliseconds of the first spill.
 
     Parameters
     ----------
+    behind : FastLoop
     trouble : callable
-        Done to the room once, between two blocks.
+        Done to the loop once, between two blocks.
     """
 
-    def __init__(self, line: BeamLine, trouble: Callable[[SimulatedRoom], None]) -> None:
-        super().__init__(line, 1, 1, raw=True)
+    def __init__(self, behind: FastLoop, trouble: Callable[[FastLoop], None]) -> None:
+        super().__init__(behind)
         self._trouble, self._blocks = trouble, 0
 
     def run(self, max_samples: int) -> Block:
@@ -205,14 +207,19 @@ class Troubled(SimulatedRoom):
         return super().run(max_samples)
 
 
-def line_of(bit: int) -> Callable[[SimulatedRoom], None]:
-    return lambda room: room.raise_line(bit)
+def troubled(line: BeamLine, trouble: Callable[[FastLoop], None]) -> Room:
+    room = SimulatedRoom(line, 1, 1, raw=True)
+    return Room(room.accelerator, Troubled(room.loop, trouble), room.sensors)
 
 
-def abort(room: SimulatedRoom) -> None:
+def line_of(bit: int) -> Callable[[FastLoop], None]:
+    return lambda loop: loop.raise_line(bit)
+
+
+def abort(loop: FastLoop) -> None:
     """Two causes at once, and one of them a second time."""
     for cause in (interlocks.PRESSURE_1, interlocks.HIGH_VOLTAGE_2, interlocks.PRESSURE_1):
-        room.abort(cause, 1.5, 2.5)
+        loop.abort(cause, 1.5, 2.5)
 
 
 TROUBLES = {
@@ -233,7 +240,7 @@ TROUBLES = {
 @pytest.mark.parametrize("name", TROUBLES)
 def test_trouble(name: str, line: BeamLine, tmp_path: Path):
     trouble, causes = TROUBLES[name]
-    record = deliver(PROTON, line, tmp_path / "out", raw=True, make_room=lambda _: Troubled(line, trouble))
+    record = deliver(PROTON, line, tmp_path / "out", raw=True, make_room=lambda _: troubled(line, trouble))
     (stopped,) = record.fields
     assert set(stopped.interlocks["cause"].tolist()) == causes
     assert len(stopped.spills) == 1
@@ -251,7 +258,7 @@ def test_trouble(name: str, line: BeamLine, tmp_path: Path):
 
 
 def test_an_abort_that_is_forgotten_is_a_difference(line: BeamLine, tmp_path: Path):
-    deliver(PROTON, line, tmp_path / "out", raw=True, make_room=lambda _: Troubled(line, abort))
+    deliver(PROTON, line, tmp_path / "out", raw=True, make_room=lambda _: troubled(line, abort))
     spill = tmp_path / "out" / "field-01" / "spills" / "spill-0001.h5"
     replace(spill, "raw/aborts", lambda rows: rows[:0])
     (result,) = replay(tmp_path / "out")
@@ -259,7 +266,7 @@ def test_an_abort_that_is_forgotten_is_a_difference(line: BeamLine, tmp_path: Pa
 
 
 def test_aborts_of_another_kind_are_refused(line: BeamLine, tmp_path: Path):
-    deliver(PROTON, line, tmp_path / "out", raw=True, make_room=lambda _: Troubled(line, abort))
+    deliver(PROTON, line, tmp_path / "out", raw=True, make_room=lambda _: troubled(line, abort))
     spill = tmp_path / "out" / "field-01" / "spills" / "spill-0001.h5"
     replace(spill, "raw/aborts", lambda rows: np.array(["now"], "S3"))
     with pytest.raises(RecordError, match=r"spill-0001\.h5: truncated or altered"):

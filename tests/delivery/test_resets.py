@@ -10,6 +10,9 @@ import pytest
 from spotline.control import interlocks
 from spotline.control.interlocks import STOP
 from spotline.delivery.progress import Command, Order
+from spotline.record import journal
+from spotline.record.recovered import read_state
+from spotline.storage import Disk
 from spotline.treatment.counts import convert_counts
 from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.overseen import (
@@ -84,3 +87,22 @@ def test_an_operator_gives_the_rest_up(tmp_path: Path):
     outcome = delivered(room, tmp_path, orders=at(("interrupted", Order(Command.CLOSE))))
     assert (outcome.complete, state(outcome)) == (False, "post treatment")
     assert latched(outcome) == [interlocks.INT_RATIO], "closing resets nothing"
+
+
+class LosesSpills(Disk):
+    """A disk that takes everything but spill files."""
+
+    def publish(self, content: bytes, path: Path) -> None:
+        if path.parent.name == "spills":
+            raise OSError(5, "Input/output error", str(path))
+        super().publish(content, path)
+
+
+def test_no_spill_follows_one_whose_file_is_lost(tmp_path: Path):
+    """The journal has it, and the file must be made of the journal first: by `resume`."""
+    room = ScriptedRoom()
+    outcome = delivered(room, tmp_path, disk=LosesSpills(), orders=at(("interrupted", RESET)))
+    assert (outcome.complete, outcome.spills, len(room.spills)) == (False, 1, 1)
+    assert latched(outcome) == [interlocks.RECORD]
+    assert [reset.identity for reset in outcome.register.resets] == ["M. Curie"]
+    assert [entry.kind for entry in read_state(tmp_path).open_spill][-1] == journal.OVER

@@ -14,20 +14,24 @@ import pytest
 from spotline.control import interlocks
 from spotline.control.interlocks import STOP
 from spotline.delivery.progress import Progress
-from spotline.delivery.status import StatusFile, status_of
+from spotline.delivery.status import STATUS_COLUMNS, StatusFile, status_of
+from spotline.delivery.stream import Stream
 from spotline.record.folder import STATUS
 from tests.delivery.scripted_room import CYCLE_US, GOOD, ScriptedRoom, delivered
 
 
 def published(folder: Path, room: ScriptedRoom, **options: Any) -> list[dict[str, Any]]:
     """Every status of a field, as it stands in the file after each time that it is written."""
-    file, seen = StatusFile(folder), []
+    seen = []
 
-    def publish(progress: Progress) -> None:
-        file.write(progress)
-        seen.append(json.loads((folder / STATUS).read_text()))
+    class Seen(StatusFile):
+        def write(self, progress: Progress) -> None:
+            super().write(progress)
+            seen.append(json.loads((folder / STATUS).read_text()))
 
-    delivered(room, folder, publish=publish, **options)
+    stream = Stream()
+    stream.attend(Seen(folder).take)
+    delivered(room, folder, stream=stream, **options)
     return seen
 
 
@@ -97,11 +101,20 @@ def test_numbers_that_are_none_are_null(tmp_path: Path):
 
 def test_a_status_that_cannot_be_written_ends_no_treatment(tmp_path: Path):
     (tmp_path / STATUS).mkdir()
-    file, seen = StatusFile(tmp_path), []
+    stream = Stream()
+    stream.attend(StatusFile(tmp_path).take)
+    assert delivered(ScriptedRoom(), tmp_path, stream=stream).complete
+    assert status_of(stream.progress)["state"] == "off treatment"
 
-    def publish(progress: Progress) -> None:
-        file.write(progress)
-        seen.append(status_of(progress)["state"])
 
-    assert delivered(ScriptedRoom(), tmp_path, publish=publish).complete
-    assert seen[-1] == "off treatment"
+def test_what_is_in_the_status_is_described():
+    status = status_of(Progress(reading=GOOD, flux_corrections=(1.0, 1.0)))
+    assert [column.name for column in STATUS_COLUMNS] == list(status)
+    described = {column.name: [inner.name for inner in column.columns] for column in STATUS_COLUMNS}
+    assert described["box1"] == described["box2"] == list(status["box1"])
+
+
+def test_what_is_latched_is_described(tmp_path: Path):
+    *_, last = published(tmp_path, ScriptedRoom(trips={1: (3, interlocks.INT_RATIO, STOP)}))
+    described = {column.name: [inner.name for inner in column.columns] for column in STATUS_COLUMNS}
+    assert described["interlocks"] == list(last["interlocks"][0])

@@ -1,8 +1,9 @@
 """A beam line like the proton gantries of the Danish Centre for Particle Therapy, for their plans.
 
 Energies, protons per MU and spot sizes come from the published beam model (APTG/2022_DCPT_LET, CC BY 4.0):
-``DCPT_beam_model__v2.csv`` of the reference data.  What the model does not say (nozzle, magnets, control,
-time structure) is assumed, with the figures of cnao-h where there is no reason for others.
+``DCPT_beam_model__v2.csv`` of the reference data.  Energies are switched as fast as published for other
+gantries with a cyclotron.  What is not published (nozzle, magnets, control, time structure) is assumed, with
+the figures of cnao-h where there is no reason for others.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from spotline.physics.ions import PROTON
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy
 from spotline.units import FWHM_PER_SIGMA
+from tests.lines.cyclotron import with_accelerator
 from tests.lines.edit import copy_line, edit
 from tools.make_cnao_tables import (
     QUOTED,
@@ -123,12 +125,11 @@ def _write_toml(toml: Path) -> None:
         ('int2_gain_map = "int2_gain.csv"', ""),
         # Spots of 40 000 counts: chambers that agree within half a percent differ by more than 100.
         ("int_difference_counts = 100", "int_difference_counts = 2000"),
-        # A cyclotron: beam for as long as one wants.
-        ("cycle_period_s = 4.5", "cycle_period_s = 11.0"),
-        ("spill_length_s = 1.5", "spill_length_s = 10.0"),
+        # No ring is empty before its end: without counts for so long the beam is missing.
+        ("no_counts_us = 400000 ", "no_counts_us = 10000 "),
         ('"RW3-30mm" = 31.44', "RS_5CM = 57.0"),
     )
-    text = toml.read_text(encoding="utf-8")
+    text = with_accelerator(toml, ACCELERATOR).read_text(encoding="utf-8")
     for old, new in (
         ("current_limit_A = 200.0", "current_limit_A = 300.0"),
         ("slew_A_per_s = 23000.0", "slew_A_per_s = 24000.0"),
@@ -137,6 +138,27 @@ def _write_toml(toml: Path) -> None:
     lines = (line for line in text.splitlines(keepends=True) if not line.startswith(("RIFI", '"RW3-')))
     toml.write_text("".join(lines), encoding="utf-8")
 
+
+ACCELERATOR = """\
+[accelerator]
+kind = "cyclotron"
+first_beam_s = 6.0        # assumed: as a step up
+# Published for layers of a gantry with degrader: 0.6 s down, 6 s up (OpenTPS core 3.0.1, in its
+# planDeliverySimulation); ATOM (arXiv:2310.12731) is called with 0.5 and 5 s.  Those of the Danish centre are
+# not published.
+switch_down_s = 0.6
+switch_up_s = 6.0
+repeat_s = 0.1            # assumed
+longest_beam_s = 10.0     # assumed
+beam_rise_s = 0.0005      # assumed
+beam_fall_s = 0.0005      # assumed
+intensity_levels = [1.0, 0.5, 0.2, 0.1]
+line = 1
+event_tolerance_us = 2000
+extraction_stop_us = 500
+degrader = { energy_MeV_u = 250.0 } # no transmission is published: the source makes up for it
+
+"""
 
 IONS = """\
 [[ions]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from spotline.machine.accelerator import Cyclotron, Degrader
 from spotline.machine.model import BeamLineFile
 from tools import make_beamline_reference as generator
 
@@ -18,18 +19,32 @@ def test_page_is_up_to_date():
 
 def test_every_key_is_in_it_with_a_value_or_as_optional():
     values = generator.example_values()
-    optional = {"geometry.gantry_range_deg"}
+    optional = {"geometry.gantry_range_deg"} | {
+        f"accelerator.{key}"
+        for key in ("extraction", "flat_top_s", "spot_preparation_s", "energies_per_cycle", "energy_step_s")
+    }
 
     def walk(kind: type[msgspec.Struct], where: str) -> None:
         for field in msgspec.structs.fields(kind):
             full = f"{where}.{field.name}" if where else field.name
-            inner = generator.struct_in(field.type)
-            if inner is not None:
-                walk(inner, full)
-            elif full not in optional:
+            inner = [
+                s for s in generator.structs_in(field.type) if s is not Cyclotron
+            ]  # the example has none
+            for struct in inner:
+                walk(struct, full)
+            if not inner and full not in optional:
                 assert any(key == full or key.startswith(f"{full}.") for key in values), full
 
     walk(BeamLineFile, "")
+
+
+def test_keys_of_the_kind_that_the_example_is_not_are_in_it_too():
+    text = generator.page()
+    kind = text[text.index("## `[accelerator]`, kind `cyclotron`") :]
+    for struct in (Cyclotron, Degrader):
+        for field in msgspec.structs.fields(struct):
+            if not generator.structs_in(field.type):
+                assert f"| `{field.name}` |" in kind, field.name
 
 
 @pytest.mark.parametrize(

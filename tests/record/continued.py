@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from spotline import BeamLine, Options, Plan, Record, load_beamline, prepare
-from spotline.delivery.run import _header
+from spotline.delivery.opening import field_header
 from spotline.record.model import INTERLOCK, SLICE, SLOW_CONTROL, SPILL, SPOT, TREND, FieldRecord
 from spotline.record.read import _visits
 from spotline.treatment.counts import convert_counts
@@ -42,7 +42,7 @@ def record_of(treatment: Treatment, visits: Sequence[Sequence[Visit]], folder: P
     for treated, given in zip(treatment.fields, visits, strict=True):
         sub = folder / f"field-{treated.field.number:02d}"
         sub.mkdir(parents=True)
-        header = _header(treatment, treated, 0)
+        header = field_header(treatment, treated, 0)
         write_treatment_file(sub, header, treated.slices)
         planned = _visits(treated.slices)
         counts = np.array([count for count, _ in given])

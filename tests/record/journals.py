@@ -41,6 +41,7 @@ ENTRIES: tuple[tuple[str, dict[str, Any], Table | None], ...] = (
     (journal.STORED, {"spill": 1, "sha256": "ab"}, None),
     (journal.INTERLOCK, {"cause": 43}, None),
     (journal.EVENT, {"time_us": 30_000, "event": "stop", "state": "interrupted"}, None),
+    (journal.ORDER, {"time_us": 30_000, "command": "stop", "identity": "me", "reason": ""}, None),
     (journal.CLOSED, {"status": "interlock", "latched": []}, None),
     (journal.RESUME, {"operator": "me"}, None),
     (journal.GIVEN_UP, {"plan_uid": "2.25.7"}, None),

@@ -13,6 +13,7 @@ import pytest
 from spotline import RecordError
 from spotline.record import journal
 from spotline.record.journal import RESERVE_BYTES, Journal, read_journal, spill_bytes
+from spotline.sim.disk import FaultyDisk
 from spotline.storage import Disk
 from tests.record.journals import ENTRIES, is_prefix, loaded, parts, write
 
@@ -62,11 +63,11 @@ def test_reserved_room_is_no_entry(path: Path):
 
 
 def test_reserved_room_can_be_written_when_the_disk_is_full(path: Path):
-    disk = Disk()
+    disk = FaultyDisk()
     with Journal(disk, path) as book:
         book.append(*ENTRIES[0])
         book.reserve(10_000)
-        disk.is_full = True
+        disk.fill()
         for entry in ENTRIES[1:]:
             book.append(*entry)
         with pytest.raises(OSError, match="No space") as caught:

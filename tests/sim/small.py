@@ -59,12 +59,12 @@ def run_spill(
     room: SimulatedRoom, settings: LawSettings, memory: SliceMemory, block_us: int = 100_000
 ) -> tuple[list[Block], SpillResult]:
     """Ask for a spill and run it to its end."""
-    room.load(settings, memory, room.request_cycle(memory.cycle_code))
+    room.loop.load(settings, memory, room.accelerator.request_beam(memory.cycle_code))
     blocks: list[Block] = []
     while not (blocks and blocks[-1].finished):
         assert sum(block.n_samples for block in blocks) < 3_000_000, "the spill does not come to an end"
-        blocks.append(room.run(block_us))
-    return blocks, room.result()
+        blocks.append(room.loop.run(block_us))
+    return blocks, room.loop.result()
 
 
 def raw_of(blocks: list[Block]) -> RawSamples:

@@ -29,9 +29,10 @@ from spotline.control.memory import (
 from spotline.control.replay import Recording, new_scratch, replay_spill
 from spotline.machine import BeamLine
 from spotline.room import Block, RawSamples, SpillResult
+from spotline.sim.fast_loop import PRE_ROLL_US
 from spotline.sim.loop import TRUTH_PARTICLES, TRUTH_X, TRUTH_XX, TRUTH_Y, event_at, take_arrived
 from spotline.sim.plant import ARRIVED, ChamberMap
-from spotline.sim.room import PRE_ROLL_US, SimulatedRoom
+from spotline.sim.room import SimulatedRoom
 from tests.places import ROOT
 from tests.sim.plants import spill_truth
 from tests.sim.small import control_of, raw_of, run_spill, short_line, small_field, two_spills
@@ -156,8 +157,8 @@ def test_law_and_plant_share_no_memory(spill: Run):
         return [a for item in value for a in arrays(item)] if isinstance(value, tuple) else []
 
     room = spill.room
-    for_law = arrays((room._law, room._settings, room._memory))
-    for_plant = arrays((room._plant, room._truth, room._samples))
+    for_law = arrays((room.loop._law, room.loop._settings, room.loop._memory))
+    for_plant = arrays((room.loop._plant, room.loop._truth, room.loop._samples))
     assert len(for_law) > 15
     assert len(for_plant) > 15
     assert not [1 for a in for_law for b in for_plant if np.shares_memory(a, b)]
@@ -286,14 +287,14 @@ def test_chambers_have_their_gain_where_the_beam_is(tmp_path: Path):
     line = short_line(tmp_path / "line", LONG_ENOUGH)
     settings, memory = control_of(line, small_field(line))
     room = SimulatedRoom(line, field_number=1, seed=42)
-    room.load(settings, memory, room.request_cycle(memory.cycle_code))
+    room.loop.load(settings, memory, room.accelerator.request_beam(memory.cycle_code))
     gain = np.ones((41, 41)) * np.linspace(-3.0, 5.0, 41)[:, None]
     steep = ChamberMap(-100.0, 5.0, gain)
-    integrals = room._truth.integrals._replace(int1_map=steep, int2_map=steep)
-    room._truth = room._truth._replace(integrals=integrals)
-    while not room.run(1000).finished:
+    integrals = room.loop._truth.integrals._replace(int1_map=steep, int2_map=steep)
+    room.loop._truth = room.loop._truth._replace(integrals=integrals)
+    while not room.loop.run(1000).finished:
         pass
-    result = room.result()
+    result = room.loop.result()
     assert result.truth is not None
     per_ion = []
     for row in (slice(0, 5), slice(5, 10)):

@@ -10,12 +10,14 @@ import pytest
 from spotline.control.interlocks import TEMPERATURE_1
 from spotline.control.memory import COMMAND_CHOPPER_CLOSE, END_STOP
 from spotline.machine import BeamLine, load_beamline
+from spotline.machine.accelerator import SHORTEST_WAIT_s
 from spotline.machine.geometry import current_A
 from spotline.physics.ions import CARBON
 from spotline.room import Broadcast
 from spotline.sim import settings as truths
+from spotline.sim.fast_loop import PRE_ROLL_US
 from spotline.sim.plant import PlantSettings
-from spotline.sim.room import PRE_ROLL_US, SimulatedRoom
+from spotline.sim.room import SimulatedRoom
 from spotline.treatment.cycle_code import Cycle, encode
 from tests.sim.small import control_of, run_spill, short_line, small_field
 
@@ -33,7 +35,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> BeamLine:
 
 def test_a_spill_comes_every_cycle():
     room = SimulatedRoom(load_beamline("cnao-h"), 1, seed=0)
-    broadcasts = [room.request_cycle(CODE + k) for k in range(3)]
+    broadcasts = [room.accelerator.request_beam(CODE + k) for k in range(3)]
     assert [b.code for b in broadcasts] == [CODE, CODE + 1, CODE + 2]
     assert [b.extraction_start_us for b in broadcasts] == [4_500_000, 9_000_000, 13_500_000]
     assert {b.extraction_end_us - b.extraction_start_us for b in broadcasts} == {1_500_000}
@@ -43,17 +45,17 @@ def test_a_spill_comes_every_cycle():
 def test_the_loop_begins_before_the_extraction(line: BeamLine):
     room = SimulatedRoom(line, 1, seed=0)
     settings, memory = control_of(line, small_field(line))
-    broadcast = room.request_cycle(CODE)
-    room.load(settings, memory, broadcast)
-    block = room.run(0)
+    broadcast = room.accelerator.request_beam(CODE)
+    room.loop.load(settings, memory, broadcast)
+    block = room.loop.run(0)
     assert (block.n_samples, block.finished, len(block.trend)) == (0, False, 0)
-    assert room.result().end_us == broadcast.extraction_start_us - PRE_ROLL_US
-    block = room.run(PRE_ROLL_US)
+    assert room.loop.result().end_us == broadcast.extraction_start_us - PRE_ROLL_US
+    block = room.loop.run(PRE_ROLL_US)
     assert block.n_samples == PRE_ROLL_US
     assert len(block.trend) == PRE_ROLL_US // 1000
     assert block.raw is None
-    assert len(room.result().commands) == 0
-    assert room.result().int1_counts <= 1
+    assert len(room.loop.result().commands) == 0
+    assert room.loop.result().int1_counts <= 1
 
 
 @pytest.mark.kernel
@@ -68,11 +70,11 @@ def test_magnets_are_at_the_first_spot_when_extraction_starts(line: BeamLine):
 def test_abort_takes_the_beam_away(line: BeamLine):
     room = SimulatedRoom(line, 1, seed=0)
     settings, memory = control_of(line, small_field(line))
-    room.load(settings, memory, room.request_cycle(CODE))
-    room.run(21_000)
-    room.abort(TEMPERATURE_1, 30.0, 26.0)
-    block = room.run(100_000)
-    result = room.result()
+    room.loop.load(settings, memory, room.accelerator.request_beam(CODE))
+    room.loop.run(21_000)
+    room.loop.abort(TEMPERATURE_1, 30.0, 26.0)
+    block = room.loop.run(100_000)
+    result = room.loop.result()
     assert block.finished
     assert result.end_reason == END_STOP
     assert result.commands[-1]["command"] == COMMAND_CHOPPER_CLOSE
@@ -91,11 +93,11 @@ def test_rests_of_charge_and_currents_are_carried_over(line: BeamLine):
     room = SimulatedRoom(line, 1, seed=0)
     settings, memory = control_of(line, small_field(line))
     _, result = run_spill(room, settings, memory)
-    before = room._plant
+    before = room.loop._plant
     charge = before.charge[0]
-    room.load(settings, memory, room.request_cycle(CODE))
-    after = room._plant
-    elapsed_us = room._start_us - result.end_us
+    room.loop.load(settings, memory, room.accelerator.request_beam(CODE))
+    after = room.loop._plant
+    elapsed_us = room.loop._start_us - result.end_us
     background = 0.25e-6 * elapsed_us
     assert after.charge[0].int1_charge == pytest.approx(
         (charge.int1_charge - charge.int1_counted + background) % 1.0
@@ -119,12 +121,12 @@ def test_less_than_nothing_is_not_taken_for_a_count(tmp_path: Path):
     line = short_line(tmp_path / "line", ("background_fA = 50.0 ", "background_fA = 0.0 "))
     room = SimulatedRoom(line, 1, seed=0)
     settings, memory = control_of(line, small_field(line))
-    room._front_end._strips[:] = -0.25
-    room._front_end._pixels[:] = -0.25
-    room.load(settings, memory, room.request_cycle(CODE))
-    assert (room._plant.strip_x.remainder == -0.25).all()
-    assert (room._plant.strip_y.remainder == -0.25).all()
-    assert (room._plant.pixel.remainder == -0.25).all()
+    room.loop._front_end._strips[:] = -0.25
+    room.loop._front_end._pixels[:] = -0.25
+    room.loop.load(settings, memory, room.accelerator.request_beam(CODE))
+    assert (room.loop._plant.strip_x.remainder == -0.25).all()
+    assert (room.loop._plant.strip_y.remainder == -0.25).all()
+    assert (room.loop._plant.pixel.remainder == -0.25).all()
 
 
 def test_asking_for_the_result_twice_changes_nothing(line: BeamLine):
@@ -132,17 +134,17 @@ def test_asking_for_the_result_twice_changes_nothing(line: BeamLine):
     second = []
     for looks in (1, 3):
         room = SimulatedRoom(line, 1, seed=0)
-        room.load(settings, memory, room.request_cycle(CODE))
-        while not room.run(1000).finished:
+        room.loop.load(settings, memory, room.accelerator.request_beam(CODE))
+        while not room.loop.run(1000).finished:
             for _ in range(looks - 1):
-                room.result()
-        room.result()
+                room.loop.result()
+        room.loop.result()
         second.append(run_spill(room, settings, memory)[1])
     assert second[0].parts.tobytes() == second[1].parts.tobytes()
 
 
 def test_rests_at_the_beginning_are_random_and_those_of_the_seed(line: BeamLine):
-    one, same, other = (SimulatedRoom(line, 1, seed=seed)._front_end for seed in (5, 5, 6))
+    one, same, other = (SimulatedRoom(line, 1, seed=seed).loop._front_end for seed in (5, 5, 6))
     assert 0.0 <= one.int1_remainder < 1.0
     assert one.int1_remainder == same.int1_remainder != other.int1_remainder
     assert np.array_equal(one._strips, same._strips)
@@ -155,10 +157,10 @@ def test_rests_at_the_beginning_are_random_and_those_of_the_seed(line: BeamLine)
 def test_readings_are_those_of_the_seed_and_the_time():
     line = load_beamline("cnao-h")
     one, same, other = SimulatedRoom(line, 1, 5), SimulatedRoom(line, 1, 5), SimulatedRoom(line, 2, 5)
-    late = one.read_slow_control(7_000_000)
-    assert one.read_slow_control(1_000_000) != late
-    assert same.read_slow_control(7_000_000) == late, "whatever was read before"
-    assert other.read_slow_control(7_000_000) != late
+    late = one.sensors.read(7_000_000)
+    assert one.sensors.read(1_000_000) != late
+    assert same.sensors.read(7_000_000) == late, "whatever was read before"
+    assert other.sensors.read(7_000_000) != late
     assert late.time_us == 7_000_000
 
 
@@ -166,7 +168,7 @@ def test_readings_scatter_around_the_truth():
     line = load_beamline("cnao-h")
     room = SimulatedRoom(line, 1, 5, ("RIFI1", "RIFI2"))
     gas = line.facts.simulation.gas
-    readings = [room.read_slow_control(1_000_000 * k) for k in range(400)]
+    readings = [room.sensors.read(1_000_000 * k) for k in range(400)]
     for name, true, noise in (
         ("temperature1_C", gas.temperature_C + gas.temperature_drift_C_per_h * 200 / 3600, 0.02),
         ("temperature2_C", gas.temperature_C + gas.temperature_drift_C_per_h * 200 / 3600, 0.02),
@@ -194,9 +196,9 @@ def test_gas_drifts_from_the_start_of_the_field():
 def test_background_is_counted_in_whole_counts(tmp_path: Path):
     line = short_line(tmp_path / "line", ("background_fA = 50.0 ", "background_fA = 3000.0 "))
     room = SimulatedRoom(line, 1, seed=5)
-    for measured in room.measure_background(1.0):
+    for measured in room.sensors.measure_background(1.0):
         assert measured in (15.0, 16.0)
-    for measured in room.measure_background(100.0):
+    for measured in room.sensors.measure_background(100.0):
         assert measured == pytest.approx(15.0, abs=0.0101)
         assert measured * 100.0 == round(measured * 100.0)
     assert truths.background_counts_per_s(line) == 15.0
@@ -359,3 +361,7 @@ def test_delays_slopes_and_noise_may_be_zero(tmp_path: Path):
     assert (result.parts["complete"] == 1).all()
     # Without delays there is no late charge: spots get what was prescribed, within a count.
     assert np.abs(result.parts["int1_counts"] - memory.int1_counts).max() <= 1
+
+
+def test_no_accelerator_is_faster_than_the_magnets_are_at_the_first_spot():
+    assert SHORTEST_WAIT_s * 1e6 == PRE_ROLL_US

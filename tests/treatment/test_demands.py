@@ -30,6 +30,20 @@ OBSTACLES = [
         id="ion",
     ),
     pytest.param(
+        field(),
+        with_facts(LINE, {"accelerator.extraction": "discrete"}),
+        "cnao-h: accelerator.extraction: discrete extraction cannot be delivered yet: choose another beam "
+        "line",
+        id="discrete extraction",
+    ),
+    pytest.param(
+        field(),
+        with_facts(LINE, {"accelerator.energies_per_cycle": 4}),
+        "cnao-h: accelerator.energies_per_cycle: 4 energies a cycle cannot be delivered yet: choose another "
+        "beam line",
+        id="several energies in a cycle",
+    ),
+    pytest.param(
         field(gantry_angle_deg=45.0),
         LINE,
         "GantryAngle is 45 deg but cnao-h is fixed at 90 deg: choose the beam line of that direction",

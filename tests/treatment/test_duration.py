@@ -166,6 +166,41 @@ def test_spill_without_ramps():
     assert total.beam_on_s == pytest.approx(2.0 + LAG_S)
 
 
+DISCRETE = with_facts(
+    LINE,
+    {
+        "accelerator.extraction": "discrete",
+        "accelerator.spill_rise_s": 0.0,
+        "accelerator.spill_fall_s": 0.0,
+        "accelerator.flat_top_s": 4.0,
+        "accelerator.spot_preparation_s": 0.00193,
+    },
+)
+
+
+def test_discrete_extraction_pauses_at_every_move():
+    """Chopper, move and preparation of a spot: 1.93 ms as published for one such machine (Shen 2017)."""
+    total = predict_duration(prepared(square(3, 2.0, 5e4)), DISCRETE).total
+    pauses_s = 8 * (250e-6 + 112.5e-6 + 0.00193)
+    assert (total.spills, total.transit_s) == (1.0, 0.0)
+    assert total.pause_s == pytest.approx(pauses_s)
+    assert total.beam_on_s == pytest.approx(9 * 5e4 / PER_S + LAG_S)
+    assert total.treatment_s == pytest.approx(CYCLE_S + 9 * 5e4 / PER_S + LAG_S + pauses_s + END_S)
+
+
+def test_several_energies_in_a_cycle_wait_for_none():
+    several = with_facts(LINE, {"accelerator.energies_per_cycle": 2, "accelerator.energy_step_s": 0.2})
+    layers = [
+        layer(meterset=0.3 * PER_S, index=index, energy_MeV_u=energy)
+        for index, energy in enumerate(CARBON_MeV_u)
+    ]
+    first, second, third = predict_duration(prepared(*layers), several).slices
+    assert (first.gap_s, second.gap_s) == pytest.approx((CYCLE_S, 0.2))
+    assert (first.ramp_s, second.ramp_s) == pytest.approx((RISE_S / 2, 0.0), abs=1e-9)
+    in_spill_s = 0.6 + 2 * LAG_S + RISE_S / 2
+    assert third.gap_s == pytest.approx(CYCLE_S - in_spill_s + END_S)
+
+
 def test_nothing_of_the_simulation_is_known():
     layers = (square(20, 3.0, 4e5), layer(meterset=3.1 * PER_S, index=1, energy_MeV_u=CARBON_MeV_u[1]))
     other = with_facts(

@@ -205,7 +205,9 @@ def bound_of(
     time_us = late_us + off_us + sum(found.time_us for found in noticed)
     counts = sum(found.counts for found in noticed)
     margin = facts.control.int2_margin_counts
-    hours = n_spills * facts.accelerator.cycle_period_s / 3600.0
+    energies_MeV_u = [slice_.energy_MeV_u for slice_ in treatment.slices]
+    span_MeV_u = max(energies_MeV_u) - min(energies_MeV_u)
+    hours = facts.accelerator.longest_field_s(n_spills, span_MeV_u) / 3600.0
     first = 0
     for slice_ in treatment.slices:
         here = spot_of_visit[first : first + slice_.n_spots]

@@ -18,14 +18,13 @@ from spotline.campaign.invariants import BEAM_OFF, COUNTS, EXCESS, FAILURE, FALS
 from spotline.campaign.received import Received, received_of
 from spotline.campaign.row import Row
 from spotline.campaign.setting import Drawn, Setting, draw_run
-from spotline.campaign.watch import POWER_LOSS, Watch, Watched
+from spotline.campaign.watch import Watch, Watched
 from spotline.control.interlocks import CAUSES
 from spotline.delivery.resume import resume
 from spotline.delivery.run import deliver
 from spotline.record.model import Record
-from spotline.sim.disk import SimulatedDisk
+from spotline.sim.disk import FaultyDisk, SimulatedDisk
 from spotline.sim.faults import Fault, SimulatedCrash
-from spotline.storage import Disk
 from spotline.treatment.treatment import FieldTreatment
 
 RESUMES = 3
@@ -87,8 +86,8 @@ def run_one(setting: Setting, number: int, keep: Path | None = None) -> Row:
         return drawn.faults if field_number == struck_field else ()
 
     # Remembering what is not confirmed takes time, so it is done only where the power fails.
-    fails = any(fault.kind == POWER_LOSS for fault in drawn.faults)
-    disk = SimulatedDisk(np.random.default_rng((setting.seed, number, 1))) if fails else Disk()
+    fails = any(fault.kind == "power.loss" for fault in drawn.faults)
+    disk = SimulatedDisk(np.random.default_rng((setting.seed, number, 1))) if fails else FaultyDisk()
     watch = Watch(setting.treatment.beamline, drawn.delivery_seed, faults_of, disk)
     with tempfile.TemporaryDirectory(prefix="spotline-", dir=_in_memory()) as temporary:
         folder = Path(temporary) / "delivery"
@@ -105,7 +104,7 @@ def _in_memory() -> Path | None:
     return folder if folder.is_dir() and os.access(folder, os.W_OK) else None
 
 
-def _play(setting: Setting, drawn: Drawn, watch: Watch, folder: Path, disk: Disk) -> _Story:
+def _play(setting: Setting, drawn: Drawn, watch: Watch, folder: Path, disk: FaultyDisk) -> _Story:
     """Deliver, and resume with everything repaired until the treatment is complete."""
     story = _Story()
     try:
@@ -146,7 +145,7 @@ def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: 
     verdict = _Verdict()
     if story.failure:
         verdict.add(FAILURE, story.failure)
-    onset_us = _onset_us(drawn, setting)
+    onset_us = _onset_us(drawn, setting, spills)
     slow_us = round(setting.treatment.beamline.facts.slow_interlocks.period_s * 1e6)
     interlocks = _interlocks(story.record, spills, number, onset_us, slow_us)
     end_us = max((int(w.last_ion_us) for w in spills), default=0)
@@ -191,16 +190,22 @@ def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: 
     }
 
 
-def _onset_us(drawn: Drawn, setting: Setting) -> int | None:
-    """When the first fault begins, on the clock of its field; None without faults.
+def _onset_us(drawn: Drawn, setting: Setting, spills: list[Watched]) -> int | None:
+    """When the first fault begins, on the clock of its field; None if none does.
 
     That is with the scan period in which it comes: what happens within one is all the same to the room.
     An event that comes too early does so before the time for which it was announced.
     """
     facts = setting.treatment.beamline.facts
-    cycle_us, period_us = round(facts.accelerator.cycle_period_s * 1e3) * 1000, facts.control.scan_period_us
-    begins_us = (fault.spill * cycle_us + fault.at_us - _early_us(fault) for fault in drawn.faults)
-    return min((begin_us // period_us * period_us for begin_us in begins_us), default=None)
+    period_us, started_us = facts.control.scan_period_us, {w.spill: w.start_us for w in spills}
+    onsets_us = []
+    for fault in drawn.faults:
+        start_us = facts.accelerator.nominal_start_us(fault.spill)
+        if start_us is None:
+            start_us = started_us.get(fault.spill)
+        if start_us is not None:
+            onsets_us.append((start_us + fault.at_us - _early_us(fault)) // period_us * period_us)
+    return min(onsets_us, default=None)
 
 
 def _early_us(fault: Fault) -> int:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from spotline.control.interlocks import STOP
 from spotline.control.memory import LawSettings, SliceMemory
-from spotline.control.slow import SlowReading
 from spotline.machine import BeamLine
-from spotline.room import Block, Broadcast
-from spotline.sim.disk import SimulatedDisk
-from spotline.sim.faults import Fault, SimulatedCrash
+from spotline.room import Block, Broadcast, Room, SpillResult
+from spotline.sim.disk import FaultyDisk
+from spotline.sim.faults import Fault
 from spotline.sim.room import SimulatedRoom
-from spotline.storage import Disk
 from spotline.treatment.treatment import FieldTreatment, Floats, Integers
-
-POWER_LOSS = "power.loss"
 
 
 @dataclass(slots=True, eq=False)
@@ -59,40 +55,34 @@ class Watched:
     last_ion_us: int = 0
 
 
-class WatchedRoom(SimulatedRoom):
-    """A simulated room that notes what goes on in it; it behaves like any other."""
+class WatchedLoop:
+    """A simulated fast loop that notes what goes on in it; it behaves like any other.
 
-    def __init__(
-        self,
-        beamline: BeamLine,
-        treatment: FieldTreatment,
-        seed: int,
-        faults: tuple[Fault, ...],
-        spills_before: int,
-        disk: Disk,
-    ) -> None:
-        number = treatment.field.number
-        super().__init__(
-            beamline, number, seed, treatment.passive_elements, faults=faults, spills_before=spills_before
-        )
+    Parameters
+    ----------
+    room : SimulatedRoom
+        Whose loop it is.
+    number : int
+        Of the field.
+
+    Attributes
+    ----------
+    number : int
+        Of the field.
+    """
+
+    def __init__(self, room: SimulatedRoom, number: int) -> None:
+        self._accelerator, self._loop = room.accelerator, room.loop
         self._spills: list[Watched] = []
-        self._disk: Disk | None = disk
-        self._number, self._requested = number, spills_before
+        self.number = number
 
-    def request_cycle(self, code: int, after_us: int = 0) -> Broadcast:
-        """Ask for a spill."""
-        with self._power():
-            self._requested += 1
-            return super().request_cycle(code, after_us)
-
-    def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> None:
+    def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> str:
         """Load the memory boards, and note what with."""
-        with self._power():
-            super().load(settings, memory, broadcast)
+        held = self._loop.load(settings, memory, broadcast)
         self._spills.append(
             Watched(
-                field=self._number,
-                spill=self._requested,
+                field=self.number,
+                spill=self._accelerator.asked.spill,
                 start_us=broadcast.extraction_start_us,
                 cycle_code=memory.cycle_code,
                 int1_left=memory.int1_counts.copy(),
@@ -102,49 +92,41 @@ class WatchedRoom(SimulatedRoom):
                 truth=np.zeros((len(memory.int1_counts), 5)),
             )
         )
+        return held
 
     def run(self, max_samples: int) -> Block:
-        """Run the fast loop."""
-        with self._power():
-            try:
-                return super().run(max_samples)
-            finally:
-                self._note_interlocks()
+        """Run the fast loop; note what tripped, after a crash too: the interlock systems outlive it."""
+        try:
+            return self._loop.run(max_samples)
+        finally:
+            self._spills[-1].interlocks = [
+                (int(row["tick"]), int(row["cause"])) for row in self._loop.interlocks
+            ]
 
-    def read_slow_control(self, time_us: int) -> SlowReading | None:
-        """Read the slow sensors."""
-        with self._power():
-            return super().read_slow_control(time_us)
+    def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:
+        """Stop the beam for a cause from outside the fast control."""
+        self._loop.abort(cause, value, limit, action)
 
-    def measure_background(self, duration_s: float) -> tuple[float, float]:
-        """Count without beam."""
-        with self._power():
-            return super().measure_background(duration_s)
+    def confirm(self) -> None:
+        """Tell the fast control that the recovery journal holds everything so far."""
+        self._loop.confirm()
+
+    def raise_line(self, line: int) -> None:
+        """Activate an input of the patient interlock system for the rest of the spill."""
+        self._loop.raise_line(line)
+
+    def result(self) -> SpillResult:
+        """Return what the spill left behind."""
+        return self._loop.result()
 
     def noted(self) -> list[Watched]:
         """Every spill so far, with what the room knows of the truth."""
         of_spill = {watched.spill: watched for watched in self._spills}
-        for past in self.history:
+        for past in self._loop.history:
             watched = of_spill[past.spill]
             watched.truth[: len(past.truth)] = past.truth
             watched.last_ion_us = int(past.last_ion_us or 0)
         return self._spills
-
-    def _note_interlocks(self) -> None:
-        """Note what tripped, after a crash too: the patient interlock system outlives the process."""
-        rows = self._law.interlocks[: self._law.scalars[0].interlocks]
-        self._spills[-1].interlocks = [(int(row["tick"]), int(row["cause"])) for row in rows]
-
-    @contextmanager
-    def _power(self) -> Iterator[None]:
-        """Let a loss of power take what the disk has not confirmed, at once."""
-        try:
-            yield
-        except SimulatedCrash as crash:
-            if crash.kind == POWER_LOSS and isinstance(self._disk, SimulatedDisk):
-                self._disk.lose_power()
-                self._disk = None  # it goes once
-            raise
 
 
 class Watch:
@@ -157,7 +139,7 @@ class Watch:
         Seed of the rooms.
     faults_of : callable
         Faults of a field, by its number.
-    disk : Disk
+    disk : FaultyDisk
         What the deliveries are written to until they crash.
     """
 
@@ -166,18 +148,26 @@ class Watch:
         beamline: BeamLine,
         seed: int,
         faults_of: Callable[[int], tuple[Fault, ...]],
-        disk: Disk,
+        disk: FaultyDisk,
     ) -> None:
         self._beamline, self._seed, self._faults_of, self._disk = beamline, seed, faults_of, disk
         self._is_repaired = False
-        self._rooms: list[WatchedRoom] = []
+        self._loops: list[WatchedLoop] = []
 
-    def room(self, treatment: FieldTreatment, spills_before: int = 0) -> WatchedRoom:
+    def room(self, treatment: FieldTreatment, spills_before: int = 0) -> Room:
         """Make the room for a field of which so many spills are delivered."""
-        faults = () if self._is_repaired else self._faults_of(treatment.field.number)
-        room = WatchedRoom(self._beamline, treatment, self._seed, faults, spills_before, self._disk)
-        self._rooms.append(room)
-        return room
+        number = treatment.field.number
+        room = SimulatedRoom(
+            self._beamline,
+            number,
+            self._seed,
+            treatment.passive_elements,
+            faults=() if self._is_repaired else self._faults_of(number),
+            spills_before=spills_before,
+            disk=self._disk,
+        )
+        self._loops.append(WatchedLoop(room, number))
+        return Room(room.accelerator, self._loops[-1], room.sensors)
 
     def repair(self) -> None:
         """Let nothing fail from now on."""
@@ -185,4 +175,4 @@ class Watch:
 
     def spills_of(self, number: int) -> list[Watched]:
         """Every spill of a field."""
-        return [w for room in self._rooms for w in room.noted() if w.field == number]
+        return [w for loop in self._loops if loop.number == number for w in loop.noted()]

@@ -45,6 +45,7 @@ DATA_INTEGRAL = 32
 DATA_STRIP = 33
 DATA_PIXEL = 34
 DATA_CURRENT = 35
+MEMORY_BOARDS = 36
 EVENT_MISSING = 40
 EVENT_UNEXPECTED = 41
 RECOVERY = 42
@@ -275,6 +276,10 @@ CAUSES = {
         Cause(
             DATA_CURRENT, "current data", FAST, "read-backs of the supplies arrive", "us",
             "fast_interlocks.data_periods", STOP, "40 kHz", "position x and y", _OWN,
+        ),
+        Cause(
+            MEMORY_BOARDS, "memory boards", FAST, "the memory boards acknowledge what was loaded by its hash",
+            "1", "", STOP, "every spill, before it begins", "none", _OWN,
         ),
         Cause(
             EVENT_MISSING, "missing event", TIMING, "an event of the spill comes when it was announced", "us",

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from spotline.control import interlocks, timing
 from spotline.control.interlocks import PAUSE
@@ -15,19 +10,18 @@ from spotline.control.memory import END_PAUSE, END_STOP, INPUT_OPERATOR, INPUT_S
 from spotline.control.register import InterlockRegister
 from spotline.control.slow import Grant, SlowTrip
 from spotline.control.supervision import Event, State
-from spotline.delivery.logbook import Logbook
+from spotline.delivery.command import Command
+from spotline.delivery.events import Converted, FieldBegun, FieldEnded, OrderTaken
+from spotline.delivery.orders import STEP_US, Asked, Inbox, Posted
 from spotline.delivery.outcome import Outcome
 from spotline.delivery.oversight import Oversight
-from spotline.delivery.progress import Command, Order, Orders, Progress, Report
+from spotline.delivery.recorder import FieldFiles, Recorder
 from spotline.delivery.spill import SpillDelivery
-from spotline.delivery.status import PERIOD_US
+from spotline.delivery.stream import Stream
 from spotline.errors import OptionError
 from spotline.machine import BeamLine
-from spotline.record import journal
 from spotline.record.account import Account
-from spotline.record.journal import Journal
-from spotline.room import Block, Broadcast, Room, SpillResult
-from spotline.storage import Disk
+from spotline.room import Broadcast, Room, SpillResult
 from spotline.treatment.counts import convert_counts
 from spotline.treatment.treatment import FieldTreatment, Integers, Slice
 from spotline.treatment.treatment_file import write_treatment_file
@@ -37,6 +31,25 @@ BACKGROUND_S = 1.0
 FRUITLESS_PAUSES = 3
 """So many spills in a row end the treatment that were paused before one spot was complete, or in which no
 beam came: the fault persists."""
+LOAD_AHEAD_US = 30_000
+"""The memory boards are loaded so long before the extraction; until then orders are obeyed without beam."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who has a delivery go on that did not end well.
+
+    Attributes
+    ----------
+    identity, reason : str
+        Who, and why.
+    resumed : str
+        When, by the clock of the computer.
+    """
+
+    identity: str
+    reason: str
+    resumed: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,96 +74,110 @@ class Earlier:
     register: InterlockRegister
 
 
-class FieldDelivery:
-    """The delivery of one field.
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldTask:
+    """What is to be delivered of a field.
 
-    Parameters
+    Attributes
     ----------
     treatment : FieldTreatment
         The prepared field.
     beamline : BeamLine
         The line it was prepared for.
+    position : int
+        Of the field in the treatment, from 1.
+    n_fields : int
+        Of the treatment.
+    earlier : Earlier or None
+        What was delivered before; None if the delivery begins.
+    operator : Operator or None
+        Who has it go on.
+    """
+
+    treatment: FieldTreatment
+    beamline: BeamLine
+    position: int = 1
+    n_fields: int = 1
+    earlier: Earlier | None = None
+    operator: Operator | None = None
+
+
+class FieldDelivery:
+    """The delivery of one field.
+
+    Parameters
+    ----------
+    task : FieldTask
+        What to deliver.
     room : Room
         Where to deliver it.
-    folder : Path
-        Existing folder for its files.
-    header : dict
-        Facts for the header of the treatment file.
-    report : callable
-        Told how far the delivery is, after every block of samples.
-    position : tuple of int
-        Position of the field in the treatment, from 1, and number of fields.
-    disk : Disk
-        Where the files are.
+    files : FieldFiles
+        Where its files are.
+    stream : Stream
+        Told what happens.
+    orders : Inbox or Asked, optional
+        Where orders come from; by default nobody has any.
     block_us : int
         Samples per call of the fast loop at most, a multiple of 1000; changes nothing in the results.
-    raw : bool
-        Whether the room keeps every frame: the files are larger then.
-    publish : callable, optional
-        Told the same as `report` whenever the state changes, and once per second of a spill.
-    orders : callable, optional
-        Asked for orders; by default nobody has any.
-    earlier : Earlier, optional
-        What was delivered before; by default the delivery begins.
-    session : dict, optional
-        Who has it go on, and why, for the journal: ``operator``, ``reason``, ``resumed``.
-    after_spill : callable, optional
-        Called after every spill, when its file is written.
+    reset_wait_s : float
+        So long, on its clock, a field that was interrupted waits for a reset in the inbox.
     """
 
     def __init__(
         self,
-        treatment: FieldTreatment,
-        beamline: BeamLine,
+        task: FieldTask,
         room: Room,
-        folder: Path,
-        header: dict[str, Any],
-        report: Report,
-        position: tuple[int, int],
-        *,
-        disk: Disk,
+        files: FieldFiles,
+        stream: Stream,
+        orders: Inbox | Asked | None = None,
         block_us: int = BLOCK_US,
-        raw: bool = False,
-        publish: Report | None = None,
-        orders: Orders | None = None,
-        earlier: Earlier | None = None,
-        session: dict[str, Any] | None = None,
-        after_spill: Callable[[], None] | None = None,
+        reset_wait_s: float = 0.0,
     ) -> None:
-        self._treatment = treatment
-        self._beamline = beamline
+        self._task = task
+        self._treatment = task.treatment
+        self._beamline = task.beamline
         self._room = room
-        self._folder = folder
-        self._header = header
-        self._report = report
-        self._position = position
-        self._disk = disk
-        self._block_us = block_us
-        self._raw = raw
-        self._publish = publish
+        self._files = files
+        self._stream = stream
         self._orders = orders
-        self._earlier = earlier
-        self._session = session
-        self._spill_is_over = after_spill
+        self._block_us = block_us if not isinstance(orders, Inbox) else min(block_us, STEP_US)
+        self._reset_wait_us = round(reset_wait_s * 1e6)
+        earlier = task.earlier
         self._outcome = Outcome()
         if earlier is not None:
             self._outcome.spills, self._outcome.register = earlier.spills, earlier.register
         self._account = earlier.account if earlier is not None else None
-        self._logbook: Logbook
-        self._oversight: Oversight
+        self._oversight = Oversight(
+            self._treatment.passive_elements,
+            self._beamline,
+            room.sensors,
+            self._outcome,
+            stream,
+            earlier.clock_us if earlier is not None else 0,
+        )
+        self._recorder: Recorder
         self._spills: SpillDelivery
-        self._spots_in_spill = 0
         self._pause_ordered = False
-        # What is shown of the spill under way.
-        self._slice: Slice | None = None
-        self._spot = 0
-        self._counts = (0, 0)
-        self._published_us = 0
 
     def run(self) -> Outcome:
         """Deliver the field, as far as interlocks and orders let it."""
-        with Journal(self._disk, self._folder / journal.NAME) as book:
-            self._open(book)
+        operator = self._task.operator
+        self._stream.field = self._treatment.field.number
+        with (
+            Recorder(self._files, None if operator is None else operator.resumed) as recorder,
+            self._stream.kept_by(recorder.take),
+        ):
+            self._recorder = recorder
+            self._spills = SpillDelivery(
+                self._beamline,
+                self._room.loop,
+                recorder,
+                self._oversight,
+                self._outcome,
+                self._stream,
+                self._block_us,
+                self._obey_in_spill,
+            )
             self._begin()
             while self._is(State.LOADED):
                 self._check()
@@ -160,53 +187,43 @@ class FieldDelivery:
                     self._deliver()
                 if self._is(State.INTERRUPTED):
                     self._release()
-            self._room.beam_off()
+            self._room.accelerator.beam_off()
             self._oversight.happens(Event.RECORD_WRITTEN)  # what follows is made of the journal
-            latched = msgspec.to_builtins(self._outcome.register.latched)
-            status = "complete" if self._outcome.complete else "interlock"
-            self._logbook.note(journal.CLOSED, {"status": status, "latched": latched})
-            self._logbook.finish()
+            self._stream.tell(
+                FieldEnded(
+                    time_us=self._oversight.now_us,
+                    status="complete" if self._outcome.complete else "interlock",
+                    spills=self._outcome.spills,
+                    latched=self._outcome.register.latched,
+                )
+            )
         return self._outcome
-
-    def _open(self, book: Journal) -> None:
-        """Open the journal, and put those to their places who write to it."""
-        self._logbook = Logbook(book, is_begun=book.entries > 0)
-        self._oversight = Oversight(
-            self._treatment.passive_elements,
-            self._beamline,
-            self._room,
-            self._outcome,
-            self._logbook,
-            lambda: self._show(self._progress()),
-            self._earlier.clock_us if self._earlier is not None else 0,
-        )
-        if self._account is not None:
-            self._oversight.expect_gas(self._treatment.gas_factors)
-        self._spills = SpillDelivery(
-            self._beamline,
-            self._room,
-            self._folder,
-            self._header,
-            self._disk,
-            self._logbook,
-            self._oversight,
-            self._outcome,
-            self._block_us,
-            self._raw,
-            self._ask_with_beam,
-            self._tell,
-        )
 
     def _begin(self) -> None:
         """Load the treatment; one that was interrupted goes on when its operator has reset it."""
-        if self._session is not None:
-            self._logbook.note(journal.RESUME, {**self._session, "spill": self._outcome.spills + 1})
-        if self._earlier is None or self._session is None:
-            self._oversight.happens(Event.LOADED)
+        operator, oversight = self._task.operator, self._oversight
+        self._stream.tell(
+            FieldBegun(
+                time_us=oversight.now_us,
+                position=self._task.position,
+                n_fields=self._task.n_fields,
+                n_slices=len(self._treatment.slices),
+                n_spots=self._treatment.n_spots,
+                spots_complete=self._account.n_complete if self._account is not None else 0,
+                spills=self._outcome.spills,
+                resets=self._outcome.register.resets,
+                operator=None if operator is None else operator.identity,
+                reason=None if operator is None else operator.reason,
+            )
+        )
+        if self._account is not None:
+            oversight.expect_gas(self._treatment.gas_factors)
+        if self._task.earlier is None or operator is None:
+            oversight.happens(Event.LOADED)
             return
-        self._oversight.happens(Event.POWER_UP)
-        operator, reason = self._session["operator"], self._session["reason"]
-        self._oversight.reset(Order(Command.RESET, operator, reason))
+        oversight.happens(Event.POWER_UP)
+        if not oversight.persisting():  # else what is latched says what persists
+            oversight.reset(operator.identity, operator.reason)
 
     # Supervision
 
@@ -222,7 +239,7 @@ class FieldDelivery:
             self._convert(grant)
         trips = list(grant.trips)
         limit = self._beamline.facts.fast_interlocks.background_counts_per_s
-        for background in self._room.measure_background(BACKGROUND_S):
+        for background in self._room.sensors.measure_background(BACKGROUND_S):
             if not background < limit:
                 trips.append(SlowTrip(interlocks.BACKGROUND, background, limit))
         for trip in trips:
@@ -237,80 +254,170 @@ class FieldDelivery:
             self._treatment = convert_counts(self._treatment, gas_factors, self._beamline)
             self._oversight.expect_gas(gas_factors)
             self._account = Account(self._treatment.slices)
-        header = {**self._header, "gas_factors": list(self._treatment.gas_factors)}
-        treatment_sha256 = write_treatment_file(self._folder, header, self._treatment.slices, self._disk)
-        names = ("plan_sha256", "beamline_sha256", "seed", "versions")
-        self._logbook.begin(
-            {
-                "field": self._treatment.field.number,
-                "treatment_sha256": treatment_sha256,
-                "converted": self._account is not None,
-                **{name: self._header[name] for name in names},
-            }
+        files, gas_factors = self._files, self._treatment.gas_factors
+        header = {**files.header, "gas_factors": list(gas_factors)}
+        treatment_sha256 = write_treatment_file(files.folder, header, self._treatment.slices, files.disk)
+        self._stream.tell(
+            Converted(
+                time_us=self._oversight.now_us,
+                is_converted=self._account is not None,
+                gas_factors=gas_factors,
+                treatment_sha256=treatment_sha256,
+            )
         )
 
     def _acknowledge(self) -> None:
         """Wait for the supervision: it begins, or aborts just before the beam."""
-        order = self._ask()
-        if order is None or order.command is Command.RESUME:
+        posted = self._ask()
+        if posted is not None:
+            self._obey(posted)
+        if self._is(State.READY):
             self._oversight.happens(Event.GRANTED)
-        else:
-            self._obey_without_beam(order)
 
     def _release(self) -> None:
-        """Ask once what is to become of an interrupted field; without an order it stays as it is."""
-        order = self._ask()
-        if order is None:
-            return
-        if order.command is Command.CLOSE:
-            self._oversight.happens(Event.CLOSED)
-        elif order.command is Command.RESET:
-            self._oversight.reset(order)
-        else:
-            raise _cannot(order, self._oversight.state)
+        """Ask what is to become of an interrupted field; without an order it stays as it is."""
+        oversight = self._oversight
+        until_us = oversight.now_us + self._reset_wait_us
+        posted = self._ask()
+        if posted is not None:
+            self._obey(posted)
+        while self._is(State.INTERRUPTED) and isinstance(self._orders, Inbox) and oversight.now_us < until_us:
+            if oversight.next_look_us < until_us:
+                self._wait_for_looks()
+            else:
+                self._pass_time(until_us, waits=True)
 
     def _wait_in_pause(self) -> None:
         """Wait until somebody orders to go on; the slow control watches, and its readings tell the time."""
         while self._is(State.PAUSED):
-            for trip in self._oversight.look().trips:
-                self._oversight.interlock(trip)
-            order = self._ask() if self._is(State.PAUSED) else None
-            if order is not None:
-                self._obey_without_beam(order)
+            self._wait_for_looks()
+            posted = self._ask() if isinstance(self._orders, Asked) and self._is(State.PAUSED) else None
+            if posted is not None:
+                self._obey(posted)
 
-    def _obey_without_beam(self, order: Order) -> None:
-        """Carry out an order that comes while there is no beam."""
-        if order.command is Command.RESUME:
-            self._oversight.happens(Event.RESUME)
-        elif order.command is Command.STOP:
+    def _wait_for_looks(self) -> None:
+        """Let time go on to the next reading of the slow control, and take it unless an order was obeyed."""
+        state = self._oversight.state
+        self._pass_time(self._oversight.next_look_us, waits=True)
+        if not self._is(state):
+            return
+        known = {row.cause for row in self._outcome.register.latched} if state is State.INTERRUPTED else set()
+        for trip in self._oversight.look().trips:
+            if trip.cause not in known:
+                self._oversight.interlock(trip)
+
+    # Orders
+
+    def _pass_time(self, until_us: int, *, waits: bool = False) -> None:
+        """Let time without beam go on, and obey what is in the inbox, until the state changes.
+
+        Nobody waits for the clock of the field but an operator: a pause lasts as long by the clock of the
+        computer as by that of the field, so that there is time to order something.
+        """
+        inbox, state = self._orders, self._oversight.state
+        if not isinstance(inbox, Inbox):
+            return
+        while self._is(state):
+            posted = inbox.take()
+            if posted is not None:
+                self._obey(posted)
+                continue
+            left_us = until_us - self._oversight.now_us
+            if left_us <= 0:
+                return
+            if waits:
+                inbox.wait(min(STEP_US, left_us) * 1e-6)
+            self._oversight.now_us += min(STEP_US, left_us)
+
+    def _ask(self) -> Posted | None:
+        if isinstance(self._orders, Inbox):
+            return self._orders.take()
+        return self._orders.take(self._stream.progress) if self._orders is not None else None
+
+    def _obey_in_spill(self, now_us: int) -> None:
+        """Obey what is ordered during a spill until some sample."""
+        oversight = self._oversight
+        if isinstance(self._orders, Inbox):
+            while self._is(State.DELIVERY):
+                posted = self._orders.take()
+                if posted is not None:
+                    self._obey(posted, is_with_beam=True)
+                elif oversight.now_us >= now_us:
+                    return
+                else:  # the memory boards are loaded, and the fast loop has not begun yet
+                    oversight.now_us = min(oversight.now_us + STEP_US, now_us)
+        elif self._is(State.DELIVERY):
+            posted = self._ask()
+            if posted is not None:
+                self._obey(posted, is_with_beam=True)
+
+    def _obey(self, posted: Posted, *, is_with_beam: bool = False) -> None:
+        """Carry out an order, or refuse it; either is told, and the journal has it before anybody acts."""
+        order = posted.order
+        persisting = self._oversight.persisting() if self._is_reset(posted) else set()
+        refusal = None
+        if order.command not in self._allowed(is_with_beam=is_with_beam):
+            refusal = _cannot(posted, self._oversight.state)
+        elif persisting:
+            names = ", ".join(interlocks.CAUSES[cause].name for cause in sorted(persisting))
+            refusal = OptionError(f"reset of the interlocks: {names} persists; remove the condition first")
+        event = self._stream.tell(
+            OrderTaken(
+                time_us=self._oversight.now_us,
+                command=order.command.name.lower(),
+                identity=order.identity.strip(),
+                reason=order.reason.strip(),
+                spill=self._outcome.spills,
+                refusal=None if refusal is None else str(refusal),
+            )
+        )
+        assert isinstance(event, OrderTaken)
+        if refusal is None:
+            self._carry_out(posted, is_with_beam=is_with_beam)
+            posted.answer.set_result(event)
+            return
+        posted.answer.set_exception(refusal)
+        if isinstance(self._orders, Asked) and not persisting:
+            raise refusal
+
+    def _is_reset(self, posted: Posted) -> bool:
+        return posted.order.command is Command.RESET and self._is(State.INTERRUPTED)
+
+    def _allowed(self, *, is_with_beam: bool) -> frozenset[Command]:
+        """Orders that can be carried out now."""
+        if self._is(State.DELIVERY) and is_with_beam and self._pause_ordered:
+            return _ALLOWED[State.DELIVERY] | {Command.RESUME}  # before the pause has come
+        return _ALLOWED.get(self._oversight.state, frozenset())
+
+    def _carry_out(self, posted: Posted, *, is_with_beam: bool) -> None:
+        command = posted.order.command
+        if command is Command.RESET:
+            self._oversight.reset(posted.order.identity, posted.order.reason)
+        elif command is Command.CLOSE:
+            self._oversight.happens(Event.CLOSED)
+        elif is_with_beam:
+            self._carry_out_with_beam(command)
+        elif command is Command.RESUME:
+            self._oversight.happens(Event.RESUME if self._is(State.PAUSED) else Event.GRANTED)
+        elif command is Command.STOP:
             self._oversight.interlock(SlowTrip(interlocks.OPERATOR, 1.0, 0.0))
             self._oversight.happens(Event.STOP)
-        elif order.command is Command.ABORT:
+        elif command is Command.ABORT:
             self._oversight.interlock(SlowTrip(interlocks.SUPERVISION, 1.0, 0.0))
             self._oversight.happens(Event.ABORT)
-        elif order.command is not Command.PAUSE or not self._is(State.PAUSED):
-            raise _cannot(order, self._oversight.state)
+        elif self._is(State.DELIVERY):
+            self._oversight.happens(Event.PAUSE)
 
-    def _obey_with_beam(self, order: Order) -> None:
+    def _carry_out_with_beam(self, command: Command) -> None:
         """Carry out an order during a spill: by the lines of the patient interlock system, or as a pause."""
-        if order.command is Command.PAUSE:
-            self._pause_ordered = True
-            self._room.abort(interlocks.OPERATOR, 1.0, 0.0, PAUSE)
-        elif order.command is Command.STOP:
-            self._room.raise_line(INPUT_OPERATOR)
-        elif order.command is Command.ABORT:
-            self._room.raise_line(INPUT_SUPERVISION)
+        if command is Command.STOP:
+            self._room.loop.raise_line(INPUT_OPERATOR)
+        elif command is Command.ABORT:
+            self._room.loop.raise_line(INPUT_SUPERVISION)
         else:
-            raise _cannot(order, self._oversight.state)
-
-    def _ask(self) -> Order | None:
-        return self._orders(self._progress()) if self._orders is not None else None
-
-    def _ask_with_beam(self) -> None:
-        """Ask for an order during a spill, and carry it out."""
-        order = self._ask() if self._is(State.DELIVERY) else None
-        if order is not None:
-            self._obey_with_beam(order)
+            self._pause_ordered = command is Command.PAUSE
+            if self._pause_ordered:
+                self._room.loop.abort(interlocks.OPERATOR, 1.0, 0.0, PAUSE)
 
     # Beam
 
@@ -327,14 +434,13 @@ class FieldDelivery:
         spots = account.open_spots(slice_.index)
         fruitless = 0
         while len(spots):
-            self._slice, self._oversight.slice = slice_, slice_.index
+            self._oversight.slice = slice_.index
             result = self._deliver_spill(slice_, account, spots)
             if result is None:
+                if self._is(State.DELIVERY):
+                    continue  # a pause before the spill is over: the next cycle
                 return False
-            account.book(slice_.index, spots, result.parts)
-            if self._spill_is_over is not None:
-                self._spill_is_over()
-            spots, self._spots_in_spill = account.open_spots(slice_.index), 0
+            spots = account.open_spots(slice_.index)
             in_vain = not (result.parts["complete"] == 1).any() and (
                 result.end_reason == END_PAUSE or not self._was_beam(result)
             )
@@ -350,9 +456,10 @@ class FieldDelivery:
         if not self._spills.has_room(len(spots)):
             self._oversight.happens(Event.STOP)
             return None
-        broadcast = self._room.request_cycle(slice_.cycle_code, self._oversight.now_us)
+        broadcast = self._room.accelerator.request_beam(
+            slice_.cycle_code, self._oversight.now_us, self._treatment.field.gantry_angle_deg
+        )
         self._outcome.spills += 1
-        self._counts = (0, 0)
         result = None
         if self._is_granted(slice_, broadcast):
             result = self._spills.deliver(self._treatment, slice_, account, spots, broadcast)
@@ -364,8 +471,7 @@ class FieldDelivery:
 
     def _after_spill(self, result: SpillResult, slice_: Slice, persists: bool, *, is_over: bool) -> None:
         """Tell the supervision how a spill ended, and wait if it ended in a pause that somebody ordered."""
-        is_unwritten = self._logbook.is_lost or self._spills.is_file_lost
-        stops = result.end_reason == END_STOP or is_unwritten
+        stops = result.end_reason == END_STOP or self._recorder.is_lost
         for row in result.interlocks:
             if (stops and row["action"] != PAUSE) or persists:
                 self._oversight.latch(
@@ -395,65 +501,39 @@ class FieldDelivery:
         return max(result.int1_counts, result.int2_counts) > background_per_s * seconds
 
     def _is_granted(self, slice_: Slice, broadcast: Broadcast) -> bool:
-        """Check slow control until the spill, and the cycle-code that is broadcast."""
+        """Check slow control and orders until the spill, and the cycle-code that is broadcast."""
         while self._oversight.next_look_us < broadcast.extraction_start_us - self._oversight.period_us // 2:
+            if not self._is_left_alone(self._oversight.next_look_us):
+                return False
             trips = self._oversight.look().trips
             for trip in trips:
                 self._oversight.interlock(trip)
             if trips:
                 return False
+        if not self._is_left_alone(broadcast.extraction_start_us - LOAD_AHEAD_US):
+            return False
         if not timing.acknowledge(slice_.cycle_code, broadcast.code):
             self._oversight.interlock(SlowTrip(interlocks.SYNCHRONIZATION, broadcast.code, slice_.cycle_code))
             self._oversight.happens(Event.STOP)
             return False
         return True
 
-    # Progress
-
-    def _tell(self, block: Block, spots: Integers, now_us: int) -> None:
-        """Report a block of samples."""
-        self._oversight.now_us = max(self._oversight.now_us, now_us)
-        self._spots_in_spill = block.spot
-        self._spot = int(spots[min(block.spot, len(spots) - 1)])
-        int1, int2 = self._counts
-        self._counts = (
-            int1 + int(block.trend["int1_counts"].sum()),
-            int2 + int(block.trend["int2_counts"].sum()),
-        )
-        progress = self._progress()
-        self._report(progress)
-        if self._oversight.now_us - self._published_us >= PERIOD_US:
-            self._show(progress)
-
-    def _show(self, progress: Progress) -> None:
-        self._published_us = self._oversight.now_us
-        if self._publish is not None:
-            self._publish(progress)
-
-    def _progress(self) -> Progress:
-        reading = self._oversight.reading
-        return Progress(
-            field=self._position[0],
-            n_fields=self._position[1],
-            slice=self._slice.index + 1 if self._slice is not None else 0,
-            n_slices=len(self._treatment.slices),
-            energy_MeV_u=self._slice.energy_MeV_u if self._slice is not None else 0.0,
-            spot=self._spot,
-            spots=(self._account.n_complete if self._account is not None else 0) + self._spots_in_spill,
-            n_spots=self._treatment.n_spots,
-            spill=self._outcome.spills,
-            treatment_s=self._oversight.now_us * 1e-6,
-            state=self._oversight.state.value,
-            int1_counts=self._counts[0],
-            int2_counts=self._counts[1],
-            reading=reading,
-            flux_corrections=reading.flux_corrections(self._beamline.slow_limits)
-            if reading is not None
-            else None,
-            register=self._outcome.register,
-            is_beam_permitted=self._oversight.is_beam_permitted,
-        )
+    def _is_left_alone(self, until_us: int) -> bool:
+        """Wait for the spill; return whether nobody orders otherwise."""
+        self._pass_time(until_us)
+        if self._is(State.PAUSED):
+            self._wait_in_pause()
+            return False
+        return self._is(State.DELIVERY)
 
 
-def _cannot(order: Order, state: State) -> OptionError:
-    return OptionError(f"order {order.command.value!r} cannot be carried out during {state.value!r}")
+_ALLOWED = {
+    State.READY: frozenset({Command.RESUME, Command.STOP, Command.ABORT}),
+    State.DELIVERY: frozenset({Command.PAUSE, Command.STOP, Command.ABORT}),
+    State.PAUSED: frozenset({Command.PAUSE, Command.RESUME, Command.STOP, Command.ABORT}),
+    State.INTERRUPTED: frozenset({Command.RESET, Command.CLOSE}),
+}
+
+
+def _cannot(posted: Posted, state: State) -> OptionError:
+    return OptionError(f"order {posted.order.command.value!r} cannot be carried out during {state.value!r}")

@@ -10,7 +10,7 @@ from spotline.control.interlocks import RECORD
 from spotline.delivery.logbook import Logbook
 from spotline.record.journal import PROGRESS
 from spotline.record.model import Table
-from spotline.room import Block, Room
+from spotline.room import Block, FastLoop
 from spotline.storage import Disk
 
 END_BYTES = 1 << 17
@@ -26,7 +26,7 @@ class Keeper:
     ----------
     logbook : Logbook
         Of the field; it has the entry of the spill.
-    room : Room
+    loop : FastLoop
         Where the spill is.
     disk : Disk
         Watched: if it fills, the beam is taken away.
@@ -48,14 +48,14 @@ class Keeper:
     def __init__(
         self,
         logbook: Logbook,
-        room: Room,
+        loop: FastLoop,
         disk: Disk,
         folder: Path,
         period_us: int,
         spill: int,
         start_us: int,
     ) -> None:
-        self._logbook, self._room, self._disk, self._folder = logbook, room, disk, folder
+        self._logbook, self._loop, self._disk, self._folder = logbook, loop, disk, folder
         self._period_us, self._spill = period_us, spill
         self._waiting: list[Table] = []  # parts that the journal does not have
         self._row = 0  # row of the first of them
@@ -68,7 +68,6 @@ class Keeper:
             # The first part is the last one before, with what it has by now.
             self._waiting[-1] = self._waiting[-1][:-1]
         self._waiting.append(block.parts)
-        self._disk.is_full |= bool(getattr(self._room, "disk_is_full", False))  # a fault of the simulation
         if block.finished or now_us < self.due_us:
             return
         self.due_us += self._period_us
@@ -82,7 +81,7 @@ class Keeper:
         values = {"spill": self._spill, "row": self._row, "time_us": now_us}
         if not self._logbook.note(PROGRESS, values, parts):
             return
-        self._room.confirm()
+        self._loop.confirm()
         self._row += len(parts) - 1
         self._waiting = [parts[-1:]]
 
@@ -91,4 +90,4 @@ class Keeper:
         free = 0 if self._logbook.is_lost else self._disk.free_bytes(self._folder)
         if free < END_BYTES:
             self._is_stopped = True
-            self._room.abort(RECORD, free, END_BYTES)
+            self._loop.abort(RECORD, free, END_BYTES)

@@ -115,7 +115,7 @@ def law_settings(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> LawSettin
         excess2=math.ceil(excess_particles / per_count2),
         first_move_ticks=max(_full_swing_ticks(facts.scanning.x), _full_swing_ticks(facts.scanning.y)),
         deviation_ticks=limits.current_us,
-        rise_ticks=math.ceil(facts.accelerator.spill_rise_s * 1e6),
+        rise_ticks=math.ceil(facts.accelerator.rise_s * 1e6),
         no_counts_ticks=limits.no_counts_us,
         off_counts=limits.beam_when_off_counts,
         data_periods=limits.data_periods,

@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+import numpy as np
+
+from spotline.delivery.events import (
+    Converted,
+    DeliveryEvent,
+    FieldBegun,
+    FieldEnded,
+    InterlockTripped,
+    OrderTaken,
+    ReadingTaken,
+    SpillBegun,
+    SpillEnded,
+    SpillStored,
+    StateChanged,
+)
+from spotline.delivery.headers import announced, came_of
 from spotline.record import journal
 from spotline.record.journal import Journal
-from spotline.record.model import Table
+from spotline.record.model import INTERLOCK, SLOW_CONTROL, Table
+
+_OF_THE_FIELD = ("plan_sha256", "beamline_sha256", "seed", "versions")
 
 
 class Logbook:
-    """Notes what happens in the journal, as long as the disk takes it.
+    """Notes what happens in the journal, as long as the disk takes it: a sink that must succeed.
+
+    What comes in during a spill goes by `spotline.delivery.keeper`, because the fast control waits for its
+    confirmation.
 
     Parameters
     ----------
     book : Journal
         Of the field.
-    is_begun : bool
-        Whether it has the entry with which a field begins; what happens before waits for it.
+    field : mapping
+        Header of the field.
+    resumed : str, optional
+        When an operator had the field go on, if one did: no event has a time of day.
 
     Attributes
     ----------
@@ -26,28 +51,78 @@ class Logbook:
         Whether the journal could not be written; then nothing is written to it any more.
     """
 
-    def __init__(self, book: Journal, *, is_begun: bool) -> None:
+    def __init__(self, book: Journal, field: Mapping[str, Any], resumed: str | None = None) -> None:
         self._book = book
-        self._is_begun = is_begun
+        self._field = field
+        self._resumed = resumed
+        # What happens before the entry with which a field begins waits for it.
+        self._is_begun = book.entries > 0
         self._waiting: list[tuple[str, dict[str, Any]]] = []
+        self._header: dict[str, Any] = {}
         self.is_lost = False
 
-    def begin(self, values: dict[str, Any]) -> None:
-        """Note what is delivered, and what has happened before.
+    def take(self, event: DeliveryEvent) -> None:
+        """Note an event.
 
         Raises
         ------
         OSError
-            If that is impossible: nothing must be delivered then.
+            If the delivery of the field cannot be begun: nothing must be delivered then.
         """
+        if isinstance(event, StateChanged):
+            self.note(journal.EVENT, _event(event))
+        elif isinstance(event, ReadingTaken):
+            if not event.spill:
+                self.note(journal.READING, _by_name(SLOW_CONTROL, reading_row(event)))
+        elif isinstance(event, InterlockTripped):
+            if not event.is_with_beam:
+                self.note(journal.INTERLOCK, {n: getattr(event, n) for n in INTERLOCK.names or ()})
+        elif isinstance(event, SpillBegun):
+            self._header = announced(event, self._field)
+            self.note(journal.SPILL, _spill(event, self._header), _loaded(event))
+        elif isinstance(event, SpillEnded):
+            self.note(journal.OVER, self._over(event), event.result.parts)
+        elif isinstance(event, SpillStored):
+            values = {"spill": event.spill, "sha256": event.sha256, "recovered": False}
+            self.note(journal.STORED, values)
+        elif isinstance(event, OrderTaken):
+            if event.refusal is None:
+                self.note(journal.ORDER, _order(event))
+        elif isinstance(event, FieldBegun):
+            if event.operator is not None:
+                who = {"operator": event.operator, "reason": event.reason, "resumed": self._resumed}
+                self.note(journal.RESUME, {**who, "spill": event.spills + 1})
+        elif isinstance(event, Converted):
+            self._begin(event)
+        elif isinstance(event, FieldEnded):
+            latched = msgspec.to_builtins(event.latched)
+            self.note(journal.CLOSED, {"status": event.status, "latched": latched})
+            self._finish()
+
+    def _begin(self, event: Converted) -> None:
+        """Note what is delivered, and what has happened before."""
+        values = {
+            "field": event.field,
+            "treatment_sha256": event.treatment_sha256,
+            "converted": event.is_converted,
+            **{name: self._field[name] for name in _OF_THE_FIELD},
+        }
         self._book.append(journal.FIELD, values)
         self._is_begun = True
         waiting, self._waiting = self._waiting, []
         for kind, early in waiting:
             self._book.append(kind, early)
 
+    def _over(self, event: SpillEnded) -> dict[str, Any]:
+        return {
+            "spill": event.spill,
+            "row": 0,
+            "header": {**self._header, **came_of(event)},
+            "interlocks": [row.item() for row in event.result.interlocks],
+        }
+
     def note(self, kind: str, values: dict[str, Any], table: Table | None = None) -> bool:
-        """Note what happened; return whether it is on the disk.
+        """Write an entry; return whether it is on the disk.
 
         JSON has no numbers that are not finite: these become None.
         """
@@ -72,10 +147,50 @@ class Logbook:
         """
         self._book.reserve(n_bytes)
 
-    def finish(self) -> None:
+    def _finish(self) -> None:
         """Give back the room that was set aside and not needed."""
         if not self.is_lost:
             self._book.finish()
+
+
+def reading_row(event: ReadingTaken) -> tuple[Any, ...]:
+    """A row of `SLOW_CONTROL`."""
+    first, second = event.flux_corrections
+    corrections = {"flux_correction1": first, "flux_correction2": second}
+    names = SLOW_CONTROL.names or ()
+    return tuple(corrections[n] if n in corrections else getattr(event.reading, n) for n in names)
+
+
+def _by_name(dtype: np.dtype[np.void], row: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip(dtype.names or (), row, strict=True))
+
+
+def _event(event: StateChanged) -> dict[str, Any]:
+    values: dict[str, Any] = {"time_us": event.time_us, "event": event.event, "state": event.state}
+    return values if event.reset is None else {**values, "reset": msgspec.to_builtins(event.reset)}
+
+
+def _order(event: OrderTaken) -> dict[str, Any]:
+    names = ("time_us", "command", "identity", "reason", "spill")
+    return {name: getattr(event, name) for name in names}
+
+
+def _spill(event: SpillBegun, header: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "spill": event.spill,
+        "slice": event.slice,
+        "start_us": event.extraction_start_us,
+        "unconfirmed": event.unconfirmed,
+        "header": header,
+    }
+
+
+def _loaded(event: SpillBegun) -> Table:
+    """What is in the memory boards."""
+    table = np.zeros(len(event.spots), journal.LOADED)
+    table["spot"] = event.spots
+    table["int1_counts"], table["int2_counts"] = event.memory.int1_counts, event.memory.int2_counts
+    return table
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
-
-import msgspec
 
 from spotline.control.interlocks import CAUSES
+from spotline.control.register import Reset
 from spotline.control.slow import Expected, Grant, SlowControl, SlowReading, SlowTrip, slow_period_us
 from spotline.control.supervision import Event, State, Supervision
-from spotline.delivery.logbook import Logbook
+from spotline.delivery.events import InterlockTripped, ReadingTaken, StateChanged
 from spotline.delivery.outcome import Outcome
-from spotline.delivery.progress import Order
-from spotline.errors import OptionError
+from spotline.delivery.stream import Stream
 from spotline.machine import BeamLine
-from spotline.record import journal
-from spotline.record.model import INTERLOCK, SLOW_CONTROL
-from spotline.room import Room
+from spotline.room import SlowSensors
 
 
 class Oversight:
-    """Lets events happen, reads the slow control when it is due, latches and records interlocks.
+    """Lets events happen, reads the slow control when it is due, latches and tells interlocks.
 
     Parameters
     ----------
@@ -30,14 +24,12 @@ class Oversight:
         What the treatment wants in the nozzle.
     beamline : BeamLine
         The line.
-    room : Room
-        Whose slow sensors are read.
+    sensors : SlowSensors
+        What is read.
     outcome : Outcome
         Its register is the one to latch in.
-    logbook : Logbook
-        Where events, readings and interlocks without beam are noted.
-    changed : callable
-        Called after every change of the state.
+    stream : Stream
+        Told of events, readings and interlocks without beam.
     start_us : int
         Clock of the field.
 
@@ -53,17 +45,15 @@ class Oversight:
         self,
         passive_elements: tuple[str, ...],
         beamline: BeamLine,
-        room: Room,
+        sensors: SlowSensors,
         outcome: Outcome,
-        logbook: Logbook,
-        changed: Callable[[], None],
+        stream: Stream,
         start_us: int = 0,
     ) -> None:
         self._beamline = beamline
-        self._room = room
+        self._sensors = sensors
         self._outcome = outcome
-        self._logbook = logbook
-        self._changed = changed
+        self._stream = stream
         self._supervision = Supervision(outcome.register)
         # Readings are taken at the same times of the clock, whenever a delivery goes on.
         period_us = slow_period_us(beamline.slow_limits)
@@ -80,11 +70,6 @@ class Oversight:
         return self._supervision.state
 
     @property
-    def is_beam_permitted(self) -> bool:
-        """Whether the supervision permits beam."""
-        return self._supervision.is_beam_permitted
-
-    @property
     def is_clear(self) -> bool:
         """Whether nothing is latched."""
         return self._supervision.register.is_clear
@@ -92,22 +77,34 @@ class Oversight:
     def happens(self, event: Event) -> None:
         """Let an event happen."""
         self._supervision.handle(event)
-        self._note(event)
+        self._tell(event)
 
-    def reset(self, order: Order) -> None:
-        """Reset the interlocks, unless a condition persists; then everything stays as it is."""
-        persisting = {trip.cause for trip in self.look().trips}
-        try:
-            self._supervision.reset(order.identity, order.reason, self.now_us, persisting)
-        except OptionError:
-            return  # what is latched says what persists
-        reset = self._outcome.register.resets[-1]
-        self._note(Event.RESET, reset=msgspec.to_builtins(reset))
+    def persisting(self) -> set[int]:
+        """Look whether a condition without beam is still there: causes that must not be reset."""
+        return {trip.cause for trip in self.look().trips}
 
-    def _note(self, event: Event, **more: Any) -> None:
-        row = {"time_us": self.now_us, "event": event.value, "state": self.state.value, **more}
-        self._logbook.note(journal.EVENT, row)
-        self._changed()
+    def reset(self, identity: str, reason: str) -> None:
+        """Reset the interlocks; no condition may persist.
+
+        Raises
+        ------
+        OptionError
+            If the register refuses.
+        """
+        self._supervision.reset(identity, reason, self.now_us)
+        self._tell(Event.RESET, self._outcome.register.resets[-1])
+
+    def _tell(self, event: Event, reset: Reset | None = None) -> None:
+        self._stream.tell(
+            StateChanged(
+                time_us=self.now_us,
+                event=event.value,
+                state=self.state.value,
+                is_beam_permitted=self._supervision.is_beam_permitted,
+                latched=self._outcome.register.latched,
+                reset=reset,
+            )
+        )
 
     # Slow control
 
@@ -130,45 +127,46 @@ class Oversight:
         """Particles have been converted with gas of this density: it must stay."""
         self._slow.expected = replace(self._slow.expected, gas_factors=gas_factors)
 
-    def look(self, into: list[tuple[Any, ...]] | None = None) -> Grant:
-        """Look at the slow control; without a list to put a reading in, it belongs to the field.
+    def look(self, spill: int = 0) -> Grant:
+        """Look at the slow control, during a spill or without beam (0).
 
         What is out of tolerance is latched, and the supervision learns when the grant comes or goes.
         """
         slow = self._slow
         self.now_us = max(self.now_us, slow.next_us)
-        reading = self._room.read_slow_control(slow.next_us) if slow.is_due else None
+        reading = self._sensors.read(slow.next_us) if slow.is_due else None
         grant = slow.take(reading)
         if reading is not None:
-            row = self._row(reading)
-            if into is not None:
-                into.append(row)
-            else:
-                self._logbook.note(journal.READING, dict(zip(SLOW_CONTROL.names or (), row, strict=True)))
+            corrections = reading.flux_corrections(self._beamline.slow_limits)
+            self._stream.tell(
+                ReadingTaken(time_us=self.now_us, spill=spill, reading=reading, flux_corrections=corrections)
+            )
         for trip in grant.trips:
             self.latch(trip, self.now_us)
         if grant.is_granted != self._supervision.is_slow_granted:
             self.happens(Event.SLOW_GRANTS if grant.is_granted else Event.SLOW_WITHDRAWS)
         return grant
 
-    def _row(self, reading: SlowReading) -> tuple[Any, ...]:
-        """A row of `SLOW_CONTROL`."""
-        first, second = reading.flux_corrections(self._beamline.slow_limits)
-        corrections = {"flux_correction1": first, "flux_correction2": second}
-        names = SLOW_CONTROL.names or ()
-        return tuple(corrections[n] if n in corrections else getattr(reading, n) for n in names)
-
     # Interlocks
 
     def latch(self, trip: SlowTrip, time_us: int) -> None:
-        """Latch a cause that has been recorded elsewhere."""
+        """Latch a cause that is told elsewhere."""
         spill = self._outcome.spills
         self._supervision.register.latch(trip.cause, trip.value, trip.limit, time_us, spill)
 
     def interlock(self, trip: SlowTrip) -> None:
-        """Record and latch an interlock that came while there was no beam."""
-        action = CAUSES[trip.cause].action
-        spill = self._outcome.spills
-        values = (trip.cause, self.now_us, spill, self.slice, 0, trip.value, trip.limit, action)
-        self._logbook.note(journal.INTERLOCK, dict(zip(INTERLOCK.names or (), values, strict=True)))
+        """Tell and latch an interlock that came while there was no beam."""
+        self._stream.tell(
+            InterlockTripped(
+                time_us=self.now_us,
+                cause=trip.cause,
+                value=trip.value,
+                limit=trip.limit,
+                action=CAUSES[trip.cause].action,
+                spill=self._outcome.spills,
+                slice=self.slice,
+                spot=0,
+                is_with_beam=False,
+            )
+        )
         self.latch(trip, self.now_us)

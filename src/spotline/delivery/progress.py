@@ -1,19 +1,33 @@
-"""How far a delivery is, for whoever wants to show it or to interfere."""
+"""How far a delivery is: what the events so far come to, for displays."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import dataclass, replace
 
 from spotline.control.register import InterlockRegister
 from spotline.control.slow import SlowReading
-from spotline.errors import OptionError
+from spotline.control.supervision import State
+
+# The old place of these two.
+from spotline.delivery.command import Command as Command
+from spotline.delivery.command import Order as Order
+from spotline.delivery.events import (
+    DeliveryEvent,
+    FieldBegun,
+    InterlockTripped,
+    ReadingTaken,
+    Samples,
+    SpillBegun,
+    SpillEnded,
+    StateChanged,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """State of a delivery between two blocks of samples.
+    """State of a delivery after an event.
 
     Attributes
     ----------
@@ -45,65 +59,27 @@ class Progress:
         Whether the supervision permits beam: delivery, grant of the slow control, nothing latched.
     """
 
-    field: int
-    n_fields: int
-    slice: int
-    n_slices: int
-    energy_MeV_u: float
-    spot: int
-    spots: int
-    n_spots: int
-    spill: int
-    treatment_s: float
-    state: str
-    int1_counts: int
-    int2_counts: int
-    reading: SlowReading | None
-    flux_corrections: tuple[float, float] | None
-    register: InterlockRegister
-    is_beam_permitted: bool
+    field: int = 0
+    n_fields: int = 0
+    slice: int = 0
+    n_slices: int = 0
+    energy_MeV_u: float = 0.0
+    spot: int = 0
+    spots: int = 0
+    n_spots: int = 0
+    spill: int = 0
+    treatment_s: float = 0.0
+    state: str = State.OFF.value
+    int1_counts: int = 0
+    int2_counts: int = 0
+    reading: SlowReading | None = None
+    flux_corrections: tuple[float, float] | None = None
+    register: InterlockRegister = dataclasses.field(default_factory=InterlockRegister)
+    is_beam_permitted: bool = False
 
 
 Report = Callable[[Progress], None]
 """Called with every `Progress`."""
-
-
-class Command(Enum):
-    """What can be ordered, and by whom."""
-
-    PAUSE = "operator: beam off, go on later"
-    RESUME = "operator: go on after a pause"
-    STOP = "operator: stop the treatment"
-    RESET = "operator: reset the interlocks and go on"
-    CLOSE = "operator: give the rest up"
-    ABORT = "supervision: abort the treatment"
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What somebody wants of a delivery.
-
-    Attributes
-    ----------
-    command : Command
-        What to do.
-    identity, reason : str
-        Who wants it and why; a reset cannot do without.
-
-    Raises
-    ------
-    OptionError
-        If a reset has no identity or no reason.
-    """
-
-    command: Command
-    identity: str = ""
-    reason: str = ""
-
-    def __post_init__(self) -> None:
-        if self.command is Command.RESET and not (self.identity.strip() and self.reason.strip()):
-            raise OptionError("order to reset the interlocks: give the operator's identity and the reason")
-
 
 Orders = Callable[[Progress], Order | None]
 """Asked once before beam, once per block of samples, once a second of a pause, and once after a stop.
@@ -111,3 +87,79 @@ Orders = Callable[[Progress], Order | None]
 No order before the beam is the acknowledgement of the supervision; in a pause it means to wait on, and
 after a stop that the treatment stays interrupted.
 """
+
+
+class Standing:
+    """Follows the events of a delivery, to say how far it is.
+
+    Attributes
+    ----------
+    progress : Progress
+        After the last event.
+    """
+
+    def __init__(self) -> None:
+        self.progress = Progress()
+
+    def take(self, event: DeliveryEvent) -> Progress:
+        """Take the next event."""
+        before = self.progress
+        now_s = event.time_us * 1e-6
+        if isinstance(event, FieldBegun):
+            self.progress = _begun(event)
+        elif isinstance(event, Samples):
+            self.progress = replace(
+                before,
+                spot=event.spot,
+                spots=event.spots_complete,
+                treatment_s=now_s,
+                int1_counts=event.int1_counts,
+                int2_counts=event.int2_counts,
+            )
+        elif isinstance(event, StateChanged):
+            resets = before.register.resets + (() if event.reset is None else (event.reset,))
+            self.progress = replace(
+                before,
+                treatment_s=now_s,
+                state=event.state,
+                is_beam_permitted=event.is_beam_permitted,
+                register=InterlockRegister(latched=event.latched, resets=resets),
+            )
+        elif isinstance(event, ReadingTaken):
+            self.progress = replace(
+                before, treatment_s=now_s, reading=event.reading, flux_corrections=event.flux_corrections
+            )
+        elif isinstance(event, SpillBegun):
+            self.progress = replace(
+                before,
+                slice=event.slice + 1,
+                energy_MeV_u=event.energy_MeV_u,
+                spill=event.spill,
+                int1_counts=0,
+                int2_counts=0,
+            )
+        elif isinstance(event, SpillEnded):
+            self.progress = replace(before, spots=event.spots_complete, treatment_s=now_s)
+        elif isinstance(event, InterlockTripped) and not event.is_with_beam:
+            self.progress = replace(before, treatment_s=now_s, register=_latched(before.register, event))
+        return self.progress
+
+
+def _begun(event: FieldBegun) -> Progress:
+    return Progress(
+        field=event.position,
+        n_fields=event.n_fields,
+        n_slices=event.n_slices,
+        spots=event.spots_complete,
+        n_spots=event.n_spots,
+        spill=event.spills,
+        treatment_s=event.time_us * 1e-6,
+        register=InterlockRegister(resets=event.resets),
+    )
+
+
+def _latched(register: InterlockRegister, event: InterlockTripped) -> InterlockRegister:
+    """The register after an interlock without beam: that is always latched, once."""
+    register = InterlockRegister(latched=register.latched, resets=register.resets)
+    register.latch(event.cause, event.value, event.limit, event.time_us, event.spill)
+    return register

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from spotline.delivery.field import BLOCK_US
+from spotline.delivery.delivery import Delivery
+from spotline.delivery.field import BLOCK_US, Operator
+from spotline.delivery.opening import simulated_room
+from spotline.delivery.orders import Asked, Inbox
 from spotline.delivery.progress import Orders, Report
-from spotline.delivery.run import simulated_room
-from spotline.delivery.session import Session
+from spotline.delivery.session import DeliveryOptions, Session
+from spotline.delivery.stream import Stream
 from spotline.errors import BeamLineError, OptionError, RecordError
 from spotline.hdf5 import as_written
 from spotline.machine import BeamLine, load_beamline
@@ -29,6 +32,8 @@ from spotline.treatment.treatment import FieldTreatment, Treatment
 from spotline.treatment.treatment_file import NAME as TREATMENT
 from spotline.treatment.treatment_file import read_treatment_file
 
+MakeRoomAgain = Callable[[FieldTreatment, int], Room]
+
 
 def resume(
     folder: str | Path,
@@ -37,7 +42,7 @@ def resume(
     reason: str,
     beamline: str | Path | None = None,
     plan: Plan | None = None,
-    make_room: Callable[[FieldTreatment, int], Room] | None = None,
+    make_room: MakeRoomAgain | None = None,
     progress: Report | None = None,
     orders: Orders | None = None,
     block_us: int = BLOCK_US,
@@ -83,40 +88,74 @@ def resume(
     OutputError
         If nothing can be written.
     """
-    wall = time.perf_counter()
-    folder = Path(folder)
-    delivery = delivery_file.read_delivery(folder)
-    read_states(folder, delivery)  # before anything is believed
-    if _is_complete(folder, delivery, documents):
-        return open_record(folder)
-    for name, value in (("operator", operator), ("reason", reason)):
+    options = DeliveryOptions(documents=documents, disk=disk, block_us=block_us, takes_orders=False)
+    delivery = resumption(
+        folder,
+        operator=operator,
+        reason=reason,
+        beamline=beamline,
+        plan=plan,
+        make_room=make_room,
+        options=options,
+        resumed=resumed,
+    )
+    delivery.attend(progress, orders)
+    return delivery.run()
+
+
+def resumption(
+    folder: str | Path,
+    *,
+    operator: str,
+    reason: str,
+    beamline: str | Path | None = None,
+    plan: Plan | None = None,
+    make_room: MakeRoomAgain | None = None,
+    options: DeliveryOptions | None = None,
+    resumed: datetime | None = None,
+) -> Delivery:
+    """Make a `Delivery` that goes on with one that did not end well.
+
+    Parameters and errors are those of `resume`, and `options` as of `Delivery`.  The record is read when it
+    is started: that raises what is wrong with it.
+    """
+    where, options = Path(folder), options or DeliveryOptions()
+
+    def opened(stream: Stream, orders: Inbox | Asked | None) -> Session | Record:
+        delivery = delivery_file.read_delivery(where)
+        read_states(where, delivery)  # before anything is believed
+        if _is_complete(where, delivery, options.documents):
+            return open_record(where)
+        who = _operator(operator, reason, resumed)
+        line = _load_line(where, delivery, beamline)
+        intent = plan or _read_plan(where, delivery)
+
+        def room_of(field: FieldTreatment, spills_before: int) -> Room:
+            if make_room is not None:
+                return make_room(field, spills_before)
+            return simulated_room(line, field, delivery["seed"], delivery["raw"], spills_before)
+
+        # What is left is read when nobody else can deliver it any more, or give it up.
+        with ExitStack() as lock:
+            lock.enter_context(only_one(where / delivery_file.NAME))
+            states = read_states(where, delivery)
+            _refuse_given_up(where, states)
+            treatment = _read_treatment(where, delivery, intent, line, states)
+            return Session(
+                where, treatment, delivery, room_of, options, stream, orders, who, lock=lock.pop_all()
+            )
+
+    return Delivery.opened_by(where, opened, options)
+
+
+def _operator(identity: str, reason: str, resumed: datetime | None) -> Operator:
+    for name, value in (("operator", identity), ("reason", reason)):
         if not value.strip():
             raise OptionError(
                 f"{name} is missing: a delivery that did not end well goes on in somebody's name"
             )
-    line = _load_line(folder, delivery, beamline)
-    plan = plan or _read_plan(folder, delivery)
-
-    def room_of(field: FieldTreatment, spills_before: int) -> Room:
-        if make_room is not None:
-            return make_room(field, spills_before)
-        return simulated_room(line, field, delivery["seed"], delivery["raw"], spills_before)
-
     when = resumed if resumed is not None else datetime.now().astimezone()
-    session = {
-        "operator": operator.strip(),
-        "reason": reason.strip(),
-        "resumed": when.isoformat(timespec="seconds"),
-    }
-    # What is left is read when nobody else can deliver it any more, or give it up.
-    with only_one(folder / delivery_file.NAME):
-        states = read_states(folder, delivery)
-        _refuse_given_up(folder, states)
-        treatment = _read_treatment(folder, delivery, plan, line, states)
-        disk = disk or Disk()
-        return Session(
-            folder, treatment, delivery, disk, room_of, progress, orders, block_us, documents, session
-        ).run(wall)
+    return Operator(identity.strip(), reason.strip(), when.isoformat(timespec="seconds"))
 
 
 def _refuse_given_up(folder: Path, states: Sequence[FieldState]) -> None:

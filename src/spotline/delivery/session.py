@@ -6,10 +6,12 @@ kept: a delivery that goes on does what one that was never interrupted does.
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -18,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from spotline.control.memory import LawSettings, SliceMemory
-from spotline.delivery.field import Earlier, FieldDelivery
+from spotline.delivery.field import BLOCK_US, Earlier, FieldDelivery, FieldTask, Operator
 from spotline.delivery.loading import law_settings, slice_memory
+from spotline.delivery.orders import Asked, Inbox
 from spotline.delivery.outcome import Outcome
-from spotline.delivery.progress import Orders, Progress, Report
-from spotline.delivery.status import StatusFile
+from spotline.delivery.recorder import FieldFiles
+from spotline.delivery.stream import SinkNote, Stream
 from spotline.errors import OutputError
 from spotline.files import read_json, write_json
 from spotline.record import journal
@@ -40,6 +43,36 @@ from spotline.treatment.treatment import FieldTreatment, Treatment
 from spotline.treatment.treatment_file import read_treatment_file
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryOptions:
+    """How to deliver and what to write, apart from the treatment and the room.
+
+    Attributes
+    ----------
+    started : datetime or None
+        When the treatment began, for the DICOM record; None: now.  It changes nothing else.
+    documents : bool
+        Whether to write the DICOM treatment record and the status too.
+    disk : Disk or None
+        Where to write; None: the disk that there is.
+    block_us : int
+        Samples per call of the fast loop at most, a multiple of 1000.  It changes no result.
+    takes_orders : bool
+        Whether anybody may order something.  If so, the inbox is looked into every 10 ms of the clock of the
+        field; without, the fast loop is left less often.
+    reset_wait_s : float
+        So long, on its clock, a field that an interlock has stopped waits for an order to reset or to close
+        it. Meanwhile the clock of the field goes no faster than that of the computer.
+    """
+
+    started: datetime | None = None
+    documents: bool = True
+    disk: Disk | None = None
+    block_us: int = BLOCK_US
+    takes_orders: bool = True
+    reset_wait_s: float = 0.0
+
+
 @dataclass(slots=True)
 class Session:
     """Deliver what is left of a treatment.
@@ -52,38 +85,36 @@ class Session:
         All fields; those that were begun with the slices of their treatment files.
     delivery : dict
         Content of ``delivery.json``.
-    disk : Disk
-        Where to write.
     make_room : callable
         Given a field and the number of spills that it has used, makes the room to deliver it in.
-    progress : callable or None
-        Told how far the delivery is.
-    orders : callable or None
-        Asked for orders.
-    block_us : int
-        Samples per call of the fast loop at most.
-    documents : bool
-        Whether to write the DICOM record, and to publish the status.
-    operator : dict or None
-        Who has the delivery go on, and why: ``operator``, ``reason``, ``resumed``.
-    after_spill : callable or None
-        Given the folder after every spill.
+    options : DeliveryOptions
+        How.
+    stream : Stream
+        Told what happens.
+    orders : Inbox, Asked or None
+        Where orders come from.
+    operator : Operator or None
+        Who has the delivery go on, and why.
+    lock : context manager
+        Keeps the folder to this process; whoever runs the session leaves it when all is written.
     """
 
     folder: Path
     treatment: Treatment
     delivery: dict[str, Any]
-    disk: Disk
     make_room: Callable[[FieldTreatment, int], Room]
-    progress: Report | None
-    orders: Orders | None
-    block_us: int
-    documents: bool
-    operator: dict[str, Any] | None
-    after_spill: Callable[[Path], object] | None = None
+    options: DeliveryOptions
+    stream: Stream
+    orders: Inbox | Asked | None = None
+    operator: Operator | None = None
+    lock: AbstractContextManager[object] = dataclasses.field(default_factory=nullcontext)
+    disk: Disk = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self.disk = self.options.disk or Disk()
 
     def run(self, wall: float) -> Record:
-        """Deliver, in a folder that is kept to this process.
+        """Deliver, in a folder that is kept to this process by `lock`.
 
         `wall` is the time at which the clock of the computer was started.
         """
@@ -129,7 +160,7 @@ class Session:
         write_json(path, header, self.disk)
         record = open_field(folder)
         write_log(record, folder, self.disk)
-        if self.documents:
+        if self.options.documents:
             _write_dicom(record, self.treatment, folder)
         return record
 
@@ -145,29 +176,25 @@ class Session:
                 default=0,
             )
             earlier = Earlier(account, state.spills, clock_us, state.register())
+        position, n_fields = index + 1, len(self.treatment.fields)
         outcome = FieldDelivery(
-            field,
-            self.treatment.beamline,
+            FieldTask(field, self.treatment.beamline, position, n_fields, earlier, self.operator),
             self.make_room(field, state.spills),
-            folder,
-            read_treatment_file(folder).header,
-            self.progress or _ignore,
-            (index + 1, len(self.treatment.fields)),
-            disk=self.disk,
-            block_us=self.block_us,
-            raw=self.delivery["raw"],
-            publish=StatusFile(self.folder).write if self.documents else None,
-            orders=self.orders,
-            earlier=earlier,
-            session=self.operator,
-            after_spill=self._spill_is_over,
+            FieldFiles(folder, read_treatment_file(folder).header, self.disk, self.delivery["raw"]),
+            self.stream,
+            self.orders,
+            self.options.block_us,
+            self.options.reset_wait_s,
         ).run()
         self.operator = None  # the fields that follow were not interrupted
         return outcome
 
-    def _spill_is_over(self) -> None:
-        if self.after_spill is not None:
-            self.after_spill(self.folder)
+    def note(self, record: Record, notes: list[SinkNote]) -> Record:
+        """Add to the summary what sinks did not see; if it cannot be written, that changes nothing."""
+        summary = {**record.summary, "sinks": [asdict(note) for note in notes]}
+        with suppress(OSError):
+            write_json(self.folder / SUMMARY, summary, self.disk)
+        return replace(record, summary=summary)
 
     def _write_recovered(self, folder: Path, field: FieldTreatment, state: FieldState) -> None:
         """Note the file of the last spill; make it of the journal if there is none."""
@@ -213,10 +240,6 @@ def _result_of(spill: Spill) -> SpillResult:
 
 def _treatment_s(record: FieldRecord) -> float:
     return float(record.spills["end_us"].max()) * 1e-6 if len(record.spills) else 0.0
-
-
-def _ignore(progress: Progress) -> None:
-    """Report to nobody."""
 
 
 def versions() -> dict[str, str]:

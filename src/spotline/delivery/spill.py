@@ -1,30 +1,26 @@
-"""Deliver one spill in a room: what is loaded, noted and written of it."""
+"""Deliver one spill in a room: what is loaded, told and written of it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from spotline.control import interlocks, timing
-from spotline.control.memory import COMMAND_CHOPPER_CLOSE, COMMAND_CHOPPER_OPEN
 from spotline.control.slow import SlowTrip
 from spotline.delivery.credit import unconfirmed_counts
+from spotline.delivery.events import InterlockTripped, Samples, SpillBegun, SpillEnded, SpillStored
+from spotline.delivery.headers import beam_on_us
 from spotline.delivery.keeper import Keeper
 from spotline.delivery.loading import law_settings, slice_memory
-from spotline.delivery.logbook import Logbook
 from spotline.delivery.outcome import Outcome
 from spotline.delivery.oversight import Oversight
+from spotline.delivery.recorder import Recorder
+from spotline.delivery.stream import Stream
 from spotline.machine import BeamLine
 from spotline.record import journal
 from spotline.record.account import Account
-from spotline.record.model import SLOW_CONTROL, Table
-from spotline.record.spill_file import SpillWriter, file_bytes, spill_path
-from spotline.room import Block, Broadcast, Room, SpillResult
-from spotline.storage import Disk
+from spotline.record.spill_file import file_bytes, spill_path
+from spotline.room import Broadcast, FastLoop, SpillResult, boards_sha256
 from spotline.treatment.treatment import FieldTreatment, Integers, Slice
 
 MARGIN_US = 200_000
@@ -38,78 +34,60 @@ class SpillDelivery:
     ----------
     beamline : BeamLine
         The line.
-    room : Room
-        Where to deliver.
-    folder : Path
-        Of the field.
-    header : dict
-        Facts of the field; its hashes and seed go into the spill files.
-    disk : Disk
-        Where the files are.
-    logbook : Logbook
-        Journal of the field.
+    loop : FastLoop
+        What delivers.
+    recorder : Recorder
+        Writes journal and spill files; listens to the stream.
     oversight : Oversight
         Who watches.
     outcome : Outcome
         Knows the number of the spill; takes the time of the fast loop.
+    stream : Stream
+        Told what happens.
     block_us : int
         Samples per call of the fast loop at most.
-    raw : bool
-        Whether the room keeps every frame: the files are larger then.
     between : callable
-        Called before every block.
-    after : callable
-        Given each block, the spots in the memory boards, and the clock after it.
-
-    Attributes
-    ----------
-    is_file_lost : bool
-        Whether a spill file could not be written: it is made of the journal later.
+        Called before every block, given its first sample: orders are obeyed until then.
     """
 
     def __init__(
         self,
         beamline: BeamLine,
-        room: Room,
-        folder: Path,
-        header: dict[str, Any],
-        disk: Disk,
-        logbook: Logbook,
+        loop: FastLoop,
+        recorder: Recorder,
         oversight: Oversight,
         outcome: Outcome,
+        stream: Stream,
         block_us: int,
-        raw: bool,
-        between: Callable[[], None],
-        after: Callable[[Block, Integers, int], None],
+        between: Callable[[int], None],
     ) -> None:
         self._beamline = beamline
-        self._room = room
-        self._folder = folder
-        self._header = header
-        self._disk = disk
-        self._logbook = logbook
+        self._loop = loop
+        self._recorder = recorder
         self._oversight = oversight
         self._outcome = outcome
+        self._stream = stream
         self._block_us = block_us
-        self._raw = raw
         self._between = between
-        self._after = after
-        self.is_file_lost = False
 
     def has_room(self, n_spots: int) -> bool:
         """Check that the next spill can be written, and set room aside for its part of the journal."""
         accelerator, control = self._beamline.facts.accelerator, self._beamline.facts.control
-        duration_us = round(accelerator.spill_length_s * 1e6) + MARGIN_US
-        needed = file_bytes(n_spots, duration_us, _raw_bytes_per_us(self._beamline) if self._raw else 0.0)
+        files = self._recorder.files
+        duration_us = round(accelerator.longest_s * 1e6) + MARGIN_US
+        needed = file_bytes(n_spots, duration_us, _raw_bytes_per_us(self._beamline) if files.raw else 0.0)
+        n_bytes = journal.spill_bytes(n_spots, duration_us // control.recovery_period_us + 1)
         try:
-            self._logbook.reserve(journal.spill_bytes(n_spots, duration_us // control.recovery_period_us + 1))
-            path = spill_path(self._folder, self._outcome.spills + 1)
-            self._disk.make_folder(path.parent)
+            self._recorder.logbook.reserve(n_bytes)
+            path = spill_path(files.folder, self._outcome.spills + 1)
+            files.disk.make_folder(path.parent)
             if path.exists():
                 raise FileExistsError(path)  # somebody else's: no room, for it is never replaced
-            free = self._disk.free_bytes(self._folder)
+            free = files.disk.free_bytes(files.folder)
         except OSError:
             free = 0
+        if self._recorder.spill_files.is_lost:
+            free = 0  # no spill may follow in the journal before that file is made of it
         if free < needed:
             self._oversight.interlock(SlowTrip(interlocks.RECORD, free, needed))
         return free >= needed
@@ -122,7 +100,7 @@ class SpillDelivery:
         spots: Integers,
         broadcast: Broadcast,
     ) -> SpillResult | None:
-        """Deliver one spill and write its file.
+        """Deliver one spill, book it, and write its file.
 
         Parameters
         ----------
@@ -142,122 +120,113 @@ class SpillDelivery:
         SpillResult or None
             None if the spill could not be noted; then nothing was delivered.
         """
-        facts, number = self._beamline.facts, self._outcome.spills
+        facts = self._beamline.facts
         left1, left2 = (left[slice_.index][spots] for left in (account.left1, account.left2))
-        settings = law_settings(facts, treatment.beam, slice_)
-        memory = slice_memory(slice_, spots, left1, left2)
-        announced = self._announced(treatment, slice_, broadcast)
-        begin = {
-            "spill": number,
-            "slice": slice_.index,
-            "start_us": broadcast.extraction_start_us,
-            "unconfirmed": unconfirmed_counts(facts, treatment.beam, slice_),
-            "header": announced,
-        }
-        if not self._logbook.note(journal.SPILL, begin, _loaded(spots, left1, left2)):
+        begun = SpillBegun(
+            time_us=self._oversight.now_us,
+            spill=self._outcome.spills,
+            slice=slice_.index,
+            energy_MeV_u=slice_.energy_MeV_u,
+            cycle_code=slice_.cycle_code,
+            broadcast_code=broadcast.code,
+            extraction_start_us=broadcast.extraction_start_us,
+            extraction_end_us=broadcast.extraction_end_us,
+            unconfirmed=unconfirmed_counts(facts, treatment.beam, slice_),
+            spots=spots,
+            settings=law_settings(facts, treatment.beam, slice_),
+            memory=slice_memory(slice_, spots, left1, left2),
+        )
+        self._stream.tell(begun)
+        if self._recorder.logbook.is_lost:
             return None
-        path = spill_path(self._folder, number)
-        with SpillWriter(path, settings, memory, spots, self._disk) as writer:
-            self._room.load(settings, memory, broadcast)
-            readings = self._run(writer, spots)
-            result = self._room.result()
-            is_last = slice_.index == len(treatment.slices) - 1
-            header = {**announced, **_came_of(result, len(spots), is_last)}
-            self._store(writer, header, result, readings)
+        held = self._loop.load(begun.settings, begun.memory, broadcast)
+        if held != boards_sha256(begun.settings, begun.memory):
+            # The spill ends in its first sample, before any beam.
+            self._loop.abort(interlocks.MEMORY_BOARDS, 1.0, 0.0)
+        self._run(begun, account.n_complete)
+        result = self._loop.result()
+        account.book(slice_.index, spots, result.parts)
+        is_last = slice_.index == len(treatment.slices) - 1
+        self._end(begun, result, account, is_last=is_last)
         return result
 
-    def _run(self, writer: SpillWriter, spots: Integers) -> list[tuple[Any, ...]]:
-        """Run the fast loop to the end of the spill; return the readings of the slow control meanwhile."""
-        readings: list[tuple[Any, ...]] = []
-        self._room.run(0)  # compiles the loop on first use, outside of the clock below
-        now_us, finished = self._room.result().end_us, False
+    def _run(self, begun: SpillBegun, complete_before: int) -> None:
+        """Run the fast loop to the end of the spill."""
+        self._loop.run(0)  # compiles the loop on first use, outside of the clock below
+        now_us, finished = self._loop.result().end_us, False
         period_us = self._beamline.facts.control.recovery_period_us
+        files = self._recorder.files
         keeper = Keeper(
-            self._logbook, self._room, self._disk, self._folder, period_us, self._outcome.spills, now_us
+            self._recorder.logbook, self._loop, files.disk, files.folder, period_us, begun.spill, now_us
         )
+        int1_counts = int2_counts = 0
         while not finished:
+            self._between(now_us)
             if now_us >= self._oversight.next_look_us:
-                for trip in self._oversight.look(readings).trips:
-                    self._room.abort(trip.cause, trip.value, trip.limit)
-            self._between()
+                for trip in self._oversight.look(begun.spill).trips:
+                    self._loop.abort(trip.cause, trip.value, trip.limit)
             start = time.perf_counter()
             until_us = min(self._oversight.next_look_us, keeper.due_us)
-            block = self._room.run(min(self._block_us, until_us - now_us))
+            block = self._loop.run(min(self._block_us, until_us - now_us))
             self._outcome.loop_wall_s += time.perf_counter() - start
             now_us += block.n_samples
             finished = block.finished
-            writer.add(block)
             keeper.take(block, now_us)
-            self._after(block, spots, now_us)
-        return readings
+            self._oversight.now_us = max(self._oversight.now_us, now_us)
+            int1_counts += int(block.trend["int1_counts"].sum())
+            int2_counts += int(block.trend["int2_counts"].sum())
+            self._stream.tell(
+                Samples(
+                    time_us=now_us,
+                    spill=begun.spill,
+                    n_samples=block.n_samples,
+                    spot=int(begun.spots[min(block.spot, len(begun.spots) - 1)]),
+                    spots_complete=complete_before + block.spot,
+                    int1_counts=int1_counts,
+                    int2_counts=int2_counts,
+                    trend=block.trend,
+                    parts=block.parts,
+                    raw=block.raw,
+                )
+            )
 
-    def _store(
-        self,
-        writer: SpillWriter,
-        header: dict[str, Any],
-        result: SpillResult,
-        readings: list[tuple[Any, ...]],
-    ) -> None:
-        """Note that a spill is over, and publish its file."""
-        over = {
-            "spill": header["spill"],
-            "row": 0,
-            "header": header,
-            "interlocks": [row.item() for row in result.interlocks],
-        }
-        self._logbook.note(journal.OVER, over, result.parts)
-        slow_control = np.array(readings, SLOW_CONTROL) if readings else np.zeros(0, SLOW_CONTROL)
-        try:
-            sha256 = writer.finish(header, result, slow_control)
-        except OSError:
-            # Nothing is lost: the journal has it, and the file is made from it later.
-            free = self._disk.free_bytes(self._folder)
+    def _end(self, begun: SpillBegun, result: SpillResult, account: Account, *, is_last: bool) -> None:
+        """Tell that a spill is over, and what became of its file."""
+        for row in result.interlocks:
+            self._stream.tell(
+                InterlockTripped(
+                    time_us=int(row["tick"]),
+                    cause=int(row["cause"]),
+                    value=float(row["value"]),
+                    limit=float(row["limit"]),
+                    action=int(row["action"]),
+                    spill=begun.spill,
+                    slice=begun.slice,
+                    spot=int(begun.spots[min(int(row["spot"]), len(begun.spots) - 1)]),
+                    is_with_beam=True,
+                )
+            )
+        is_complete = len(result.parts) == len(begun.spots) and bool((result.parts["complete"] == 1).all())
+        self._stream.tell(
+            SpillEnded(
+                time_us=result.end_us,
+                spill=begun.spill,
+                slice=begun.slice,
+                beam_on_us=beam_on_us(result.commands),
+                request=timing.request_after(result.end_reason, is_last, is_complete),
+                spots_complete=account.n_complete,
+                result=result,
+            )
+        )
+        files, written = self._recorder.files, self._recorder.spill_files
+        if written.is_lost:
+            free = files.disk.free_bytes(files.folder)
             self._oversight.interlock(SlowTrip(interlocks.RECORD, free, 0.0))
-            self.is_file_lost = True
             return
-        stored = {"spill": header["spill"], "sha256": sha256, "recovered": False}
-        self._logbook.note(journal.STORED, stored)
-
-    def _announced(self, treatment: FieldTreatment, slice_: Slice, broadcast: Broadcast) -> dict[str, Any]:
-        """What the header of a spill file says before the spill."""
-        return {
-            "field": treatment.field.number,
-            "spill": self._outcome.spills,
-            "slice": slice_.index,
-            "cycle_code": slice_.cycle_code,
-            "extraction_start_us": broadcast.extraction_start_us,
-            "extraction_end_us": broadcast.extraction_end_us,
-            "broadcast_code": broadcast.code,
-            "recovered": False,
-            **{name: self._header[name] for name in ("beamline_sha256", "plan_sha256", "seed")},
-        }
-
-
-def _came_of(result: SpillResult, n_spots: int, is_last: bool) -> dict[str, Any]:
-    """What the header of a spill file says after the spill."""
-    is_complete = len(result.parts) == n_spots and bool((result.parts["complete"] == 1).all())
-    return {
-        "start_us": result.start_us,
-        "end_us": result.end_us,
-        "beam_on_us": beam_on_us(result.commands),
-        "end_reason": result.end_reason,
-        "request": timing.request_after(result.end_reason, is_last, is_complete),
-        "int1_counts": result.int1_counts,
-        "int2_counts": result.int2_counts,
-    }
-
-
-def beam_on_us(commands: Table) -> int:
-    """Time for which the chopper was commanded open."""
-    opened = commands["tick"][commands["command"] == COMMAND_CHOPPER_OPEN]
-    closed = commands["tick"][commands["command"] == COMMAND_CHOPPER_CLOSE]
-    return int(closed.sum() - opened.sum())
-
-
-def _loaded(spots: Integers, left1: Integers, left2: Integers) -> Table:
-    table = np.zeros(len(spots), journal.LOADED)
-    table["spot"], table["int1_counts"], table["int2_counts"] = spots, left1, left2
-    return table
+        path = spill_path(files.folder, begun.spill).relative_to(files.folder.parent).as_posix()
+        self._stream.tell(
+            SpillStored(time_us=result.end_us, spill=begun.spill, path=path, sha256=written.sha256)
+        )
 
 
 def _raw_bytes_per_us(beamline: BeamLine) -> float:

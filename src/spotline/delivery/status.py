@@ -5,16 +5,94 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from spotline.control.interlocks import CAUSES
+from spotline.delivery.events import (
+    COUNTS_SO_FAR,
+    ENERGY,
+    FLUX_CORRECTIONS,
+    FROM_0,
+    LATCHED,
+    PERMIT,
+    READING,
+    SLOW,
+    SPILL,
+    SPOT,
+    SPOTS_COMPLETE,
+    STATE,
+    SUPERVISION,
+    Column,
+    DeliveryEvent,
+    FieldBegun,
+    Samples,
+    StateChanged,
+)
 from spotline.delivery.progress import Progress
 from spotline.record.folder import STATUS
 
 PERIOD_US = 1_000_000
 """While a spill runs the status is written so often, on the clock of the field."""
+
+_BOX = tuple(
+    replace(column, name=column.name.replace("1", "", 1), meaning=column.meaning.replace("BOX1", "the box"))
+    for column in READING
+    if "BOX1" in column.meaning
+)
+
+STATUS_COLUMNS = (
+    replace(STATE, meaning="of the treatment"),
+    replace(PERMIT, name="permit"),
+    Column("field", "int", "", "position of the field in the treatment, from 1", limits=FROM_0),
+    Column("fields", "int", "", "fields of the treatment", limits=FROM_0),
+    Column(
+        "slice", "int", "", "position of the slice in the field, from 1; 0 before the first", limits=FROM_0
+    ),
+    Column("slices", "int", "", "slices of the field", limits=FROM_0),
+    replace(ENERGY, meaning=f"{ENERGY.meaning}; 0 before the first slice"),
+    SPOT,
+    SPOTS_COMPLETE,
+    Column("spots_planned", "int", "", "spots of the field", limits=FROM_0),
+    replace(SPILL, meaning=f"{SPILL.meaning}; 0 before the first", limits=FROM_0),
+    COUNTS_SO_FAR[0],
+    COUNTS_SO_FAR[1],
+    Column("treatment_s", "float", "s", "clock of the field", limits=FROM_0),
+    Column("slow_control_s", "float", "s", "clock of the field at the last reading", (), FROM_0, SLOW),
+    *(
+        Column(
+            f"box{box}",
+            "table",
+            "",
+            f"the last reading of BOX{box}; null before the first",
+            source=SLOW,
+            columns=(
+                *_BOX,
+                replace(
+                    FLUX_CORRECTIONS,
+                    name="flux_correction",
+                    meaning="what counts are multiplied by",
+                    shape=(),
+                ),
+            ),
+        )
+        for box in (1, 2)
+    ),
+    next(column for column in READING if column.name == "mounted"),
+    replace(
+        LATCHED,
+        name="interlocks",
+        columns=(
+            Column("cause", "str", "", "name of the cause", source=SUPERVISION),
+            *LATCHED.columns[1:3],
+            Column("unit", "str", "", "unit of both"),
+            Column("time_s", "float", "s", "when it tripped", limits=FROM_0),
+        ),
+    ),
+)
+"""What is in the status file, besides ``updated``, when it was written by the clock of the computer."""
 
 
 def status_of(progress: Progress) -> dict[str, Any]:
@@ -55,7 +133,7 @@ def status_of(progress: Progress) -> dict[str, Any]:
 
 
 class StatusFile:
-    """Writes the status of a delivery, each time as a whole.
+    """Writes the status of a delivery, each time as a whole: a sink that may miss something.
 
     Parameters
     ----------
@@ -65,6 +143,16 @@ class StatusFile:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / STATUS
+        self._written_us = 0
+
+    def take(self, event: DeliveryEvent, progress: Progress) -> None:
+        """Write the status if the state has changed, or a second of a spill is over."""
+        if isinstance(event, FieldBegun):
+            self._written_us = event.time_us
+        is_due = isinstance(event, Samples) and event.time_us - self._written_us >= PERIOD_US
+        if is_due or isinstance(event, StateChanged):
+            self._written_us = event.time_us
+            self.write(progress)
 
     def write(self, progress: Progress) -> None:
         """Replace the file.

@@ -55,6 +55,12 @@ def check_energies(facts: BeamLineFile, beam_index: int, table: EnergyTable) -> 
                 f"{field / 2.0:g} mm with {beam.name} of {table.energy_MeV_u[-1]:g} MeV/u, which needs "
                 f"{needed:.1f} A; raise the limit or reduce geometry.field_{plane}_mm"
             )
+    largest = facts.accelerator.largest_energy_MeV_u
+    if table.energy_MeV_u[-1] > largest:
+        yield (
+            f"accelerator.degrader.energy_MeV_u: {largest:g} is below the {table.energy_MeV_u[-1]:g} MeV/u "
+            f"of {beam.name} in {beam.energies}, and a degrader only takes energy; correct one of the two"
+        )
     if len(table.energy_MeV_u) > 1:
         spacing = float((table.energy_MeV_u[1:] - table.energy_MeV_u[:-1]).min())
         if beam.energy_selection == "listed" and 2.0 * beam.energy_tolerance_MeV_u >= spacing:
@@ -207,20 +213,9 @@ def _check_nozzle(facts: BeamLineFile) -> Iterator[str]:
 
 
 def _check_accelerator(facts: BeamLineFile) -> Iterator[str]:
-    accelerator = facts.accelerator
-    if accelerator.spill_length_s > accelerator.cycle_period_s:
-        yield (
-            f"accelerator.spill_length_s: {accelerator.spill_length_s:g} s is longer than the cycle of "
-            f"{accelerator.cycle_period_s:g} s; shorten it"
-        )
-    if accelerator.spill_rise_s + accelerator.spill_fall_s > accelerator.spill_length_s:
-        yield "accelerator.spill_rise_s: rise and fall together are longer than spill_length_s; shorten them"
-    levels = accelerator.intensity_levels
-    if not levels or levels[0] > 1.0 or any(b >= a for a, b in itertools.pairwise(levels)):
-        yield (
-            f"accelerator.intensity_levels: {list(levels)} are no fractions up to 1 in descending order; "
-            "correct and sort them"
-        )
+    for problem in facts.accelerator.problems():
+        yield f"accelerator.{problem}"
+    levels = facts.accelerator.intensity_levels
     if len(levels) > CYCLE_CODE_CHOICES:
         yield (
             f"accelerator.intensity_levels: {len(levels)} are more than the {CYCLE_CODE_CHOICES} that a "

@@ -368,6 +368,8 @@ def _parse(path: Path, content: bytes) -> dict[str, Any]:
 
 
 def _convert(path: Path, raw: dict[str, Any], report: Report) -> BeamLineFile | None:
+    if isinstance(raw.get("accelerator"), dict):
+        raw["accelerator"].setdefault("kind", "synchrotron")  # of files from before there were kinds
     problems = itertools.chain(
         _unknown_keys(raw, BeamLineFile, ""), _not_finite(raw, ""), _wrong_values(raw, BeamLineFile, "")
     )
@@ -406,9 +408,15 @@ def _attempt(report: Report, read: Callable[[], T]) -> T | None:
 def _unknown_keys(raw: object, kind: Any, where: str) -> Iterator[str]:
     """Walk the parsed file along the types and name keys that no type has."""
     if typing.get_origin(kind) is types.UnionType:
-        kind = typing.get_args(kind)[0]  # an optional table
+        kinds = {_tag_of(part): part for part in typing.get_args(kind) if part is not types.NoneType}
+        tag = raw.get("kind") if None not in kinds and isinstance(raw, Mapping) else None
+        if isinstance(tag, str) and tag not in kinds:
+            yield f"{where}.kind: {tag!r} is not known; {closest(tag, [str(name) for name in kinds])}"
+        kind = kinds.get(tag)
     if isinstance(raw, Mapping) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         known = typing.get_type_hints(kind)
+        if _tag_of(kind) is not None:
+            known["kind"] = str
         for key, value in raw.items():
             full = f"{where}.{key}" if where else key
             if key not in known:
@@ -418,6 +426,12 @@ def _unknown_keys(raw: object, kind: Any, where: str) -> Iterator[str]:
     elif isinstance(raw, list) and typing.get_origin(kind) is tuple:
         for index, item in enumerate(raw):
             yield from _unknown_keys(item, typing.get_args(kind)[0], f"{where}[{index}]")
+
+
+def _tag_of(table: Any) -> str | None:
+    """The ``kind`` by which a file asks for a table, if there are several to choose from."""
+    config = getattr(table, "__struct_config__", None)
+    return config.tag if config is not None else None
 
 
 def _not_finite(raw: object, where: str) -> Iterator[str]:

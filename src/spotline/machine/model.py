@@ -6,7 +6,7 @@ reads, checks and hashes both.
 
 The numbers here (geometry, calibration, tolerances) are the nominal ones: what the control system believes,
 and `prepare` uses.  What is true in the simulated room, the tables under ``[simulation]``, is in
-`spotline.machine.simulation`.
+`spotline.machine.simulation`; the kinds of accelerators are in `spotline.machine.accelerator`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from spotline.machine.accelerator import Accelerator
 from spotline.machine.schema import Facts, Fraction, NotNegative, Positive, Several, Whole, Word
 from spotline.machine.simulation import Simulation
 from spotline.physics.ions import IONS, Ion
@@ -124,33 +125,6 @@ class Chopper(Facts, frozen=True, kw_only=True):
     """From the command to the first beam."""
     on_ramp_us: NotNegative
     """From none to full intensity."""
-
-
-class Accelerator(Facts, frozen=True, kw_only=True):
-    """The synchrotron as the dose delivery sees it."""
-
-    cycle_period_s: Positive
-    """From one extraction to the next."""
-    spill_length_s: Positive
-    """Duration of the extraction, rise and fall included."""
-    spill_rise_s: NotNegative
-    """Rise of the extracted intensity at the start of a spill."""
-    spill_fall_s: NotNegative
-    """Fall of the extracted intensity at the end of a spill."""
-    spill_charge_spread: Fraction
-    """Relative standard deviation of the particles in the ring from spill to spill.  The delivery time is
-    predicted with it: a ring with more than usual is not emptied, one with less is empty early."""
-    intensity_levels: tuple[Positive, ...]
-    """Selectable intensities, relative to the full one of the ion."""
-    line: Annotated[int, Meta(ge=0, le=15)]
-    """Number of this beam line in the cycle-codes."""
-    largest_spills_per_field: Several
-    """Fields that would need more spills are refused."""
-    event_tolerance_us: Several
-    """Events of the timing system may come so much before or after their announced time."""
-    extraction_stop_us: Several
-    """Second way to take the beam away: from the request of the safety interlock system until the
-    extraction has ended."""
 
 
 class PassiveElements(Facts, frozen=True, kw_only=True):

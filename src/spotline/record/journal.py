@@ -48,6 +48,7 @@ RESUME = "resume"  # an operator has the delivery go on
 CLOSED = "closed"  # delivery of the field ends; what is latched
 EVENT = "event"  # of the supervision
 GIVEN_UP = "given up"  # the rest is left to a continuation plan, for good; only if there is one
+ORDER = "order"  # that is obeyed, and the sample from which on
 KINDS: dict[str, tuple[int, np.dtype[np.void] | None]] = {
     FIELD: (1, None),
     SPILL: (2, LOADED),
@@ -60,6 +61,7 @@ KINDS: dict[str, tuple[int, np.dtype[np.void] | None]] = {
     CLOSED: (9, None),
     EVENT: (10, None),
     GIVEN_UP: (11, None),
+    ORDER: (12, None),
 }
 _KIND_OF = {number: kind for kind, (number, _) in KINDS.items()}
 

@@ -41,6 +41,8 @@ class FieldState:
         Between spills, columns `INTERLOCK` of the record model and attributes of the slow control.
     events : list of dict
         Of the supervision: ``time_us``, ``event``, ``state``; a reset has ``reset`` too.
+    orders : list of dict
+        That were obeyed: ``time_us``, ``command``, ``identity``, ``reason``, ``spill``.
     latched : list of dict
         Causes that were latched when the delivery ended; none if it died.
     sessions : list of dict
@@ -63,6 +65,7 @@ class FieldState:
     interlocks: list[dict[str, Any]] = field(default_factory=list)
     readings: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
+    orders: list[dict[str, Any]] = field(default_factory=list)
     latched: list[dict[str, Any]] = field(default_factory=list)
     sessions: list[dict[str, Any]] = field(default_factory=list)
     stored: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -128,6 +131,8 @@ def _take(state: FieldState, entry: Entry, path: Path) -> None:
     elif entry.kind == journal.GIVEN_UP:
         state.given_up = str(values["plan_uid"])
         return  # nothing else has changed
+    elif entry.kind == journal.ORDER:
+        state.orders.append(values)
     state.entries += 1
     state.status, state.latched = INTERRUPTED, []
     if entry.kind == journal.CLOSED:
@@ -260,6 +265,7 @@ def field_header(state: FieldState) -> dict[str, Any]:
         "slow_control": state.readings,
         "interlocks_without_beam": state.interlocks,
         "events": state.events,
+        "orders": state.orders,
         "register": msgspec.to_builtins(state.register()),
         "sessions": state.sessions,
         "journal_entries": state.entries,

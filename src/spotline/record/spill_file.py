@@ -35,7 +35,7 @@ from spotline.control.memory import (
 )
 from spotline.hdf5 import header_of, new_file, open_file, publish_file, put, text
 from spotline.record.model import SLOW_CONTROL, Table
-from spotline.room import Block, RawSamples, SpillResult
+from spotline.room import RawSamples, SpillResult
 from spotline.storage import Disk
 
 FORMAT = "spotline-spill"
@@ -150,15 +150,19 @@ class SpillWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave nothing, unless the file is published."""
         self._file.close()
 
-    def add(self, block: Block) -> None:
+    def add(self, trend: Table, raw: RawSamples | None) -> None:
         """Take the trend and the raw samples of a block."""
-        self._trend.append(block.trend)
-        if block.raw is not None:
-            self._aborts.append(block.raw.aborts)
+        self._trend.append(trend)
+        if raw is not None:
+            self._aborts.append(raw.aborts)
             for name, waiting in self._raw.items():
-                waiting.append(getattr(block.raw, name))
+                waiting.append(getattr(raw, name))
             while all(sum(map(len, w)) >= self._chunk_rows[name] for name, w in self._raw.items()):
                 self._write_raw()
 

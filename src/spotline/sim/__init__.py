@@ -1,4 +1,4 @@
-"""The simulated room: a synchrotron, scanning magnets and five chambers behind the seam.
+"""The simulated room: an accelerator, scanning magnets and five chambers behind the seam.
 
 The compiled part (`random`, `spill`, `magnets`, `chambers`, `plant`, `loop`) advances the physics
 sample by sample, together with the control law; `settings` translates a beam line into its numbers;

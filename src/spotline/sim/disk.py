@@ -1,4 +1,4 @@
-"""A disk that loses power, and with it what was not confirmed.
+"""Disks that fail: one that fills up, and one that also loses power, and with it what was not confirmed.
 
 Whatever a delivery writes goes to real files, and is remembered until it is confirmed (``sync``, or the
 end of ``publish``).  When the power goes, of every write that was not confirmed some sectors reach the
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spotline.storage import AppendFile, Disk
+from spotline.storage import AppendFile, Disk, sync_folder
 
 SECTOR = 512
 """Bytes that a disk writes as a whole."""
@@ -24,7 +24,74 @@ class PowerLoss(BaseException):
     """The power is gone, and the process with it: nothing may handle this."""
 
 
-class SimulatedDisk(Disk):
+class FaultyDisk(Disk):
+    """A disk that a simulated fault may fill.
+
+    Attributes
+    ----------
+    is_full : bool
+        From now on the disk takes nothing more, except where room was reserved.
+    """
+
+    is_full = False
+
+    def fill(self) -> None:
+        """Let it take nothing more."""
+        self.is_full = True
+
+    def lose_power(self) -> None:
+        """Lose what was not confirmed: nothing, since everything reaches this disk at once."""
+
+    def open_append(self, path: Path, end: int = 0) -> AppendFile:
+        """Open a file to append to."""
+        is_new = not path.exists()
+        if is_new:
+            self.check_room(path)
+        file = FaultyAppendFile(self, path, end)
+        if is_new:
+            sync_folder(path.parent)
+        return file
+
+    def publish(self, content: bytes, path: Path, *, is_new: bool = False) -> None:
+        """Write a file whole, or leave what was there."""
+        self.check_room(path)
+        super().publish(content, path, is_new=is_new)
+
+    def make_folder(self, path: Path) -> None:
+        """Make a folder."""
+        if not path.exists():
+            self.check_room(path)
+        super().make_folder(path)
+
+    def free_bytes(self, folder: Path) -> int:
+        """Bytes that may still be written."""
+        return 0 if self.is_full else super().free_bytes(folder)
+
+    def check_room(self, path: Path) -> None:
+        """Raise the error of a full disk."""
+        if self.is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+class FaultyAppendFile(AppendFile):
+    """A file to append to on a disk that may be full: it takes what room was reserved for."""
+
+    _disk: FaultyDisk
+
+    def reserve(self, n_bytes: int) -> None:
+        """Set room aside."""
+        if self.end + n_bytes > self._reserved:
+            self._disk.check_room(self.path)
+        super().reserve(n_bytes)
+
+    def append(self, content: bytes) -> None:
+        """Write at the end."""
+        if self.end + len(content) > self._reserved:
+            self._disk.check_room(self.path)
+        super().append(content)
+
+
+class SimulatedDisk(FaultyDisk):
     """A disk that counts its steps, and has its power lost at one of them.
 
     Parameters
@@ -124,7 +191,7 @@ class SimulatedDisk(Disk):
         return image[:length].tobytes()
 
 
-class SimulatedAppendFile(AppendFile):
+class SimulatedAppendFile(FaultyAppendFile):
     """A file to append to whose unconfirmed writes may be lost."""
 
     _disk: SimulatedDisk

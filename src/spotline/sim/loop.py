@@ -103,7 +103,7 @@ def sample_integrals(
     start, sample : int
         Tick at which the period begins, and its index in the raw data of the block.
     rate : float
-        Ions per tick that the synchrotron gives.
+        Ions per tick that the accelerator gives.
     is_read : bool
         Whether the samples reach the fast control.
     """
@@ -299,7 +299,7 @@ def begin_period(
     Returns
     -------
     rate : float
-        Ions per tick that the synchrotron gives.
+        Ions per tick that the accelerator gives.
     inputs : int
         What came in with the period, bits ``INPUT_...``.
     """

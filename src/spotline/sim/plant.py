@@ -22,7 +22,7 @@ Frame = NDArray[np.int32]
 BEAM = np.dtype(
     [
         ("spill_noise", "f8"),  # random modulation of the intensity, relative
-        ("ring_particles", "f8"),  # left in the synchrotron
+        ("ring_particles", "f8"),  # left for the spill
         ("chopper_command", "i8"),
         ("chopper_tick", "i8"),  # when the last command takes effect
         ("chopper_moving", "i8"),
@@ -86,7 +86,7 @@ class PlantState(NamedTuple):
 
 
 class SpillTruth(NamedTuple):
-    """Extraction from the synchrotron."""
+    """Extraction from the accelerator."""
 
     start: int  # ticks on the clock of the field
     end: int

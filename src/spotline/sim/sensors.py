@@ -8,11 +8,13 @@ from spotline.control.slow import SlowReading
 from spotline.machine import BeamLine
 from spotline.random import stream_key
 from spotline.sim import settings as truths
+from spotline.sim.course import Course
+from spotline.sim.faults.integrals import apply_to_integrals
 from spotline.sim.faults.slow import SENSORS, mounted_elements, with_faults
-from spotline.sim.faults.timeline import Timeline
+from spotline.sim.front_end import FrontEnd
 
 
-class SlowSensors:
+class SimulatedSensors:
     """Sensors whose noise depends on the time alone.
 
     Parameters
@@ -23,21 +25,32 @@ class SlowSensors:
         Of the random numbers.
     mounted : tuple of str
         Passive elements that should be in the nozzle.
-    faults : Timeline
-        What fails, and when.
+    course : Course
+        Time and faults of the room.
+    front_end : FrontEnd
+        Whose remainders of charge the background adds to.
     """
 
     def __init__(
-        self, beamline: BeamLine, field_number: int, seed: int, mounted: tuple[str, ...], faults: Timeline
+        self,
+        beamline: BeamLine,
+        field_number: int,
+        seed: int,
+        mounted: tuple[str, ...],
+        course: Course,
+        front_end: FrontEnd,
     ) -> None:
         self._beamline = beamline
         self._field_number = field_number
         self._seed = seed
         self._mounted = mounted
-        self._faults = faults
+        self._course = course
+        self._faults = course.faults
+        self._front_end = front_end
 
     def read(self, time_us: int) -> SlowReading | None:
         """Read gas and high voltage, each with the noise of its sensor; None if there is no reading."""
+        self._course.live_until(time_us)
         if self._faults.is_active("slow_control.silent", time_us):
             return None
         shown = self._sound(time_us)
@@ -48,6 +61,20 @@ class SlowSensors:
             elif sensor:
                 shown[sensor] += active.fault.value or 0.0
         return SlowReading(time_us=time_us, **shown, mounted=self.mounted_at(time_us))
+
+    def measure_background(self, duration_s: float) -> tuple[float, float]:
+        """Count the background of INT1 and INT2 without beam, in whole counts."""
+        now_us = self._course.clock_us
+        self._course.live_until(now_us)
+        integrals = truths.quiet_integrals(self._beamline)
+        integrals = apply_to_integrals(integrals, self._faults.active(now_us), now_us)
+        ticks = duration_s * 1e6
+        counts1 = (integrals.int1_background_per_tick + integrals.int1_noise_per_tick) * ticks
+        counts2 = (integrals.int2_background_per_tick + integrals.int2_noise_per_tick) * ticks
+        return (
+            max(0, int(counts1 + self._front_end.int1_remainder)) / duration_s,
+            max(0, int(counts2 + self._front_end.int2_remainder)) / duration_s,
+        )
 
     def mounted_at(self, time_us: int) -> tuple[str, ...]:
         """Passive elements that are in the nozzle."""

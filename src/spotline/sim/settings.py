@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spotline.control.memory import LawSettings
-from spotline.machine import BeamLine
+from spotline.machine import BeamLine, SpotSize
 from spotline.machine.geometry import current_A
 from spotline.machine.model import Scanning, ScanningAxis
 from spotline.machine.simulation import SimulatedGas
@@ -30,6 +30,7 @@ from spotline.sim.plant import (
     SpoilTruth,
 )
 from spotline.sim.spill import ripple_amplitudes
+from spotline.treatment.conversions import particles_per_s
 from spotline.treatment.cycle_code import Cycle, decode
 from spotline.units import FWHM_PER_SIGMA
 
@@ -88,6 +89,7 @@ def plant_settings(
     seed: int,
     field_number: int,
     spill: int,
+    gantry_angle_deg: float | None = None,
 ) -> tuple[PlantSettings, float, Floats]:
     """Settings of the plant for one spill.
 
@@ -103,12 +105,14 @@ def plant_settings(
         Ripple filters in the beam.
     seed, field_number, spill : int
         Which random numbers to take.
+    gantry_angle_deg : float, optional
+        Of the field: optics and alignment are those of this angle.
 
     Returns
     -------
     settings : PlantSettings
     ring_particles : float
-        Ions in the synchrotron.
+        Ions that there are for the spill.
     ripple_phases : ndarray
         Phases of the lines of the intensity.
     """
@@ -119,8 +123,7 @@ def plant_settings(
     beam = beamline.beam(ion.name)
     assert beam is not None, "the cycle-code was made for this line"
     focus = beamline.foci(ion.name)[cycle.focus]
-    size = beamline.spot_size(ion.name, cycle.energy_MeV_u, focus, range_modulators)
-    assert size is not None, "the plan was prepared for optics of this line"
+    size = spot_size_at(beamline, ion.name, cycle.energy_MeV_u, focus, range_modulators, gantry_angle_deg)
     generator = np.random.Generator(
         np.random.PCG64(stream_key(seed, field_number, spill, CAUSE_ONCE_A_SPILL))
     )
@@ -131,10 +134,11 @@ def plant_settings(
         return stream_key(seed, field_number, spill, cause)
 
     period = facts.control.scan_period_us
-    per_us = beam.full_intensity_per_s * accelerator.intensity_levels[cycle.intensity] * 1e-6
+    level = accelerator.intensity_levels[cycle.intensity]
+    per_us = particles_per_s(beam, level, cycle.energy_MeV_u, beamline) * 1e-6
     length_us = broadcast.extraction_end_us - broadcast.extraction_start_us
-    rise_us, fall_us = accelerator.spill_rise_s * 1e6, accelerator.spill_fall_s * 1e6
-    ring = per_us * (length_us - (rise_us + fall_us) / 2) * (1.0 + truth.spill.charge_spread * once[0])
+    rise_us, fall_us = accelerator.rise_s * 1e6, accelerator.fall_s * 1e6
+    ring = accelerator.charge(per_us, length_us, truth.spill.charge_spread * once[0])
     turn = 2.0 * math.pi * np.array(truth.spill.ripple_frequencies_Hz) * period * 1e-6
     noise_decay = math.exp(-period / truth.spill.noise_time_us)
     jitter_decay = math.exp(-period / truth.beam.jitter_time_us)
@@ -278,6 +282,24 @@ def plant_settings(
         spoil_pixel=PixelSpoilTruth(0, np.zeros((0, 0)), np.zeros((0, 0)), 0.0, key(CAUSE_SPOIL_PIXEL)),
     )  # fmt: skip
     return settings, ring, ripple_phases
+
+
+def spot_size_at(
+    beamline: BeamLine,
+    ion_name: str,
+    energy_MeV_u: float,
+    focus: str,
+    range_modulators: int,
+    gantry_angle_deg: float | None,
+) -> SpotSize:
+    """True spot size at a gantry angle, before it varies from spill to spill.
+
+    The tables of a line hold for all its angles, so that this one does not matter yet; everything that makes
+    the beam of a spill another one by the angle begins here.
+    """
+    size = beamline.spot_size(ion_name, energy_MeV_u, focus, range_modulators)
+    assert size is not None, "the plan was prepared for optics of this line"
+    return size
 
 
 def ripple_amplitude(beamline: BeamLine) -> float:

@@ -1,14 +1,14 @@
-"""What a plan means on a beam line: its energies, optics, metersets, smallest spots and spills."""
+"""What a plan means on a beam line: its energies, optics, metersets, smallest spots and intensities."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from itertools import groupby
 
 import numpy as np
 
 from spotline.machine import BeamLine
+from spotline.machine.model import IonBeam
 from spotline.plan.model import Field, Layer
 from spotline.treatment.treatment import Floats
 
@@ -82,13 +82,7 @@ def layers_by_slice(field: Field, beamline: BeamLine) -> Iterator[tuple[float, s
         yield energy, focus, list(layers)
 
 
-def spills_for(particles: float, particles_per_s: float, beamline: BeamLine) -> int:
-    """Fewest spills that hold the particles of a slice, at least one.
-
-    The intensity of a spill rises and falls linearly, so that each ramp costs half of its time.
-    """
-    accelerator = beamline.facts.accelerator
-    ramps_s = accelerator.spill_rise_s + accelerator.spill_fall_s
-    per_spill = particles_per_s * (accelerator.spill_length_s - ramps_s / 2)
-    # The slack keeps exactly full spills from asking for one more in spite of rounding.
-    return max(1, math.ceil(particles / per_spill - 1e-9))
+def particles_per_s(beam: IonBeam, level: float, energy_MeV_u: float, beamline: BeamLine) -> float:
+    """Intensity of a beam at an intensity level and an energy."""
+    share = beamline.facts.accelerator.intensity_share(energy_MeV_u)
+    return beam.full_intensity_per_s * level * share

@@ -1,4 +1,4 @@
-"""Cycle-codes: what the synchrotron is asked for, in one number.
+"""Cycle-codes: what the accelerator is asked for, in one number.
 
 The dose delivery paper (III.A) names the contents: energy, beam size, flux and particle type.  The
 layout is ours, from the lowest bit:

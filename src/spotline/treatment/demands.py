@@ -18,8 +18,8 @@ from spotline.treatment.conversions import (
     focus_of,
     layers_by_slice,
     particles_per_meterset,
+    particles_per_s,
     particles_to_count,
-    spills_for,
 )
 from spotline.treatment.options import LARGEST_PAINTINGS, Options
 from spotline.treatment.treatment import Floats, Integers
@@ -89,6 +89,7 @@ def obstacles_beside_energies(
     if beam is None:
         known = ", ".join(beamline.ion_names)
         yield f"{beamline.name} has no {field.ion.name} beam (it has {known}): choose another beam line"
+    yield from _accelerator_obstacles(beamline)
     yield from _gantry_obstacles(field, beamline)
     yield from _device_obstacles(field, beamline)
     spots = _spots_of(field, beamline)
@@ -255,13 +256,15 @@ def _particle_obstacles(spots: _Spots, beam: IonBeam, beamline: BeamLine) -> Ite
 def _spill_obstacles(field: Field, spots: _Spots, beam: IonBeam, beamline: BeamLine) -> Iterator[str]:
     """What no choice of intensity or repainting can bring below the limit."""
     accelerator = beamline.facts.accelerator
-    largest = accelerator.largest_spills_per_field
-    fastest_per_s = beam.full_intensity_per_s * accelerator.intensity_levels[0]
-    slices = [[layer.index for layer in layers] for _, _, layers in layers_by_slice(field, beamline)]
-    needed = [
-        spills_for(float(np.nansum(spots.particles[np.isin(spots.layer, indices)])), fastest_per_s, beamline)
-        for indices in slices
-    ]
+    largest = accelerator.spill_limit
+    if largest is None:
+        return
+    slices, needed = [], []
+    for energy_MeV_u, _, layers in layers_by_slice(field, beamline):
+        slices.append([layer.index for layer in layers])
+        particles = float(np.nansum(spots.particles[np.isin(spots.layer, slices[-1])]))
+        fastest_per_s = particles_per_s(beam, accelerator.intensity_levels[0], energy_MeV_u, beamline)
+        needed.append(accelerator.fewest_spills(particles, fastest_per_s))
     if sum(needed) > largest:
         worst = int(np.argmax(needed))
         yield (
@@ -293,6 +296,12 @@ def _painting_obstacles(field: Field, spots: _Spots, beam: IonBeam, options: Opt
                 f"{figures(layer.paintings for layer in often_painted)}, more than {LARGEST_PAINTINGS}: plan "
                 "with fewer, or choose a number of paintings"
             )
+
+
+def _accelerator_obstacles(beamline: BeamLine) -> Iterator[str]:
+    """What the accelerator of the line can and a delivery does not know yet."""
+    for problem in beamline.facts.accelerator.undeliverable():
+        yield f"{beamline.name}: accelerator.{problem}: choose another beam line"
 
 
 def _gantry_obstacles(field: Field, beamline: BeamLine) -> Iterator[str]:

@@ -14,7 +14,12 @@ from spotline.machine.model import IonBeam
 from spotline.moves import Moves, move_times_us
 from spotline.plan.instructions import Instruction
 from spotline.plan.model import Field, Layer
-from spotline.treatment.conversions import layers_by_slice, minimum_particles, particles_per_meterset
+from spotline.treatment.conversions import (
+    layers_by_slice,
+    minimum_particles,
+    particles_per_meterset,
+    particles_per_s,
+)
 from spotline.treatment.options import Options
 from spotline.treatment.path import GRID_mm, Jumps, exceeds, measure_path, shortest_path
 from spotline.treatment.repainting import ROUNDING, Painting, paint
@@ -113,7 +118,9 @@ def _instruction(
     particles = scan.meterset * particles_per_meterset(field, beamline, energy_MeV_u)
     level = options.intensity
     if level is None:
-        level = _intensity(_deciding(particles, scan, field, energy_MeV_u, beamline), beam, beamline)
+        deciding = _deciding(particles, scan, field, energy_MeV_u, beamline)
+        level = _intensity(deciding, beam, energy_MeV_u, beamline)
+    spot_us = particles / particles_per_s(beam, level, energy_MeV_u, beamline) * 1e6
     return Instruction(
         energy_MeV_u=energy_MeV_u,
         focus=focus,
@@ -122,9 +129,7 @@ def _instruction(
         spot=scan.spot,
         painting=scan.painting,
         meterset=scan.meterset,
-        beam_off=_beam_off(
-            scan, particles / (beam.full_intensity_per_s * level) * 1e6, moves, beamline, options
-        ),
+        beam_off=_beam_off(scan, spot_us, moves, beamline, options),
     )
 
 
@@ -226,13 +231,13 @@ def _deciding(
     return particles[enough] if enough.any() else particles
 
 
-def _intensity(particles: Floats, beam: IonBeam, beamline: BeamLine) -> float:
+def _intensity(particles: Floats, beam: IonBeam, energy_MeV_u: float, beamline: BeamLine) -> float:
     """The highest level at which no visit is shorter than the control can handle."""
     levels = beamline.facts.accelerator.intensity_levels
     shortest_us = beamline.facts.control.minimum_spot_time_us
     for level in levels:
-        visit_us = float(particles.min()) / (beam.full_intensity_per_s * level) * 1e6
-        if visit_us >= shortest_us * (1.0 - ROUNDING):
+        per_s = particles_per_s(beam, level, energy_MeV_u, beamline)
+        if float(particles.min()) / per_s * 1e6 >= shortest_us * (1.0 - ROUNDING):
             return level
     return levels[-1]
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from spotline.errors import PlanError
 from spotline.machine import BeamLine
 from spotline.plan.model import Field, Plan
-from spotline.treatment.conversions import spills_for
 from spotline.treatment.counts import convert_counts
 from spotline.treatment.demands import obstacles, refusal
 from spotline.treatment.instructing import Progress, instruct
@@ -125,9 +124,10 @@ def _check_instructions(plan: Plan, field: Field, beamline: BeamLine) -> None:
 
 def _spill_obstacles(field: FieldTreatment, beamline: BeamLine) -> Iterator[str]:
     """More spills than the line allows, by the intensities and the repainting that were chosen."""
-    largest = beamline.facts.accelerator.largest_spills_per_field
-    needed = sum(spills_for(float(s.particles.sum()), s.particles_per_s, beamline) for s in field.slices)
-    if needed > largest:
+    accelerator = beamline.facts.accelerator
+    largest = accelerator.spill_limit
+    needed = sum(accelerator.fewest_spills(float(s.particles.sum()), s.particles_per_s) for s in field.slices)
+    if largest is not None and needed > largest:
         levels = ", ".join(f"{level:g}" for level in sorted({s.intensity_level for s in field.slices}))
         yield (
             f"{several(needed, 'spill')} for {several(len(field.slices), 'slice')} at intensity {levels}, "

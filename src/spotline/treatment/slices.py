@@ -8,7 +8,7 @@ from spotline.machine import BeamLine
 from spotline.machine.geometry import current_A, project_to_chamber_mm
 from spotline.plan.instructions import Instruction
 from spotline.plan.model import Field
-from spotline.treatment.conversions import particles_per_meterset
+from spotline.treatment.conversions import particles_per_meterset, particles_per_s
 from spotline.treatment.cycle_code import Cycle, encode
 from spotline.treatment.treatment import Slice
 
@@ -55,7 +55,7 @@ def make_slice(index: int, instruction: Instruction, field: Field, beamline: Bea
         cycle_code=encode(cycle),
         focus=instruction.focus,
         intensity_level=level,
-        particles_per_s=beam.full_intensity_per_s * level,
+        particles_per_s=particles_per_s(beam, level, energy, beamline),
         particles=particles,
         planned_layer=instruction.layer,
         planned_spot=instruction.spot,

@@ -337,6 +337,6 @@ def test_interrupted_by_the_user(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(spotline, "deliver", interrupted)
+    monkeypatch.setattr(spotline.Delivery, "run", interrupted)
     assert delivered(CARBON, tmp_path / "out") == 130
     assert capsys.readouterr().err == "spotline: interrupted\n"

@@ -56,10 +56,10 @@ def test_stopped_again(killed: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     """The beam misses from now on."""
     line = spotline.load_beamline("cnao-h")
     rooms = astray_in(line, range(1, 100), spill_offset_mm=60.0)
-    original = spotline.resume
+    original = spotline.resumption
     monkeypatch.setitem(
         vars(spotline),
-        "resume",
+        "resumption",
         lambda *a, **k: original(*a, **k, make_room=lambda field, spills: rooms(field)),
     )
     assert run(["resume", str(killed), "--operator", "x", "--reason", "y"]) == 3

@@ -83,11 +83,11 @@ def test_a_crash_ends_the_process_and_the_beam(
     settings, memory = control
     room = SimulatedRoom(line, 1, 42, faults=(Fault(*kind.split("."), spill=2, at_us=4013),))
     run_spill(room, settings, memory)
-    broadcast = room.request_cycle(memory.cycle_code)
-    room.load(settings, memory, broadcast)
-    room.run(22_000)
+    broadcast = room.accelerator.request_beam(memory.cycle_code)
+    room.loop.load(settings, memory, broadcast)
+    room.loop.run(22_000)
     with pytest.raises(SimulatedCrash) as caught:
-        room.run(100_000)
+        room.loop.run(100_000)
     assert caught.value.kind == kind
     assert not isinstance(caught.value, Exception)
     first, second = room.history
@@ -97,15 +97,15 @@ def test_a_crash_ends_the_process_and_the_beam(
     # The watchdog waits 200 us, then come delay and ramp of the chopper.
     late_us = second.last_ion_us - broadcast.extraction_start_us - 4000
     assert 400 <= late_us <= 600
-    truth = room.result().truth
+    truth = room.loop.result().truth
     assert truth is not None
     np.testing.assert_array_equal(truth, second.truth[: len(truth)])
     assert 0 < second.truth[:, 0].sum() < first.truth[:, 0].sum()
     for call in (
-        lambda: room.run(1000),
-        lambda: room.read_slow_control(0),
-        lambda: room.request_cycle(memory.cycle_code),
-        lambda: room.measure_background(1.0),
+        lambda: room.loop.run(1000),
+        lambda: room.sensors.read(0),
+        lambda: room.accelerator.request_beam(memory.cycle_code),
+        lambda: room.sensors.measure_background(1.0),
     ):
         with pytest.raises(SimulatedCrash):
             call()
@@ -116,9 +116,9 @@ def test_a_crash_between_two_spills_comes_with_the_next_call(
 ):
     room = SimulatedRoom(line, 1, 42, faults=(Fault("process", "kill", spill=1, at_us=2_000_000),))
     run_spill(room, *control)
-    room.read_slow_control(6_000_000)
+    room.sensors.read(6_000_000)
     with pytest.raises(SimulatedCrash):
-        room.read_slow_control(7_000_000)
+        room.sensors.read(7_000_000)
     assert len(room.history) == 1
 
 
@@ -127,7 +127,7 @@ def test_spills_go_on_where_others_ended(line: BeamLine):
     settings, memory = control_of(line, small_field(line))
     fault = Fault("int1", "dead", spill=2, at_us=1000)
     one = SimulatedRoom(line, 1, 42, faults=(fault,))
-    one.request_cycle(memory.cycle_code)
+    one.accelerator.request_beam(memory.cycle_code)
     other = SimulatedRoom(line, 1, 42, faults=(fault,), spills_before=1)
     results = [run_spill(room, settings, memory)[1] for room in (one, other)]
     assert results[0].start_us == results[1].start_us
@@ -155,17 +155,17 @@ def test_a_chopper_that_stuck_open_is_open_when_the_next_spill_begins(
 ):
     fault = Fault("chopper", "stuck_open", spill=1, at_us=5000)
     room = SimulatedRoom(line, 1, 42, faults=(fault,))
-    room.load(*control, room.request_cycle(control[1].cycle_code))
-    while not room.run(1000).finished:
+    room.loop.load(*control, room.accelerator.request_beam(control[1].cycle_code))
+    while not room.loop.run(1000).finished:
         pass
-    room.result()
-    room.load(*control, room.request_cycle(control[1].cycle_code))
-    assert room._plant.beam[0].transmission == 1.0
+    room.loop.result()
+    room.loop.load(*control, room.accelerator.request_beam(control[1].cycle_code))
+    assert room.loop._plant.beam[0].transmission == 1.0
 
 
 def test_noise_is_seen_in_the_background(line: BeamLine):
     fault = Fault("int2", "noise", 5000.0, spill=1, at_us=-4_500_000)
-    int1, int2 = SimulatedRoom(line, 1, 42, faults=(fault,)).measure_background(1.0)
+    int1, int2 = SimulatedRoom(line, 1, 42, faults=(fault,)).sensors.measure_background(1.0)
     assert int1 <= 1.0
     assert int2 == pytest.approx(5000.0, abs=1.0)
 
@@ -184,7 +184,7 @@ def test_the_line_of_a_wrong_element_has_optics(tmp_path: Path):
     line = short_line(tmp_path / "line")
     room = SimulatedRoom(line, 1, 42, ("RIFI1", "RIFI2"), faults=(Fault("passive_elements", "removed"),))
     settings, memory = control_of(line, small_field(line))
-    room.load(settings, memory, room.request_cycle(memory.cycle_code))
+    room.loop.load(settings, memory, room.accelerator.request_beam(memory.cycle_code))
     shares = SimulatedRoom(line, 1, 42, ("RIFI1", "RIFI2"))
-    shares.load(settings, memory, shares.request_cycle(memory.cycle_code))
-    np.testing.assert_array_equal(room._truth.strip_x.shares, shares._truth.strip_x.shares)
+    shares.loop.load(settings, memory, shares.accelerator.request_beam(memory.cycle_code))
+    np.testing.assert_array_equal(room.loop._truth.strip_x.shares, shares.loop._truth.strip_x.shares)

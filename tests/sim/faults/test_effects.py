@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from spotline.machine import BeamLine
+from spotline.sim.fast_loop import PRE_ROLL_US
 from spotline.sim.faults import KINDS, Fault
-from spotline.sim.room import PRE_ROLL_US
 from tests.sim.faults.effects import beam, chambers, inputs, slow, timing
 from tests.sim.faults.effects.seen import ONSET_US, SPILL_US, Seen, see
 from tests.sim.small import short_line

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import Progress as RichBar
 
-    from spotline.delivery.progress import Progress, Report
+    from spotline.delivery.events import DeliveryEvent
+    from spotline.delivery.progress import Progress
+    from spotline.delivery.stream import Sink
 
 
 def _shows(quiet: bool) -> bool:
@@ -33,7 +35,7 @@ def _bar(after: str) -> RichBar:
 
 
 @contextmanager
-def delivery_bar(quiet: bool) -> Iterator[Report | None]:
+def delivery_bar(quiet: bool) -> Iterator[Sink | None]:
     """Show how far a delivery is: field, layer, spots, spill."""
     if not _shows(quiet):
         yield None
@@ -41,7 +43,9 @@ def delivery_bar(quiet: bool) -> Iterator[Report | None]:
     with _bar("spots, spill {task.fields[spill]}, left") as bar:
         task = bar.add_task("preparing the fast loop (compiled on first use)", total=None, spill=0)
 
-        def show(progress: Progress) -> None:
+        def show(event: DeliveryEvent, progress: Progress) -> None:
+            if progress.spill == 0:
+                return
             bar.update(
                 task,
                 description=(

@@ -18,6 +18,7 @@ from spotline.faces.cli.common import (
 from spotline.faces.cli.treatment import treatment_to_deliver
 
 if TYPE_CHECKING:
+    from spotline.delivery import Delivery
     from spotline.record import Record
 
 REPORT = "report.html"
@@ -76,8 +77,9 @@ def deliver(
             for warning in prepared.warnings:
                 print(f"spotline: field {prepared.field.number}: {warning}", file=sys.stderr)
     try:
-        with delivery_bar(quiet) as show:
-            record = spotline.deliver(treatment, out, seed=seed, raw=raw, progress=show, faults=faults)
+        options = spotline.DeliveryOptions(takes_orders=False)
+        delivery = spotline.Delivery(treatment, out, seed=seed, raw=raw, faults=faults, options=options)
+        record = run_shown(delivery, quiet)
     except SimulatedCrash as crash:
         print(f"spotline: {crash.kind}: the delivery ends here; {out} is as it left it", file=sys.stderr)
         return STATUS_INTERLOCK
@@ -85,6 +87,14 @@ def deliver(
     if not quiet:
         print(in_words(record.summary, out))
     return STATUS_DONE if record.summary["status"] == "complete" else STATUS_INTERLOCK
+
+
+def run_shown(delivery: Delivery, quiet: bool) -> Record:
+    """Run a delivery, and show on a terminal how far it is."""
+    with delivery_bar(quiet) as show:
+        if show is not None:
+            delivery.watch(show, "progress bar")
+        return delivery.run()
 
 
 def replay(record: Path, *, raw: Switch = False) -> int:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spotline.faces.cli.bars import delivery_bar
 from spotline.faces.cli.common import STATUS_DONE, STATUS_INTERLOCK, Switch
-from spotline.faces.cli.deliver import REPORT, in_words, write_page
+from spotline.faces.cli.deliver import REPORT, in_words, run_shown, write_page
 
 
 def resume(
@@ -42,8 +41,11 @@ def resume(
     from spotline.record.witnesses import read_states
 
     states = read_states(record, read_delivery(record))
-    with delivery_bar(quiet) as show:
-        after = spotline.resume(record, operator=operator, reason=reason, beamline=beamline, progress=show)
+    options = spotline.DeliveryOptions(takes_orders=False)
+    delivery = spotline.resumption(
+        record, operator=operator, reason=reason, beamline=beamline, options=options
+    )
+    after = run_shown(delivery, quiet)
     nothing_left = all(state.status == "complete" for state in states)
     if not nothing_left or not (record / REPORT).exists():
         write_page(after, record)

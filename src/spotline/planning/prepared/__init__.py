@@ -1,4 +1,4 @@
-"""The treatment console: from a prepared treatment to the files that synchrotron and delivery start from.
+"""The treatment console: from a prepared treatment to the files that accelerator and delivery start from.
 
 May know treatments and DICOM, as all of planning.  Known to who opens what it wrote.
 """

@@ -136,7 +136,7 @@ def _with_angles(treatment: Treatment) -> Treatment:
 
 
 def _cycle_codes(field: FieldTreatment, said: dict[str, Any], line: BeamLine) -> str:
-    """The list for the synchrotron: one row per expected spill; Repeat_cycle asks for more if needed."""
+    """The list for the accelerator: one row per expected spill; Repeat_cycle asks for more if needed."""
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
     table.writerow(("spill", "slice", "cycle_code", "in_words"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from spotline.control.memory import INPUT_COUCH, INPUT_OPERATOR, INPUT_SUPERVISION
@@ -42,14 +42,32 @@ class Timeline:
     Parameters
     ----------
     faults : iterable of Fault
-    cycle_us : int
-        The extraction of spill n starts at n times this.
+    start_us : callable
+        Given a spill, when its extraction starts on the clock of the field; None if that is known only when
+        the spill is asked for.
     period_us : int
         Faults begin and end with a scan period of so many microseconds.
+
+    Attributes
+    ----------
+    faults : tuple of Active
+        All of them, in the order in which they were given.
     """
 
-    def __init__(self, faults: Iterable[Fault], cycle_us: int, period_us: int) -> None:
-        self.faults = tuple(_timed(fault, cycle_us, period_us) for fault in faults)
+    def __init__(
+        self, faults: Iterable[Fault], start_us: Callable[[int], int | None], period_us: int
+    ) -> None:
+        self._period_us = period_us
+        self.faults = tuple(self._timed(fault, start_us(fault.spill)) for fault in faults)
+
+    def spill_comes(self, spill: int, start_us: int) -> None:
+        """Learn when a spill starts that was asked for: faults that waited for it now have their times."""
+        self.faults = tuple(
+            self._timed(active.fault, start_us)
+            if active.onset_us == FOREVER_US and active.fault.spill == spill
+            else active
+            for active in self.faults
+        )
 
     def __bool__(self) -> bool:
         return bool(self.faults)
@@ -86,12 +104,13 @@ class Timeline:
         times = (t for active in self.faults for t in (active.onset_us, active.end_us) if t > time_us)
         return min(times, default=FOREVER_US)
 
-
-def _timed(fault: Fault, cycle_us: int, period_us: int) -> Active:
-    begins_us = fault.spill * cycle_us + fault.at_us
-    onset_us = begins_us // period_us * period_us
-    if fault.duration_us is None:
-        return Active(fault, onset_us, FOREVER_US)
-    # However short, it is there for one period.
-    ends_us = max(onset_us + period_us, -(-(begins_us + fault.duration_us) // period_us) * period_us)
-    return Active(fault, onset_us, ends_us)
+    def _timed(self, fault: Fault, start_us: int | None) -> Active:
+        if start_us is None:
+            return Active(fault, FOREVER_US, FOREVER_US)
+        period_us, begins_us = self._period_us, start_us + fault.at_us
+        onset_us = begins_us // period_us * period_us
+        if fault.duration_us is None:
+            return Active(fault, onset_us, FOREVER_US)
+        # However short, it is there for one period.
+        ends_us = max(onset_us + period_us, -(-(begins_us + fault.duration_us) // period_us) * period_us)
+        return Active(fault, onset_us, ends_us)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from spotline.physics.ions import CARBON
+from spotline.sim.fast_loop import PRE_ROLL_US
 from spotline.sim.faults import Fault
-from spotline.sim.room import PRE_ROLL_US
 from tests.sim.faults.effects.seen import ALWAYS_US, ENERGY, LATE, ONSET_US, WINDOW_US, Case, Check, Seen
 
 # Magnets
@@ -116,7 +116,7 @@ def wider(sound: Seen, hit: Seen) -> None:
 
 def other_energy(line_energy: float) -> Check:
     def check(sound: Seen, hit: Seen) -> None:
-        table = sound.room._beamline
+        table = sound.room.loop._beamline
         per_count = table.particles_per_count("carbon", np.array([ENERGY, line_energy]))
         bend = CARBON.rigidity_T_m(ENERGY) / CARBON.rigidity_T_m(line_energy)
         assert hit.true_mm(0) / sound.true_mm(0) == pytest.approx(bend, abs=0.02)

@@ -12,7 +12,7 @@ from spotline.control.memory import (
     INPUT_OPERATOR,
     INPUT_SUPERVISION,
 )
-from spotline.sim.room import PRE_ROLL_US
+from spotline.sim.fast_loop import PRE_ROLL_US
 from tests.sim.faults.effects.seen import ONSET_US, Case, Check, Seen
 
 
@@ -43,8 +43,8 @@ def hangs(sound: Seen, hit: Seen) -> None:
 
 
 def disk_full(sound: Seen, hit: Seen) -> None:
-    assert not sound.room.disk_is_full
-    assert hit.room.disk_is_full
+    assert not sound.disk.is_full
+    assert hit.disk.is_full
 
 
 CASES = {

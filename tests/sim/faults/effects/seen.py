@@ -12,8 +12,10 @@ from spotline.control.memory import NEVER, LawSettings
 from spotline.control.slow import SlowReading
 from spotline.machine import BeamLine
 from spotline.room import RawSamples, SpillResult
+from spotline.sim.disk import FaultyDisk
+from spotline.sim.fast_loop import PRE_ROLL_US
 from spotline.sim.faults import Fault
-from spotline.sim.room import PRE_ROLL_US, SimulatedRoom
+from spotline.sim.room import SimulatedRoom
 from spotline.treatment import prepare
 from tests.sim.small import control_of, raw_of, small_field
 from tests.treatment.plans import field, layer, plan_of
@@ -33,6 +35,7 @@ class Seen(NamedTuple):
     """A spill, as far as it was run."""
 
     room: SimulatedRoom
+    disk: FaultyDisk
     raw: RawSamples
     result: SpillResult
     code: int
@@ -106,14 +109,15 @@ def see(line: BeamLine, faults: tuple[Fault, ...], moving: bool = False, run_us:
     """Run so much of the extraction of a spill, or to its end if that comes before."""
     settings, memory = controls(line, moving)
     settings = tolerant(settings)
-    room = SimulatedRoom(line, 1, 42, ("RIFI1", "RIFI2"), raw=True, faults=faults)
-    broadcast = room.request_cycle(memory.cycle_code)
-    room.load(settings, memory, broadcast)
-    blocks = [room.run(1000)]
+    disk = FaultyDisk()
+    room = SimulatedRoom(line, 1, 42, ("RIFI1", "RIFI2"), raw=True, faults=faults, disk=disk)
+    broadcast = room.accelerator.request_beam(memory.cycle_code)
+    room.loop.load(settings, memory, broadcast)
+    blocks = [room.loop.run(1000)]
     while not blocks[-1].finished and len(blocks) * 1000 < PRE_ROLL_US + run_us:
-        blocks.append(room.run(1000))
-    reading = room.read_slow_control(broadcast.extraction_start_us + run_us)
-    return Seen(room, raw_of(blocks), room.result(), broadcast.code - memory.cycle_code, reading)
+        blocks.append(room.loop.run(1000))
+    reading = room.sensors.read(broadcast.extraction_start_us + run_us)
+    return Seen(room, disk, raw_of(blocks), room.loop.result(), broadcast.code - memory.cycle_code, reading)
 
 
 Check = Callable[[Seen, Seen], None]

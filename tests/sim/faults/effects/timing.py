@@ -6,8 +6,8 @@ import numpy as np
 
 from spotline.control.interlocks import SYNCHRONIZATION
 from spotline.control.memory import INPUT_END, INPUT_START
+from spotline.sim.fast_loop import PRE_ROLL_US
 from spotline.sim.faults import Fault
-from spotline.sim.room import PRE_ROLL_US
 from tests.sim.faults.effects.seen import ALWAYS_US, ONSET_US, SPILL_US, Case, Check, Seen
 
 

@@ -1,0 +1,322 @@
+"""A delivery as an object: start it, listen to what happens, give orders, wait for the record."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+from spotline.control.memory import TREND_TICKS
+from spotline.delivery.command import Command, Order
+from spotline.delivery.events import DeliveryEnded, OrderTaken, Samples, SpillStored
+from spotline.delivery.opening import Begun, begin, simulated_room
+from spotline.delivery.orders import Asked, Inbox
+from spotline.delivery.progress import Orders, Progress, Report
+from spotline.delivery.session import DeliveryOptions, Session
+from spotline.delivery.status import StatusFile
+from spotline.delivery.stream import CAPACITY, Sink, SinkNote, Stream, Subscription
+from spotline.errors import OptionError
+from spotline.record import delivery_file
+from spotline.record.model import Record
+from spotline.room import Room
+from spotline.sim.disk import FaultyDisk
+from spotline.sim.faults import Fault
+from spotline.sim.faults.striking import checked
+from spotline.storage import Disk, only_one
+from spotline.treatment.treatment import FieldTreatment, Treatment
+
+MakeRoom = Callable[[FieldTreatment], Room]
+
+Open = Callable[[Stream, Inbox | Asked | None], Session | Record]
+"""Makes what is to be delivered; or gives the record, if nothing is left to do."""
+
+AfterSpill = Callable[[Path], object]
+
+
+class Delivery:
+    """A delivery of a treatment, that a program can own.
+
+    `start` delivers in a thread of its own, `run` in the calling one; a delivery is delivered once.  While it
+    goes on, its status is published in ``status.json`` (`spotline.delivery.status`).
+
+    Parameters
+    ----------
+    treatment : Treatment
+        From `spotline.prepare`.
+    out : str or Path
+        Folder to write to; it must not exist yet, or be empty, when the delivery begins.
+    seed : int
+        Seed of the simulated room: the same treatment and seed leave the same spill files, to the byte.
+    raw : bool
+        Whether to keep every frame of every chamber.
+    faults : iterable of Fault
+        What fails in the simulated room, the same in every field; they are kept in ``faults.toml``.
+    make_room : callable, optional
+        Given a field, makes the room to deliver it in; by default a simulated one.
+    options : DeliveryOptions, optional
+        How to deliver, and what to write.
+
+    Raises
+    ------
+    FaultError
+        If a fault is none that the beam line can have.
+    ValueError
+        If `seed` is negative, ``block_us`` no multiple of 1000, or there are faults for a room of your own or
+        for a disk that cannot have any.
+    """
+
+    def __init__(
+        self,
+        treatment: Treatment,
+        out: str | Path,
+        *,
+        seed: int = 0,
+        raw: bool = False,
+        faults: Iterable[Fault] = (),
+        make_room: MakeRoom | None = None,
+        options: DeliveryOptions | None = None,
+    ) -> None:
+        options = options or DeliveryOptions()
+        if seed < 0:
+            raise ValueError(f"seed is {seed}; it must not be negative")
+        _check_block(options)
+        failing = tuple(checked(faults, treatment.beamline))
+        if failing and make_room is not None:
+            raise ValueError("faults are those of the simulated room; leave make_room or the faults away")
+        disk = options.disk or (FaultyDisk() if failing else Disk())
+        faulty = disk if isinstance(disk, FaultyDisk) else None
+        if failing and faulty is None:
+            raise ValueError(
+                "faults are those of a simulated disk too; give a FaultyDisk, or leave disk away"
+            )
+        options, folder = replace(options, disk=disk), Path(out)
+
+        def room_of(field: FieldTreatment, spills_before: int) -> Room:
+            if make_room is not None:
+                return make_room(field)
+            return simulated_room(treatment.beamline, field, seed, raw, spills_before, failing, faulty)
+
+        def opened(stream: Stream, orders: Inbox | Asked | None) -> Session:
+            started = options.started if options.started is not None else datetime.now().astimezone()
+            begun = Begun(seed, raw, started, failing)
+            delivery = begin(treatment, folder, begun, disk)
+            lock = ExitStack()
+            lock.enter_context(only_one(folder / delivery_file.NAME))
+            return Session(folder, treatment, delivery, room_of, options, stream, orders, lock=lock)
+
+        self._set_up(folder, opened, options)
+
+    @classmethod
+    def opened_by(cls, folder: Path, opened: Open, options: DeliveryOptions) -> Self:
+        """Make the delivery of a session that somebody else opens: of one that goes on."""
+        _check_block(options)
+        delivery = cls.__new__(cls)
+        delivery._set_up(folder, opened, options)
+        return delivery
+
+    def _set_up(self, folder: Path, opened: Open, options: DeliveryOptions) -> None:
+        self.folder = folder
+        self._open = opened
+        self._options = options
+        self._stream = Stream()
+        self._inbox = Inbox()
+        self._asked: Asked | None = None
+        self._is_begun = False
+        self._thread: threading.Thread | None = None
+        self._record: Record | None = None
+        self._error: BaseException | None = None
+
+    # Listening
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        return self._stream.progress
+
+    def events(self, capacity: int = CAPACITY) -> Subscription:
+        """Subscribe to the events from now on: an iterator for another thread.
+
+        It ends when the delivery does.  If more than `capacity` events wait, the oldest are dropped, which
+        the numbers of those that follow tell.
+        """
+        return self._stream.subscribe(capacity)
+
+    def watch(self, sink: Sink, name: str = "", capacity: int = CAPACITY) -> None:
+        """Have a callable told every event, and how far the delivery is after it, in a thread of its own.
+
+        One that is slow misses events, and one that raises is told no more; neither delays the delivery.  At
+        the end a delivery waits two seconds for all of them.  What they missed is in the summary, under
+        ``sinks``.
+
+        Parameters
+        ----------
+        sink : callable
+            Given a `DeliveryEvent` and a `Progress`.
+        name : str, optional
+            For the summary; by default that of the callable.
+        capacity : int
+            Events that wait for it at most.
+        """
+        self._stream.watch(sink, name or getattr(sink, "__name__", type(sink).__name__), capacity)
+
+    # Orders
+
+    def order(self, command: Command | Order, identity: str = "", reason: str = "") -> Future[OrderTaken]:
+        """Order something, from any thread.
+
+        During a spill, in a pause and between spills it is obeyed within 10 ms of the clock of the field; an
+        order that comes before the field is ready waits until then.
+
+        Parameters
+        ----------
+        command : Command or Order
+        identity, reason : str
+            Who orders it, and why; for the journal.
+
+        Returns
+        -------
+        Future of OrderTaken
+            ``result()`` waits until the order is obeyed, and returns the event with the sample at which it
+            was; or raises `OptionError`, if its state or its end does not let the delivery obey.
+            ``cancel()`` takes the order back, as long as it waits.
+
+        Raises
+        ------
+        OptionError
+            If a reset has no identity or reason, or the delivery takes no orders.
+        """
+        order = command if isinstance(command, Order) else Order(command, identity, reason)
+        if not self._options.takes_orders or self._asked is not None:
+            raise OptionError(f"order {order.command.value!r}: this delivery takes no orders")
+        return self._inbox.post(order)
+
+    # Delivering
+
+    def start(self) -> None:
+        """Begin to deliver, in a thread of its own.
+
+        Raises
+        ------
+        OutputError, RecordError, OptionError
+            If it cannot be begun; nothing was delivered then.
+        """
+        wall = time.perf_counter()
+        session = self._begin()
+        self._thread = threading.Thread(
+            target=self._in_thread, args=(session, wall), name="spotline delivery"
+        )
+        self._thread.start()
+
+    def result(self, timeout_s: float | None = None) -> Record:
+        """Wait until the delivery is over; return its record.
+
+        Raises
+        ------
+        BaseException
+            What ended the delivery: as of `run`.
+        TimeoutError
+            If it is not over in time.
+        """
+        if self._thread is None:
+            raise ValueError("the delivery has not been started; call start")
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            raise TimeoutError(f"the delivery was not over within {timeout_s:g} s")
+        if self._error is not None:
+            raise self._error
+        assert self._record is not None
+        return self._record
+
+    def run(self) -> Record:
+        """Deliver in the calling thread.
+
+        Returns
+        -------
+        Record
+            As `spotline.open_record` reads it.  If the disk fails during the delivery, that is an interlock
+            in it.
+
+        Raises
+        ------
+        OutputError
+            If the folder is not free or cannot be written; nothing was delivered then, or everything.
+        SimulatedCrash
+            If a fault ends the process; `spotline.resume` goes on from there.
+        """
+        wall = time.perf_counter()
+        return self._deliver(self._begin(), wall)
+
+    def _begin(self) -> Session | Record:
+        if self._is_begun:
+            raise ValueError("a delivery is delivered once; make another, or resume it")
+        self._is_begun = True
+        orders = self._asked if self._asked is not None or not self._options.takes_orders else self._inbox
+        try:
+            session = self._open(self._stream, orders)
+        except BaseException as error:
+            self._fail(error)
+            raise
+        if isinstance(session, Session) and self._options.documents:
+            self._stream.watch(StatusFile(self.folder).take, "status.json")
+        return session
+
+    def _in_thread(self, session: Session | Record, wall: float) -> None:
+        try:
+            self._record = self._deliver(session, wall)
+        except BaseException as error:  # whoever asks for the result gets it
+            self._error = error
+
+    def _deliver(self, session: Session | Record, wall: float) -> Record:
+        """Deliver; `wall` is the time at which the clock of the computer was started."""
+        if isinstance(session, Record):
+            self._end(session.summary["status"])
+            return session
+        with session.lock:
+            try:
+                record = session.run(wall)
+            except BaseException as error:
+                self._fail(error)
+                raise
+            notes = self._end(record.summary["status"])
+            return session.note(record, notes) if notes else record
+
+    def _fail(self, error: BaseException) -> None:
+        self._end("interrupted", f"{type(error).__name__}: {error}")
+
+    def _end(self, status: str, error: str | None = None) -> list[SinkNote]:
+        self._inbox.close("the delivery is over")
+        now_us = round(self.progress.treatment_s * 1e6)
+        return self._stream.end(DeliveryEnded(time_us=now_us, status=status, error=error))
+
+    # Callables of `spotline.deliver` and `spotline.resume`
+
+    def attend(
+        self,
+        progress: Report | None = None,
+        orders: Orders | None = None,
+        after_spill: AfterSpill | None = None,
+    ) -> None:
+        """Have callables called by the delivery itself; what they raise ends it.
+
+        They are the arguments of `spotline.deliver` and `spotline.resume` with these names.
+        """
+        if progress is not None:
+            self._stream.attend(lambda event, now: progress(now) if isinstance(event, Samples) else None)
+        if orders is not None:
+            self._asked = Asked(orders)
+        if after_spill is not None:
+            self._stream.attend(
+                lambda event, _: after_spill(self.folder) if isinstance(event, SpillStored) else None
+            )
+
+
+def _check_block(options: DeliveryOptions) -> None:
+    block_us = options.block_us
+    if block_us < TREND_TICKS or block_us % TREND_TICKS:
+        raise ValueError(f"block_us is {block_us}; it must be a multiple of {TREND_TICKS}")

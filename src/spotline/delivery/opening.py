@@ -1,0 +1,206 @@
+"""Begin a delivery: the room that it is done in, and everything that it takes to go on with it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spotline.delivery.session import versions
+from spotline.errors import OutputError
+from spotline.files import claim_folder, write_json
+from spotline.machine import BeamLine
+from spotline.machine.load import SHIPPED
+from spotline.record import delivery_file
+from spotline.room import Room
+from spotline.sim.disk import FaultyDisk
+from spotline.sim.faults import Fault, write_faults
+from spotline.sim.room import SimulatedRoom
+from spotline.storage import Disk
+from spotline.treatment.treatment import FieldTreatment, Treatment
+from spotline.treatment.treatment_file import write_treatment_file
+
+FAULTS = "faults.toml"
+
+
+def simulated_room(
+    beamline: BeamLine,
+    field: FieldTreatment,
+    seed: int,
+    raw: bool,
+    spills_before: int,
+    faults: tuple[Fault, ...] = (),
+    disk: FaultyDisk | None = None,
+) -> Room:
+    """Make the room that a field is delivered in unless there is another."""
+    return SimulatedRoom(
+        beamline,
+        field.field.number,
+        seed,
+        field.passive_elements,
+        raw=raw,
+        faults=faults,
+        spills_before=spills_before,
+        disk=disk,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What a delivery is begun with, besides the treatment.
+
+    Attributes
+    ----------
+    seed : int
+        Of the simulated room.
+    raw : bool
+        Whether to keep every frame of every chamber.
+    started : datetime
+        When the treatment began.
+    faults : tuple of Fault
+        What fails.
+    """
+
+    seed: int
+    raw: bool
+    started: datetime
+    faults: tuple[Fault, ...]
+
+
+def begin(treatment: Treatment, folder: Path, begun: Begun, disk: Disk) -> dict[str, Any]:
+    """Claim the folder of the record, and write everything that it takes to deliver the treatment.
+
+    Returns
+    -------
+    dict
+        Content of ``delivery.json``, which comes last.
+
+    Raises
+    ------
+    OutputError
+        If the folder is not free or cannot be written; nothing was delivered then.
+    """
+    claim_folder(folder, "the record")
+    try:
+        delivery = _keep_what_it_takes(treatment, folder, begun, disk)
+        if begun.faults:
+            write_faults(folder / FAULTS, begun.faults)
+    except OSError as error:
+        reason = " ".join((error.strerror or str(error)).split())
+        raise OutputError(
+            f"{error.filename or folder}: cannot be written ({reason}); make room or choose another folder; "
+            "nothing was delivered"
+        ) from error
+    return delivery
+
+
+def _keep_what_it_takes(treatment: Treatment, folder: Path, begun: Begun, disk: Disk) -> dict[str, Any]:
+    plan, line = treatment.plan, treatment.beamline
+    fields = []
+    for field in treatment.fields:
+        name = f"field-{field.field.number:02d}"
+        disk.make_folder(folder / name)
+        write_treatment_file(folder / name, field_header(treatment, field, begun.seed), field.slices, disk)
+        fields.append(
+            {
+                "number": field.field.number,
+                "folder": name,
+                "spots_planned": field.n_spots,
+                "particles_planned": field.particles,
+            }
+        )
+    delivery = {
+        "format": delivery_file.FORMAT,
+        "plan": _keep_plan(treatment, folder, disk),
+        "plan_name": plan.path.name,
+        "plan_label": plan.label,
+        "plan_sha256": plan.sha256,
+        "beamline": line.name,
+        "beamline_version": line.facts.version,
+        "beamline_path": None if line.path.is_relative_to(SHIPPED) else str(line.path.resolve()),
+        "beamline_sha256": line.sha256,
+        "seed": begun.seed,
+        "raw": begun.raw,
+        "started": begun.started.isoformat(timespec="microseconds"),
+        "versions": versions(),
+        "fields": fields,
+    }
+    write_json(folder / delivery_file.NAME, delivery, disk)
+    return delivery
+
+
+def _keep_plan(treatment: Treatment, folder: Path, disk: Disk) -> str | None:
+    """Copy the file of the plan; return the name of the copy, or None if there is no such file any more."""
+    plan = treatment.plan
+    try:
+        content = plan.path.read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(content).hexdigest() != plan.sha256:
+        return None
+    disk.make_folder(folder / delivery_file.PLANS)
+    disk.publish(content, folder / delivery_file.PLANS / plan.path.name)
+    return plan.path.name
+
+
+def field_header(treatment: Treatment, field: FieldTreatment, seed: int) -> dict[str, Any]:
+    """Facts of a field that its files carry."""
+    beamline, geometry, plan = treatment.beamline, treatment.beamline.facts.geometry, treatment.plan
+    planned, ion = field.field, field.field.ion
+
+    def scale(source_mm: float, chamber_mm: float) -> float:
+        return source_mm / (source_mm - chamber_mm)
+
+    x_source, y_source = geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm
+    return {
+        "number": planned.number,
+        "name": planned.name,
+        "ion": ion.name,
+        "charge_number": ion.charge_number,
+        "mass_number": ion.mass_number,
+        "beamline": beamline.name,
+        "beamline_version": beamline.facts.version,
+        "beamline_sha256": beamline.sha256,
+        "plan_label": plan.label,
+        "plan_sha256": plan.sha256,
+        "continues": None if plan.continues is None else asdict(plan.continues),
+        "line_geometry": {
+            "gantry_angles_deg": list(geometry.gantry_angles_deg),
+            "source_to_isocentre_mm": [
+                geometry.x_source_to_isocentre_mm,
+                geometry.y_source_to_isocentre_mm,
+            ],
+        },
+        "seed": seed,
+        "versions": versions(),
+        "focus": [s.focus for s in field.slices],
+        "passive_elements": list(field.passive_elements),
+        "gantry_angle_deg": planned.gantry_angle_deg,
+        "patient_support_angle_deg": planned.patient_support_angle_deg,
+        "isocentre_mm": None if planned.isocentre_mm is None else list(planned.isocentre_mm),
+        "unit": planned.unit,
+        "spots_planned": field.n_spots,
+        "particles_planned": field.particles,
+        "particles_per_s_full": field.beam.full_intensity_per_s,
+        "meterset_per_particle": [
+            _meterset_per_particle(field, beamline, s.energy_MeV_u) for s in field.slices
+        ],
+        "particles_per_count": [float(np.mean(s.particles_per_count1)) for s in field.slices],
+        "warnings": list(field.warnings),
+        "iso_per_chamber": {
+            "strip_x": scale(x_source, geometry.strip_x_to_isocentre_mm),
+            "strip_y": scale(y_source, geometry.strip_y_to_isocentre_mm),
+            "pixel_x": scale(x_source, geometry.pixel_to_isocentre_mm),
+            "pixel_y": scale(y_source, geometry.pixel_to_isocentre_mm),
+        },
+    }
+
+
+def _meterset_per_particle(field: FieldTreatment, beamline: BeamLine, energy_MeV_u: float) -> float:
+    if field.field.unit == "NP":
+        return 1.0
+    return 1.0 / float(beamline.particles_per_MU(field.beam.name, energy_MeV_u))  # type: ignore[arg-type]

@@ -1,0 +1,76 @@
+"""Who writes the spill files of a field: a sink that must succeed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spotline.delivery.events import DeliveryEvent, ReadingTaken, Samples, SpillBegun, SpillEnded
+from spotline.delivery.headers import announced, came_of
+from spotline.delivery.logbook import reading_row
+from spotline.record.model import SLOW_CONTROL
+from spotline.record.spill_file import SpillWriter, spill_path
+from spotline.storage import Disk
+
+
+class SpillFiles:
+    """Collects each spill, and publishes its file when the spill is over.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the field.
+    field : mapping
+        Header of the field.
+    disk : Disk
+        Where to write.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of the last file.
+    is_lost : bool
+        Whether a file could not be written.  Nothing is lost with it: the journal has the spill, and the file
+        is made from it when the delivery is resumed.
+    """
+
+    def __init__(self, folder: Path, field: Mapping[str, Any], disk: Disk) -> None:
+        self._folder, self._field, self._disk = folder, field, disk
+        self._header: dict[str, Any] = {}
+        self._readings: list[tuple[Any, ...]] = []
+        self._writer: SpillWriter | None = None
+        self.sha256 = ""
+        self.is_lost = False
+
+    def take(self, event: DeliveryEvent) -> None:
+        """Take what belongs into the file of the spill."""
+        if isinstance(event, SpillBegun):
+            self._header, self._readings = announced(event, self._field), []
+            path = spill_path(self._folder, event.spill)
+            self._writer = SpillWriter(path, event.settings, event.memory, event.spots, self._disk)
+        elif self._writer is None:
+            return
+        elif isinstance(event, Samples):
+            self._writer.add(event.trend, event.raw)
+        elif isinstance(event, ReadingTaken):
+            self._readings.append(reading_row(event))
+        elif isinstance(event, SpillEnded):
+            self._publish(self._writer, event)
+            self.close()
+
+    def _publish(self, writer: SpillWriter, event: SpillEnded) -> None:
+        readings = self._readings
+        slow_control = np.array(readings, SLOW_CONTROL) if readings else np.zeros(0, SLOW_CONTROL)
+        try:
+            self.sha256 = writer.finish({**self._header, **came_of(event)}, event.result, slow_control)
+        except OSError:
+            self.is_lost = True
+
+    def close(self) -> None:
+        """Drop the spill that is under way, if one is."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
