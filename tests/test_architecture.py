@@ -34,8 +34,6 @@ MANY_PARAMETERS = {
     "spotline.faces.cli.gamma.gamma": VERB,
     "spotline.faces.cli.plan.cube": VERB,
     "spotline.faces.cli.prepare.prepare": VERB,
-    "spotline.delivery.field.FieldDelivery.__init__": "to become one stream of events",
-    "spotline.delivery.spill.SpillDelivery.__init__": "likewise",
     "spotline.dose.evaluation.gamma.gamma_index": "its criteria, by their usual names",
 }
 """Those that have more, and why."""

@@ -30,7 +30,7 @@ RESTART_US = 100_000
 """A fast control that hangs is started again so long after the extraction, to end its spill."""
 
 
-class Striker:
+class FaultDriver:
     """Applies faults to the settings of a plant.
 
     What they are at a time depends on that time alone, and on what a device held when it got stuck; not on
@@ -62,7 +62,7 @@ class Striker:
             held_A=self._held_A,
         )
 
-    def strike(self, now_us: int, beam: Any) -> PlantSettings:
+    def settings_at(self, now_us: int, beam: Any) -> PlantSettings:
         """Return the settings of the plant at a time.
 
         Parameters
