@@ -137,9 +137,7 @@ def simulated(
         layer.energy_MeV_u,
         sigma_relative=energy_sigma(ion, layer.energy_MeV_u, beam.momentum_spread_percent),
         ripple_mm=quantiles_mm(thickness),
-        sigma_mm=float(phase.sigma_mm),
-        sigma_mrad=float(phase.divergence_mrad),
-        covariance_mm_mrad=float(phase.covariance_mm_mrad),
+        phase_space=phase,
         spots=scanned,
     )
     across, depth = axes()

@@ -24,7 +24,7 @@ from spotline.dicom.structures import read_structures
 from spotline.dose.calibration import nominal_calibration
 from spotline.dose.engine.beams import beams_of_treatment
 from spotline.dose.engine.forward import DoseEngine, Patient
-from spotline.dose.engine.surroundings import grid_around
+from spotline.dose.engine.water_and_grid import grid_around
 from spotline.dose.grid import Grid
 from spotline.dose.patient import patient
 from spotline.dose.phantom import phantom

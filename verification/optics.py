@@ -15,7 +15,8 @@ import numpy as np
 from spotline.machine import BeamLine, load_beamline
 from spotline.machine.optics import nozzle_layers, spot_sigma_mm, window_phase_space
 from spotline.measurement import Limits
-from spotline.physics.fermi_eyges import Layer, PhaseSpace, propagate
+from spotline.physics.fermi_eyges import Layer, propagate
+from spotline.physics.phase_space import PhaseSpace
 from spotline.physics.ionization import particles_per_count
 from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
 from spotline.physics.materials import WATER

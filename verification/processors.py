@@ -25,7 +25,7 @@ import numpy as np
 
 import spotline
 from spotline.dose.engine.reconstruct import reconstruct
-from spotline.machine.library.build import build_library
+from spotline.machine.library.build import Origin, build_library
 from spotline.measurement import Limits
 from spotline.treatment.duration import predict_duration
 from tests.delivery.deliveries import deliver, hashes
@@ -94,8 +94,7 @@ def work() -> Results:
         library = build_library(
             spotline.load_beamline("cnao-h"),
             ion,
-            made=datetime(2026, 1, 1, tzinfo=UTC),
-            command="",
+            origin=Origin(datetime(2026, 1, 1, tzinfo=UTC), ""),
             energies_MeV_u=energies,
             primaries=PRIMARIES,
             seed=1,

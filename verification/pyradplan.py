@@ -190,7 +190,7 @@ class Peer:
         from pyRadPlan.ct import create_ct
         from pyRadPlan.plan import IonPlan
 
-        if field.gantry_deg or field.couch_deg:
+        if field.gantry_deg or field.patient_support_deg:
             raise ValueError("pyRadPlan is compared at gantry and couch 0 only")
         for name in ("pyRadPlan", "pyRadPlan.dose"):
             logging.getLogger(name).setLevel(logging.ERROR)
