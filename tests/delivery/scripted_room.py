@@ -220,7 +220,8 @@ def delivery_of(
         orders = Asked(orders)
     folder.mkdir(parents=True, exist_ok=True)
     files = FieldFiles(folder, header, disk or Disk())
-    return FieldDelivery(task, Room(room, room, room), files, stream or Stream(), orders, **options)
+    devices = room if isinstance(room, Room) else Room(room, room, room)
+    return FieldDelivery(task, devices, files, stream or Stream(), orders, **options)
 
 
 def delivered(room: Room, folder: Path, **options: Any) -> Noted:

@@ -26,6 +26,7 @@ from spotline.record.recovered import read_state
 from spotline.room import Room
 from spotline.sim.room import SimulatedRoom
 from spotline.storage import Disk
+from spotline.treatment import FieldTreatment
 from tests.delivery.deliveries import PROTON, causes, hashes, treatment_of
 from tests.delivery.listening import TimedInbox
 from tests.delivery.noted import Noted, noted
@@ -253,14 +254,21 @@ def test_a_delivery_that_takes_no_orders_says_so(line: BeamLine, tmp_path: Path)
 
 
 def test_an_error_in_the_thread_is_raised_to_who_asks(line: BeamLine, tmp_path: Path):
-    class Broken(SimulatedRoom):
-        def measure_background(self, duration_s: float) -> tuple[float, float]:
-            raise ZeroDivisionError("no counts")
+    def room_of(field: FieldTreatment) -> Room:
+        room = SimulatedRoom(line, field.field.number, 1)
+
+        class Broken:
+            read = room.sensors.read
+
+            def measure_background(self, duration_s: float) -> tuple[float, float]:
+                raise ZeroDivisionError("no counts")
+
+        return Room(room.accelerator, room.loop, Broken())
 
     delivery = Delivery(
         treatment_of(PROTON, line),
         tmp_path / "out",
-        make_room=lambda field: Broken(line, field.field.number, 1),
+        make_room=room_of,
         options=ORDERED,
     )
     events_of_it = delivery.events()

@@ -92,10 +92,10 @@ def test_an_operator_gives_the_rest_up(tmp_path: Path):
 class LosesSpills(Disk):
     """A disk that takes everything but spill files."""
 
-    def publish(self, content: bytes, path: Path) -> None:
+    def publish(self, content: bytes, path: Path, *, is_new: bool = False) -> None:
         if path.parent.name == "spills":
             raise OSError(5, "Input/output error", str(path))
-        super().publish(content, path)
+        super().publish(content, path, is_new=is_new)
 
 
 def test_no_spill_follows_one_whose_file_is_lost(tmp_path: Path):
