@@ -96,7 +96,8 @@ class SimulatedMagnets(Facts, frozen=True, kw_only=True):
 
 
 class Simulation(Facts, frozen=True, kw_only=True):
-    """Everything that the simulated room has and the control system does not know."""
+    """Everything that the simulated room has and the control system does not know; a line without it loads and
+    prepares, but has no simulated room."""
 
     spill: SimulatedSpill
     beam: SimulatedBeam

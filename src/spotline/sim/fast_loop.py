@@ -20,7 +20,7 @@ from spotline.control.memory import (
     new_state,
     open_parts,
 )
-from spotline.machine import BeamLine
+from spotline.machine.true_line import TrueLine
 from spotline.room import Block, Broadcast, RawSamples, SpillResult, Table, boards_sha256
 from spotline.sim import settings as truths
 from spotline.sim.accelerator import SimulatedAccelerator
@@ -64,8 +64,7 @@ class SimulatedLoop:
 
     Parameters
     ----------
-    beamline : BeamLine
-        The line; its ``simulation`` table says what is true.
+    line : TrueLine
     field_number, seed : int
         For the random numbers.
     mounted : tuple of str
@@ -89,7 +88,7 @@ class SimulatedLoop:
 
     def __init__(
         self,
-        beamline: BeamLine,
+        line: TrueLine,
         field_number: int,
         seed: int,
         mounted: tuple[str, ...],
@@ -99,7 +98,7 @@ class SimulatedLoop:
         sensors: SimulatedSensors,
         front_end: FrontEnd,
     ) -> None:
-        self._beamline = beamline
+        self._line, self._beamline = line, line.believed
         self._field_number = field_number
         self._seed = seed
         self._mounted = mounted
@@ -111,7 +110,7 @@ class SimulatedLoop:
         self._faults = course.faults
         self.history: list[SpillHistory] = []
         self._ended_us = course.clock_us  # when the loop ran last
-        self._striker = Striker(beamline, self._faults)
+        self._striker = Striker(line, self._faults)
         self._next_strike_us = FOREVER_US
         self._is_still = False
         self._law: LawState
@@ -136,7 +135,7 @@ class SimulatedLoop:
         self._aborts: list[tuple[int, int, float, float, int]] = []
         self._told_row = 0
         self._truth, ring, phases = truths.plant_settings(
-            self._beamline,
+            self._line,
             settings,
             broadcast,
             self._range_modulators(asked.code),

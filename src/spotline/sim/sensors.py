@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spotline.control.slow import SlowReading
-from spotline.machine import BeamLine
+from spotline.machine.true_line import TrueLine
 from spotline.random import stream_key
 from spotline.sim import settings as truths
 from spotline.sim.course import Course
@@ -19,8 +19,7 @@ class SimulatedSensors:
 
     Parameters
     ----------
-    beamline : BeamLine
-        The line; its ``simulation`` table says what is true.
+    line : TrueLine
     field_number, seed : int
         Of the random numbers.
     mounted : tuple of str
@@ -33,14 +32,14 @@ class SimulatedSensors:
 
     def __init__(
         self,
-        beamline: BeamLine,
+        line: TrueLine,
         field_number: int,
         seed: int,
         mounted: tuple[str, ...],
         course: Course,
         front_end: FrontEnd,
     ) -> None:
-        self._beamline = beamline
+        self._line = line
         self._field_number = field_number
         self._seed = seed
         self._mounted = mounted
@@ -66,7 +65,7 @@ class SimulatedSensors:
         """Count the background of INT1 and INT2 without beam, in whole counts."""
         now_us = self._course.clock_us
         self._course.live_until(now_us)
-        integrals = truths.quiet_integrals(self._beamline)
+        integrals = truths.quiet_integrals(self._line)
         integrals = apply_to_integrals(integrals, self._faults.active(now_us), now_us)
         ticks = duration_s * 1e6
         counts1 = (integrals.int1_background_per_tick + integrals.int1_noise_per_tick) * ticks
@@ -78,13 +77,13 @@ class SimulatedSensors:
 
     def mounted_at(self, time_us: int) -> tuple[str, ...]:
         """Passive elements that are in the nozzle."""
-        known = self._beamline.facts.passive_elements
+        known = self._line.believed.facts.passive_elements
         names = (*known.range_modulators, *known.range_shifters)
         return mounted_elements(self._mounted, names, self._faults.active(time_us))
 
     def _sound(self, time_us: int) -> dict[str, float]:
         """What sound sensors show."""
-        gas = self._beamline.facts.simulation.gas
+        gas = self._line.simulation.gas
         true = with_faults(truths.gas_state(gas, time_us), self._faults.active(time_us), time_us)
         key = stream_key(self._seed, self._field_number, time_us, truths.CAUSE_SLOW_CONTROL)
         noise = np.random.Generator(np.random.PCG64(key)).standard_normal(6)
