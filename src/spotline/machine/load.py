@@ -464,12 +464,11 @@ def _attempt(report: Report, read: Callable[[], T]) -> T | None:
 
 def _unknown_keys(raw: object, kind: Any, where: str) -> Iterator[str]:
     """Walk the parsed file along the types and name keys that no type has."""
-    if typing.get_origin(kind) is types.UnionType:
-        kinds = {_tag_of(part): part for part in typing.get_args(kind) if part is not types.NoneType}
-        tag = raw.get("kind") if None not in kinds and isinstance(raw, Mapping) else None
-        if isinstance(tag, str) and tag not in kinds:
-            yield f"{where}.kind: {tag!r} is not known; {closest(tag, [str(name) for name in kinds])}"
-        kind = kinds.get(tag)
+    tag = raw.get("kind") if isinstance(raw, Mapping) else None
+    kinds = [name for part in typing.get_args(kind) if (name := _tag_of(part)) is not None]
+    if kinds and isinstance(tag, str) and tag not in kinds:
+        yield f"{where}.kind: {tag!r} is not known; {closest(tag, kinds)}"
+    kind = _chosen(raw, kind)
     if isinstance(raw, Mapping) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         known = typing.get_type_hints(kind)
         if _tag_of(kind) is not None:
@@ -483,6 +482,14 @@ def _unknown_keys(raw: object, kind: Any, where: str) -> Iterator[str]:
     elif isinstance(raw, list) and typing.get_origin(kind) is tuple:
         for index, item in enumerate(raw):
             yield from _unknown_keys(item, typing.get_args(kind)[0], f"{where}[{index}]")
+
+
+def _chosen(raw: object, kind: Any) -> Any:
+    """Of several types, the one that is meant: by its tag, or since only one is a value; None if none is."""
+    if typing.get_origin(kind) is not types.UnionType:
+        return kind
+    tagged = {_tag_of(part): part for part in typing.get_args(kind) if part is not types.NoneType}
+    return tagged.get(raw.get("kind") if None not in tagged and isinstance(raw, Mapping) else None)
 
 
 def _tag_of(table: Any) -> str | None:
@@ -505,7 +512,9 @@ def _not_finite(raw: object, where: str) -> Iterator[str]:
 
 def _wrong_values(raw: object, kind: Any, where: str) -> Iterator[str]:
     """Walk the parsed file along the types and name what is missing or of another kind."""
-    inner = typing.get_args(kind)[0] if typing.get_origin(kind) is types.UnionType else kind
+    inner = _chosen(raw, kind)
+    if inner is None and isinstance(raw, Mapping) and isinstance(raw.get("kind"), str):
+        return  # of no known kind, which is another problem, and told
     if isinstance(raw, Mapping) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
         known = typing.get_type_hints(inner, include_extras=True)
         for one in msgspec.structs.fields(inner):
