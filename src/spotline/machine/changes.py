@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -106,7 +107,7 @@ def with_changes(
             text = _edited(text, key, where, new, note, order)
             _put(raw, where, new)
             changes.append(Change(_name_of(where), old, None if new is _REMOVED else new, words))
-        if _parsed(text) != raw:
+        if _in_words(_parsed(text)) != _in_words(raw):
             raise _not_there(key)
     edited[name] = text.replace("\n", newline).encode()
     return Changed(edited, tuple(changes))
@@ -223,6 +224,11 @@ def _parsed(text: str) -> Any:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return None
+
+
+def _in_words(raw: Any) -> str:
+    """Something to compare: an undefined number is the same as itself, and 1 is not 1.0."""
+    return json.dumps(raw, sort_keys=True, default=str)
 
 
 def _not_there(key: str) -> OptionError:
