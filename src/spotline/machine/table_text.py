@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
 from spotline.tables import EnergyTable, Floats, GainMap, OpticsTable
 
 Table = EnergyTable | OpticsTable | GainMap
+
+AXES = frozenset({"energy_MeV_u", "x_iso_mm", "y_iso_mm"})
+"""Columns that say where, and not how much."""
 
 
 def columns_of(table: Table) -> dict[str, Floats]:
@@ -75,16 +78,19 @@ def _cells(column: Floats, old: list[str]) -> list[str]:
 def _comments_on(comments: list[str], same: set[str], known: frozenset[str]) -> Iterator[str]:
     """What the comments say of columns that are unchanged: ``# name, name: words``, and lines that go on.
 
-    What they say of a file as a whole is of the one that was.
+    Lines before the first such one are of all columns.  They stay as long as there is a quantity of which
+    they hold.
     """
-    is_kept = False
+    is_kept, is_general = bool(same - AXES), True
     for line in comments:
         named = re.match(r"#\s*([\w, ]+?):(.*)", line)
         names = [name.strip() for name in named.group(1).split(",")] if named else []
         if named and known.issuperset(names):
-            kept: Mapping[str, None] = dict.fromkeys(name for name in names if name in same)
-            is_kept = bool(kept)
-            if is_kept:
-                yield f"# {', '.join(kept)}:{named.group(2)}"
-        elif is_kept:
+            kept = [name for name in names if name in same]
+            is_kept, is_general = bool(kept), False
+            line = f"# {', '.join(kept)}:{named.group(2)}"
+        elif is_general:
+            line = re.sub(r"^\s*#\s*", "# the rest: ", line)
+            is_general = False
+        if is_kept:
             yield line

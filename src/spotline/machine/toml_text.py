@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -118,7 +119,7 @@ class Scan:
             self._match(_SPACE)
             if self.text[self._at : self._at + 1] in ('"', "'"):
                 word = self._match(_STRING)
-                keys.append(json.loads(word) if word[0] == '"' else word[1:-1])
+                keys.append(tomllib.loads(f"key = {word}")["key"])
             else:
                 keys.append(self._match(_BARE))
             self._match(_SPACE)
@@ -260,7 +261,7 @@ def _number(value: float) -> str:
 
 
 def _key(key: str) -> str:
-    return key if _BARE.fullmatch(key) else json.dumps(key, ensure_ascii=False)
+    return key if _BARE.fullmatch(key) else formatted(key)
 
 
 def _with_note(head: str, note: str, column: int = COMMENT_COLUMN) -> str:
