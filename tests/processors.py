@@ -52,7 +52,10 @@ class Processor:
 
     def variables(self) -> dict[str, str]:
         """All variables of its environment."""
-        from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+        from numpy._core._multiarray_umath import (  # type: ignore[import-not-found]
+            __cpu_dispatch__,
+            __cpu_features__,
+        )
 
         groups = [g for g in __cpu_dispatch__ if __cpu_features__[g] and g.startswith(tuple(self.without))]
         disabled = {"NPY_DISABLE_CPU_FEATURES": " ".join(groups)} if groups and self.without else {}
@@ -89,7 +92,7 @@ def corenames() -> list[str]:
     """Kernels that the OpenBLAS of NumPy and that of SciPy have taken; empty without them."""
     found = []
     for package in (np, scipy):
-        folder = Path(package.__file__).parents[1] / f"{package.__name__}.libs"
+        folder = Path(str(package.__file__)).parents[1] / f"{package.__name__}.libs"
         for path in sorted(folder.glob("*openblas*")):
             library = ctypes.CDLL(str(path))
             for name in ("scipy_openblas_get_corename64_", "scipy_openblas_get_corename"):

@@ -11,13 +11,32 @@ import pytest
 from tests.places import ROOT
 
 SOURCE = ROOT / "src"
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+NAMED = (*FUNCTIONS, ast.ClassDef)
 
 ALLOWED = {"__future__", "collections", "dataclasses", "enum", "math", "typing", "numpy"}
 """What a module with kernels, and any module that it imports, may use besides others of its kind."""
 EXCEPTIONS = {("spotline.random", "scipy")}
 """Tables that are made once, while the module is imported."""
+FROZEN = "public, and its keywords are frozen (tests/outside)"
+VERB = "the options of a verb, which are frozen (tests/outside)"
 MOST_FOLDERS = 16
 """At the top of the package: a newcomer reads them all."""
+MOST_PARAMETERS = 8
+"""Of a function or constructor; more are carried by a value that names them."""
+MANY_PARAMETERS = {
+    "spotline.campaign.run.run_campaign": FROZEN,
+    "spotline.delivery.run.deliver": FROZEN,
+    "spotline.delivery.resume.resume": FROZEN,
+    "spotline.dose.engine.reconstruct.reconstruct": FROZEN,
+    "spotline.faces.cli.campaign.campaign": VERB,
+    "spotline.faces.cli.dose.dose": VERB,
+    "spotline.faces.cli.gamma.gamma": VERB,
+    "spotline.faces.cli.plan.cube": VERB,
+    "spotline.faces.cli.prepare.prepare": VERB,
+    "spotline.dose.evaluation.gamma.gamma_index": "its criteria, by their usual names",
+}
+"""Those that have more, and why."""
 PLUMBING = {"spotline.jit"}
 """The decorator itself, which has to know Numba."""
 
@@ -37,13 +56,16 @@ def imports_of(path: Path) -> set[str]:
     return names
 
 
+def is_kernel(node: ast.AST) -> bool:
+    """Whether it is a function that is decorated with `kernel`."""
+    return isinstance(node, FUNCTIONS) and any(
+        isinstance(name, ast.Name) and name.id == "kernel" for name in node.decorator_list
+    )
+
+
 def has_kernels(path: Path) -> bool:
     """Whether a module decorates a function with `kernel`."""
-    return any(
-        isinstance(node, ast.FunctionDef)
-        and any(isinstance(name, ast.Name) and name.id == "kernel" for name in node.decorator_list)
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-    )
+    return any(is_kernel(node) for node in ast.parse(path.read_text(encoding="utf-8")).body)
 
 
 MODULES = {
@@ -74,6 +96,7 @@ BESIDE = {
     "examples": set(),
     "tools": {"tools"},
     "tests/lines": {"tests", "tools"},
+    "verification": {"verification", "tests", "tools"},
     "benchmarks": {"benchmarks", "tests", "verification"},
 }
 """What a folder may import of those beside the package.  What is shipped knows none of them, and tools that
@@ -92,6 +115,31 @@ def test_who_may_know_what_stands_beside_the_package(folder: str):
                 if room in {"tools", "tests", "benchmarks", "verification"} - BESIDE[folder]:
                     strangers.append(f"{path.relative_to(ROOT).as_posix()}:{node.lineno} imports {name}")
     assert not strangers
+
+
+def parameters_of(path: Path, module: str) -> dict[str, int]:
+    """Number of parameters of every function and method that is not compiled, by its full name."""
+    found: dict[str, int] = {}
+
+    def walk(node: ast.AST, inside: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            name = f"{inside}.{child.name}" if isinstance(child, NAMED) else inside
+            if isinstance(child, FUNCTIONS) and not is_kernel(child):
+                arguments = child.args
+                names = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+                found[name] = len(names) - (names[:1] in (["self"], ["cls"]))
+            walk(child, name)
+
+    walk(ast.parse(path.read_text(encoding="utf-8")), module)
+    return found
+
+
+def test_no_function_has_too_many_parameters():
+    found = {name: n for module, path in MODULES.items() for name, n in parameters_of(path, module).items()}
+    many = {name: n for name, n in found.items() if n > MOST_PARAMETERS}
+    unexplained = {name: n for name, n in many.items() if name not in MANY_PARAMETERS}
+    assert not unexplained, "give them a value that names what they carry"
+    assert set(MANY_PARAMETERS) <= set(many), "has become short, or moved: take it off the list"
 
 
 def packages() -> dict[str, Path]:

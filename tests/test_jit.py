@@ -196,9 +196,9 @@ def make_folder(tmp_path: Path) -> Callable[[str, float], Path]:
 def test_pruning_removes_what_was_not_used_for_long(
     tmp_path: Path, make_folder: Callable[[str, float], Path]
 ):
-    in_use = make_folder("in-use", 10 * jit.KEEP_S)
-    recent = make_folder("recent", jit.KEEP_S - 1)
-    old = make_folder("old", jit.KEEP_S + 1)
+    in_use = make_folder("in-use", 10 * jit.KEEP_s)
+    recent = make_folder("recent", jit.KEEP_s - 1)
+    old = make_folder("old", jit.KEEP_s + 1)
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     jit.prune(tmp_path, keep=in_use, now_s=1e9)
@@ -212,7 +212,7 @@ def test_pruning_bounds_the_number_of_folders_but_leaves_those_of_the_last_day(
     tmp_path: Path, make_folder: Callable[[str, float], Path]
 ):
     of_today = [make_folder(f"today-{i}", i) for i in range(jit.KEEP_NEWEST - 2)]
-    older = [make_folder(f"older-{i}", jit.KEEP_SURPLUS_S + 1 + i) for i in range(4)]
+    older = [make_folder(f"older-{i}", jit.KEEP_SURPLUS_s + 1 + i) for i in range(4)]
     jit.prune(tmp_path, keep=tmp_path / "in-use", now_s=1e9)
     assert all(folder.exists() for folder in of_today)
     assert [folder.exists() for folder in older] == [True, True, False, False]

@@ -121,7 +121,7 @@ def _totals(found: dict[str, Found], out: Path) -> str:
                 one["faults"],
                 one["detections"],
                 "-" if excess is None else _of_bound(excess["value"], excess["bound"], power),
-                "-" if off is None else _of_bound(off["value"], off["bound"], "{:.0f}".format),
+                "-" if off is None else _of_bound(off["value"], off["bound"], "{:.0f}".format, "us"),
                 f"{took['wall_s'] * took['workers'] / one['runs']:.2f}",
             )
         )
@@ -155,8 +155,8 @@ def _violated(times: int) -> Figure:
     return Figure(str(times), times, tolerance=Limits(high=0.0))
 
 
-def _of_bound(value: float, bound: float, write: Callable[[float], str]) -> Figure:
-    return Figure(f"{write(value)} of {write(bound)}", value, tolerance=Limits(high=bound))
+def _of_bound(value: float, bound: float, write: Callable[[float], str], unit: str = "") -> Figure:
+    return Figure(f"{write(value)} of {write(bound)}", value, unit, tolerance=Limits(high=bound))
 
 
 def _kinds(found: Found) -> str:
@@ -177,8 +177,8 @@ def _kinds(found: Found) -> str:
                 "-" if unseen is None else power(unseen["value"]),
             )
         )
-    heads = ("Fault", "struck", "first interlock", "median after", "longest", "beam off at most",
-             "too many, of bound", "unseen", "too many then")  # fmt: skip
+    heads = ("Fault", "struck", "first interlock", "median after (us)", "longest (us)",
+             "beam off at most (us)", "too many, of bound", "unseen", "too many then")  # fmt: skip
     return table(heads, rows)
 
 

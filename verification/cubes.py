@@ -137,9 +137,7 @@ def simulated(
         layer.energy_MeV_u,
         sigma_relative=energy_sigma(ion, layer.energy_MeV_u, beam.momentum_spread_percent),
         ripple_mm=quantiles_mm(thickness),
-        sigma_mm=float(phase.sigma_mm),
-        sigma_mrad=float(phase.divergence_mrad),
-        covariance_mm_mrad=float(phase.covariance_mm_mrad),
+        phase_space=phase,
         spots=scanned,
     )
     across, depth = axes()
@@ -234,7 +232,7 @@ def page(all_found: list[Found]) -> list[str]:
                 1 Gy; {found.primaries} primaries, {found.wall_s:.0f} s."""
             ),
             table(
-                ("depth (mm)", "engine (Gy)", "Monte Carlo (Gy)", "its error"),
+                ("depth (mm)", "engine (Gy)", "Monte Carlo (Gy)", "its error (Gy)"),
                 [
                     (f"{z:.1f}", figure(e, ".4f"), figure(mc, ".4f", error=s), figure(s, ".4f"))
                     for z, e, mc, s in zip(depth, engine, monte_carlo, error, strict=True)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spotline
+from spotline.dose.engine.beams import What
 from spotline.dose.engine.forward import Patient
 from spotline.dose.engine.reconstruct import Reconstruction, reconstruct
 from spotline.dose.evaluation.dvh import dose_statistics
@@ -29,10 +30,11 @@ from spotline.dose.grid import DoseGrid, Grid
 from spotline.machine.library import BeamLibrary, load_library
 from spotline.measurement import Limits
 from spotline.planning.cubes import Cube, cube_plan
-from spotline.planning.qa_fields import Setup
+from spotline.planning.phantom_plan import Setup
 from tests.lines.dcpt import write_dcpt_line
 from tests.lines.facts import with_facts
 from verification import delivered_faults
+from verification.delivered_faults import Agreement
 from verification.figures import figure, judge, table
 from verification.page import circumstances, fill, page_parser, put_page, say
 
@@ -74,37 +76,6 @@ class Case:
         """Reconstruct."""
         line = self.treatment.beamline
         return reconstruct(source, line, self.patient, self.patient.grid, libraries=self.libraries or None)
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """A delivered dose against the planned one.
-
-    Attributes
-    ----------
-    what : str
-        The case, and how often it was delivered.
-    of : str
-        ``"measured"`` or ``"true"``.
-    mean, mean_size, worst : float
-        Of the local difference in the voxels of the target, in percent: with its sign, without, the largest.
-    within : float
-        Part of these voxels within 1 %, in percent.
-    d95, d2 : float
-        Difference of these doses, in percent of the planned ones.
-    gamma : tuple of float
-        Pass rates at 1 %/1 mm and 2 %/2 mm above a tenth of the maximum, in percent.
-    """
-
-    what: str
-    of: str
-    mean: float
-    mean_size: float
-    worst: float
-    within: float
-    d95: float
-    d2: float
-    gamma: tuple[float, float]
 
 
 def cube_case(ion: str, size_mm: float, depth_mm: float) -> Case:
@@ -164,7 +135,7 @@ def agreement(what: str, of: str, planned: DoseGrid, delivered: DoseGrid, target
 
 def without_faults(case: Case, seeds: Sequence[int]) -> list[Agreement]:
     """Deliver with several seeds, and keep the seed with the worst voxel of each kind of dose."""
-    found: dict[str, list[Agreement]] = {"measured": [], "true": []}
+    found: dict[What, list[Agreement]] = {"measured": [], "true": []}
     for seed in seeds:
         say(f"{case.name}: delivering with seed {seed} ...")
         with tempfile.TemporaryDirectory() as name:
@@ -173,8 +144,8 @@ def without_faults(case: Case, seeds: Sequence[int]) -> list[Agreement]:
         if record.summary["status"] != "complete":
             raise SystemExit(f"{case.name}, seed {seed}: stopped by {record.summary['interlocks']}")
         for of, rows in found.items():
-            doses = (done.doses[name].physical for name in ("planned", of))
-            rows.append(agreement(case.name, of, *doses, case.target))
+            planned, delivered = done.doses["planned"].physical, done.doses[of].physical
+            rows.append(agreement(case.name, of, planned, delivered, case.target))
             say(str(rows[-1]))
     return [max(rows, key=lambda row: row.worst) for rows in found.values()]
 

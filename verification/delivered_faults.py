@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,10 +44,32 @@ AXIS_mm = 6.0
 WHAT: tuple[Literal["measured", "true"], ...] = ("measured", "true")
 
 
-class _Agreement(Protocol):
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """A delivered dose against the planned one.
+
+    Attributes
+    ----------
+    what : str
+        The case, and how often it was delivered.
+    of : str
+        ``"measured"`` or ``"true"``.
+    mean, mean_size, worst : float
+        Of the local difference in the voxels of the target, in percent: with its sign, without, the largest.
+    within : float
+        Part of these voxels within 1 %, in percent.
+    d95, d2 : float
+        Difference of these doses, in percent of the planned ones.
+    gamma : tuple of float
+        Pass rates at 1 %/1 mm and 2 %/2 mm above a tenth of the maximum, in percent.
+    """
+
+    what: str
+    of: str
     mean: float
     mean_size: float
     worst: float
+    within: float
     d95: float
     d2: float
     gamma: tuple[float, float]
@@ -105,7 +127,7 @@ class Results:
     faults: list[Found]
     whys: list[tuple[str, str]]
     blind: list[tuple[str, Seen]]
-    stopped: list[tuple[str, _Agreement]]
+    stopped: list[tuple[str, Agreement]]
     left_out: tuple[int, int, float]
 
 
@@ -217,7 +239,7 @@ def deliver_all(
     treatment: spotline.Treatment,
     patient: Patient,
     target: Mask,
-    judge: Callable[[DoseGrid, DoseGrid], _Agreement],
+    judge: Callable[[DoseGrid, DoseGrid], Agreement],
 ) -> Results:
     """Deliver with each fault, compute, and predict."""
     line = treatment.beamline
@@ -270,9 +292,9 @@ def stop_and_go_on(
     treatment: spotline.Treatment,
     patient: Patient,
     dose: Callable[[FieldBeams], DoseGrid],
-    judge: Callable[[DoseGrid, DoseGrid], _Agreement],
+    judge: Callable[[DoseGrid, DoseGrid], Agreement],
     deliver: Callable[[Path, tuple[spotline.Fault, ...]], spotline.Record],
-) -> tuple[list[tuple[str, _Agreement]], tuple[int, int, float]]:
+) -> tuple[list[tuple[str, Agreement]], tuple[int, int, float]]:
     """Stop a delivery, predict what is missing from the spots that it completed, and deliver the rest."""
     say("stopped and continued ...")
     line = treatment.beamline

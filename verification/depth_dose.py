@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from spotline.measurement import Limits
 from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
 from spotline.physics.transport.geometry import water
-from spotline.physics.transport.run import Tally, simulate
+from spotline.physics.transport.run import Tally, TransportPhysics, simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import CHAMBER_RADIUS_mm, TallyPlan
 from verification.figures import Figure, figure, judge, percent, table
@@ -282,7 +282,7 @@ def simulated(
         TallyPlan(edges_mm, ring_depth_mm=edges_mm[[0, -1]], ring_mm=np.array([0.0, halo_mm])),
         primaries=primaries or library.primaries,
         seed=seed,
-        excitation_eV=library.excitation_eV,
+        physics=TransportPhysics(excitation_eV=library.excitation_eV),
     )
     return 0.5 * (edges_mm[1:] + edges_mm[:-1]), result.total_MeV / width_mm * 10.0, result
 

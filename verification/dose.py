@@ -187,7 +187,10 @@ def page(
             Monte Carlo of the same beams ({primaries} primaries), which knows nothing of the library or of
             halos:"""
         ),
-        table(("Cube", "file", "Spotline", "no halo", "Monte Carlo", "its error"), middles),
+        table(
+            ("Cube", "file (Gy)", "Spotline (Gy)", "no halo (Gy)", "Monte Carlo (Gy)", "its error (Gy)"),
+            middles,
+        ),
         *_trip98_text(cubes),
         *memory_parts(),
         f"Primaries per energy of the libraries: {made}.",

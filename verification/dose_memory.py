@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,14 +18,13 @@ from pathlib import Path
 import numpy as np
 
 import spotline
-from benchmarks.processes import run
 from spotline.dicom.ct import read_ct
 from spotline.dicom.dose import read_dose
 from spotline.dicom.structures import read_structures
 from spotline.dose.calibration import nominal_calibration
 from spotline.dose.engine.beams import beams_of_treatment
 from spotline.dose.engine.forward import DoseEngine, Patient
-from spotline.dose.engine.surroundings import grid_around
+from spotline.dose.engine.water_and_grid import grid_around
 from spotline.dose.grid import Grid
 from spotline.dose.patient import patient
 from spotline.dose.phantom import phantom
@@ -83,12 +83,17 @@ def peak_MiB() -> float:
     return peaks[0] if peaks else math.nan
 
 
-def rows() -> list[tuple[str, ...]]:
+def rows() -> list[tuple[object, ...]]:
     """Plan, voxels of the dose, seconds of all threads, largest memory, verdict."""
-    found = []
+    found: list[tuple[object, ...]] = []
     for name, title in PLANS.items():
-        process = run([sys.executable, "-m", "verification.dose_memory", name])
-        voxels, _, cpu_s, _, told = process.output.split()
+        process = subprocess.run(
+            [sys.executable, "-m", "verification.dose_memory", name],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        voxels, _, cpu_s, _, told = process.stdout.split()
         peak = float(told)
         known = not math.isnan(peak)
         verdict = held(peak < LIMIT_MiB) if known else "-"

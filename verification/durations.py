@@ -19,10 +19,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure as Drawing
 
+import spotline
 from spotline.control.memory import COMMAND_CHOPPER_CLOSE, COMMAND_CHOPPER_OPEN
 from spotline.machine import BeamLine
+from spotline.machine.accelerator import Synchrotron
 from spotline.measurement import Limits
 from spotline.record.model import Table
 from spotline.record.statistics import field_statistics
@@ -368,12 +372,12 @@ def _verdict(what: str, deviations: Floats, things: str) -> tuple[str, ...]:
 
 def draw(path: Path) -> None:
     """Draw a slice that takes two spills, and the expected number of spills against the beam of a slice."""
-    accelerator = line_of("cnao-h").facts.accelerator
+    accelerator = synchrotron_of(line_of("cnao-h"))
     cycle_s, length_s = accelerator.cycle_period_s, accelerator.spill_length_s
     rise_s, fall_s = accelerator.spill_rise_s, accelerator.spill_fall_s
-    with pictures.mpl.rc_context(pictures.STYLE):
-        figure = pictures.Figure(figsize=(7.2, 2.9), layout="constrained")
-        left, right = figure.subplots(1, 2)
+    with mpl.rc_context(pictures.STYLE):
+        drawing = Drawing(figsize=(7.2, 2.9), layout="constrained")
+        left, right = drawing.subplots(1, 2)
         spill_s, height = np.array([0.0, rise_s, length_s - fall_s, length_s]), np.array([0.0, 1.0, 1.0, 0.0])
         left.fill_between(cycle_s + spill_s, height, color=pictures.COLOURS[0], alpha=0.8, lw=0)
         left.fill_between(2 * cycle_s + spill_s, height, color="#cccccc", lw=0)
@@ -399,13 +403,20 @@ def draw(path: Path) -> None:
         right.set_xlabel("beam that a slice needs (full spills)")
         right.set_ylabel("expected spills")
         right.legend(loc="upper left")
-        pictures.save(figure, path)
+        pictures.save(drawing, path)
+
+
+def synchrotron_of(line: spotline.BeamLine) -> Synchrotron:
+    """The accelerator of a line that has a synchrotron."""
+    accelerator = line.facts.accelerator
+    assert isinstance(accelerator, Synchrotron)
+    return accelerator
 
 
 def expected_spills(needed: Floats, spread: float) -> list[float]:
     """Expected numbers of spills of `cnao-h` for a spot that needs the beam of so many full spills."""
     line = with_facts(line_of("cnao-h"), {"accelerator.spill_charge_spread": spread})
-    accelerator = line.facts.accelerator
+    accelerator = synchrotron_of(line)
     capacity_s = accelerator.spill_length_s - (accelerator.spill_rise_s + accelerator.spill_fall_s) / 2.0
     (field,) = treatment_of(Job(Square("carbon", 221.45, 1, 2.0, 1e6))).fields
     (slice_,) = field.slices

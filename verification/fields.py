@@ -11,7 +11,7 @@ import numpy as np
 from spotline.control.interlocks import CAUSES
 from spotline.errors import PlanError
 from spotline.measurement import Limits
-from spotline.sim.settings import FWHM_PER_SIGMA
+from spotline.units import FWHM_PER_SIGMA
 from tests.lines.dcpt import write_dcpt_line
 from tests.lines.trip import write_trip_line
 from verification.figures import Figure, figure, judge, number, percent, power

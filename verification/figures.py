@@ -36,6 +36,7 @@ UNITS = {
     "in eV": "eV",
     "in g/cm²": "g_cm2",
     "Gy": "Gy",
+    "/Gy": "per_Gy",
 }
 """Units as pages write them, and as names end; the others are the same in both."""
 
@@ -75,7 +76,8 @@ class Figure(str):
         """Make a figure; the error of a mean is its own."""
         self = super().__new__(cls, text)
         if isinstance(value, Mean):
-            value, error = value.value, value.error
+            error = value.error
+            value = value.value
         self.value = None if value is None else finite_or_none(float(value))
         self.error = finite_or_none(error)
         self.unit = UNITS.get(unit, unit)
@@ -252,7 +254,11 @@ def _figure(value: object) -> Figure | None:
 
 def _head(head: str) -> tuple[str, str]:
     """Title and unit of a column."""
-    unit = re.search(r"(?: \(([^()]*)\)|,? (mm|in eV|in g/cm²)|\b(Gy))$", head)
+    # Behind a number it is the unit of that number: "speed over 18 mm".
+    is_of_number = re.search(r"(?<!\w)[\d.]+ \w+$", head)
+    unit = (
+        re.search(r"(?: \(([^()]*)\)|,? (mm|in eV|in g/cm²)|(/?\bGy))$", head) if not is_of_number else None
+    )
     found = next(filter(None, unit.groups()), "") if unit else ""
     return head or "verdict", found if is_unit(UNITS.get(found, found)) else ""
 

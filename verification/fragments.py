@@ -32,9 +32,9 @@ Floats = NDArray[np.float64]
 
 SEED = 11
 PRIMARIES = 40_000
-ENERGY_MEV_U = 398.5
+ENERGY_MeV_u = 398.5
 """Of the carbon of Haettner et al.: 400 MeV/u less what is in front of the water (peak at 27.4 cm)."""
-GAP_MM = 2800.0
+GAP_mm = 2800.0
 """Between water and detector."""
 DENSE_G_CM3 = 1000.0
 
@@ -106,7 +106,7 @@ def cone(depth_cm: float, degrees: float) -> Geometry:
 
     The opening is the square of the same solid angle.
     """
-    half_mm = 0.5 * math.sqrt(math.pi) * GAP_MM * math.tan(math.radians(degrees))
+    half_mm = 0.5 * math.sqrt(math.pi) * GAP_mm * math.tan(math.radians(degrees))
     wide_mm = 1e5
     across_mm = np.array([-wide_mm, -half_mm, half_mm, wide_mm])
     end_mm = 10.0 * depth_cm
@@ -115,15 +115,15 @@ def cone(depth_cm: float, degrees: float) -> Geometry:
     density[1, 1, 1] = 0.0
     density[1, 1, 2] = 1e-4
     return voxels(
-        across_mm, across_mm, np.array([0.0, end_mm, end_mm + GAP_MM, end_mm + GAP_MM + 1.0]), density
+        across_mm, across_mm, np.array([0.0, end_mm, end_mm + GAP_mm, end_mm + GAP_mm + 1.0]), density
     )
 
 
 def counted(depth_cm: float, degrees: float, primaries: int) -> Floats:
     """Particles per primary behind some water within an angle: primaries, then by charge; shape (9,)."""
-    end_mm = 10.0 * depth_cm + GAP_MM
+    end_mm = 10.0 * depth_cm + GAP_mm
     result = simulate(
-        pencil_source(CARBON, ENERGY_MEV_U),
+        pencil_source(CARBON, ENERGY_MeV_u),
         cone(depth_cm, degrees),
         TallyPlan(np.array([0.0, end_mm, end_mm + 0.5, end_mm + 1.0]), plane_mm=np.array([end_mm + 0.5])),
         primaries=primaries,

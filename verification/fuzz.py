@@ -5,7 +5,7 @@
     python -m verification.fuzz --write docs/reference/verification-fuzz.md
 
 A file must be read, or refused with one line that names it.  Anything else is a violation: another
-exception, a process that dies, a reader that takes longer than `LONGEST_S`, and output that stays behind.
+exception, a process that dies, a reader that takes longer than `LONGEST_s`, and output that stays behind.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from verification.page import circumstances, fill, page_parser, put_page, say
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 LINE = "cnao-h"
-LONGEST_S = 10
+LONGEST_s = 10
 BATCH = 1000
 """Files that one process spoils: it begins anew where a process died."""
 
@@ -170,7 +170,7 @@ class HangError(Exception):
 
 
 def _ring(signum: int, frame: object) -> None:
-    raise HangError(f"more than {LONGEST_S} s")
+    raise HangError(f"more than {LONGEST_s} s")
 
 
 def try_one(kind: Kind, seed: int, work: Path) -> tuple[str, str]:
@@ -183,7 +183,7 @@ def try_one(kind: Kind, seed: int, work: Path) -> tuple[str, str]:
         path = folder / files[generator.integers(len(files))]
         path.write_bytes(spoil(path.read_bytes(), generator))
         before = sorted(folder.rglob("*"))
-        signal.setitimer(signal.ITIMER_REAL, LONGEST_S)
+        signal.setitimer(signal.ITIMER_REAL, LONGEST_s)
         try:
             kind.read(folder)
             verdict, said = "read", ""
@@ -274,7 +274,7 @@ def page(rows: list[tuple[str, int, int, int, int]], violations: list[str], wall
         fill(
             f"""Good files of every kind that Spotline reads, each spoilt at random: cut off, bytes changed,
             left out, put in or doubled, and tokens that parsers fear. A file must be read or be refused
-            with one line; another exception, a process that dies, more than {LONGEST_S} s, or files left
+            with one line; another exception, a process that dies, more than {LONGEST_s} s, or files left
             behind are violations. `python -m verification.fuzz --write
             docs/reference/verification-fuzz.md` makes this page in {max(1, round(wall_s / 60))} min.
             Made on {circumstances()}."""

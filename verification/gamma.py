@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spotline.dicom.dose import read_dose
 from spotline.dose.evaluation.gamma import TOLERANCE, GammaResult, gamma_index
 from spotline.dose.grid import DoseGrid, Grid
 from spotline.measurement import Limits
-from verification.figures import figure, held, judge, table
+from verification.figures import Figure, figure, held, judge, table
 from verification.page import circumstances, fill, page_parser, put_page, say
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +34,8 @@ AGREE_points = 0.1
 FASTER = 20.0
 
 Doses = tuple[DoseGrid, DoseGrid]
+Floats = NDArray[np.float64]
+Options = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Case:
 
     name: str
     doses: Callable[[], Doses]
-    options: dict[str, Any]
+    options: Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +93,13 @@ def _cube(
     grid = Grid((first_mm,) * 3, (spacing_mm,) * 3, (n, n, n))
     half_mm = 0.3 * n * spacing_mm
 
-    def edge(place_mm: np.ndarray, sigma_mm: float) -> np.ndarray:
-        return 1.0 / (1.0 + np.exp(-(half_mm - np.abs(place_mm)) / sigma_mm))
+    def edge(place_mm: Floats, sigma_mm: float) -> Floats:
+        return np.asarray(1.0 / (1.0 + np.exp(-(half_mm - np.abs(place_mm)) / sigma_mm)))
 
     x, y, z = grid.x_mm - shift_mm[0], grid.y_mm - shift_mm[1], grid.z_mm - shift_mm[2]
     dose_Gy = 2.0 * scale * edge(z, 1.5)[:, None, None] * edge(y, 2.5)[:, None] * edge(x, 2.5)
     dose_Gy += 2.0 * noise * np.random.default_rng(1).standard_normal(dose_Gy.shape)
-    return DoseGrid(grid, dose_Gy)
+    return DoseGrid(grid, dose_Gy.astype(np.float32))
 
 
 def raystation() -> Doses:
@@ -109,7 +112,7 @@ def raystation() -> Doses:
 
 def cases() -> list[Case]:
     """Doses of a million voxels."""
-    usual = {"dose_percent": 3.0, "distance_mm": 2.0}
+    usual: Options = {"dose_percent": 3.0, "distance_mm": 2.0}
 
     def cubes(noise: float, spacing_mm: float = 2.0) -> Callable[[], Doses]:
         return lambda: (cube(100, spacing_mm), changed_cube(100, spacing_mm, noise))
@@ -144,9 +147,7 @@ def run_case(case: Case, rounds: int) -> Outcome:
     return Outcome(case.name, ours, seconds, theirs, theirs_s)
 
 
-def pymedphys_gamma(
-    reference: DoseGrid, evaluated: DoseGrid, options: dict[str, Any], steps: int = 10
-) -> Any:
+def pymedphys_gamma(reference: DoseGrid, evaluated: DoseGrid, options: Options, steps: int = 10) -> Any:
     """Gamma by pymedphys; its options are its own defaults, but for cut-off and largest gamma."""
     import pymedphys
 
@@ -167,26 +168,31 @@ def pymedphys_gamma(
     )
 
 
-def closed_forms() -> list[tuple[str, str, str]]:
+def closed_forms() -> list[tuple[str, Figure, Figure]]:
     """Largest deviation from gammas that are known."""
+
+    def gamma(reference: Floats, evaluated: Floats) -> GammaResult:
+        doses = (DoseGrid(grid, dose.astype(np.float32)) for dose in (reference, evaluated))
+        return gamma_index(*doses, **usual)
+
     rows = []
     grid = Grid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (21, 21, 21))
     x, y, z = grid.x_mm, grid.y_mm[:, None], grid.z_mm[:, None, None]
     ramp = 5.0 + 0.03 * x - 0.02 * y + 0.04 * z
-    usual = {"dose_percent": 3.0, "distance_mm": 2.0, "normalisation_Gy": 1.0}
+    usual: Options = {"dose_percent": 3.0, "distance_mm": 2.0, "normalisation_Gy": 1.0}
     inner = (slice(5, -5),) * 3
-    found = gamma_index(DoseGrid(grid, ramp), DoseGrid(grid, ramp + 0.04), **usual).gamma[inner]
+    found = gamma(ramp, ramp + 0.04).gamma[inner]
     expected = 0.04 / np.hypot(0.03, 2.0 * np.linalg.norm([0.03, 0.02, 0.04]))
     rows.append(
         ("oblique ramp, moved", figure(expected, ".4f"), figure(np.abs(found - expected).max(), ".1e"))
     )
     flat = np.ones(grid.shape)
-    found = gamma_index(DoseGrid(grid, flat), DoseGrid(grid, 1.02 * flat), **usual).gamma
+    found = gamma(flat, 1.02 * flat).gamma
     rows.append(
         ("uniform dose, 2 % higher", figure(2 / 3, ".4f"), figure(np.abs(found - 2 / 3).max(), ".1e"))
     )
     step, moved = (np.where(x < edge, 1.0, 0.0) * flat for edge in (12, 10))
-    found = gamma_index(DoseGrid(grid, step), DoseGrid(grid, moved), **usual).gamma[:, :, 10]
+    found = gamma(step, moved).gamma[:, :, 10]
     expected = 0.5 / np.sqrt(1.0 + 0.25 * 0.03**2)  # 1 mm behind the last voxel that has the full dose
     rows.append(("step, 1 mm off", figure(expected, ".4f"), figure(np.abs(found - expected).max(), ".1e")))
     return rows
@@ -197,7 +203,7 @@ def convergence() -> list[tuple[object, ...]]:
     rows = []
     for name, noise in (("smooth", 0.0), ("0.5 % noise", 0.005)):
         doses = (_cube(24, 2.0, (0.0,) * 3, 1.0, 0.0), _cube(24, 2.0, (1.2, -0.9, 1.5), 1.02, noise))
-        options = {"dose_percent": 3.0, "distance_mm": 2.0}
+        options: Options = {"dose_percent": 3.0, "distance_mm": 2.0}
         ours = gamma_index(*doses, **options)
         cells = [name, ours.compared, figure(100.0 * ours.pass_rate, ".2f")]
         for steps in (10, 20, 40):

@@ -22,6 +22,7 @@ from spotline.dose.voxels import from_voxels, to_voxels
 from spotline.machine import BeamLine
 from spotline.machine.library import BeamLibrary
 from spotline.physics.ions import Ion
+from spotline.physics.phase_space import PhaseSpace
 from spotline.physics.transport.run import simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
@@ -198,7 +199,7 @@ def scored(
         library.ion,
         energy_MeV_u,
         sigma_relative=spread,
-        sigma_mm=SIGMA_mm,
+        phase_space=PhaseSpace(SIGMA_mm, 0.0),
         start_mm=-SURFACE_mm,
         spots=spots,
     )

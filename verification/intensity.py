@@ -16,7 +16,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure as Drawing
 
 from spotline.plan import Plan
 from spotline.planning.read import read_plan
@@ -182,9 +184,9 @@ def _row(point: Point) -> tuple[object, ...]:
 
 def draw(path: Path, found: Sequence[Trade]) -> None:
     """Draw scatter of the true particles and of the position against treatment time."""
-    with pictures.mpl.rc_context(pictures.STYLE):
-        figure = pictures.Figure(figsize=(7.2, 3.2), layout="constrained")
-        left, right = figure.subplots(1, 2)
+    with mpl.rc_context(pictures.STYLE):
+        drawing = Drawing(figsize=(7.2, 3.2), layout="constrained")
+        left, right = drawing.subplots(1, 2)
         for colour, one in zip(pictures.COLOURS, found, strict=False):
             fixed = one.points[: len(LEVELS)]
             automatic = next(point for point in one.points if point.choice == "automatic")
@@ -210,7 +212,7 @@ def draw(path: Path, found: Sequence[Trade]) -> None:
             axes.set_ylim(bottom=0.0)
             pictures.plain_ticks(axes.xaxis, (5, 10, 20, 50, 100, 200))
         right.legend(title="square: automatic level", fontsize=7, title_fontsize=7, loc="lower left")
-        pictures.save(figure, path)
+        pictures.save(drawing, path)
 
 
 def page(found: Sequence[Trade], seeds: int, wall_s: float) -> list[str]:

@@ -18,14 +18,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spotline.machine import load_beamline
-from spotline.machine.library.build import FWHM_PER_SIGMA, simulate_entry
+from spotline.machine.library.build import simulate_entry
 from spotline.machine.library.model import BeamLibrary, Entry, stack
 from spotline.machine.library.modifiers import ripple_filter, together
 from spotline.machine.library.nozzle import calibrate_nozzle
 from spotline.measurement import Limits
-from spotline.physics.fermi_eyges import Layer, PhaseSpace, propagate
+from spotline.physics.fermi_eyges import Layer, propagate
 from spotline.physics.ions import CARBON, HELIUM, IONS, PROTON, Ion
 from spotline.physics.materials import WATER
+from spotline.physics.phase_space import PhaseSpace
+from spotline.units import FWHM_PER_SIGMA
 from tools.make_cnao_tables import QUOTED
 from verification.figures import MISSED, Figure, figure, judge, noted, percent, table
 from verification.page import circumstances, fill, page_parser, put_page, say

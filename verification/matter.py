@@ -54,13 +54,14 @@ def stopping_deviation(ion: Ion, letter: str) -> Columns:
     """Relative deviation at all energies of the table."""
     read = water_table(letter)
     ours = mass_stopping_power_MeV_cm2_per_g(ion, read["E_MeV_u"], WATER, EXCITATION_eV)
-    return ours / read["S_ref_MeVcm2_g"] - 1.0
+    return np.asarray(ours / read["S_ref_MeVcm2_g"] - 1.0)
 
 
 def range_deviation(ion: Ion, letter: str, column: str, excitation_eV: float) -> Columns:
     """Relative deviation at all energies of the table."""
     read = water_table(letter)
-    return RangeEnergy(ion, WATER, excitation_eV).range_g_cm2(read["E_MeV_u"]) / read[column] - 1.0
+    ours = RangeEnergy(ion, WATER, excitation_eV).range_g_cm2(read["E_MeV_u"])
+    return np.asarray(ours / read[column] - 1.0)
 
 
 def largest(values: Columns, energies: Columns, interval: tuple[float, float]) -> str:
@@ -126,8 +127,8 @@ def stopping_section() -> list[str]:
     """Stopping power of water."""
     rows = []
     for ion, letter in BEAMS:
-        energies, deviation = water_table(letter)["E_MeV_u"], stopping_deviation(ion, letter)
-        rows.append((ion.name, *(largest(deviation, energies, interval) for interval in INTERVALS_MeV_u)))
+        listed, deviation = water_table(letter)["E_MeV_u"], stopping_deviation(ion, letter)
+        rows.append((ion.name, *(largest(deviation, listed, interval) for interval in INTERVALS_MeV_u)))
     read = water_table("c")
     editions = read["S_ICRU73_errata_I78"] / read["S_ref_MeVcm2_g"] - 1.0
     oxygen = water_table("o")
@@ -318,7 +319,7 @@ def without_relativity_g_cm2(ion: Ion, energy_MeV_u: float) -> float:
     gamma = ion.gamma(15.0)
     slow /= gamma**2 * (1.0 - 0.5 * ion.beta(15.0) ** 2)
     stopping = mass_stopping_power_MeV_cm2_per_g(ion, grid, WATER)
-    return float(np.trapezoid(slow / stopping**3, grid * ion.mass_number)) ** 0.5
+    return math.sqrt(np.trapezoid(slow / stopping**3, grid * ion.mass_number))
 
 
 def relative_stopping(material: Material, ion: Ion, energy_MeV_u: float) -> float:
@@ -392,7 +393,8 @@ def page() -> list[str]:
 def main(arguments: list[str]) -> int:
     """Compare, then print or write the page."""
     parser = page_parser("python -m verification.matter", (__doc__ or "").splitlines()[0])
-    put_page(page(), parser.parse_args(arguments).write)
+    asked = parser.parse_args(arguments)
+    put_page(page(), asked.write)
     return 0
 
 

@@ -26,7 +26,7 @@ from verification.page import circumstances, fill, page_parser, put_page, say
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("src", "tests", "examples", "tools", "faults", "docs")
-STAGES = (
+STAGES: tuple[tuple[tuple[str, ...], dict[str, str]], ...] = (
     (
         (
             "tests/control/test_slow.py",
@@ -79,14 +79,10 @@ def make_deaf(tree: Path, cause: Cause) -> None:
     is_slow = cause.source == SLOW or cause.code in (BACKGROUND, RECORD)
     for name, place, inserted in BETWEEN_SPILLS + (() if is_slow else COMPILED):
         path = tree / name
-        text, n = re.subn(
-            place,
-            lambda found, line=inserted: found[1] + line.format(code=cause.code),
-            path.read_text(encoding="utf-8"),
-            count=1,
-            flags=re.DOTALL,
-        )
-        assert n == 1, f"{name} has changed; say anew where interlocks come into being"
+        text = path.read_text(encoding="utf-8")
+        found = re.search(place, text, flags=re.DOTALL)
+        assert found, f"{name} has changed; say anew where interlocks come into being"
+        text = text[: found.end()] + inserted.format(code=cause.code) + text[found.end() :]
         path.write_text(text, encoding="utf-8")
 
 

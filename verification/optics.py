@@ -15,11 +15,12 @@ import numpy as np
 from spotline.machine import BeamLine, load_beamline
 from spotline.machine.optics import nozzle_layers, spot_sigma_mm, window_phase_space
 from spotline.measurement import Limits
-from spotline.physics.fermi_eyges import Layer, PhaseSpace, propagate
+from spotline.physics.fermi_eyges import Layer, propagate
 from spotline.physics.ionization import particles_per_count
 from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
 from spotline.physics.materials import WATER
 from spotline.physics.moliere import hanson_angle_mrad
+from spotline.physics.phase_space import PhaseSpace
 from spotline.physics.scattering import ROSSI_E_S_MeV, pv_MeV, scattering_length_g_cm2
 from spotline.physics.stopping import RangeEnergy
 from spotline.units import FWHM_PER_SIGMA

@@ -67,8 +67,8 @@ class Compared:
         The fastest path known, of a long search.
     bound_us : float
         No path takes less.
-    wall_ms : float
-        Time that `shortest_path` took.
+    search_ms : float
+        Processor time that `shortest_path` took.
     """
 
     spots: int
@@ -78,7 +78,7 @@ class Compared:
     ours: PathLength
     long: PathLength
     bound_us: float
-    wall_ms: float
+    search_ms: float
 
     @property
     def above_known(self) -> float:
@@ -130,9 +130,9 @@ def compare(positions_mm: Positions, moves: Moves, jumps: Jumps) -> Compared:
     times_us = edge_times_us(x_mm, y_mm, moves, jumps)
     orders = orders_of(positions_mm, times_us, moves, jumps)
     lengths = {name: measured(order) for name, order in orders.items()}
-    start = time.perf_counter()
+    start = time.process_time()  # which work of others does not prolong
     shortest_path(x_mm, y_mm, moves, jumps)
-    wall_ms = 1e3 * (time.perf_counter() - start)
+    search_ms = 1e3 * (time.process_time() - start)
     longs = [lengths["shortest"]]
     if len(x_mm) > 2:
         spots = make_spots(x_mm, y_mm, moves, jumps, LONG_GENTLENESS)
@@ -145,7 +145,16 @@ def compare(positions_mm: Positions, moves: Moves, jumps: Jumps) -> Compared:
     bound_us = least_time_us(times_us, known.time_us)
     if bound_us > known.time_us * (1.0 + 1e-9):
         raise RuntimeError(f"the bound, {bound_us} us, is above a path of {known.time_us} us")
-    return Compared(len(x_mm), *lengths.values(), known, min(bound_us, known.time_us), wall_ms)
+    return Compared(
+        spots=len(x_mm),
+        given=lengths["given"],
+        raster=lengths["raster"],
+        nearest=lengths["nearest neighbour"],
+        ours=lengths["shortest"],
+        long=known,
+        bound_us=min(bound_us, known.time_us),
+        search_ms=search_ms,
+    )
 
 
 def layouts() -> dict[str, Positions]:
@@ -245,11 +254,11 @@ def check_layouts(moves: Moves, jumps: Jumps, images: Path | None) -> Section:
             for name, c in compared.items()
         ],
     )
-    section.text("Time that the search takes, on one core of a shared machine, once it is compiled:")
+    section.text("Processor time that the search takes, on a shared machine, once it is compiled:")
     section.table(
         ("Layer", "spots", "time", "per spot"),
         [
-            (name, c.spots, f"{c.wall_ms:.0f} ms", f"{1e3 * c.wall_ms / c.spots:.0f} µs")
+            (name, c.spots, f"{c.search_ms:.0f} ms", f"{1e3 * c.search_ms / c.spots:.0f} µs")
             for name, c in compared.items()
         ],
     )
@@ -280,15 +289,15 @@ def check_layouts(moves: Moves, jumps: Jumps, images: Path | None) -> Section:
             f"search for {few.spots} spots",
             f"< {LIMIT_500_ms:g} ms",
             "-",
-            f"{few.wall_ms:.0f} ms",
-            held(few.wall_ms < LIMIT_500_ms),
+            f"{few.search_ms:.0f} ms",
+            held(few.search_ms < LIMIT_500_ms),
         ),
         Verdict(
             f"search for {many.spots} spots",
             f"< {LIMIT_5000_ms:g} ms",
             "-",
-            f"{many.wall_ms:.0f} ms",
-            held(many.wall_ms < LIMIT_5000_ms),
+            f"{many.search_ms:.0f} ms",
+            held(many.search_ms < LIMIT_5000_ms),
         ),
     ]
     return section
@@ -384,7 +393,7 @@ def _layers(plan: Plan, line: BeamLine) -> Iterator[tuple[Positions, Moves]]:
 
 
 def _total_us(layers: Sequence[Compared], name: str) -> float:
-    return sum(getattr(layer, name).time_us for layer in layers)
+    return float(sum(getattr(layer, name).time_us for layer in layers))
 
 
 def _plan_row(label: str, layers: Sequence[Compared]) -> tuple[object, ...]:
@@ -413,7 +422,7 @@ def _way_row(label: str, layers: Sequence[Compared]) -> tuple[object, ...]:
         figure(ours_mm / given_mm, ".2f"),
         *(sum(p.jumps for p in paths) for paths in _paths(layers).values()),
         Figure(f"{alone} of {len(layers)}", alone),
-        f"{sum(layer.wall_ms for layer in layers):.0f} ms",
+        f"{sum(layer.search_ms for layer in layers):.0f} ms",
     )
 
 

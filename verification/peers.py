@@ -214,7 +214,7 @@ def agreements(ion: Ion, energy_MeV_u: float, library: BeamLibrary, primaries: i
             engine.add([case.field])
             doses[name] = engine.dose_Gy
         for name, options in ((THEIRS, UNCUT), (THEIRS_SINGLE, SINGLE)):
-            doses[name] = Peer(case.power, case.field, machine, options).dose().dose_Gy
+            doses[name] = Peer(case.power, case.field, machine, options).dose().dose_Gy.astype(np.float64)
         given = case.readable(case.reference_Gy)
         for name, dose in doses.items():
             pair = given, case.readable(dose)

@@ -28,6 +28,7 @@ from spotline.machine.library.model import stack
 from spotline.machine.library.modifiers import ripple_filter, slab, together
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
+from spotline.physics.phase_space import PhaseSpace
 from spotline.physics.stopping import RangeEnergy
 from spotline.physics.transport.geometry import voxels
 from spotline.physics.transport.run import simulate
@@ -215,7 +216,7 @@ def simulated(folder: Path, library: BeamLibrary, primaries: int) -> tuple[float
             mean,
             sigma_relative=sigma,
             ripple_mm=quantiles_mm(together(parts)),
-            sigma_mm=float(spots.sigma_x_mm[0]),
+            phase_space=PhaseSpace(float(spots.sigma_x_mm[0]), 0.0),
             spots=np.column_stack(
                 [
                     spots.x_mm * (1.0 - SURFACE_mm * scale),

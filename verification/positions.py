@@ -18,7 +18,7 @@ from spotline.measurement import Limits
 from spotline.sim.chambers import channel_shares, frame_weights, strip_readout
 from spotline.sim.fast_loop import PRE_ROLL_US
 from spotline.sim.plant import FrameState, SegmentedTruth
-from spotline.sim.settings import FWHM_PER_SIGMA
+from spotline.units import FWHM_PER_SIGMA
 from verification import pictures
 from verification.figures import Figure, figure, judge, number
 from verification.page import Section, Verdict

@@ -25,14 +25,16 @@ import numpy as np
 
 import spotline
 from spotline.dose.engine.reconstruct import reconstruct
-from spotline.machine.library.build import build_library
+from spotline.machine.library.build import Origin, build_library
+from spotline.measurement import Limits
 from spotline.treatment.duration import predict_duration
 from tests.delivery.deliveries import deliver, hashes
-from tests.delivery.test_shared_plans import DELIVERED
 from tests.lines.dcpt import write_dcpt_line
 from tests.lines.trip import write_trip_line
 from tests.processors import PROCESSORS, environment_of, taken
-from verification.page import circumstances, fill, page_parser, put_page, say, table
+from verification.durations import PLANS
+from verification.figures import MISSING, Figure, figure, judge, table
+from verification.page import circumstances, fill, page_parser, put_page, say
 from verification.runs import EXAMPLES, ROOT, SHARED
 
 LIBRARIES = {"proton": [62.73, 100.0], "carbon": [150.0, 200.0]}
@@ -49,6 +51,8 @@ LETD = "LETd (part of the largest)"
 DEPTH = "depth dose of a library that is made (part of the largest)"
 WIDTH = "fitted widths of such a library (part of the largest)"
 KINDS = (TREATMENTS, TIMES, RECORDS, DOSES, LETD, DEPTH, WIDTH)
+EQUAL = (TREATMENTS, RECORDS)
+"""Of which not one may differ: what was decided, and the files."""
 
 
 def plans(folder: Path) -> Iterator[tuple[Path, str, str]]:
@@ -60,7 +64,7 @@ def plans(folder: Path) -> Iterator[tuple[Path, str, str]]:
             "dcpt": write_dcpt_line(folder / "dcpt", SHARED),
             "trip": write_trip_line(folder / "trip"),
         }
-        for pattern, line, _ in DELIVERED:
+        for pattern, line in PLANS:
             (path,) = (SHARED / "plans").glob(pattern)
             yield path, line, str(lines.get(line, line))
 
@@ -90,8 +94,7 @@ def work() -> Results:
         library = build_library(
             spotline.load_beamline("cnao-h"),
             ion,
-            made=datetime(2026, 1, 1, tzinfo=UTC),
-            command="",
+            origin=Origin(datetime(2026, 1, 1, tzinfo=UTC), ""),
             energies_MeV_u=energies,
             primaries=PRIMARIES,
             seed=1,
@@ -128,44 +131,44 @@ def difference(here: Any, there: Any, kind: str) -> float:
     return float(np.max(np.abs(there.astype(float) - here)) / np.max(np.abs(here)))
 
 
-def rows(here: Results, others: Sequence[Results]) -> Iterator[list[str]]:
-    """For each kind: how many were compared, and the largest difference on each processor."""
+def rows(here: Results, others: dict[str, Results]) -> Iterator[list[object]]:
+    """For each kind and processor: how many were compared, how many differ, and by how much at most."""
     for kind in KINDS:
         keys = [key for key in here if key[0] == kind]
-        cells = []
-        for there in others:
+        for processor, there in others.items():
             assert here.keys() == there.keys()
             off = [difference(here[key], there[key], kind) for key in keys]
-            differ = sum(value > 0.0 for value in off)
-            largest = max(off)
-            if not differ:
-                cells.append("equal")
-            elif np.isinf(largest):
-                cells.append(f"**{differ} differ**")
-            else:
-                cells.append(f"{differ} differ, by {largest:.1e} at most")
-        yield [kind, str(len(keys)), *cells]
+            differ, largest = sum(value > 0.0 for value in off), max(off)
+            yield [
+                kind,
+                processor,
+                len(keys),
+                differ,
+                Figure(MISSING, None) if np.isinf(largest) else figure(largest, ".1e" if differ else "g"),
+                judge(differ, Limits(high=0.0)) if kind in EQUAL else "",
+            ]
 
 
-def page() -> str:
+def page() -> list[str]:
     """Work everything out here and as every processor, and write the page."""
     begin = time.perf_counter()
     say("as found")
     here = work()
-    done, skipped, libraries = [], [], []
+    done: dict[str, Results] = {}
+    skipped, libraries = [], []
     for processor in PROCESSORS:
         if obstacle := processor.obstacle():
             skipped.append(f"{processor.name}: {obstacle}")
             continue
         say(processor.name)
         results, took = elsewhere(environment_of(processor))
-        done.append((processor, results))
+        done[processor.name] = results
         settings = ", ".join(f"`{name}={value}`" for name, value in processor.variables().items())
         libraries.append([processor.name, settings, ", ".join(took["blas"]), str(took["numba"])])  # type: ignore[arg-type]
     found = taken()
     libraries.insert(0, ["as found", "-", ", ".join(found["blas"]), str(found["numba"])])  # type: ignore[arg-type]
     minutes = (time.perf_counter() - begin) / 60.0
-    parts = [
+    return [
         "# Verification: processors",
         fill(
             f"""What is equal between processors, and how far the rest is. `python -m verification.processors
@@ -181,7 +184,11 @@ def page() -> str:
         table(["processor", "told", "kernels of OpenBLAS (NumPy, SciPy)", "Numba compiles for"], libraries),
         *([fill("Not done: " + "; ".join(skipped) + ".")] if skipped else []),
         "## What comes out",
-        table(["what", "compared", *(p.name for p, _ in done)], list(rows(here, [r for _, r in done]))),
+        table(
+            ["what", "processor", "compared", "differ", "by at most", "none may differ"],
+            rows(here, done),
+            keys=2,
+        ),
         fill(
             f"""In a treatment and its record nothing comes from BLAS, and every choice between equals
             follows the order of the plan. Doses are summed in 64 bits and kept in 32, so that last
@@ -198,7 +205,6 @@ def page() -> str:
             (`test_last_digits_of_the_costs_decide_nothing`), but records were not compared."""
         ),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

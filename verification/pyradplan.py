@@ -140,7 +140,7 @@ def _entry_of(ion: Ion, kernel: Any, lateral: str) -> Entry:
     lateral_mm = np.linspace(0.0, float(kernel.depths[-1]), LATERAL_DEPTHS)
 
     def at(values: Any) -> Floats:
-        return np.interp(lateral_mm, kernel.depths, values)
+        return np.asarray(np.interp(lateral_mm, kernel.depths, values))
 
     none = np.zeros(LATERAL_DEPTHS)
     single = lateral == "single"
@@ -190,7 +190,7 @@ class Peer:
         from pyRadPlan.ct import create_ct
         from pyRadPlan.plan import IonPlan
 
-        if field.gantry_deg or field.couch_deg:
+        if field.gantry_deg or field.patient_support_deg:
             raise ValueError("pyRadPlan is compared at gantry and couch 0 only")
         for name in ("pyRadPlan", "pyRadPlan.dose"):
             logging.getLogger(name).setLevel(logging.ERROR)

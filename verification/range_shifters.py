@@ -24,13 +24,14 @@ from spotline.machine.library.curve import ranges_of
 from spotline.machine.library.lateral import fit_lateral
 from spotline.machine.library.model import Entry
 from spotline.machine.library.modifiers import slab
-from spotline.physics.fermi_eyges import Layer, PhaseSpace, propagate
+from spotline.physics.fermi_eyges import Layer, propagate
 from spotline.physics.ions import CARBON, PROTON, Ion
 from spotline.physics.materials import AIR, RW3, WATER
+from spotline.physics.phase_space import PhaseSpace
 from spotline.physics.stopping import RangeEnergy, mean_excitation_eV
 from spotline.physics.transport.geometry import slabs
 from spotline.physics.transport.history import Steps
-from spotline.physics.transport.run import simulate
+from spotline.physics.transport.run import TransportPhysics, simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
 from verification.figures import Figure, figure, percent, table
@@ -91,7 +92,7 @@ def simulated(ion: Ion, energy_MeV_u: float, thickness_mm: int, primaries: int, 
         primaries=primaries,
         seed=SEED,
         threads=threads,
-        excitation_eV=mean_excitation_eV(ion, WATER),
+        physics=TransportPhysics(excitation_eV=mean_excitation_eV(ion, WATER)),
     )
     per_bin = 10.0 / np.diff(edges)
     before = int(np.searchsorted(rings_mm[1:], range_mm + 0.5 * sigma_mm))
@@ -117,8 +118,7 @@ def slab_width_mm(ion: Ion, energy_MeV_u: float, thickness_mm: int, primaries: i
         primaries=primaries,
         seed=SEED,
         threads=1,
-        steps=Steps(share=0.01),
-        reactions=False,
+        physics=TransportPhysics(Steps(share=0.01), reactions=False),
     )
     squares = 0.5 * (rings_mm[1:] ** 2 + rings_mm[:-1] ** 2)
     return math.sqrt(float(np.average(squares, weights=tally.ring_MeV[0])) / 2.0)

@@ -35,7 +35,7 @@ from spotline.physics.materials import WATER
 from spotline.physics.stopping import HIGHEST_ENERGY_MeV_u, LOWEST_ENERGY_MeV_u, RangeEnergy
 from spotline.physics.transport.geometry import water
 from spotline.physics.transport.history import Steps
-from spotline.physics.transport.run import simulate
+from spotline.physics.transport.run import TransportPhysics, simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
 from verification.figures import Figure, figure, number, percent, table
@@ -59,7 +59,7 @@ BEAMS = (
 )
 SHIPPED = (("proton", 62.73), ("proton", 148.79), ("helium", 150.0), ("carbon", 279.97), ("oxygen", 300.0))
 """Of the shipped libraries, with ten times as many primaries."""
-SPREAD_PERCENT = 0.1
+SPREAD_percent = 0.1
 DEPTH_PRIMARIES = 100_000
 FLUENCES = (
     (PROTON, 62.73, 20_000, False),
@@ -117,7 +117,7 @@ def spectrum_section() -> list[str]:
     for ion, energy, primaries in BEAMS:
         say(f"{ion.name} of {energy:g} MeV/u")
         simulated = simulate_entry(
-            ion, energy, momentum_spread_percent=SPREAD_PERCENT, primaries=primaries, seed=3, threads=1
+            ion, energy, momentum_spread_percent=SPREAD_percent, primaries=primaries, seed=3, threads=1
         ).entry
         behind = simulated.with_thickness(ripple_filter(1.0)) if ion is CARBON and energy < 200.0 else None
         for entry, name in ((simulated, ""), (behind, ", ripple filter")):
@@ -182,7 +182,9 @@ def fluence_table() -> str:
             primaries=primaries,
             seed=3,
             threads=1,
-            steps=Steps(share=0.02, smallest_g_cm2=1e-4, end_g_cm2=1e-4) if short else Steps(),
+            physics=TransportPhysics(
+                Steps(share=0.02, smallest_g_cm2=1e-4, end_g_cm2=1e-4) if short else Steps()
+            ),
         )
         energy_MeV = tally.energy_MeV[:9, ::2]
         scored = energy_MeV.sum(axis=0), tally.let_MeV_keV_um[::2]
@@ -203,8 +205,17 @@ def fluence_table() -> str:
                     figure(found[2], ".3g"),
                 )
             )
-    header = ("Beam (MeV/u)", "depth / range", "dose", "LETd scored", "from fluence", "off", "from 1 MeV/u")
-    return table((*header, "from E / 100"), rows)
+    header = (
+        "Beam (MeV/u)",
+        "depth / range",
+        "dose",
+        "LETd scored (keV/um)",
+        "from fluence (keV/um)",
+        "off",
+        "from 1 MeV/u (keV/um)",
+        "from E / 100 (keV/um)",
+    )
+    return table(header, rows)
 
 
 def fluence_sums(ion: Ion, edges: Floats, fluence: Floats, cut_MeV_u: float) -> Floats:
@@ -270,7 +281,7 @@ def published_section() -> list[str]:
         survival.append(
             (
                 f"{let:g}",
-                figure(dose, ".2f"),
+                f"{dose:.2f}",
                 figure(published, ".2f"),
                 figure(effect, ".2f"),
                 percent(effect / published - 1.0, sign=True),
@@ -361,7 +372,7 @@ def proton_depths() -> list[str]:
     """RBE of a proton beam over depth: the model of ions, and those of protons for the same tissue."""
     say("RBE of protons over depth")
     entry = simulate_entry(
-        PROTON, 148.8, momentum_spread_percent=SPREAD_PERCENT, primaries=DEPTH_PRIMARIES, seed=4, threads=1
+        PROTON, 148.8, momentum_spread_percent=SPREAD_percent, primaries=DEPTH_PRIMARIES, seed=4, threads=1
     ).entry
     places = np.array([0.02, 0.3, 0.6, 0.9, 0.97, 1.0, 1.01])
     depth = places * entry.range_mm

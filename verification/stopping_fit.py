@@ -29,7 +29,7 @@ def deviations(ion: Ion, letter: str, ends_MeV_u: tuple[float, float]) -> np.nda
     table = read_reference(f"stopping_range_water_{letter}.csv")[::2]
     table = table[(table["E_MeV_u"] >= ends_MeV_u[0]) & (table["E_MeV_u"] <= ends_MeV_u[1])]
     ours = mass_stopping_power_MeV_cm2_per_g(ion, table["E_MeV_u"], WATER, EXCITATION_eV)
-    return ours / table["S_ref_MeVcm2_g"] - 1.0
+    return np.asarray(ours / table["S_ref_MeVcm2_g"] - 1.0)
 
 
 def fit_shell() -> tuple[float, ...]:

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spotline.physics.fermi_eyges import Layer, PhaseSpace, propagate
+from spotline.physics.fermi_eyges import Layer, propagate
 from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
 from spotline.physics.materials import WATER
+from spotline.physics.phase_space import PhaseSpace
 from spotline.physics.stopping import RangeEnergy
 from spotline.physics.straggling import range_straggling_g_cm2
 from spotline.physics.transport.geometry import water
 from spotline.physics.transport.history import Steps
-from spotline.physics.transport.run import simulate
+from spotline.physics.transport.run import TransportPhysics, simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
 from verification.figures import figure, percent, table
@@ -68,8 +69,7 @@ def measure(ion: Ion, energy_MeV_u: float, share: float, primaries: int) -> Foun
         primaries=primaries,
         seed=1,
         threads=1,
-        steps=Steps(share=share),
-        reactions=False,
+        physics=TransportPhysics(Steps(share=share), reactions=False),
     )
     per_s = primaries / (time.process_time() - began)
     stopped = -np.diff(tally.crossing.sum(axis=1))

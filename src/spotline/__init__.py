@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from spotline.dicom.structures import read_structures
     from spotline.dose.engine.forward import DoseEngine, Patient
     from spotline.dose.engine.reconstruct import Reconstruction, reconstruct
-    from spotline.dose.engine.surroundings import water_phantom
+    from spotline.dose.engine.water_and_grid import water_phantom
     from spotline.dose.evaluation.compare import compare_doses
     from spotline.dose.evaluation.evaluate import DoseOptions, evaluate
     from spotline.dose.evaluation.findings import Evaluation
@@ -79,7 +79,7 @@ _HOMES = {
     "spotline.planning.cubes": ("Cube", "cube_plan"),
     "spotline.dose.engine.forward": ("DoseEngine", "Patient"),
     "spotline.dose.engine.reconstruct": ("Reconstruction", "reconstruct"),
-    "spotline.dose.engine.surroundings": ("water_phantom",),
+    "spotline.dose.engine.water_and_grid": ("water_phantom",),
     "spotline.dose.online": ("Reconstructor",),
     "spotline.errors": (
         "BeamLineError",

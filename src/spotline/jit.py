@@ -43,11 +43,11 @@ KERNEL_FOLDERS = ("control", "sim", "physics", "dose")
 KERNEL_FILES = ("jit.py", "units.py", "random.py", "moves.py", "treatment/tour.py")
 """Single files of the same kind."""
 
-KEEP_S = 30 * 86_400
+KEEP_s = 30 * 86_400
 """A folder not used for so long is removed."""
 KEEP_NEWEST = 12
-"""Of the folders not used for `KEEP_SURPLUS_S`, those beyond so many newer ones are removed too."""
-KEEP_SURPLUS_S = 86_400
+"""Of the folders not used for `KEEP_SURPLUS_s`, those beyond so many newer ones are removed too."""
+KEEP_SURPLUS_s = 86_400
 
 # Kernels get all their memory from the caller.  Without Numba's runtime they cannot allocate, which the
 # compiler then checks, and no reference is counted when a tuple of arrays goes from one kernel to the
@@ -235,7 +235,7 @@ def prune(folder: Path, keep: Path, now_s: float | None = None) -> None:
             # Just made and not yet stamped, half removed, or not ours: all reasons to leave it alone.
             continue
     for rank, (idle_s, candidate) in enumerate(sorted(idle)):
-        if idle_s > KEEP_S or (rank >= KEEP_NEWEST and idle_s > KEEP_SURPLUS_S):
+        if idle_s > KEEP_s or (rank >= KEEP_NEWEST and idle_s > KEEP_SURPLUS_s):
             shutil.rmtree(candidate, ignore_errors=True)
 
 

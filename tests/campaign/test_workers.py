@@ -77,7 +77,7 @@ def test_without_dask_there_is_no_cluster(treatment: Treatment, monkeypatch: pyt
 @pytest.mark.filterwarnings("ignore")
 def test_an_unknown_cluster(treatment: Treatment, monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("spotline.campaign.workers.CONNECT_S", 1)
+    monkeypatch.setattr("spotline.campaign.workers.CONNECT_s", 1)
     with pytest.raises(OptionError, match=r"scheduler tcp://127\.0\.0\.1:1: cannot be reached"):
         run_campaign(treatment, runs=2, scheduler="tcp://127.0.0.1:1")
 

@@ -131,7 +131,7 @@ def violations(record: Record, witnessed: Witnessed | None) -> list[str]:
 
 def _back_up_margin(counts: np.ndarray) -> np.ndarray:
     """How much earlier than INT1 the back-up may complete a spot: a few standard deviations of its counts."""
-    return 5.0 * np.sqrt(counts) + 0.05 * counts
+    return np.asarray(5.0 * np.sqrt(counts) + 0.05 * counts)
 
 
 def _lost(folder: Path, witnessed: Witnessed) -> list[str]:

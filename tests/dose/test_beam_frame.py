@@ -29,7 +29,7 @@ LEFT, RIGHT = (1, 0, 0), (-1, 0, 0)
 BACK, FRONT = (0, 1, 0), (0, -1, 0)
 HEAD, FEET = (0, 0, 1), (0, 0, -1)
 
-# Gantry, couch, position: where the beam comes from, and where x and y of the spots point.
+# Gantry, patient support, position: where the beam comes from, and where x and y of the spots point.
 BY_HAND = [
     (0, 0, "HFS", FRONT, LEFT, HEAD),
     (90, 0, "HFS", LEFT, BACK, HEAD),  # from the left of the supine patient; x of the gantry is down
@@ -45,8 +45,8 @@ BY_HAND = [
     (0, 0, "HFDR", LEFT, BACK, HEAD),
     (0, 0, "FFDL", RIGHT, BACK, FEET),
     (0, 0, "FFDR", LEFT, FRONT, FEET),
-    # The couch turns counter-clockwise, so the head goes from the gantry to the left of who faces it, and the
-    # feet to the right, from where the beam at 90 degrees comes.
+    # The patient support turns counter-clockwise, so the head goes from the gantry to the left of who faces
+    # it, and the feet to the right, from where the beam at 90 degrees comes.
     (90, 90, "HFS", FEET, BACK, LEFT),
     (90, 270, "HFS", HEAD, BACK, RIGHT),
     (0, 90, "HFS", FRONT, FEET, LEFT),
@@ -54,9 +54,9 @@ BY_HAND = [
 ]
 
 
-@pytest.mark.parametrize(("gantry", "couch", "position", "source", "x", "y"), BY_HAND)
-def test_by_hand(gantry: float, couch: float, position: str, source: tuple, x: tuple, y: tuple):
-    frame = beam_frame(gantry, couch, (10.0, -20.0, 30.0), position)
+@pytest.mark.parametrize(("gantry", "support", "position", "source", "x", "y"), BY_HAND)
+def test_by_hand(gantry: float, support: float, position: str, source: tuple, x: tuple, y: tuple):
+    frame = beam_frame(gantry, support, (10.0, -20.0, 30.0), position)
     assert frame.axes == (x, y, source)
     # A point 100 mm towards the source.
     point = np.add((10.0, -20.0, 30.0), np.multiply(source, 100.0))
@@ -77,8 +77,8 @@ def test_oblique_gantry_by_hand():
     st.sampled_from(sorted(PATIENT_AXES)),
     st.lists(st.floats(-500.0, 500.0), min_size=3, max_size=3),
 )
-def test_frames_are_rotations(gantry: float, couch: float, position: str, point: list[float]):
-    frame = beam_frame(gantry, couch, (1.0, 2.0, 3.0), position)
+def test_frames_are_rotations(gantry: float, support: float, position: str, point: list[float]):
+    frame = beam_frame(gantry, support, (1.0, 2.0, 3.0), position)
     np.testing.assert_allclose(frame.matrix @ frame.matrix.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(frame.matrix) == pytest.approx(1.0)
     np.testing.assert_allclose(frame.to_patient_mm(frame.to_beam_mm(point)), point, atol=1e-9)

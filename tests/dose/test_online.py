@@ -80,15 +80,15 @@ def test_a_delivery_is_followed_while_it_runs(
     treatment: spotline.Treatment, record: Record, water: Patient, tmp_path: Path
 ):
     following = Reconstructor(treatment, water, water.grid, libraries=LIBRARIES)
-    told: list[tuple[int, float]] = []
+    steps: list[tuple[int, float]] = []
 
     def after_spill(folder: Path) -> None:
         assert following.follow(folder) == 1
-        told.append((following.spills, following.particles))
+        steps.append((following.spills, following.particles))
 
     again = spotline.deliver(treatment, tmp_path / "record", documents=False, after_spill=after_spill)
-    assert [spills for spills, _ in told] == list(range(1, len(record.fields[0].spills) + 1))
-    assert all(first[1] < second[1] for first, second in pairwise(told))
+    assert [spills for spills, _ in steps] == list(range(1, len(record.fields[0].spills) + 1))
+    assert all(first[1] < second[1] for first, second in pairwise(steps))
     # Who looks on changes nothing.
     for path in sorted(again.fields[0].path.glob("spills/*.h5")):
         assert path.read_bytes() == (record.fields[0].path / "spills" / path.name).read_bytes()

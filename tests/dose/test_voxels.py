@@ -14,8 +14,9 @@ from spotline.dose.water_path import voxel_paths_mm
 from spotline.errors import DoseError
 from spotline.physics.ions import PROTON
 from spotline.physics.materials import WATER
+from spotline.physics.phase_space import PhaseSpace
 from spotline.physics.stopping import RangeEnergy
-from spotline.physics.transport.run import simulate
+from spotline.physics.transport.run import TransportPhysics, simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
 
@@ -24,12 +25,12 @@ POWER = StoppingPower(GRID, np.random.default_rng(4).random(GRID.shape))
 
 
 @pytest.mark.parametrize(
-    ("gantry", "couch", "position"),
+    ("gantry", "support", "position"),
     [(0, 0, "HFS"), (90, 0, "HFS"), (180, 0, "FFP"), (270, 0, "HFP"), (90, 90, "HFS"), (0, 270, "HFDL")],
 )
-def test_voxels_in_the_beam(gantry: float, couch: float, position: str):
+def test_voxels_in_the_beam(gantry: float, support: float, position: str):
     """The water above each voxel of the transport is the path that is traced in the patient."""
-    frame = beam_frame(gantry, couch, (1.0, 2.0, 3.0), position)
+    frame = beam_frame(gantry, support, (1.0, 2.0, 3.0), position)
     arrays = to_voxels(POWER, frame).arrays
     above = (np.cumsum(arrays.density_g_cm3, axis=2) - 0.5 * arrays.density_g_cm3) * np.diff(arrays.z_mm)
     traced = voxel_paths_mm(POWER.rsp, GRID, frame, PARALLEL)
@@ -53,13 +54,13 @@ def test_range_behind_a_slab_off_centre(x_mm: float):
     slab = phantom(grid, [Box((0.0, 20.0, -40.0), (40.0, 40.0, 40.0), 1.7)])
     frame = beam_frame(0.0, 0.0, (x_mm, 0.0, 0.0))
     tally = simulate(
-        pencil_source(PROTON, 100.0, sigma_mm=2.0),
+        pencil_source(PROTON, 100.0, phase_space=PhaseSpace(2.0, 0.0)),
         to_voxels(slab, frame),
         TallyPlan(grid.edges_mm(1), voxels=True),
         primaries=640,
         seed=1,
         threads=1,
-        reactions=False,
+        physics=TransportPhysics(reactions=False),
     )
     by_depth = from_voxels(tally.voxel_MeV, grid, frame).sum(axis=(0, 2))
     peak = int(by_depth.argmax())

@@ -114,12 +114,12 @@ def test_slab_off_centre_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("gantry", "couch", "axis", "sense"),
+    ("gantry", "support", "axis", "sense"),
     [(0, 0, 1, 1), (180, 0, 1, -1), (90, 0, 0, -1), (270, 0, 0, 1), (90, 90, 2, 1), (90, 270, 2, -1)],
 )
-def test_parallel_beams_along_the_axes(gantry: float, couch: float, axis: int, sense: int):
+def test_parallel_beams_along_the_axes(gantry: float, support: float, axis: int, sense: int):
     """The path is the sum of the voxels before, and half the voxel itself."""
-    paths = voxel_paths_mm(RANDOM, GRID, beam_frame(gantry, couch, (1.0, 2.0, 3.0)), PARALLEL)
+    paths = voxel_paths_mm(RANDOM, GRID, beam_frame(gantry, support, (1.0, 2.0, 3.0)), PARALLEL)
     dimension = 2 - axis
     values = RANDOM if sense > 0 else np.flip(RANDOM, dimension)
     expected = (np.cumsum(values, dimension, dtype=float) - 0.5 * values) * GRID.spacing_mm[axis]
@@ -135,8 +135,10 @@ def test_parallel_beams_along_the_axes(gantry: float, couch: float, axis: int, s
 )
 @example(1.0, 1e-308, PARALLEL)  # a component that can't be divided by
 @example(181.0, 1e-11, PARALLEL)
-def test_diverging_rays_against_the_line_to_each_voxel(gantry: float, couch: float, sources: VirtualSources):
-    frame = beam_frame(gantry, couch, (3.0, -2.0, 12.0))
+def test_diverging_rays_against_the_line_to_each_voxel(
+    gantry: float, support: float, sources: VirtualSources
+):
+    frame = beam_frame(gantry, support, (3.0, -2.0, 12.0))
     target = Grid((-15.0, -8.0, 2.0), (7.3, 4.1, 9.7), (3, 4, 5))
     paths = voxel_paths_mm(RANDOM, GRID, frame, sources, target)
     for index in np.ndindex(*target.shape):
@@ -166,11 +168,11 @@ def test_fan_against_lines():
 
 @settings(max_examples=20)
 @given(st.floats(-40.0, 40.0), st.floats(0.0, 360.0), st.sampled_from([CNAO, PARALLEL]))
-def test_paths_between_rays(gantry: float, couch: float, sources: VirtualSources):
+def test_paths_between_rays(gantry: float, support: float, sources: VirtualSources):
     """In a wide plate that is entered through its front, paths vary linearly: both ways agree."""
     grid = Grid.covering((-400.0, -60.0, -400.0), (400.0, 60.0, 400.0), 20.0)
     target = Grid.covering((-12.0, -12.0, -12.0), (12.0, 12.0, 12.0), (2.0, 3.0, 4.0))
-    frame = beam_frame(gantry, couch)
+    frame = beam_frame(gantry, support)
     water = np.ones(grid.shape)
     exact = voxel_paths_mm(water, grid, frame, sources, target)
     found = smooth_voxel_paths_mm(water, grid, frame, sources, target)

@@ -7,8 +7,8 @@ import pytest
 
 from spotline.physics.breakup import (
     FINAL,
-    MASS_EXCESS_MEV,
     Breakup,
+    MASS_EXCESS_MeV,
     Nuclide,
     break_up,
     breakup_threshold_MeV,
@@ -16,9 +16,9 @@ from spotline.physics.breakup import (
     mass_excess_MeV,
 )
 from spotline.physics.nuclei import SPECIES
-from spotline.units import ATOMIC_MASS_UNIT_MEV, ELECTRON_MASS_MEV
+from spotline.units import ATOMIC_MASS_UNIT_MeV, ELECTRON_MASS_MeV
 
-ENERGY_MEV = np.array([0.0, 3.0, 9.0, 20.0, 45.0, 110.0])
+ENERGY_MeV = np.array([0.0, 3.0, 9.0, 20.0, 45.0, 110.0])
 NUCLEI = [(z, a) for z in range(9) for a in range(1, 17) if z <= a]
 
 
@@ -30,7 +30,7 @@ def probability(result: Breakup, *nuclides: Nuclide) -> float:
 
 @pytest.mark.parametrize(("z", "a"), NUCLEI)
 def test_charge_and_nucleons_are_kept(z: int, a: int):
-    result = break_up(z, a, ENERGY_MEV)
+    result = break_up(z, a, ENERGY_MeV)
     for counts in result.sets:
         assert sum(count * FINAL[i][0] for i, count in enumerate(counts)) == z
         assert sum(count * FINAL[i][1] for i, count in enumerate(counts)) == a
@@ -40,19 +40,19 @@ def test_charge_and_nucleons_are_kept(z: int, a: int):
 @pytest.mark.parametrize(("z", "a"), [(6, 11), (5, 11), (8, 15), (4, 8), (6, 12), (2, 4)])
 def test_energy_is_not_made(z: int, a: int):
     """Kinetic energy and the masses of the fragments together are at most what the nucleus had."""
-    result = break_up(z, a, ENERGY_MEV)
-    masses = np.array([sum(n * MASS_EXCESS_MEV[FINAL[i]] for i, n in enumerate(s) if n) for s in result.sets])
+    result = break_up(z, a, ENERGY_MeV)
+    masses = np.array([sum(n * MASS_EXCESS_MeV[FINAL[i]] for i, n in enumerate(s) if n) for s in result.sets])
     total = np.where(result.probability > 0.0, result.kinetic_MeV + masses, 0.0)
-    limit = mass_excess_MeV((z, a)) + ENERGY_MEV
+    limit = mass_excess_MeV((z, a)) + ENERGY_MeV
     is_forced = result.kinetic_MeV.max(axis=1) == 0.0  # what lives by no break-up that is open
     assert np.all((total <= limit[:, None] + 1e-9) | is_forced[:, None])
 
 
 def test_masses_are_those_of_the_species():
     for ion in SPECIES:
-        atom = ion.mass_MeV + ion.charge_number * ELECTRON_MASS_MEV
-        excess = atom - ion.mass_number * ATOMIC_MASS_UNIT_MEV
-        assert MASS_EXCESS_MEV[ion.charge_number, ion.mass_number] == pytest.approx(excess, abs=2e-3)
+        atom = ion.mass_MeV + ion.charge_number * ELECTRON_MASS_MeV
+        excess = atom - ion.mass_number * ATOMIC_MASS_UNIT_MeV
+        assert MASS_EXCESS_MeV[ion.charge_number, ion.mass_number] == pytest.approx(excess, abs=2e-3)
 
 
 def test_cold_nucleus_stays_or_falls_apart():

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotline.errors import OptionError
-from spotline.physics.fermi_eyges import Layer, PhaseSpace, propagate
+from spotline.physics.fermi_eyges import Layer, propagate
 from spotline.physics.ions import CARBON, IONS, PROTON, Ion
 from spotline.physics.materials import AIR, WATER, Material
+from spotline.physics.phase_space import PhaseSpace
 from spotline.physics.scattering import scattering_power_rad2_cm2_per_g
 from spotline.physics.stopping import RangeEnergy
 

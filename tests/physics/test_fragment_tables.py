@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotline.physics.fragment_layout import ENERGY_MEV_U, HEAVY, MODEL, FragmentTables
+from spotline.physics.fragment_layout import HEAVY, MODEL, ENERGY_MeV_u, FragmentTables
 from spotline.physics.fragment_tables import (
     alias_table,
     decays,
@@ -87,7 +87,7 @@ def test_materials_stack(tables: FragmentTables):
 
 def test_cross_sections_in_the_tables(tables: FragmentTables):
     species = INDEX["16O"]
-    expected = ion_reactions_cm2_g(SPECIES[species], ENERGY_MEV_U, WATER)
+    expected = ion_reactions_cm2_g(SPECIES[species], ENERGY_MeV_u, WATER)
     np.testing.assert_allclose(tables.total_cm2_g[species], expected)
     assert np.all(tables.total_cm2_g[INDEX["1H"]] == 0.0)
 
@@ -101,13 +101,13 @@ def test_helium_does_not_survive_its_excitation():
 # Millibarn, 12C on carbon: Kidd et al., Phys. Rev. C 37 (1988) 2613, at 250 MeV/u (carbon, boron, 7Be), to
 # which the mean excitation and the volume at break-up were fitted; Lindstrom et al., LBL-3650 (1975), at
 # 2.1 GeV/u (others).
-MEASURED_MB = [
+MEASURED_mb = [
     ("11C", 55.97, 0.2), ("11B", 65.61, 0.15), ("10B", 47.5, 0.3), ("10C", 5.33, 0.4), ("7Be", 22.64, 0.5),
     ("6Li", 30.0, 0.6), ("7Li", 21.5, 0.5), ("10Be", 5.81, 0.35), ("9Be", 10.63, 0.45),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("symbol", "measured", "tolerance"), MEASURED_MB)
+@pytest.mark.parametrize(("symbol", "measured", "tolerance"), MEASURED_mb)
 def test_isotopes_of_carbon_on_carbon(symbol: str, measured: float, tolerance: float):
     made = production_cross_sections_mb(SPECIES[INDEX["12C"]], 6, 250.0)
     assert made[INDEX[symbol]] == pytest.approx(measured, rel=tolerance)

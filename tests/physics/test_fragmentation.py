@@ -12,7 +12,7 @@ from spotline.physics.fragment_layout import HEAVY, MODEL, FragmentTables
 from spotline.physics.fragment_tables import fragment_tables, stack_tables
 from spotline.physics.fragmentation import GOLDHABER_MEV_C, collide, on_hydrogen, react_ion
 from spotline.physics.materials import WATER
-from spotline.physics.nuclei import CHARGE, INDEX, MASS_MEV, MASS_NUMBER, SPECIES
+from spotline.physics.nuclei import CHARGE, INDEX, MASS_NUMBER, SPECIES, MASS_MeV
 from spotline.physics.transport.products import NEUTRON, new_products
 
 pytestmark = pytest.mark.kernel
@@ -107,7 +107,7 @@ def test_momentum_width_of_one_nucleon_removed(tables: FragmentTables):
     """Goldhaber (1974): sigma_0 sqrt(K (A - K) / (A - 1)) for K = 1 is sigma_0."""
     events = react(tables, "12C", 250.0, 6000)
     chosen = events.species == INDEX["11C"]
-    mass, energy = MASS_MEV[INDEX["11C"]], events.energy_MeV_u[chosen] * 11
+    mass, energy = MASS_MeV[INDEX["11C"]], events.energy_MeV_u[chosen] * 11
     momentum = np.sqrt(energy * (energy + 2.0 * mass))
     across = momentum[:, None] * events.direction[chosen, :2]
     assert chosen.sum() > 250
@@ -158,7 +158,7 @@ def test_hydrogen_gives_one_proton_more(tables: FragmentTables):
 def test_two_nucleons_part(tables: FragmentTables):
     """Energy and momentum are kept, and too little energy sets nobody free."""
     rng = np.random.default_rng(5)
-    mass = MASS_MEV[0]
+    mass = MASS_MeV[0]
     for _ in range(200):
         one, other = rng.normal(0.0, 300.0, 3), rng.normal(0.0, 100.0, 3)
         e = np.sqrt(mass**2 + one @ one) + np.sqrt(mass**2 + other @ other)

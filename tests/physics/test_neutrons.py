@@ -10,7 +10,7 @@ import pytest
 from spotline.physics.materials import WATER
 from spotline.physics.neutron_tables import neutron_proton_mb, stacked_neutrons
 from spotline.physics.neutrons import neutron_rate, strike
-from spotline.physics.nuclei import MASS_MEV, NEUTRON_MASS_MEV
+from spotline.physics.nuclei import MASS_MeV, NEUTRON_MASS_MeV
 
 pytestmark = pytest.mark.kernel
 
@@ -44,8 +44,8 @@ def test_collisions_make_no_energy(energy_MeV: float):
     protons = 0
     for _ in range(400):
         xn, yn, zn, xp, yp, zp, local_MeV = strike(tables, 0, energy_MeV, rng)
-        neutron = np.hypot(np.hypot(xn, yn), np.hypot(zn, NEUTRON_MASS_MEV)) - NEUTRON_MASS_MEV
-        proton = np.hypot(np.hypot(xp, yp), np.hypot(zp, MASS_MEV[0])) - MASS_MEV[0]
+        neutron = np.hypot(np.hypot(xn, yn), np.hypot(zn, NEUTRON_MASS_MeV)) - NEUTRON_MASS_MeV
+        proton = np.hypot(np.hypot(xp, yp), np.hypot(zp, MASS_MeV[0])) - MASS_MeV[0]
         protons += proton > 0.0
         # Momenta inside a nucleus spread what both have, but on the mean binding takes more.
         assert neutron + proton + local_MeV < energy_MeV + 80.0
@@ -60,8 +60,8 @@ def test_on_hydrogen_nothing_is_lost():
     shares = []
     for _ in range(500):
         xn, yn, zn, xp, yp, zp, local_MeV = strike(tables, 0, 100.0, rng)
-        proton = np.sqrt(xp**2 + yp**2 + zp**2 + MASS_MEV[0] ** 2) - MASS_MEV[0]
-        neutron = np.sqrt(xn**2 + yn**2 + zn**2 + NEUTRON_MASS_MEV**2) - NEUTRON_MASS_MEV
+        proton = np.sqrt(xp**2 + yp**2 + zp**2 + MASS_MeV[0] ** 2) - MASS_MeV[0]
+        neutron = np.sqrt(xn**2 + yn**2 + zn**2 + NEUTRON_MASS_MeV**2) - NEUTRON_MASS_MeV
         assert neutron + proton == pytest.approx(100.0, abs=0.5)
         assert local_MeV == 0.0
         shares.append(proton / 100.0)

@@ -9,7 +9,7 @@ import pytest
 
 from spotline.errors import PhysicsError
 from spotline.physics.materials import AIR, CORTICAL_BONE, WATER, Material
-from spotline.physics.nuclei import MASS_MEV, MASS_NUMBER, SPECIES
+from spotline.physics.nuclei import MASS_NUMBER, SPECIES, MASS_MeV
 from spotline.physics.proton_cascade import PARAMETERS, react_inelastic, unlike_over_like
 from spotline.physics.proton_cross_sections import elastic_mb, elastic_slope_MeV2, inelastic_mb
 from spotline.physics.proton_nuclear import (
@@ -24,7 +24,7 @@ from spotline.physics.proton_nuclear import (
 from spotline.physics.transport.products import NEUTRON, Products, new_products
 from spotline.random import begin_sequence
 
-MASS_MeV = SPECIES[0].mass_MeV
+PROTON_MASS_MeV = SPECIES[0].mass_MeV
 BARRIER_OXYGEN_MeV = 1.44 * 7 / (1.4 * (16 ** (1 / 3) + 1))
 
 
@@ -60,7 +60,7 @@ def kinetic_MeV(count: int, products: Products) -> np.ndarray:
 
 def momentum_MeV_c(count: int, products: Products) -> np.ndarray:
     """Sum of the momenta of the products."""
-    energy, mass = kinetic_MeV(count, products), MASS_MEV[products.species[:count]]
+    energy, mass = kinetic_MeV(count, products), MASS_MeV[products.species[:count]]
     size = np.sqrt(energy * (energy + 2.0 * mass))
     return (size[:, None] * products.direction[:count]).sum(axis=0)
 
@@ -99,7 +99,7 @@ def test_too_many_elements():
 @pytest.mark.parametrize("energy_MeV", [5.0, 60.0, 400.0])
 def test_protons_on_protons_keep_energy_and_momentum(energy_MeV: float):
     tables = only(stacked([WATER]), 0)
-    momentum = np.sqrt(energy_MeV * (energy_MeV + 2.0 * MASS_MeV))
+    momentum = np.sqrt(energy_MeV * (energy_MeV + 2.0 * PROTON_MASS_MeV))
     shares = []
     for count, local_MeV, products in reactions(tables, energy_MeV, 400):
         assert (count, local_MeV) == (2, 0.0)
@@ -120,7 +120,7 @@ def test_protons_on_protons_keep_energy_and_momentum(energy_MeV: float):
 def test_protons_on_oxygen_scatter_as_their_slope(energy_MeV: float):
     tables = only(stacked([WATER]), 2)
     mass_MeV = float(tables.mass_MeV[0, 1])
-    momentum = np.sqrt(energy_MeV * (energy_MeV + 2.0 * MASS_MeV))
+    momentum = np.sqrt(energy_MeV * (energy_MeV + 2.0 * PROTON_MASS_MeV))
     transfers = []
     for count, recoil_MeV, products in reactions(tables, energy_MeV, 1500):
         assert count == 1
@@ -132,7 +132,7 @@ def test_protons_on_oxygen_scatter_as_their_slope(energy_MeV: float):
         )
         transfers.append(2.0 * mass_MeV * recoil_MeV)
     slope = float(elastic_slope_MeV2(16))
-    s = (energy_MeV + MASS_MeV + mass_MeV) ** 2 - momentum**2
+    s = (energy_MeV + PROTON_MASS_MeV + mass_MeV) ** 2 - momentum**2
     largest = 4.0 * momentum**2 * mass_MeV**2 / s
     expected = 1.0 / slope - largest / np.expm1(slope * largest)
     assert np.mean(transfers) == pytest.approx(expected, rel=0.1)

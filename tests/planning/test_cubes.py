@@ -160,10 +160,10 @@ def test_iterations_are_no_longer_used(library: BeamLibrary):
 
 
 def test_progress_is_told(library: BeamLibrary):
-    told: list[tuple[int, int]] = []
-    cube_plan(SETUP, SMALL, library=library, progress=lambda *step: told.append(step))
-    assert told
-    assert all(done <= total for done, total in told)
+    steps: list[tuple[int, int]] = []
+    cube_plan(SETUP, SMALL, library=library, progress=lambda *step: steps.append(step))
+    assert steps
+    assert all(done <= total for done, total in steps)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from spotline.errors import PlanError
 from spotline.faces.report import plan_tables
 from spotline.faces.report.plan_tables import PAGE, TERMINAL, Notation
 from spotline.machine import BeamLine
-from spotline.planning.overview import look_at
+from spotline.planning.overview import plan_overview
 from spotline.planning.read import read_plan
 from spotline.treatment import Options
 from spotline.treatment.duration import predict_duration
@@ -34,7 +34,7 @@ def two_layers() -> spotline.Field:
 
 
 def test_layers():
-    view = look_at(plan_of(two_layers()))
+    view = plan_overview(plan_of(two_layers()))
     (found,) = view.fields
     first, second = found.layers
     assert (first.index, first.energy_MeV_u, first.n_spots) == (0, 221.45, 9)
@@ -50,13 +50,13 @@ def test_layers():
 
 def test_spacing_leaves_out_repetitions_and_single_spots():
     repainted = layer([0.0, 3.0, 0.0, 3.0, 0.0], 0.0)
-    (found,) = look_at(plan_of(field(repainted, layer(index=1, energy_MeV_u=200.0)))).fields
+    (found,) = plan_overview(plan_of(field(repainted, layer(index=1, energy_MeV_u=200.0)))).fields
     assert [layer.spacing_mm for layer in found.layers] == [3.0, None]
 
 
 def test_on_a_beam_line(cnao_h: BeamLine):
     plan = plan_of(two_layers())
-    (found,) = look_at(plan, cnao_h).fields
+    (found,) = plan_overview(plan, cnao_h).fields
     (prepared,) = spotline.prepare(plan, cnao_h).fields
     assert [round(layer.range_mm or 0.0, 2) for layer in found.layers] == [100.0, 98.0]
     assert (found.problems, found.follows_plan) == ((), False)
@@ -73,7 +73,7 @@ def test_on_a_beam_line(cnao_h: BeamLine):
 
 def test_jumps_and_paintings_are_counted(cnao_h: BeamLine):
     """Two spots 50 mm apart, painted there, back and there again: three jumps."""
-    (found,) = look_at(plan_of(field(layer([-25.0, 25.0], 0.0, 3e5, paintings=3))), cnao_h).fields
+    (found,) = plan_overview(plan_of(field(layer([-25.0, 25.0], 0.0, 3e5, paintings=3))), cnao_h).fields
     (slice_,) = found.slices
     assert (slice_.visits, slice_.paintings, slice_.beam_off_jumps) == (6, 3, 3)
     assert slice_.meterset == pytest.approx(6e5)
@@ -81,7 +81,7 @@ def test_jumps_and_paintings_are_counted(cnao_h: BeamLine):
 
 def test_problems_are_told_and_no_slices(cnao_h: BeamLine):
     bad = field(layer(150.0, 0.0, 100.0, energy_MeV_u=500.0), gantry_angle_deg=0.0)
-    (found,) = look_at(plan_of(bad), cnao_h).fields
+    (found,) = plan_overview(plan_of(bad), cnao_h).fields
     assert len(found.problems) == 4
     assert all(
         any(word in problem for problem in found.problems)
@@ -96,30 +96,32 @@ def test_what_only_preparation_finds(tmp_path: Path):
     toml = copy_line("cnao-h", tmp_path / "line")
     edit(toml, ("largest_spills_per_field = 1000", "largest_spills_per_field = 3"))
     weights = np.array([5e3, 1e8])
-    (found,) = look_at(plan_of(field(layer([0.0, 2.0], 0.0, weights))), spotline.load_beamline(toml)).fields
+    (found,) = plan_overview(
+        plan_of(field(layer([0.0, 2.0], 0.0, weights))), spotline.load_beamline(toml)
+    ).fields
     assert len(found.problems) == 1
     assert "largest_spills_per_field" in found.problems[0]
     assert found.slices == ()
 
 
 def test_warnings(cnao_h: BeamLine):
-    (found,) = look_at(plan_of(field(layer(tune_id="F1"))), cnao_h).fields
+    (found,) = plan_overview(plan_of(field(layer(tune_id="F1"))), cnao_h).fields
     assert found.problems == ()
     assert any("'F1' is not a focus of cnao-h" in warning for warning in found.warnings)
 
 
 def test_one_field_of_several(cnao_h: BeamLine):
     plan = plan_of(field(number=1), proton_field(layer(0, 0, 1e8, energy_MeV_u=PROTON_MeV[0]), number=4))
-    assert [f.field.number for f in look_at(plan, cnao_h).fields] == [1, 4]
-    assert [f.field.number for f in look_at(plan, cnao_h, field=4).fields] == [4]
+    assert [f.field.number for f in plan_overview(plan, cnao_h).fields] == [1, 4]
+    assert [f.field.number for f in plan_overview(plan, cnao_h, field=4).fields] == [4]
     with pytest.raises(PlanError, match="no field has beam number 2"):
-        look_at(plan, field=2)
+        plan_overview(plan, field=2)
 
 
 def test_progress_of_each_slice(cnao_h: BeamLine):
-    told: list[tuple[int, int]] = []
-    look_at(plan_of(two_layers()), cnao_h, progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (2, 2)
+    steps: list[tuple[int, int]] = []
+    plan_overview(plan_of(two_layers()), cnao_h, progress=lambda done, total: steps.append((done, total)))
+    assert steps[-1] == (2, 2)
 
 
 # Monitor units
@@ -127,13 +129,13 @@ def test_progress_of_each_slice(cnao_h: BeamLine):
 
 def test_monitor_units(cnao_h: BeamLine, shared_plans: Path, tmp_path: Path):
     mu = proton_field(layer([0.0, 4.0], 0.0, [2.0, 3.0], energy_MeV_u=100.0), unit="MU")
-    (found,) = look_at(plan_of(mu)).fields
+    (found,) = plan_overview(plan_of(mu)).fields
     assert (found.layers[0].meterset, found.particles) == (5.0, None)
-    (found,) = look_at(plan_of(mu), cnao_h).fields
+    (found,) = plan_overview(plan_of(mu), cnao_h).fields
     assert found.particles is None
     assert any("particles_per_MU" in problem for problem in found.problems)
     line = spotline.load_beamline(write_dcpt_line(tmp_path / "line", shared_plans.parent))
-    (found,) = look_at(plan_of(mu), line).fields
+    (found,) = plan_overview(plan_of(mu), line).fields
     per_MU = line.particles_per_MU("proton", 100.0)
     assert per_MU is not None
     assert found.particles == pytest.approx(5.0 * float(per_MU))
@@ -147,13 +149,13 @@ def test_prepared_plan(cnao_h: BeamLine):
     plan = plan_of(two_layers())
     options = Options(intensity=0.1, repainting="volumetric", paintings=2)
     extended = spotline.prepare(plan, cnao_h, options=options).extended_plan
-    (alone,) = look_at(extended).fields
+    (alone,) = plan_overview(extended).fields
     assert alone.follows_plan
     assert {s.intensity_level for s in alone.slices} == {0.1}
     assert [s.layers for s in alone.slices] == [(0,), (1,), (0,), (1,)]
     assert sum(s.meterset for s in alone.slices) == pytest.approx(6.3e5)
     assert (alone.slices[0].cycle_code, alone.slices[0].asks_for, alone.treatment_s) == (None, "", None)
-    (here,) = look_at(extended, cnao_h).fields
+    (here,) = plan_overview(extended, cnao_h).fields
     assert here.follows_plan
     assert [(s.visits, s.intensity_level) for s in here.slices] == [
         (s.visits, s.intensity_level) for s in alone.slices
@@ -166,10 +168,10 @@ def test_prepared_for_another_line(cnao_h: BeamLine, tmp_path: Path):
     extended = spotline.prepare(plan_of(two_layers()), cnao_h, options=options).extended_plan
     toml = copy_line("cnao-h", tmp_path / "line")
     edit(toml, ('version = "1"', 'version = "2"'))
-    (found,) = look_at(extended, spotline.load_beamline(toml)).fields
+    (found,) = plan_overview(extended, spotline.load_beamline(toml)).fields
     assert not found.follows_plan
     assert any("which is not this beam line" in warning for warning in found.warnings)
-    (found,) = look_at(extended, spotline.load_beamline("cnao-v")).fields
+    (found,) = plan_overview(extended, spotline.load_beamline("cnao-v")).fields
     assert found.follows_plan
     assert len(found.problems) == 1
     assert {s.intensity_level for s in found.slices} == {0.1}
@@ -181,7 +183,7 @@ def test_prepared_for_another_line(cnao_h: BeamLine, tmp_path: Path):
 @pytest.mark.parametrize("notation", [PAGE, TERMINAL], ids=["page", "terminal"])
 def test_tables_have_a_cell_for_each_head(notation: Notation, cnao_h: BeamLine):
     plan = plan_of(two_layers(), field(layer(500.0), number=2))
-    for view in (look_at(plan), look_at(plan, cnao_h)):
+    for view in (plan_overview(plan), plan_overview(plan, cnao_h)):
         tables = [plan_tables.field_table(view, notation)]
         for found in view.fields:
             tables.append(plan_tables.layer_table(found, notation))
@@ -196,11 +198,11 @@ def test_tables_have_a_cell_for_each_head(notation: Notation, cnao_h: BeamLine):
 
 def test_what_all_layers_share_is_told_once():
     alike = field(layer(tune_id="small"), layer(index=1, energy_MeV_u=200.0, tune_id="small"))
-    (found,) = look_at(plan_of(alike)).fields
+    (found,) = plan_overview(plan_of(alike)).fields
     assert "Tune" not in plan_tables.layer_table(found, TERMINAL).heads
     assert ("Tune", "small") in plan_tables.field_facts(found)
     mixed = field(layer(tune_id="small"), layer(index=1, energy_MeV_u=200.0, paintings=3))
-    (found,) = look_at(plan_of(mixed)).fields
+    (found,) = plan_overview(plan_of(mixed)).fields
     table = plan_tables.layer_table(found, TERMINAL)
     assert [row[table.heads.index("Tune")] for row in table.rows] == ["small", "-"]
     assert [row[table.heads.index("Paintings")] for row in table.rows] == ["1", "3"]
@@ -213,7 +215,7 @@ def test_facts():
         identity={"PatientID": "P1", "PatientName": "Doe^Jane", "PlanIntent": "VERIFICATION"},
         fractions_planned=12,
     )
-    view = look_at(plan)
+    view = plan_overview(plan)
     facts = dict(plan_tables.plan_facts(view))
     assert (facts["Patient"], facts["Fractions"]) == ("P1, Doe^Jane", "12")
     assert facts["Intent, approval"] == "VERIFICATION"
@@ -226,8 +228,8 @@ def test_facts():
 def test_sums_of_unlike_units_are_not_made():
     alike = plan_of(field(), field(number=2))
     unlike = plan_of(field(), field(number=2, unit="MU"))
-    assert [row[0] for row in plan_tables.field_table(look_at(alike), TERMINAL).rows][-1] == "All"
-    assert len(plan_tables.field_table(look_at(unlike), TERMINAL).rows) == 2
+    assert [row[0] for row in plan_tables.field_table(plan_overview(alike), TERMINAL).rows][-1] == "All"
+    assert len(plan_tables.field_table(plan_overview(unlike), TERMINAL).rows) == 2
 
 
 # Real plans
@@ -245,7 +247,7 @@ def test_sums_of_unlike_units_are_not_made():
 )
 def test_real_plans(name: str, layers: list[int], spots: int, shared_plans: Path):
     (path,) = shared_plans.glob(name)
-    view = look_at(read_plan(path))
+    view = plan_overview(read_plan(path))
     assert [len(f.layers) for f in view.fields] == layers
     assert sum(layer.n_spots for f in view.fields for layer in f.layers) == spots
     for found in view.fields:

@@ -132,10 +132,10 @@ def test_whole_treatment():
 
 
 def test_progress_is_told_slice_by_slice():
-    told: list[tuple[int, int]] = []
-    treatment = prepare(plan(), LINE, progress=lambda done, all_: told.append((done, all_)))
+    steps: list[tuple[int, int]] = []
+    treatment = prepare(plan(), LINE, progress=lambda done, all_: steps.append((done, all_)))
     assert [len(f.slices) for f in treatment.fields] == [2, 1]
-    assert told == [(1, 2), (2, 2), (1, 1)]
+    assert steps == [(1, 2), (2, 2), (1, 1)]
 
 
 def test_unknown_focus_is_the_default_one_with_a_warning():

@@ -69,6 +69,13 @@ def test_a_table_gives_its_text_and_its_results():
     assert results["Ranges: proton, 60: spots"].value == 7.0
 
 
+def test_the_head_of_a_column_says_the_unit():
+    heads = ("Spotline Gy", "alpha /Gy", "mkm, 2.8 Gy", "R80 mm", "speed over 18 mm", "LETd (keV/um)")
+    made = table(("Ion", *heads), [("carbon", *range(len(heads)))])
+    units = [one.unit for one in results_of([made])]
+    assert units == ["Gy", "per_Gy", "", "mm", "", "keV_per_um"]
+
+
 def test_a_text_of_digits_is_no_result():
     """Times that depend on the machine are written as texts."""
     assert not results_of([table(("Beam", "spots", "per second"), [("carbon", 5, "120000")])])[1:]

@@ -149,8 +149,8 @@ def calibration_error(line: TrueLine, hours: float) -> float:
     hours : float
         For which gas drifts after the counts were converted.
     """
-    truth = line.simulation
-    chambers, gas = truth.chambers, truth.gas
+    simulated = line.simulation
+    chambers, gas = simulated.chambers, simulated.gas
     kelvin, pascal = gas.temperature_C + 273.15, gas.pressure_Pa
     sensors = DEVIATIONS * (gas.temperature_noise_C / kelvin + gas.pressure_noise_Pa / pascal)
     drift = hours * (abs(gas.temperature_drift_C_per_h) / kelvin + abs(gas.pressure_drift_Pa_per_h) / pascal)

@@ -10,7 +10,7 @@ import numpy as np
 from spotline.campaign.watch import Watched
 from spotline.treatment.treatment import FieldTreatment, Floats, Integers, Slice
 
-MISPLACED_MM = 2.0
+MISPLACED_mm = 2.0
 """Ions of a spot that was further than this from where it should be are counted as misplaced."""
 
 
@@ -31,7 +31,7 @@ class Received:
     spills : ndarray of int
         Spills in which any did.
     misplaced : float
-        Ions of the spots that were, in root mean square, further than `MISPLACED_MM` from their place.
+        Ions of the spots that were, in root mean square, further than `MISPLACED_mm` from their place.
     displacement_mm : float
         Largest such distance of a spot in a spill.
     """
@@ -90,7 +90,7 @@ def received_of(treatment: FieldTreatment, spills: Sequence[Watched]) -> Receive
     """Add up the truth of all spills of a field.
 
     Of the ions of a spot in a spill, number, mean and mean square of the position are known.  All of them
-    count as misplaced if their distance from the spot, in root mean square, is beyond `MISPLACED_MM`: a few
+    count as misplaced if their distance from the spot, in root mean square, is beyond `MISPLACED_mm`: a few
     that were far away are enough for that.
     """
     slices = treatment.slices
@@ -133,4 +133,4 @@ def _misplaced(truth: np.ndarray, x_mm: Floats, y_mm: Floats) -> tuple[float, fl
     x_mm, y_mm = x_mm[some], y_mm[some]
     squares = (xx - 2.0 * x_mm * x + n * x_mm**2 + yy - 2.0 * y_mm * y + n * y_mm**2) / n
     rms_mm = np.sqrt(np.maximum(squares, 0.0))
-    return float(n[rms_mm > MISPLACED_MM].sum()), float(rms_mm.max())
+    return float(n[rms_mm > MISPLACED_mm].sum()), float(rms_mm.max())

@@ -15,7 +15,7 @@ from spotline.errors import OptionError
 
 CHUNKS_PER_WORKER = 16
 LARGEST_CHUNK = 50
-CONNECT_S = 10
+CONNECT_s = 10
 
 _SETTING: Setting | None = None
 """Of a worker process: it is sent once, not with every run."""
@@ -87,7 +87,7 @@ def _on_cluster(setting: Setting, numbers: Sequence[int], scheduler: str) -> Ite
             "scheduler out"
         ) from None
     try:
-        client = Client(scheduler, timeout=CONNECT_S, set_as_default=False)
+        client = Client(scheduler, timeout=CONNECT_s, set_as_default=False)
     except (OSError, ValueError) as error:
         raise OptionError(
             f"scheduler {scheduler}: cannot be reached ({' '.join(str(error).split())}); start it or correct "

@@ -27,7 +27,7 @@ from spotline.record.model import Record
 from spotline.room import Room
 from spotline.sim.disk import FaultyDisk
 from spotline.sim.faults import Fault
-from spotline.sim.faults.striking import checked
+from spotline.sim.faults.driver import checked
 from spotline.storage import Disk, only_one
 from spotline.treatment.treatment import FieldTreatment, Treatment
 

@@ -20,11 +20,11 @@ from spotline.dicom.attributes import code, integer, number, one_line, read_data
 from spotline.dicom.image_planes import (
     Plane,
     SPACING_TOLERANCE_mm,
+    as_dose_error,
     frame_of_reference,
     pixels,
     read_plane,
     stack,
-    told_as_dose_error,
     uneven,
 )
 from spotline.dose.ct import AIR_HU, CtImage
@@ -87,7 +87,7 @@ def read_ct(folder: str | Path, *, series_uid: str = "") -> CtImage:
         if not path.is_file() or not _may_be_dicom(path):
             strangers += path.is_file()
             continue
-        with told_as_dose_error(_ADVICE):
+        with as_dose_error(_ADVICE):
             dataset, _ = read_dataset(path)
             found = _read_slice(dataset, path, series_uid)
         if found is None:

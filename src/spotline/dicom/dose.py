@@ -40,11 +40,11 @@ from spotline.dicom.encoding import (
 )
 from spotline.dicom.image_planes import (
     Plane,
+    as_dose_error,
     frame_of_reference,
     pixels,
     read_plane,
     stack,
-    told_as_dose_error,
     uneven,
 )
 from spotline.dose.grid import DoseGrid, DoseKind
@@ -95,7 +95,7 @@ def read_dose(path: str | Path) -> DoseGrid:
     """
     path = Path(path)
     where = str(path)
-    with told_as_dose_error(_ADVICE):
+    with as_dose_error(_ADVICE):
         dataset, _ = read_dataset(path)
         _check_kind(dataset, where)
         scaling = required_number(dataset, "DoseGridScaling", where)

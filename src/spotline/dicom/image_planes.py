@@ -33,7 +33,7 @@ SPACING_TOLERANCE_mm = 0.01
 
 
 @contextmanager
-def told_as_dose_error(advice: str) -> Iterator[None]:
+def as_dose_error(advice: str) -> Iterator[None]:
     """Turn the errors of `spotline.dicom.attributes`, which are made for plans, into `DoseError`.
 
     Parameters

@@ -18,7 +18,7 @@ from spotline.dicom.attributes import (
     required_items,
     text,
 )
-from spotline.dicom.image_planes import told_as_dose_error
+from spotline.dicom.image_planes import as_dose_error
 from spotline.dose.grid import Point
 from spotline.dose.structures import Contour, Structure, StructureSet
 from spotline.errors import DoseError
@@ -53,7 +53,7 @@ def read_structures(path: str | Path) -> StructureSet:
     """
     path = Path(path)
     where = str(path)
-    with told_as_dose_error(_ADVICE):
+    with as_dose_error(_ADVICE):
         dataset, _ = read_dataset(path)
         kind = UID(text(dataset, "SOPClassUID", where), validation_mode=config.IGNORE)
         if kind != RTStructureSetStorage:

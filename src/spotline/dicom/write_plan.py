@@ -31,7 +31,7 @@ from spotline.dicom.ion_plan_layers import NO_TUNE
 from spotline.errors import PlanError
 from spotline.plan.model import Field, Layer, PassiveElement, Plan
 
-SOURCE_AXIS_DISTANCES_MM = (6200.0, 5500.0)
+SOURCE_AXIS_DISTANCES_mm = (6200.0, 5500.0)
 """Default of the distances from the scanning magnets to the isocentre: the horizontal lines of CNAO."""
 
 # Kinds of devices that need no shape, and the type of those that have none in the plan.
@@ -48,7 +48,7 @@ def write_ion_plan(
     path: str | Path,
     *,
     creation: datetime | None = None,
-    source_axis_distances_mm: tuple[float, float] = SOURCE_AXIS_DISTANCES_MM,
+    source_axis_distances_mm: tuple[float, float] = SOURCE_AXIS_DISTANCES_mm,
 ) -> None:
     """Write a plan as a DICOM RT Ion Plan, two control points a layer.
 
@@ -86,7 +86,7 @@ def ion_plan_bytes(
     plan: Plan,
     *,
     creation: datetime | None = None,
-    source_axis_distances_mm: tuple[float, float] = SOURCE_AXIS_DISTANCES_MM,
+    source_axis_distances_mm: tuple[float, float] = SOURCE_AXIS_DISTANCES_mm,
 ) -> bytes:
     """Encode a plan as a DICOM file; see `write_ion_plan`."""
     dataset = _dataset(plan, creation, source_axis_distances_mm)

@@ -1,4 +1,4 @@
-"""From the patient to the beam: gantry, couch, isocentre and the two virtual sources (IEC 61217).
+"""From the patient to the beam: gantry, patient support, isocentre and the two virtual sources (IEC 61217).
 
 The frame of a beam is the gantry system of IEC 61217 (2011) with its origin at the isocentre: the source is
 at positive z, so the beam runs towards negative z, and spot positions of a plan are its x and y at the
@@ -97,7 +97,7 @@ class BeamFrame:
 
 def beam_frame(
     gantry_deg: float,
-    couch_deg: float = 0.0,
+    patient_support_deg: float = 0.0,
     isocentre_mm: ArrayLike = (0.0, 0.0, 0.0),
     patient_position: str = "HFS",
 ) -> BeamFrame:
@@ -107,12 +107,12 @@ def beam_frame(
     ----------
     gantry_deg : float
         Gantry Angle: at 0 the beam comes from above, at 90 from the positive x of the room.
-    couch_deg : float
+    patient_support_deg : float
         Patient Support Angle: counter-clockwise as seen from above.
     isocentre_mm : array_like of three floats
         In patient coordinates.
     patient_position : str
-        Patient Position on the couch: HFS, HFP, FFS, FFP, HFDL, HFDR, FFDL or FFDR.
+        Patient Position on the table top: HFS, HFP, FFS, FFP, HFDL, HFDR, FFDL or FFDR.
 
     Returns
     -------
@@ -124,10 +124,10 @@ def beam_frame(
         If an angle or the isocentre is not finite, or there is no such position.
     """
     isocentre = np.asarray(isocentre_mm, dtype=float)
-    if isocentre.shape != (3,) or not np.all(np.isfinite([*isocentre, gantry_deg, couch_deg])):
+    if isocentre.shape != (3,) or not np.all(np.isfinite([*isocentre, gantry_deg, patient_support_deg])):
         raise DoseError(
-            f"beam: gantry {gantry_deg} degrees, couch {couch_deg} degrees, isocentre {isocentre.tolist()} mm"
-            "; give two finite angles and three coordinates"
+            f"beam: gantry {gantry_deg} degrees, patient support {patient_support_deg} degrees, isocentre "
+            f"{isocentre.tolist()} mm; give two finite angles and three coordinates"
         )
     if patient_position not in PATIENT_AXES:
         raise DoseError(
@@ -135,7 +135,7 @@ def beam_frame(
         )
     cos, sin = _turn(gantry_deg)
     gantry_in_room = np.array([[cos, 0.0, -sin], [0.0, 1.0, 0.0], [sin, 0.0, cos]])
-    cos, sin = _turn(couch_deg)
+    cos, sin = _turn(patient_support_deg)
     room_in_table = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
     axes = gantry_in_room @ room_in_table @ np.array(PATIENT_AXES[patient_position], dtype=float)
     x, y, z = ((float(row[0]), float(row[1]), float(row[2])) for row in axes + 0.0)  # no negative zeros
@@ -150,7 +150,7 @@ def frame_of_field(
     Parameters
     ----------
     field : Field
-        With its angles; no couch angle counts as 0.
+        With its angles; no patient support angle counts as 0.
     patient_position : str
         As in the identity of the plan.
     isocentre_mm : array_like of three floats, optional

@@ -210,7 +210,7 @@ def stopping_power(ct: CtImage, curve: Calibration, overrides: Sequence[Override
             continue
         found = float(extreme(ct.hu[beyond]))
         side = "below" if found < limit else "above"
-        told = (
+        outside = (
             f"{count} voxels ({count * ct.grid.voxel_cm3:.2f} cm3) are {side} {limit:g} HU (to {found:g} "
             f"HU), where the calibration {curve.name} is not valid"
         )
@@ -218,10 +218,10 @@ def stopping_power(ct: CtImage, curve: Calibration, overrides: Sequence[Override
             z, y, x = np.argwhere(beyond)[0].tolist()
             place = f"({ct.grid.x_mm[x]:g}, {ct.grid.y_mm[y]:g}, {ct.grid.z_mm[z]:g}) mm"
             raise DoseError(
-                f"CT: {told}, the first at {place}; override the stopping power of that structure, or use a "
-                "calibration that covers it"
+                f"CT: {outside}, the first at {place}; override the stopping power of that structure, or "
+                "use a calibration that covers it"
             )
-        notes.append(f"{told}: they have its value there, {float(curve.at(limit)):.4g}")
+        notes.append(f"{outside}: they have its value there, {float(curve.at(limit)):.4g}")
     return StoppingPower(ct.grid, rsp, ct.frame_of_reference_uid, tuple(notes))
 
 

@@ -84,6 +84,6 @@ def _order(frame: BeamFrame) -> tuple[list[int], list[int]]:
     if any(abs(row[axis]) < 1.0 - 1e-9 for row, axis in zip(rows, order, strict=True)):
         raise DoseError(
             "voxels: the beam is not along an axis of the patient, and the transport does not turn voxels; "
-            "use gantry and couch angles that are multiples of 90 degrees"
+            "use gantry and patient support angles that are multiples of 90 degrees"
         )
     return order, senses

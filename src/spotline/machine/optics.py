@@ -19,8 +19,9 @@ from spotline.errors import BeamLineError, OptionError
 from spotline.machine.geometry import interpolate
 from spotline.machine.load import BeamLine
 from spotline.machine.model import Nozzle, NozzleLayer, Plane
-from spotline.physics.fermi_eyges import Layer, PhaseSpace, Transported, propagate
+from spotline.physics.fermi_eyges import Layer, Transported, propagate
 from spotline.physics.materials import AIR, WATER, Material, material_named
+from spotline.physics.phase_space import PhaseSpace
 from spotline.units import FWHM_PER_SIGMA
 
 Floats = NDArray[np.float64]

@@ -1,7 +1,9 @@
 """What is measured, and what comes out: measurements, results with their verdicts, and the file of results.
 
 Every room may give results, and everything that reads them (quality assurance, verification, reports) finds
-the same names in all of them.  Therefore this package knows nothing but units and errors.
+the same names in all of them.
+
+May know units and errors, and nothing else.  Known to every room above.
 """
 
 from __future__ import annotations

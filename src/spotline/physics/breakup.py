@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.physics.nuclei import SPECIES
-from spotline.units import ATOMIC_MASS_UNIT_MEV
+from spotline.units import ATOMIC_MASS_UNIT_MeV
 
 Floats = NDArray[np.float64]
 Nuclide = tuple[int, int]
@@ -46,7 +46,7 @@ MOST_FRAGMENTS = 16
 """All nucleons apart."""
 
 # Mass excess in MeV: AME2020, Wang et al., Chinese Physics C 45 (2021) 030003.
-MASS_EXCESS_MEV: dict[Nuclide, float] = {
+MASS_EXCESS_MeV: dict[Nuclide, float] = {
     (0, 1): 8.0713, (1, 1): 7.2890, (1, 2): 13.1357, (1, 3): 14.9498, (2, 3): 14.9312, (2, 4): 2.4249,
     (2, 5): 11.231, (2, 6): 17.592, (3, 5): 11.679, (3, 6): 14.0869, (3, 7): 14.9071, (3, 8): 20.9458,
     (3, 9): 24.955, (4, 6): 18.375, (4, 7): 15.7690, (4, 8): 4.9417, (4, 9): 11.3485, (4, 10): 12.6075,
@@ -154,16 +154,16 @@ def _partitions(z: int, a: int, first: int, left: int) -> list[tuple[Nuclide, ..
 
 def mass_excess_MeV(nuclide: Nuclide) -> float:
     """Mass excess; for a nucleus so far from stability that it has none here, that of alphas and nucleons."""
-    if nuclide in MASS_EXCESS_MEV:
-        return MASS_EXCESS_MEV[nuclide]
+    if nuclide in MASS_EXCESS_MeV:
+        return MASS_EXCESS_MeV[nuclide]
     z, n = nuclide[0], nuclide[1] - nuclide[0]
     alphas = min(z // 2, n // 2)
-    rest = (z - 2 * alphas) * MASS_EXCESS_MEV[1, 1] + (n - 2 * alphas) * MASS_EXCESS_MEV[0, 1]
-    return alphas * MASS_EXCESS_MEV[2, 4] + rest
+    rest = (z - 2 * alphas) * MASS_EXCESS_MeV[1, 1] + (n - 2 * alphas) * MASS_EXCESS_MeV[0, 1]
+    return alphas * MASS_EXCESS_MeV[2, 4] + rest
 
 
 def _mass_MeV(nuclide: Nuclide) -> float:
-    return nuclide[1] * ATOMIC_MASS_UNIT_MEV + mass_excess_MeV(nuclide)
+    return nuclide[1] * ATOMIC_MASS_UNIT_MeV + mass_excess_MeV(nuclide)
 
 
 def _barrier_MeV(z: int, a: int, fragments: tuple[Nuclide, ...]) -> float:

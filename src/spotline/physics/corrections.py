@@ -15,7 +15,7 @@ from scipy.special import digamma, loggamma
 from spotline.physics.elements import ELEMENTS
 from spotline.physics.ions import Ion
 from spotline.physics.materials import Material
-from spotline.units import ELECTRON_MASS_MEV, FINE_STRUCTURE
+from spotline.units import FINE_STRUCTURE, ELECTRON_MASS_MeV
 
 Floats = NDArray[np.float64]
 
@@ -65,7 +65,7 @@ def shell_correction(beta: Floats, material: Material) -> Floats:
     (Fano, Annu. Rev. Nucl. Sci. 13 (1963) 1, eq. 33); other materials follow from water by their I.  The
     numbers are `SHELL_FIT`.
     """
-    x = material.mean_excitation_eV / (ELECTRON_MASS_MEV * 1e6) / beta**2
+    x = material.mean_excitation_eV / (ELECTRON_MASS_MeV * 1e6) / beta**2
     q1, q2, q3 = SHELL_FIT
     shell: Floats = q1 * x / (1.0 + x * (q2 + q3 * x))
     return shell

@@ -12,7 +12,6 @@ them (Eyges, Phys. Rev. 74 (1948) 1534)::
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from spotline.errors import OptionError
 from spotline.physics.ions import Ion
 from spotline.physics.materials import Material
+from spotline.physics.phase_space import PhaseSpace
 from spotline.physics.scattering import range_table, scattering_power_rad2_cm2_per_g
 
 Floats = NDArray[np.float64]
@@ -42,43 +42,6 @@ class Layer(NamedTuple):
 
     material: Material | None
     thickness_mm: float
-
-
-@dataclass(frozen=True, slots=True)
-class PhaseSpace:
-    """A Gaussian beam in one plane: floats, or arrays of one shape (for instance one value per energy).
-
-    Attributes
-    ----------
-    sigma_mm : float or ndarray
-        Standard deviation of the position.
-    divergence_mrad : float or ndarray
-        Standard deviation of the angle.
-    covariance_mm_mrad : float or ndarray
-        Of position and angle: above 0 where the beam diverges, below 0 where it converges.
-    """
-
-    sigma_mm: Floats | float
-    divergence_mrad: Floats | float
-    covariance_mm_mrad: Floats | float = 0.0
-
-    @property
-    def emittance_mm_mrad(self) -> Floats:
-        """RMS emittance, the area of the ellipse over pi; vacuum conserves it (Liouville)."""
-        squared = (np.asarray(self.sigma_mm) * self.divergence_mrad) ** 2 - np.square(self.covariance_mm_mrad)
-        return np.sqrt(np.maximum(squared, 0.0))
-
-    def drift(self, distance_mm: ArrayLike) -> PhaseSpace:
-        """The same beam a distance downstream in vacuum; a negative one goes upstream."""
-        way_m = np.asarray(distance_mm, dtype=float) / 1000.0
-        variance = (
-            np.square(self.sigma_mm)
-            + 2.0 * np.asarray(self.covariance_mm_mrad) * way_m
-            + np.square(self.divergence_mrad) * way_m**2
-        )
-        covariance = self.covariance_mm_mrad + np.square(self.divergence_mrad) * way_m
-        divergence = np.broadcast_to(np.asarray(self.divergence_mrad, dtype=float), np.shape(covariance))
-        return PhaseSpace(np.sqrt(np.maximum(variance, 0.0)), divergence, covariance)
 
 
 class Transported(NamedTuple):

@@ -16,7 +16,7 @@ from spotline.physics.ions import HELIUM, Ion
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-ENERGY_MEV_U: Floats = np.geomspace(1.0, 600.0, 128)
+ENERGY_MeV_u: Floats = np.geomspace(1.0, 600.0, 128)
 """Grid of the cross sections, in equal steps of the logarithm."""
 QUANTILES = 8
 """Kinetic energies per decay."""
@@ -80,7 +80,7 @@ class FragmentTables(NamedTuple):
     Attributes
     ----------
     total_cm2_g : ndarray, shape (n_species, n_energies)
-        Macroscopic reaction cross section on the grid `ENERGY_MEV_U`; 0 for protons.
+        Macroscopic reaction cross section on the grid `ENERGY_MeV_u`; 0 for protons.
     hydrogen_share : ndarray, shape (n_species, n_energies)
         Share of hydrogen in it.
     node_begin, node_number : ndarray of int, shape (n_species,)

@@ -21,12 +21,12 @@ from scipy.stats import gamma, hypergeom
 from spotline.physics.abrasion import abrasion_probability
 from spotline.physics.breakup import FINAL, Breakup, break_up, breakup_threshold_MeV, mass_excess_MeV
 from spotline.physics.fragment_layout import (
-    ENERGY_MEV_U,
     HEAVY,
     HYDROGEN,
     LIGHT,
     MODEL,
     QUANTILES,
+    ENERGY_MeV_u,
     FragmentationModel,
     FragmentTables,
 )
@@ -48,7 +48,7 @@ MOST_FRAGMENTS = 10
 """Decays into more fragments are left out."""
 LEAST_PROBABILITY = 3e-4
 """Decays that are rarer than this behind their node are left out."""
-HOTTEST_MEV_U = 6.0
+HOTTEST_MeV_u = 6.0
 """Most excitation per nucleon that a nucleus keeps; what is beyond leaves with the struck nucleons.
 
 Nuclei of some 60 to 100 nucleons keep 5 to 6 (Natowitz et al., Phys. Rev. C 65 (2002) 034618)."""
@@ -81,12 +81,12 @@ def alias_table(probability: Floats) -> tuple[Floats, Integers]:
     return chance, alias
 
 
-_EXCITATION_EDGES_MEV = np.concatenate(
+_EXCITATION_EDGES_MeV = np.concatenate(
     [np.arange(0.0, 60.0, 1.5), np.arange(60.0, 150.0, 6.0), np.arange(150.0, 401.0, 25.0)]
 )
 
 
-_EXCITATION_MEV = 0.5 * (_EXCITATION_EDGES_MEV[1:] + _EXCITATION_EDGES_MEV[:-1])
+_EXCITATION_MeV = 0.5 * (_EXCITATION_EDGES_MeV[1:] + _EXCITATION_EDGES_MeV[:-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Decays:
 
 @functools.cache
 def _breakup_on_grid(z: int, a: int) -> Breakup:
-    return break_up(z, a, _EXCITATION_MEV)
+    return break_up(z, a, _EXCITATION_MeV)
 
 
 @functools.cache
@@ -130,15 +130,15 @@ def decays(z: int, a: int, holes: int, excitation_MeV: float) -> Decays:
         Mean of each.
     """
     result = _breakup_on_grid(z, a)
-    cumulative = gamma.cdf(_EXCITATION_EDGES_MEV, max(holes, 1), scale=excitation_MeV)
+    cumulative = gamma.cdf(_EXCITATION_EDGES_MeV, max(holes, 1), scale=excitation_MeV)
     cumulative[-1] = 1.0
     share = np.diff(cumulative)
     if holes > 0:
-        hottest = max(int(np.searchsorted(_EXCITATION_MEV, HOTTEST_MEV_U * a)), 1)
+        hottest = max(int(np.searchsorted(_EXCITATION_MeV, HOTTEST_MeV_u * a)), 1)
         share[hottest - 1] += share[hottest:].sum()
         share[hottest:] = 0.0
     if holes == 0 and a <= LIGHT:
-        share[breakup_threshold_MeV(z, a) >= _EXCITATION_MEV] = 0.0
+        share[breakup_threshold_MeV(z, a) >= _EXCITATION_MeV] = 0.0
     weight = (share / share.sum())[:, None] * result.probability
     probability = weight.sum(axis=0)
     few = np.array([sum(chosen) <= MOST_FRAGMENTS for chosen in result.sets])
@@ -233,7 +233,7 @@ def fragment_tables(material: Material, model: FragmentationModel = MODEL) -> Fr
         Of the same shapes for every material.
     """
     n_species = len(SPECIES)
-    total, hydrogen = np.zeros((2, n_species, ENERGY_MEV_U.size))
+    total, hydrogen = np.zeros((2, n_species, ENERGY_MeV_u.size))
     begin, number = np.zeros((2, n_species), dtype=np.int64)
     chances: list[list[Floats]] = [[], []]
     aliases: list[list[Integers]] = [[], []]
@@ -244,14 +244,14 @@ def fragment_tables(material: Material, model: FragmentationModel = MODEL) -> Fr
     size = 0
     for species in range(1, n_species):
         ion = SPECIES[species]
-        shares = cross_section_shares_cm2_g(ion, material, ENERGY_MEV_U)
+        shares = cross_section_shares_cm2_g(ion, material, ENERGY_MeV_u)
         total[species] = model.scale_of(ion) * sum(shares.values())
-        on_hydrogen = model.scale_of(ion) * shares.get(1, np.zeros(ENERGY_MEV_U.size))
+        on_hydrogen = model.scale_of(ion) * shares.get(1, np.zeros(ENERGY_MeV_u.size))
         hydrogen[species] = np.divide(
-            on_hydrogen, total[species], where=total[species] > 0.0, out=np.zeros(ENERGY_MEV_U.size)
+            on_hydrogen, total[species], where=total[species] > 0.0, out=np.zeros(ENERGY_MeV_u.size)
         )
         # Which elements the others are matters little to what is struck: they are mixed as at 200 MeV/u.
-        middle = int(np.searchsorted(ENERGY_MEV_U, 200.0))
+        middle = int(np.searchsorted(ENERGY_MeV_u, 200.0))
         heavy = {z: share[middle] for z, share in shares.items() if z > 1} or {8: 1.0}
         mixed = sum(
             share / sum(heavy.values()) * _node_probability(species, (z, target_mass_number(z)), model)

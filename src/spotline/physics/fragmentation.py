@@ -18,8 +18,8 @@ from __future__ import annotations
 import math
 
 from spotline.jit import kernel
-from spotline.physics.fragment_layout import ENERGY_MEV_U, HEAVY, HYDROGEN, QUANTILES, FragmentTables
-from spotline.physics.nuclei import CHARGE, MASS_MEV, MASS_NUMBER, NEUTRON_MASS_MEV
+from spotline.physics.fragment_layout import HEAVY, HYDROGEN, QUANTILES, ENERGY_MeV_u, FragmentTables
+from spotline.physics.nuclei import CHARGE, MASS_NUMBER, MASS_MeV, NEUTRON_MASS_MeV
 from spotline.physics.transport.products import NEUTRON, Products, add_product
 from spotline.random import Sequence, draw, draw_uniform, normal
 
@@ -28,14 +28,14 @@ GOLDHABER_MEV_C = 90.0
 value for a Fermi momentum of 200 MeV/c is 90."""
 MEAN_LOSS_MEV_C = 8.0
 """Morrissey (1989)."""
-SEPARATION_MEV = 8.0
+SEPARATION_MeV = 8.0
 """Energy that holds a nucleon."""
 
-NUCLEON_MEV = float(MASS_MEV[0])
+NUCLEON_MeV = float(MASS_MeV[0])
 """Rest energy of protons and neutrons alike, where they collide."""
-_LOG_FIRST = math.log(float(ENERGY_MEV_U[0]))
-_STEPS_PER_LOG = (ENERGY_MEV_U.size - 1) / (math.log(float(ENERGY_MEV_U[-1])) - _LOG_FIRST)
-_LAST = ENERGY_MEV_U.size - 2
+_LOG_FIRST = math.log(float(ENERGY_MeV_u[0]))
+_STEPS_PER_LOG = (ENERGY_MeV_u.size - 1) / (math.log(float(ENERGY_MeV_u[-1])) - _LOG_FIRST)
+_LAST = ENERGY_MeV_u.size - 2
 
 
 @kernel
@@ -91,7 +91,7 @@ def react_ion(
         into binding.
     """
     mass_number = MASS_NUMBER[species]
-    gamma = 1.0 + energy_MeV_u * mass_number / MASS_MEV[species]
+    gamma = 1.0 + energy_MeV_u * mass_number / MASS_MeV[species]
     beta_gamma = math.sqrt(gamma * gamma - 1.0)
     kind = HYDROGEN if draw_uniform(rng) < on_hydrogen(tables, material, species, energy_MeV_u) else HEAVY
     begin = tables.node_begin[material, species]
@@ -192,7 +192,7 @@ def decay_rest(
     whole_MeV, sum_x, sum_y, sum_z = 0.0, 0.0, 0.0, 0.0
     for i in range(n):
         fragment = tables.decay_fragment[material, decay, i]
-        mass = NEUTRON_MASS_MEV if fragment < 0 else MASS_MEV[fragment]
+        mass = NEUTRON_MASS_MeV if fragment < 0 else MASS_MeV[fragment]
         width = math.sqrt(mass)
         bits = draw(rng)
         products.direction[i, 0] = width * normal(bits, 0)
@@ -205,7 +205,7 @@ def decay_rest(
     drawn = 0.0
     for i in range(n):
         fragment = tables.decay_fragment[material, decay, i]
-        mass = NEUTRON_MASS_MEV if fragment < 0 else MASS_MEV[fragment]
+        mass = NEUTRON_MASS_MeV if fragment < 0 else MASS_MeV[fragment]
         share = mass / whole_MeV
         products.direction[i, 0] -= share * sum_x
         products.direction[i, 1] -= share * sum_y
@@ -223,7 +223,7 @@ def decay_rest(
     number = 0
     for i in range(n):
         fragment = tables.decay_fragment[material, decay, i]
-        mass = NEUTRON_MASS_MEV if fragment < 0 else MASS_MEV[fragment]
+        mass = NEUTRON_MASS_MeV if fragment < 0 else MASS_MeV[fragment]
         share = mass / whole_MeV
         x = scale * products.direction[i, 0] + share * rest_x
         y = scale * products.direction[i, 1] + share * rest_y
@@ -245,7 +245,7 @@ def decay_rest(
 def add_momentum(products: Products, number: int, species: int, x: float, y: float, z: float) -> int:
     """Write a product of a momentum (x, y, z) in MeV/c; return the number of the next."""
     squared = x * x + y * y + z * z
-    mass = NEUTRON_MASS_MEV if species < 0 else MASS_MEV[species]
+    mass = NEUTRON_MASS_MeV if species < 0 else MASS_MeV[species]
     nucleons = 1 if species < 0 else MASS_NUMBER[species]
     kinetic_MeV = squared / (math.sqrt(mass * mass + squared) + mass)
     if squared == 0.0:
@@ -278,7 +278,7 @@ def scatter_nucleons(
     int
         Number of products so far.
     """
-    mass = NUCLEON_MEV
+    mass = NUCLEON_MeV
     width = GOLDHABER_MEV_C * math.sqrt(1.0 - 1.0 / max(struck, 1))
     target_protons, target_nucleons = 8, 16  # a heavy target is taken for oxygen
     # The nucleon of the target: of hydrogen it begins at rest, and goes on to the next.
@@ -288,13 +288,13 @@ def scatter_nucleons(
         x_p = width * normal(bits, 0) - rest_x / struck
         y_p = width * normal(bits, 1) - rest_y / struck
         z_rest = width * normal(bits, 2) - rest_z / struck
-        e_rest = mass - SEPARATION_MEV - hole_MeV
+        e_rest = mass - SEPARATION_MeV - hole_MeV
         e_p = gamma * e_rest + beta_gamma * z_rest
         z_p = gamma * z_rest + beta_gamma * e_rest
         if kind == HEAVY:
             x_t, y_t = GOLDHABER_MEV_C * normal(bits, 3), GOLDHABER_MEV_C * normal(bits, 4)
             z_t = GOLDHABER_MEV_C * normal(draw(rng), 0)
-            e_t = mass - SEPARATION_MEV - tables.excitation_MeV[material]
+            e_t = mass - SEPARATION_MeV - tables.excitation_MeV[material]
         apart, x, y, z, x_after, y_after, z_after = collide(
             e_p + e_t, x_p + x_t, y_p + y_t, z_p + z_t, draw_uniform(rng), draw_uniform(rng)
         )
@@ -337,7 +337,7 @@ def collide(
     tuple of bool and six floats
         Whether the energy is enough for both, and the two momenta; where it is not, a target at rest.
     """
-    mass = NUCLEON_MEV
+    mass = NUCLEON_MeV
     s = e * e - x * x - y * y - z * z
     if s <= 4.0 * mass * mass:
         return False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from spotline.units import ATOMIC_MASS_UNIT_MEV, ELECTRON_MASS_MEV, SPEED_OF_LIGHT_M_PER_S
+from spotline.units import ATOMIC_MASS_UNIT_MeV, ELECTRON_MASS_MeV, SPEED_OF_LIGHT_m_per_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,12 @@ class Ion:
 
     def rigidity_T_m(self, energy_MeV_u: float) -> float:
         """Magnetic rigidity B rho = p / q in tesla metres."""
-        return self.momentum_MeV_c(energy_MeV_u) * 1e6 / (SPEED_OF_LIGHT_M_PER_S * self.charge_number)
+        return self.momentum_MeV_c(energy_MeV_u) * 1e6 / (SPEED_OF_LIGHT_m_per_s * self.charge_number)
 
 
 def nucleus(name: str, symbol: str, z: int, a: int, atomic_mass_u: float) -> Ion:
     """Make an ion of a nuclide from the mass of its neutral atom (the binding of electrons is left out)."""
-    return Ion(name, symbol, z, a, atomic_mass_u * ATOMIC_MASS_UNIT_MEV - z * ELECTRON_MASS_MEV)
+    return Ion(name, symbol, z, a, atomic_mass_u * ATOMIC_MASS_UNIT_MeV - z * ELECTRON_MASS_MeV)
 
 
 # Atomic masses: AME2020, Wang et al., Chinese Physics C 45 (2021) 030003.

@@ -11,8 +11,8 @@ from spotline.physics.elements import ELEMENTS
 from spotline.physics.fragment_layout import MODEL, FragmentationModel
 from spotline.physics.fragment_tables import local_energy_MeV
 from spotline.physics.materials import Material
-from spotline.physics.neutrons import HIGHEST_MEV, STEP_MEV, NeutronTables
-from spotline.physics.nuclei import NEUTRON_MASS_MEV
+from spotline.physics.neutrons import HIGHEST_MeV, NeutronTables, STEP_MeV
+from spotline.physics.nuclei import NEUTRON_MASS_MeV
 from spotline.physics.proton_cross_sections import inelastic_mb
 from spotline.physics.reaction_cross_sections import AVOGADRO_PER_MOL, CM2_PER_MB
 
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 def neutron_proton_mb(energy_MeV: ArrayLike) -> Floats:
     """Cross section of a neutron on hydrogen; same shape as `energy_MeV`, from 1 MeV."""
     energy = np.asarray(energy_MeV, dtype=float)
-    p = 1e-3 * np.sqrt(energy * (energy + 2.0 * NEUTRON_MASS_MEV))
+    p = 1e-3 * np.sqrt(energy * (energy + 2.0 * NEUTRON_MASS_MeV))
     fast = 33.0 + 196.0 * np.abs(p - 0.95) ** 2.5
     slow = 6.3555 * p**-3.2481 * np.exp(-0.377 * np.log(p) ** 2)
     return np.where(p > 0.45, fast, slow)
@@ -30,7 +30,7 @@ def neutron_proton_mb(energy_MeV: ArrayLike) -> Floats:
 
 def neutron_tables(material: Material, model: FragmentationModel = MODEL) -> NeutronTables:
     """Make the tables of one material."""
-    energy = np.maximum(np.arange(0.0, HIGHEST_MEV + STEP_MEV, STEP_MEV), 1.0)
+    energy = np.maximum(np.arange(0.0, HIGHEST_MeV + STEP_MeV, STEP_MeV), 1.0)
     total, hydrogen = np.zeros((2, energy.size))
     for z, fraction in material.composition:
         per_mb = fraction * AVOGADRO_PER_MOL / ELEMENTS[z].atomic_mass_u * CM2_PER_MB

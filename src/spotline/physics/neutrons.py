@@ -7,7 +7,7 @@ Nucl. Instrum. Methods B 111 (1996) 215, with the numbers that codes with this p
     sigma_np = 33 + 196 |p - 0.95|^2.5 mb (p > 0.45 GeV/c),  6.3555 p^-3.2481 exp(-0.377 ln^2 p) mb below
 
 or a nucleon bound in a nucleus, with the inelastic cross section that protons have on it.  Elastic scattering
-from nuclei, which hardly turns it, and capture are left out; so are neutrons of less than `LOWEST_MEV`, whose
+from nuclei, which hardly turns it, and capture are left out; so are neutrons of less than `LOWEST_MeV`, whose
 recoils are spread over decimetres.
 """
 
@@ -20,21 +20,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.jit import kernel
-from spotline.physics.fragmentation import GOLDHABER_MEV_C, NUCLEON_MEV, SEPARATION_MEV, collide
+from spotline.physics.fragmentation import GOLDHABER_MEV_C, NUCLEON_MeV, SEPARATION_MeV, collide
 from spotline.physics.proton_cascade import unlike_over_like
 from spotline.random import Sequence as Random
 from spotline.random import draw, draw_uniform, normal
 
 Floats = NDArray[np.float64]
 
-LOWEST_MEV = 5.0
+LOWEST_MeV = 5.0
 """Neutrons of less energy are not followed."""
-STEP_MEV = 2.0
-HIGHEST_MEV = 700.0
+STEP_MeV = 2.0
+HIGHEST_MeV = 700.0
 
 
 class NeutronTables(NamedTuple):
-    """Collisions of neutrons in a material, on energies from 0 in steps of `STEP_MEV`; stacked for several.
+    """Collisions of neutrons in a material, on energies from 0 in steps of `STEP_MeV`; stacked for several.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class NeutronTables(NamedTuple):
 @kernel
 def neutron_rate(tables: NeutronTables, material: int, energy_MeV: float) -> float:
     """Collisions of a neutron per g/cm2."""
-    row = min(int(energy_MeV / STEP_MEV + 0.5), tables.total_cm2_g.shape[1] - 1)
+    row = min(int(energy_MeV / STEP_MeV + 0.5), tables.total_cm2_g.shape[1] - 1)
     return tables.total_cm2_g[material, row]
 
 
@@ -71,8 +71,8 @@ def strike(
         Momentum in MeV/c of the faster neutron afterwards and of the proton set free (zeros if there is none)
         relative to the direction of the neutron before, and the energy in MeV left on the spot.
     """
-    row = min(int(energy_MeV / STEP_MEV + 0.5), tables.total_cm2_g.shape[1] - 1)
-    mass = NUCLEON_MEV
+    row = min(int(energy_MeV / STEP_MeV + 0.5), tables.total_cm2_g.shape[1] - 1)
+    mass = NUCLEON_MeV
     momentum = math.sqrt(energy_MeV * (energy_MeV + 2.0 * mass))
     e, x, y, z, local_MeV = energy_MeV + 2.0 * mass, 0.0, 0.0, momentum, 0.0
     is_proton = True
@@ -80,7 +80,7 @@ def strike(
         bits = draw(rng)
         x, y = GOLDHABER_MEV_C * normal(bits, 0), GOLDHABER_MEV_C * normal(bits, 1)
         z += GOLDHABER_MEV_C * normal(bits, 2)
-        e -= SEPARATION_MEV + tables.hole_MeV[material]
+        e -= SEPARATION_MeV + tables.hole_MeV[material]
         local_MeV = tables.local_MeV[material]
         ratio = unlike_over_like(energy_MeV)
         is_proton = draw_uniform(rng) * (1.0 + ratio) < ratio

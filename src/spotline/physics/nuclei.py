@@ -40,5 +40,5 @@ INDEX: dict[str, int] = {symbol: index for index, symbol in enumerate(NAMES)}
 
 CHARGE = np.array([ion.charge_number for ion in SPECIES], dtype=np.int64)
 MASS_NUMBER = np.array([ion.mass_number for ion in SPECIES], dtype=np.int64)
-MASS_MEV = np.array([ion.mass_MeV for ion in SPECIES])
-NEUTRON_MASS_MEV = 939.565_420_52
+MASS_MeV = np.array([ion.mass_MeV for ion in SPECIES])
+NEUTRON_MASS_MeV = 939.565_420_52

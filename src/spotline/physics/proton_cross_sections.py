@@ -30,7 +30,7 @@ _INELASTIC_MeV = (
     *(150.0, 180.0, 200.0, 250.0),
 )
 # ICRU 63, in mb, at the energies above.
-_INELASTIC_MB: dict[int, tuple[float, ...]] = {
+_INELASTIC_mb: dict[int, tuple[float, ...]] = {
     6: (
         0, 76, 295, 320, 358, 333, 320, 345, 382, 441, 424, 401, 363, 334, 306, 256, 227, 222,
         222, 214, 210, 210,
@@ -54,7 +54,7 @@ _INELASTIC_MB: dict[int, tuple[float, ...]] = {
 }  # fmt: skip
 
 _ELASTIC_MeV = (3.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 80.0, 100.0, 120.0, 150.0, 180.0, 200.0, 250.0)
-_ELASTIC_OXYGEN_MB = (0, 680, 780, 740, 635, 520, 420, 327, 232, 171, 113, 80, 68, 58)
+_ELASTIC_OXYGEN_mb = (0, 680, 780, 740, 635, 520, 420, 327, 232, 171, 113, 80, 68, 58)
 ELASTIC_POWER = 0.9
 """Of the mass number, for elements other than oxygen."""
 
@@ -114,10 +114,10 @@ def inelastic_mb(atomic_number: int, energy_MeV: ArrayLike) -> Floats:
     nucleons = mass_number(atomic_number)
     if atomic_number == 1:
         return np.zeros_like(energy)
-    known = np.array(list(_INELASTIC_MB))
+    known = np.array(list(_INELASTIC_mb))
     masses = np.array([mass_number(int(z)) for z in known], dtype=float)
     # A cross section over A^(2/3) varies little, so that beyond the ends it is simply held.
-    reduced = np.array([np.interp(energy, _INELASTIC_MeV, _INELASTIC_MB[int(z)]) for z in known])
+    reduced = np.array([np.interp(energy, _INELASTIC_MeV, _INELASTIC_mb[int(z)]) for z in known])
     reduced = reduced / masses.reshape(-1, *[1] * energy.ndim) ** (2.0 / 3.0)
     upper = int(np.clip(np.searchsorted(masses, nucleons), 1, len(masses) - 1))
     share = np.log(nucleons / masses[upper - 1]) / np.log(masses[upper] / masses[upper - 1])
@@ -133,5 +133,5 @@ def elastic_mb(atomic_number: int, energy_MeV: ArrayLike) -> Floats:
         return proton_proton_mb(energy_MeV)
     scale = (mass_number(atomic_number) / 16.0) ** ELASTIC_POWER
     energy = np.asarray(energy_MeV, dtype=float)
-    cross_section: Floats = np.asarray(np.interp(energy, _ELASTIC_MeV, _ELASTIC_OXYGEN_MB)) * scale
+    cross_section: Floats = np.asarray(np.interp(energy, _ELASTIC_MeV, _ELASTIC_OXYGEN_mb)) * scale
     return cross_section

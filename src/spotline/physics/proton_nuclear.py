@@ -31,7 +31,7 @@ from spotline.physics.proton_cross_sections import (
 from spotline.physics.transport.products import Products, add_product
 from spotline.random import Sequence as Random
 from spotline.random import draw_uniform
-from spotline.units import ATOMIC_MASS_UNIT_MEV
+from spotline.units import ATOMIC_MASS_UNIT_MeV
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -120,7 +120,7 @@ def proton_tables(material: Material) -> ProtonTables:
         cumulative=cumulative,
         charge=charge,
         mass_number=nucleons,
-        mass_MeV=nucleons.astype(float) * ATOMIC_MASS_UNIT_MEV,
+        mass_MeV=nucleons.astype(float) * ATOMIC_MASS_UNIT_MeV,
         slope_MeV2=elastic_slope_MeV2(nucleons),
         barrier_MeV=barrier,
         parameters=np.array(list(PARAMETERS.values())),

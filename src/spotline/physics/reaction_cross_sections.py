@@ -27,7 +27,7 @@ from spotline.errors import PhysicsError
 from spotline.physics.elements import ELEMENTS
 from spotline.physics.ions import PROTON, Ion
 from spotline.physics.materials import Material
-from spotline.units import ATOMIC_MASS_UNIT_MEV, ELECTRON_MASS_MEV
+from spotline.units import ATOMIC_MASS_UNIT_MeV, ELECTRON_MASS_MeV
 
 Floats = NDArray[np.float64]
 
@@ -106,7 +106,7 @@ def reaction_cross_section_mb(ion: Ion, target_z: int, energy_MeV_u: ArrayLike) 
 def _mass_MeV(nucleus: tuple[int, int]) -> float:
     """Rest energy of a nucleus, good enough for the energy in the centre of mass."""
     z, a = nucleus
-    return a * ATOMIC_MASS_UNIT_MEV - z * ELECTRON_MASS_MEV
+    return a * ATOMIC_MASS_UNIT_MeV - z * ELECTRON_MASS_MeV
 
 
 def _density(nucleus: tuple[int, int]) -> float:

@@ -39,7 +39,7 @@ from spotline.physics.corrections import (
 )
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER, Material
-from spotline.units import ELECTRON_MASS_MEV
+from spotline.units import ELECTRON_MASS_MeV
 
 Floats = NDArray[np.float64]
 
@@ -70,8 +70,8 @@ def mean_excitation_eV(ion: Ion, material: Material) -> float:
 def largest_energy_transfer_MeV(ion: Ion, energy_MeV_u: ArrayLike) -> Floats:
     """Largest kinetic energy that the ion can give to a free electron (PDG 2022, eq. 34.4)."""
     gamma = 1.0 + np.asarray(energy_MeV_u, dtype=float) * ion.mass_number / ion.mass_MeV
-    ratio = ELECTRON_MASS_MEV / ion.mass_MeV
-    transfer: Floats = 2.0 * ELECTRON_MASS_MEV * (gamma**2 - 1.0) / (1.0 + 2.0 * gamma * ratio + ratio**2)
+    ratio = ELECTRON_MASS_MeV / ion.mass_MeV
+    transfer: Floats = 2.0 * ELECTRON_MASS_MeV * (gamma**2 - 1.0) / (1.0 + 2.0 * gamma * ratio + ratio**2)
     return transfer
 
 
@@ -127,7 +127,7 @@ def _bethe(ion: Ion, energy_MeV_u: Floats, material: Material, excitation_eV: fl
     beta = velocity(ion, energy_MeV_u)
     eta = beta / np.sqrt(1.0 - beta**2)
     charge = effective_charge(ion, beta)
-    electron_eV = ELECTRON_MASS_MEV * 1e6
+    electron_eV = ELECTRON_MASS_MeV * 1e6
     w_max_eV = largest_energy_transfer_MeV(ion, energy_MeV_u) * 1e6
     close = bloch_l2(charge, beta) if ion.charge_number <= 2 else lindhard_sorensen(charge, beta)
     stopping_number = (

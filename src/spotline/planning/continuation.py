@@ -20,7 +20,7 @@ from spotline.plan.model import Continues, Field, Layer, Plan
 from spotline.planning.read import read_plan
 from spotline.record.delivery_file import PLANS
 from spotline.record.giving_up import check_given_up, kept_from_others, rest_of
-from spotline.record.merged import SAME_POSITION_MM, Merged, MergedField, merge_records, number_of
+from spotline.record.merged import Merged, MergedField, SAME_POSITION_mm, merge_records, number_of
 from spotline.record.model import Record
 from spotline.record.read import open_record
 from spotline.storage import Disk
@@ -161,11 +161,11 @@ def continuation_bytes(records: Iterable[Record] | Record, path: Path, plan: Pla
 
     Nothing is written and nothing is given up.  Parameters and errors are those of `write_continuation_plan`.
     """
-    from spotline.dicom.write_plan import SOURCE_AXIS_DISTANCES_MM, ion_plan_bytes
+    from spotline.dicom.write_plan import SOURCE_AXIS_DISTANCES_mm, ion_plan_bytes
 
     given = [records] if isinstance(records, Record) else list(records)
     made = continuation_plan(given, plan)
-    distances_mm = _line_facts(given).get("source_to_isocentre_mm", SOURCE_AXIS_DISTANCES_MM)
+    distances_mm = _line_facts(given).get("source_to_isocentre_mm", SOURCE_AXIS_DISTANCES_mm)
     x_mm, y_mm = (float(distance_mm) for distance_mm in distances_mm)
     return ion_plan_bytes(replace(made, path=path), source_axis_distances_mm=(x_mm, y_mm))
 
@@ -267,7 +267,7 @@ def _check_same_field(field: Field, account: MergedField, merged: Merged) -> Non
     y_mm = np.concatenate([layer.y_iso_mm for layer in field.layers])
     energy = np.concatenate([np.full(layer.n_spots, layer.energy_MeV_u) for layer in field.layers])
     off = np.maximum(np.abs(x_mm - spots["x_planned_mm"]), np.abs(y_mm - spots["y_planned_mm"]))
-    if off.max() > SAME_POSITION_MM:
+    if off.max() > SAME_POSITION_mm:
         row = int(np.argmax(off))
         raise RecordError(
             f"{where}: spot {places[row][1]} of layer {places[row][0]} is {off[row]:g} mm from where the "

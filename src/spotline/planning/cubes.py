@@ -269,12 +269,12 @@ def _solve(
         ratio = 1.0 if particles is None or rbe is None else _rbe(operator, particles, rbe)
         wanted = Wanted(quarter_of(prescribed / ratio), weight)
 
-        def told(done: int, total: int, before: int = number) -> None:
+        def report(done: int, total: int, before: int = number) -> None:
             if progress is not None:
                 progress(before * total + done, rounds * total)
 
         weights = even_weights(layers, wanted, least, quarter_of(middle) > 0.0)
-        particles = particles_of(layers, weights, solve(layers, wanted, least, weights, told))
+        particles = particles_of(layers, weights, solve(layers, wanted, least, weights, report))
     assert particles is not None
     rounded: Floats = np.where(particles > 0.0, np.maximum(_rounded(particles), least[:, None, None]), 0.0)
     return rounded

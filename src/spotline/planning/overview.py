@@ -178,7 +178,7 @@ class PlanOverview:
     beamline: BeamLine | None = None
 
 
-def look_at(
+def plan_overview(
     plan: Plan,
     beamline: BeamLine | None = None,
     *,
@@ -212,6 +212,10 @@ def look_at(
     """
     fields = plan.fields if field is None else (plan.field_by_number(field),)
     return PlanOverview(plan, tuple(_field(plan, f, beamline, progress) for f in fields), beamline)
+
+
+look_at = plan_overview
+"""The name of before, which programs may still use."""
 
 
 def _field(

@@ -53,7 +53,7 @@ MERGED = dtype_of(MERGED_COLUMNS)
 SAME_METERSET = 1e-6
 """Relative; a plan holds 32-bit numbers."""
 
-SAME_POSITION_MM = 1e-3
+SAME_POSITION_mm = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -357,7 +357,7 @@ class _Account:
         wanted = table["int1_left"] * self._meterset_per_count[rows]
         same = np.abs(joined.meterset - wanted) <= SAME_METERSET * wanted
         for name, position_mm in (("x_planned_mm", visits.x_mm), ("y_planned_mm", visits.y_mm)):
-            same &= np.abs(position_mm[joined.first] - table[name]) <= SAME_POSITION_MM
+            same &= np.abs(position_mm[joined.first] - table[name]) <= SAME_POSITION_mm
         same &= np.diff(joined.layer, prepend=-1).astype(np.bool_) == np.diff(
             table["planned_layer"], prepend=-1
         ).astype(np.bool_)

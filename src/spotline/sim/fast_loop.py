@@ -20,18 +20,18 @@ from spotline.control.memory import (
     new_state,
     open_parts,
 )
-from spotline.machine.true_line import TrueLine
 from spotline.room import Block, Broadcast, RawSamples, SpillResult, Table, boards_sha256
 from spotline.sim import settings as truths
 from spotline.sim.accelerator import SimulatedAccelerator
 from spotline.sim.course import Course
-from spotline.sim.faults.striking import Striker
+from spotline.sim.faults.driver import FaultDriver
 from spotline.sim.faults.timeline import FOREVER_US, Active
 from spotline.sim.front_end import FrontEnd
 from spotline.sim.loop import Samples, run_block
 from spotline.sim.plant import Floats, PlantSettings, PlantState
 from spotline.sim.samples import new_samples, raw_samples, rest
 from spotline.sim.sensors import SimulatedSensors
+from spotline.sim.setup import Setup
 from spotline.treatment.cycle_code import decode
 
 PRE_ROLL_US = 20_000
@@ -64,11 +64,8 @@ class SimulatedLoop:
 
     Parameters
     ----------
-    line : TrueLine
-    field_number, seed : int
-        For the random numbers.
-    mounted : tuple of str
-        Passive elements that should be in the nozzle.
+    setup : Setup
+        Line, field and seed.
     raw : bool
         Whether blocks carry every frame of every chamber.
     course : Course
@@ -88,20 +85,15 @@ class SimulatedLoop:
 
     def __init__(
         self,
-        line: TrueLine,
-        field_number: int,
-        seed: int,
-        mounted: tuple[str, ...],
+        setup: Setup,
         raw: bool,
         course: Course,
         accelerator: SimulatedAccelerator,
         sensors: SimulatedSensors,
         front_end: FrontEnd,
     ) -> None:
-        self._line, self._beamline = line, line.believed
-        self._field_number = field_number
-        self._seed = seed
-        self._mounted = mounted
+        self._setup = setup
+        self._beamline = setup.line.believed
         self._raw = raw
         self._course = course
         self._accelerator = accelerator
@@ -110,8 +102,8 @@ class SimulatedLoop:
         self._faults = course.faults
         self.history: list[SpillHistory] = []
         self._ended_us = course.clock_us  # when the loop ran last
-        self._striker = Striker(line, self._faults)
-        self._next_strike_us = FOREVER_US
+        self._fault_driver = FaultDriver(setup.line, self._faults)
+        self._next_fault_change_us = FOREVER_US
         self._is_still = False
         self._law: LawState
         self._settings: LawSettings
@@ -135,21 +127,21 @@ class SimulatedLoop:
         self._aborts: list[tuple[int, int, float, float, int]] = []
         self._told_row = 0
         self._truth, ring, phases = truths.plant_settings(
-            self._line,
+            self._setup.line,
             settings,
             broadcast,
             self._range_modulators(asked.code),
-            self._seed,
-            self._field_number,
+            self._setup.seed,
+            self._setup.field_number,
             asked.spill,
             asked.gantry_angle_deg,
         )
         self._plant = self._front_end.plant(self._truth, ring, phases, self._start_us)
-        self._next_strike_us = FOREVER_US
+        self._next_fault_change_us = FOREVER_US
         if self._faults:
-            self._striker.begin(self._truth, broadcast)
+            self._fault_driver.begin(self._truth, broadcast)
             self._plant.lines[1] |= self._faults.lines_between(self._ended_us, self._start_us)
-            self._next_strike_us = self._start_us
+            self._next_fault_change_us = self._start_us
         self._samples = new_samples(self._beamline, 0, False, np.zeros((len(memory.int1_counts), 5)))
         return boards_sha256(self._settings, self._memory)
 
@@ -223,7 +215,7 @@ class SimulatedLoop:
         modulators = self._beamline.facts.passive_elements.range_modulators
         wanted, there = (
             sum(name in modulators for name in names)
-            for names in (self._mounted, self._sensors.mounted_at(self._start_us))
+            for names in (self._setup.mounted, self._sensors.mounted_at(self._start_us))
         )
         cycle = decode(code)
         ion = truths.ion_of(cycle).name
@@ -237,9 +229,9 @@ class SimulatedLoop:
         control, period = self._law.scalars[0], self._truth.period
         start_us = now_us = int(control.tick)
         while True:
-            if now_us >= self._next_strike_us:
-                self._strike(now_us)
-            until_us = min(goal_us, self._next_strike_us)
+            if now_us >= self._next_fault_change_us:
+                self._change_faults(now_us)
+            until_us = min(goal_us, self._next_fault_change_us)
             run_block(
                 self._law,
                 self._settings,
@@ -253,12 +245,12 @@ class SimulatedLoop:
             if control.phase == DONE or now_us >= goal_us:
                 return
 
-    def _strike(self, now_us: int) -> None:
+    def _change_faults(self, now_us: int) -> None:
         """Bring the plant to what the faults of this moment make of it."""
-        self._truth = self._striker.strike(now_us, self._plant.beam[0])
+        self._truth = self._fault_driver.settings_at(now_us, self._plant.beam[0])
         if self._is_still:
             self._truth = self._truth._replace(inputs=self._truth.inputs | INPUT_HANG)
-        self._next_strike_us = self._striker.next_us(now_us)
+        self._next_fault_change_us = self._fault_driver.next_us(now_us)
 
     def _play_on(self) -> None:
         """Follow the beam with the fast control standing still, until no more comes through the chopper."""
@@ -266,7 +258,7 @@ class SimulatedLoop:
         end_us = self._truth.spill.end + 2 * TREND_TICKS
         self._is_still = True
         now_us = int(self._law.scalars[0].tick)
-        self._next_strike_us = now_us
+        self._next_fault_change_us = now_us
         while now_us < end_us and self._is_beam_passing():
             self._samples = new_samples(self._beamline, TREND_TICKS, False, truth)
             now_us = (now_us // TREND_TICKS + 1) * TREND_TICKS

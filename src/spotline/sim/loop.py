@@ -36,8 +36,8 @@ from spotline.random import MANY, hash64, normal, poisson_of_few, poisson_of_man
 from spotline.sim.chambers import map_gain, next_ion_current, pixel_readout, strip_readout
 from spotline.sim.magnets import advance_magnets, read_back
 from spotline.sim.plant import Floats, PlantSettings, PlantState, SpillTruth
+from spotline.sim.readout_faults import disturb_pixels, disturb_strips, noise_counts
 from spotline.sim.spill import advance_spill, command_chopper, move_chopper
-from spotline.sim.spoil import noise_counts, spoil_pixels, spoil_strips
 
 TRUTH_PARTICLES, TRUTH_X, TRUTH_XX, TRUTH_Y, TRUTH_YY = range(5)
 """Columns of the truth table: ions, and sums of position and its square at the isocentre."""
@@ -224,10 +224,10 @@ def strip_period(
     at_y_mm = y_mm * truths.strip_y.per_iso + truths.strip_y.offset_mm
     strip_readout(x, truths.strip_x, particles, at_x_mm, efficiency, tick)
     strip_readout(y, truths.strip_y, particles, at_y_mm, efficiency, tick)
-    if truths.spoil_x.active == 1:
-        spoil_strips(x, truths.spoil_x, tick)
-    if truths.spoil_y.active == 1:
-        spoil_strips(y, truths.spoil_y, tick)
+    if truths.strip_x_fault.active == 1:
+        disturb_strips(x, truths.strip_x_fault, tick)
+    if truths.strip_y_fault.active == 1:
+        disturb_strips(y, truths.strip_y_fault, tick)
     if is_read:
         strip_frame(law, settings, memory, x.counts, x.region, y.counts, y.region)
     if samples.raw == 1:
@@ -255,8 +255,8 @@ def pixel_period(
     x, y, pixel = truths.pixel_x, truths.pixel_y, plant.pixel
     at_x_mm, at_y_mm = x_mm * x.per_iso + x.offset_mm, y_mm * y.per_iso + y.offset_mm
     pixel_readout(pixel, x, y, particles, at_x_mm, at_y_mm, efficiency, tick)
-    if truths.spoil_pixel.active == 1:
-        spoil_pixels(pixel, truths.spoil_pixel, tick)
+    if truths.pixel_fault.active == 1:
+        disturb_pixels(pixel, truths.pixel_fault, tick)
     if is_read:
         pixel_frame(law, settings, memory, pixel.counts, pixel.region)
     if samples.raw == 1:

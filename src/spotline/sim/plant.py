@@ -192,7 +192,7 @@ class SegmentedTruth(NamedTuple):
     key: int
 
 
-class SpoilTruth(NamedTuple):
+class ReadoutFault(NamedTuple):
     """What a broken read-out makes of the counts of a strip chamber."""
 
     active: int  # 0: nothing, and nothing below is looked at
@@ -202,7 +202,7 @@ class SpoilTruth(NamedTuple):
     key: int
 
 
-class PixelSpoilTruth(NamedTuple):
+class PixelReadoutFault(NamedTuple):
     """The same for the pixel chamber."""
 
     active: int
@@ -226,6 +226,6 @@ class PlantSettings(NamedTuple):
     strip_y: SegmentedTruth
     pixel_x: SegmentedTruth
     pixel_y: SegmentedTruth
-    spoil_x: SpoilTruth
-    spoil_y: SpoilTruth
-    spoil_pixel: PixelSpoilTruth
+    strip_x_fault: ReadoutFault
+    strip_y_fault: ReadoutFault
+    pixel_fault: PixelReadoutFault

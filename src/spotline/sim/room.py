@@ -12,11 +12,12 @@ from spotline.sim.accelerator import SimulatedAccelerator
 from spotline.sim.course import Course
 from spotline.sim.disk import FaultyDisk
 from spotline.sim.fast_loop import SimulatedLoop, SpillHistory
+from spotline.sim.faults.driver import checked
 from spotline.sim.faults.model import Fault
-from spotline.sim.faults.striking import checked
 from spotline.sim.faults.timeline import Timeline
 from spotline.sim.front_end import FrontEnd
 from spotline.sim.sensors import SimulatedSensors
+from spotline.sim.setup import Setup
 
 
 class SimulatedRoom(Room):
@@ -62,16 +63,16 @@ class SimulatedRoom(Room):
         spills_before: int = 0,
         disk: FaultyDisk | None = None,
     ) -> None:
-        beamline, elements = line.believed, tuple(mounted)
-        kind = beamline.facts.accelerator
+        beamline, kind = line.believed, line.believed.facts.accelerator
+        setup = Setup(line, field_number, seed, tuple(mounted))
         timeline = Timeline(
             checked(faults, beamline), kind.nominal_start_us, beamline.facts.control.scan_period_us
         )
         course = Course(timeline, disk, kind.nominal_start_us(spills_before) or 0)
         front_end = FrontEnd(line, stream_key(seed, field_number, 0, truths.CAUSE_REMAINDER))
-        sensors = SimulatedSensors(line, field_number, seed, elements, course, front_end)
+        sensors = SimulatedSensors(setup, course, front_end)
         accelerator = SimulatedAccelerator(beamline, course, spills_before)
-        loop = SimulatedLoop(line, field_number, seed, elements, raw, course, accelerator, sensors, front_end)
+        loop = SimulatedLoop(setup, raw, course, accelerator, sensors, front_end)
         super().__init__(accelerator, loop, sensors)
 
     @property

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from spotline.control.slow import SlowReading
-from spotline.machine.true_line import TrueLine
 from spotline.random import stream_key
 from spotline.sim import settings as truths
 from spotline.sim.course import Course
 from spotline.sim.faults.integrals import apply_to_integrals
 from spotline.sim.faults.slow import SENSORS, mounted_elements, with_faults
 from spotline.sim.front_end import FrontEnd
+from spotline.sim.setup import Setup
 
 
 class SimulatedSensors:
@@ -19,11 +19,8 @@ class SimulatedSensors:
 
     Parameters
     ----------
-    line : TrueLine
-    field_number, seed : int
-        Of the random numbers.
-    mounted : tuple of str
-        Passive elements that should be in the nozzle.
+    setup : Setup
+        Line, field and seed.
     course : Course
         Time and faults of the room.
     front_end : FrontEnd
@@ -32,17 +29,12 @@ class SimulatedSensors:
 
     def __init__(
         self,
-        line: TrueLine,
-        field_number: int,
-        seed: int,
-        mounted: tuple[str, ...],
+        setup: Setup,
         course: Course,
         front_end: FrontEnd,
     ) -> None:
-        self._line = line
-        self._field_number = field_number
-        self._seed = seed
-        self._mounted = mounted
+        self._setup = setup
+        self._line = setup.line
         self._course = course
         self._faults = course.faults
         self._front_end = front_end
@@ -79,13 +71,13 @@ class SimulatedSensors:
         """Passive elements that are in the nozzle."""
         known = self._line.believed.facts.passive_elements
         names = (*known.range_modulators, *known.range_shifters)
-        return mounted_elements(self._mounted, names, self._faults.active(time_us))
+        return mounted_elements(self._setup.mounted, names, self._faults.active(time_us))
 
     def _sound(self, time_us: int) -> dict[str, float]:
         """What sound sensors show."""
         gas = self._line.simulation.gas
         true = with_faults(truths.gas_state(gas, time_us), self._faults.active(time_us), time_us)
-        key = stream_key(self._seed, self._field_number, time_us, truths.CAUSE_SLOW_CONTROL)
+        key = stream_key(self._setup.seed, self._setup.field_number, time_us, truths.CAUSE_SLOW_CONTROL)
         noise = np.random.Generator(np.random.PCG64(key)).standard_normal(6)
         return {
             "temperature1_C": true.temperature1_C + gas.temperature_noise_C * noise[0],

@@ -24,11 +24,11 @@ from spotline.sim.plant import (
     ChopperTruth,
     Floats,
     IntegralTruth,
-    PixelSpoilTruth,
+    PixelReadoutFault,
     PlantSettings,
+    ReadoutFault,
     SegmentedTruth,
     SpillTruth,
-    SpoilTruth,
 )
 from spotline.sim.spill import ripple_amplitudes
 from spotline.treatment.conversions import particles_per_s
@@ -49,9 +49,9 @@ from spotline.units import FWHM_PER_SIGMA
     CAUSE_REMAINDER,
     CAUSE_SLOW_CONTROL,
     CAUSE_NOISE,
-    CAUSE_SPOIL_X,
-    CAUSE_SPOIL_Y,
-    CAUSE_SPOIL_PIXEL,
+    CAUSE_STRIP_X_FAULT,
+    CAUSE_STRIP_Y_FAULT,
+    CAUSE_PIXEL_FAULT,
 ) = range(15)
 
 
@@ -278,9 +278,9 @@ def plant_settings(
             law.pixel_period, pixel_pitch, pixel_mm, y_source, counts_per_particle2 * gains.pixel_gain,
             sigma_y_mm, key(CAUSE_PIXEL),
         ),
-        spoil_x=SpoilTruth(0, np.zeros(0), np.zeros(0), 0.0, key(CAUSE_SPOIL_X)),
-        spoil_y=SpoilTruth(0, np.zeros(0), np.zeros(0), 0.0, key(CAUSE_SPOIL_Y)),
-        spoil_pixel=PixelSpoilTruth(0, np.zeros((0, 0)), np.zeros((0, 0)), 0.0, key(CAUSE_SPOIL_PIXEL)),
+        strip_x_fault=ReadoutFault(0, np.zeros(0), np.zeros(0), 0.0, key(CAUSE_STRIP_X_FAULT)),
+        strip_y_fault=ReadoutFault(0, np.zeros(0), np.zeros(0), 0.0, key(CAUSE_STRIP_Y_FAULT)),
+        pixel_fault=PixelReadoutFault(0, np.zeros((0, 0)), np.zeros((0, 0)), 0.0, key(CAUSE_PIXEL_FAULT)),
     )  # fmt: skip
     return settings, ring, ripple_phases
 

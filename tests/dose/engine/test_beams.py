@@ -37,7 +37,15 @@ def test_beams_of_a_plan(planned: FieldBeams, treatment: spotline.Treatment):
 
 def test_what_a_record_prescribes_is_the_plan(planned: FieldBeams, record: Record):
     again = beams_of_record(record.fields[0], "planned")
-    for name in ("number", "name", "ion", "passive_elements", "gantry_deg", "couch_deg", "isocentre_mm"):
+    for name in (
+        "number",
+        "name",
+        "ion",
+        "passive_elements",
+        "gantry_deg",
+        "patient_support_deg",
+        "isocentre_mm",
+    ):
         assert getattr(again, name) == getattr(planned, name), name
     for one, other in zip(again.layers, planned.layers, strict=True):
         assert (one.slice, one.energy_MeV_u, one.focus) == (other.slice, other.energy_MeV_u, other.focus)

@@ -134,11 +134,11 @@ def test_quantities_follow():
 
 
 def test_progress_and_empty_layers():
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
     engine = DoseEngine(LINE, WATER, WATER.grid, libraries=LIBRARIES)
     empty = {name: np.zeros(0) for name in ("x_mm", "y_mm", "particles", "sigma_x_mm", "sigma_y_mm")}
-    engine.add([field(**empty)], progress=lambda done, total: told.append((done, total)))
-    assert told == [(1, 2), (2, 2)]
+    engine.add([field(**empty)], progress=lambda done, total: steps.append((done, total)))
+    assert steps == [(1, 2), (2, 2)]
     assert engine.dose_Gy.max() == 0.0
 
 
@@ -155,7 +155,7 @@ POSITIONS = {
 
 
 @pytest.mark.parametrize("position", POSITIONS)
-def test_positions_on_the_couch(position: str):
+def test_positions_on_the_table_top(position: str):
     """The beam from above enters the side that is up, and its range is the same from all sides."""
     grid = Grid((-79.0, -79.0, -79.0), (2.0, 2.0, 2.0), (80, 80, 80))
     patient = Patient(np.ones(grid.shape, dtype=np.float32), grid, position)

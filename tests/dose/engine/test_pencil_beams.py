@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spotline.dose.engine.fluence import REACH_SIGMAS, Spots, draw_spots, empty_maps, widths_for
-from spotline.dose.engine.pencil_beams import GY_PER_MEV_PER_G, Divergence, add_layer
+from spotline.dose.engine.pencil_beams import GY_PER_MEV_PER_G, Divergence, Weighting, add_layer
 from spotline.dose.engine.voxel_loop import Rays
 from spotline.errors import DoseError
 from spotline.machine.library import Entry
@@ -115,8 +115,8 @@ def test_quantities_are_weighted_with_dose():
     rays, entry, layer = some_rays(500), made_up_entry(), some_spots(20)
     dose, weighted = np.zeros(500), np.zeros((500, 2))
     add_layer(
-        rays, entry, layer, PARALLEL, dose, weighted,
-        lambda depth: np.column_stack([np.ones_like(depth), entry.letd(depth)]),
+        rays, entry, layer, PARALLEL, dose,
+        Weighting(weighted, lambda depth: np.column_stack([np.ones_like(depth), entry.letd(depth)])),
     )  # fmt: skip
     np.testing.assert_allclose(weighted[:, 0], dose, rtol=1e-12)
     has = dose > 0.0

@@ -158,12 +158,12 @@ def test_a_leak_of_gas_gives_more_than_is_measured(
 
 
 def test_progress_and_threads(record: Record, water: Patient, done: Reconstruction):
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
     found = reconstruct(
         record, LINE, water, water.grid, libraries=LIBRARIES, threads=1,
-        progress=lambda d, t: told.append((d, t)),
+        progress=lambda d, t: steps.append((d, t)),
     )  # fmt: skip
-    assert told == [(n, 9) for n in range(1, 10)]
+    assert steps == [(n, 9) for n in range(1, 10)]
     np.testing.assert_array_equal(found.doses["true"].physical.dose_Gy, done.doses["true"].physical.dose_Gy)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from spotline.dose.beam_frame import beam_frame
-from spotline.dose.engine.beside import hexagon_mm, sub_rays
 from spotline.dose.engine.fluence import Spots
-from spotline.dose.engine.pencil_beams import GY_PER_MEV_PER_G, Divergence, add_layer
+from spotline.dose.engine.pencil_beams import GY_PER_MEV_PER_G, Divergence, Weighting, add_layer
+from spotline.dose.engine.sub_ray_depths import hexagon_mm, sub_rays
 from spotline.dose.engine.sub_rays import RADIUS_SIGMAS, PER_mm, SubRays, no_sub_rays
 from spotline.dose.engine.voxel_loop import Rays
 from spotline.dose.grid import Grid
@@ -167,6 +167,7 @@ def test_dose_behind_the_end_of_the_own_ray():
     spots = Spots(np.zeros(1), np.zeros(1), np.array([1e6]), np.full(1, 4.0), np.full(1, 4.0))
     sub = of_rays(rays, -10.0, RADIUS_mm)
     dose, weighted = np.zeros(1), np.zeros((1, 1))
-    add_layer(rays, entry, spots, PARALLEL, dose, weighted, lambda depth: np.ones((len(depth), 1)), 1, sub)
+    ones = Weighting(weighted, lambda depth: np.ones((len(depth), 1)))
+    add_layer(rays, entry, spots, PARALLEL, dose, ones, 1, sub)
     assert dose[0] > 0.0
     assert weighted[0, 0] == pytest.approx(dose[0], rel=1e-12)

@@ -46,9 +46,9 @@ def test_figures_of_the_difference():
     assert found.rms_Gy == pytest.approx(np.sqrt(np.mean(noise**2)), abs=1e-6)
     assert (found.lowest_Gy, found.highest_Gy) == pytest.approx((noise.min(), noise.max()), abs=1e-6)
     assert found.percentiles_Gy[95] == pytest.approx(np.percentile(noise, 95), abs=1e-6)
-    told = json.loads(json.dumps(found.as_dict()))
-    assert told["difference"]["largest_percent"] == pytest.approx(20.0 * np.abs(noise).max(), abs=1e-4)
-    assert told["gamma"] == []
+    written = json.loads(json.dumps(found.as_dict()))
+    assert written["difference"]["largest_percent"] == pytest.approx(20.0 * np.abs(noise).max(), abs=1e-4)
+    assert written["gamma"] == []
 
 
 def test_results_say_what_the_comparison_says():
@@ -77,8 +77,8 @@ def test_several_criteria():
     found = compare_doses(ramp(GRID), ramp(GRID, 0.1), criteria=criteria)
     assert [gamma.name for gamma in found.gammas] == ["3 %/2 mm global", "1 %/1 mm global", "3 %/2 mm local"]
     assert found.gammas[1].mean > found.gammas[0].mean
-    told = json.loads(json.dumps(found.as_dict()))
-    assert [gamma["local"] for gamma in told["gamma"]] == [False, False, True]
+    written = json.loads(json.dumps(found.as_dict()))
+    assert [gamma["local"] for gamma in written["gamma"]] == [False, False, True]
 
 
 def test_profiles():

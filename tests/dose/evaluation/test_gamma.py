@@ -207,8 +207,8 @@ def test_options():
     assert found.largest <= 1.5
     assert found.below_cutoff == (first.dose_Gy < 1.0).sum()
     assert found.mean == pytest.approx(np.nanmean(found.gamma, dtype=float))
-    told = found.as_dict()
-    assert told["pass_percent"] == 100.0 * found.passed / found.compared
+    written = found.as_dict()
+    assert written["pass_percent"] == 100.0 * found.passed / found.compared
     assert found.name == "3 %/2 mm global"
 
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from spotline.dose.engine.fluence import Spots
-from spotline.dose.engine.pencil_beams import Divergence, add_layer
+from spotline.dose.engine.pencil_beams import Divergence, Weighting, add_layer
 from spotline.dose.engine.voxel_loop import Rays
 from spotline.dose.rbe import Mkm, RbeModel, rbe_model
 from spotline.machine.library import Entry
@@ -28,7 +28,7 @@ def summed(model: RbeModel, layers: list[tuple[Entry, float]]) -> tuple[Floats, 
     for entry, particles in layers:
         spots = Spots(*(np.array([value]) for value in (0.0, 0.0, particles, 20.0, 20.0)))
         parallel = Divergence(1e9, 1e9)
-        add_layer(rays, entry, spots, parallel, dose, weighted, model.quantities(entry), threads=1)
+        add_layer(rays, entry, spots, parallel, dose, Weighting(weighted, model.quantities(entry)), threads=1)
     return dose, weighted
 
 

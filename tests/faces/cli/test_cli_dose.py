@@ -130,16 +130,16 @@ def test_a_record_in_water(record: Path, libraries: Path, tmp_path: Path, capsys
     assert planned.plan_uid == dcmread(PLAN).SOPInstanceUID
     # Gantry 90: the beam comes from +x, and the surface lies 80 mm before the isocentre.
     assert planned.grid.upper_mm[0] == pytest.approx(80.0)
-    told = json.loads((out / "dose.json").read_text(encoding="utf-8"))
-    assert told["fractions"] == 1
-    assert told["doses"]["planned"]["maximum_Gy"] == pytest.approx(planned.dose_Gy.max(), rel=1e-6)
-    assert [(c["reference"], c["evaluated"]) for c in told["comparisons"]] == [
+    written = json.loads((out / "dose.json").read_text(encoding="utf-8"))
+    assert written["fractions"] == 1
+    assert written["doses"]["planned"]["maximum_Gy"] == pytest.approx(planned.dose_Gy.max(), rel=1e-6)
+    assert [(c["reference"], c["evaluated"]) for c in written["comparisons"]] == [
         ("planned", "measured"),
         ("planned", "true"),
     ]
-    criteria = {(g["dose_percent"], g["distance_mm"]) for g in told["comparisons"][0]["gamma"]}
+    criteria = {(g["dose_percent"], g["distance_mm"]) for g in written["comparisons"][0]["gamma"]}
     assert {(3.0, 3.0), (3.0, 2.0), (2.0, 2.0), (1.0, 1.0)} <= criteria
-    assert all(len(one["sha256"]) == 64 for one in told["inputs"])
+    assert all(len(one["sha256"]) == 64 for one in written["inputs"])
     html = (out / "report.html").read_text(encoding="utf-8")
     assert html.count("<svg") == 6
     assert not re.search(r"""(?:src|href)=["'](?!#|data:)""", html), "needs nothing else"
@@ -194,9 +194,9 @@ def test_a_ct_with_structures(
     said = capsys.readouterr().out
     for words in ("a nominal one", "structure Far: no part of it is within the grid", "no patient"):
         assert words in said, words
-    told = json.loads((out / "dose.json").read_text(encoding="utf-8"))
-    assert list(told["structures"]) == ["Target"]
-    target = told["structures"]["Target"]
+    written = json.loads((out / "dose.json").read_text(encoding="utf-8"))
+    assert list(written["structures"]) == ["Target"]
+    target = written["structures"]["Target"]
     assert set(target) == {"planned", "measured", "true"}
     assert target["planned"]["volume_cm3"] == pytest.approx(20.0 * 20.0 * 12.0 * 1e-3, rel=0.01)
     assert target["measured"]["mean_Gy"] == pytest.approx(target["planned"]["mean_Gy"], rel=0.01)
@@ -218,8 +218,8 @@ def test_coverage_of_a_target(record: Path, libraries: Path, ct: Path, structure
     out = tmp_path / "dose"
     options = ["--ct", ct, "--structures", structures, "--grid", "2", "--library", libraries, "--quiet"]
     assert run(record, "--out", out, *options, "--prescription", "target=0.3", "--letd") == 0
-    told = json.loads((out / "dose.json").read_text(encoding="utf-8"))
-    target = told["structures"]["Target"]["planned"]
+    written = json.loads((out / "dose.json").read_text(encoding="utf-8"))
+    target = written["structures"]["Target"]["planned"]
     dose = read_dose(out / "planned.dcm")
     z, y, x = dose.grid.z_mm[:, None, None], dose.grid.y_mm[:, None], dose.grid.x_mm
     share = np.ones(dose.grid.shape)
@@ -247,10 +247,10 @@ def test_coverage_of_a_target(record: Path, libraries: Path, ct: Path, structure
     header, _, content = (out / "planned-letd.mha").read_bytes().partition(b"ElementDataFile = LOCAL\n")
     letd = np.frombuffer(content, "<f4").reshape(dose.grid.shape)
     assert f"DimSize = {dose.grid.counts[0]} {dose.grid.counts[1]} {dose.grid.counts[2]}\n" in header.decode()
-    assert float(letd.max()) == pytest.approx(told["doses"]["planned"]["maximum_letd_keV_um"], rel=1e-6)
+    assert float(letd.max()) == pytest.approx(written["doses"]["planned"]["maximum_letd_keV_um"], rel=1e-6)
     inside = weights * values * (letd.ravel() > 0.0)
     mean = float((inside * letd.ravel()).sum() / inside.sum())
-    assert told["letd_keV_um"]["Target"]["planned"] == pytest.approx(mean, rel=1e-3)
+    assert written["letd_keV_um"]["Target"]["planned"] == pytest.approx(mean, rel=1e-3)
 
 
 def test_a_prescription_is_of_weighted_dose_where_there_is_one(
@@ -259,9 +259,9 @@ def test_a_prescription_is_of_weighted_dose_where_there_is_one(
     options = ["--ct", ct, "--structures", structures, "--grid", "4", "--library", libraries, "--quiet"]
     options += ["--rbe", "constant", "--prescription", "Target=1"]
     assert run(record, "--out", tmp_path / "dose", *options) == 0
-    told = json.loads((tmp_path / "dose" / "dose.json").read_text(encoding="utf-8"))["structures"]["Target"]
-    assert told["planned-effective"]["prescription_Gy"] == 1.0
-    assert told["planned"]["prescription_Gy"] is None
+    target = json.loads((tmp_path / "dose" / "dose.json").read_text(encoding="utf-8"))["structures"]["Target"]
+    assert target["planned-effective"]["prescription_Gy"] == 1.0
+    assert target["planned"]["prescription_Gy"] is None
 
 
 def test_what_a_comparison_does_not_share_is_told(

@@ -57,14 +57,14 @@ def test_json(reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     evaluated = written(tmp_path, hill(1.08))
     options = "--dose-percent 2 --distance-mm 1 --local --cutoff-percent 20 --normalisation-Gy 1.9 --json"
     assert run(reference, evaluated, *options.split(), "--pass-percent", "99.9") == 1
-    told = json.loads(capsys.readouterr().out)
-    assert told["passed"] is False
-    assert (told["reference"], told["evaluated"]) == ("reference.dcm", "evaluated.dcm")
-    (found,) = told["gamma"]
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["passed"] is False
+    assert (printed["reference"], printed["evaluated"]) == ("reference.dcm", "evaluated.dcm")
+    (found,) = printed["gamma"]
     assert (found["dose_percent"], found["distance_mm"], found["local"]) == (2.0, 1.0, True)
     assert (found["normalisation_Gy"], found["lower_cutoff_percent"]) == (1.9, 20.0)
     assert found["compared"] == (hill().dose_Gy >= 0.2 * 1.9).sum()
-    assert told["difference"]["highest_Gy"] == pytest.approx(0.16, abs=1e-3)
+    assert printed["difference"]["highest_Gy"] == pytest.approx(0.16, abs=1e-3)
 
 
 def test_page(reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture):

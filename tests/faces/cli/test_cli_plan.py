@@ -196,13 +196,13 @@ def test_show_where_there_are_few_letters(tmp_path: Path):
 
 def test_names_cannot_command_the_terminal(capsys: pytest.CaptureFixture):
     from spotline.faces.cli.plan_text import print_overview
-    from spotline.planning.overview import look_at
+    from spotline.planning.overview import plan_overview
 
     hostile = "\x1b[31mred\x07[bold]\nnext"
     plan = dataclasses.replace(
         plan_of(field(name=hostile, machine=hostile)), label=hostile, identity={"PatientName": hostile}
     )
-    print_overview(look_at(plan))
+    print_overview(plan_overview(plan))
     said = capsys.readouterr().out
     assert "\x1b" not in said
     assert "\x07" not in said

@@ -14,7 +14,7 @@ from spotline.errors import OutputError
 from spotline.faces.report.plan_figures import figure_energies, figure_maps, map_groups
 from spotline.faces.report.plan_page import PATH, write_plan_page
 from spotline.plan import Plan
-from spotline.planning.overview import look_at
+from spotline.planning.overview import plan_overview
 from spotline.planning.read import read_plan
 from tests.faces.report.pages import HOSTILE, Page, read_page
 from tests.places import EXAMPLES
@@ -25,7 +25,7 @@ def page_of(plan: Plan, folder: Path, beamline: str | None = None) -> tuple[str,
     """Write a page; return the HTML, what the parser found, and the text on one line."""
     path = folder / "plan.html"
     line = None if beamline is None else spotline.load_beamline(beamline)
-    write_plan_page(look_at(plan, line), path)
+    write_plan_page(plan_overview(plan, line), path)
     return read_page(path)
 
 
@@ -78,15 +78,15 @@ def test_single_spots_share_one_map(tmp_path: Path):
 
 
 def test_groups_of_maps():
-    (few,) = look_at(plan_of(field(layer(), layer(index=1, energy_MeV_u=100.0)))).fields
+    (few,) = plan_overview(plan_of(field(layer(), layer(index=1, energy_MeV_u=100.0)))).fields
     assert map_groups(few) == [[0, 1]]
-    (many,) = look_at(plan_of(many_layers(25))).fields
+    (many,) = plan_overview(plan_of(many_layers(25))).fields
     assert [len(group) for group in map_groups(many)] == [12, 12, 1]
 
 
 def test_layers_of_one_energy_are_added_up():
     one_energy = [square(2, 2.0, 5e4 * (i + 1), index=i, energy_MeV_u=200.0) for i in range(3)]
-    (found,) = look_at(plan_of(field(*one_energy, layer(index=3, energy_MeV_u=190.0)))).fields
+    (found,) = plan_overview(plan_of(field(*one_energy, layer(index=3, energy_MeV_u=190.0)))).fields
     left, right = figure_energies(found).axes
     assert [bar.get_height() for bar in left.patches] == [5e4, 1.2e6]
     assert [bar.get_height() for bar in right.patches] == [1, 12]
@@ -111,7 +111,7 @@ def test_weights_of_any_size(weights: list[float], tmp_path: Path):
 
 
 def test_places_that_cannot_be_written(tmp_path: Path):
-    view = look_at(plan_of(field()))
+    view = plan_overview(plan_of(field()))
     path = tmp_path / "plan.html"
     path.write_text("precious")
     with pytest.raises(OutputError, match="exists already"):
@@ -124,11 +124,11 @@ def test_places_that_cannot_be_written(tmp_path: Path):
 def test_delivery_path_is_drawn(tmp_path: Path):
     """Two moves with the beam on, one without, and where the path begins; none without a beam line."""
     plan = plan_of(field(layer([0.0, 2.0, 30.0, 32.0], 0.0, 1e5)))
-    view = look_at(plan, spotline.load_beamline("cnao-h"))
+    view = plan_overview(plan, spotline.load_beamline("cnao-h"))
     (axes,) = figure_maps(view.fields[0], [0]).axes
     on, off = (c for c in axes.collections if isinstance(c, LineCollection))
     assert (len(on.get_segments()), len(off.get_segments())) == (2, 1)
     assert sorted(off.get_segments()[0][:, 0]) == [2.0, 30.0]
     assert PATH.strip() in page_of(plan, tmp_path, "cnao-h")[2]
-    (axes,) = figure_maps(look_at(plan, None).fields[0], [0]).axes
+    (axes,) = figure_maps(plan_overview(plan, None).fields[0], [0]).axes
     assert not [c for c in axes.collections if isinstance(c, LineCollection)]

@@ -9,7 +9,7 @@ import pytest
 
 from spotline.errors import OptionError
 from spotline.machine import load_beamline
-from spotline.machine.library.build import build_library, energy_sigma, physics_sha256, simulate_entry
+from spotline.machine.library.build import Origin, build_library, energy_sigma, physics_sha256, simulate_entry
 from spotline.machine.library.model import BeamLibrary
 from spotline.physics.ions import CARBON, PROTON
 
@@ -19,7 +19,7 @@ MADE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 def build(**options) -> BeamLibrary:
     given = {"energies_MeV_u": [64.8, 62.73], "primaries": 400, "seed": 3, "threads": 1} | options
     ion = given.pop("ion", "proton")
-    return build_library(load_beamline("cnao-h"), ion, made=MADE, command="spotline ...", **given)
+    return build_library(load_beamline("cnao-h"), ion, origin=Origin(MADE, "spotline ..."), **given)
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +78,11 @@ def test_seed_changes_all(small: BeamLibrary):
 
 
 def test_progress():
-    told: list[tuple[int, int, float]] = []
-    build(primaries=64, progress=lambda done, total, share: told.append((done, total, share)))
-    assert told[-1] == (1, 2, 1.0)
-    assert [done + share for done, _, share in told] == sorted(done + share for done, _, share in told)
-    assert {total for _, total, _ in told} == {2}
+    steps: list[tuple[int, int, float]] = []
+    build(primaries=64, progress=lambda done, total, share: steps.append((done, total, share)))
+    assert steps[-1] == (1, 2, 1.0)
+    assert [done + share for done, _, share in steps] == sorted(done + share for done, _, share in steps)
+    assert {total for _, total, _ in steps} == {2}
 
 
 def test_momentum_spread():

@@ -17,14 +17,14 @@ LIBRARY = fake_library("carbon", 115.23, 279.97)
 
 
 def test_all_energies():
-    view = overview.look_at(LIBRARY, LINE)
+    view = overview.library_overview(LIBRARY, LINE)
     assert [one.energy_MeV_u for one in view.energies] == [115.23, 279.97]
     assert [one.nominal_mm for one in view.energies] == pytest.approx([30.0, 150.0], abs=0.01)
     assert view.thickness.mean_mm == pytest.approx(LINE.facts.ions[1].nozzle_mm)
 
 
 def test_depths_go_from_the_surface_to_the_peak():
-    (one,) = overview.look_at(LIBRARY, LINE, 279.97, range_modulators=["RIFI1"]).energies
+    (one,) = overview.library_overview(LIBRARY, LINE, 279.97, range_modulators=["RIFI1"]).energies
     rows = overview.depth_rows(one)
     assert rows[0]["depth_mm"] == 0.0
     assert rows[-1]["depth_mm"] == pytest.approx(one.ranges.peak_mm)
@@ -34,7 +34,7 @@ def test_depths_go_from_the_surface_to_the_peak():
 
 def test_what_is_not_there_is_none():
     """An energy that the line does not have lies at no nominal depth; JSON knows no NaN."""
-    view = overview.look_at(fake_library("carbon", 100.0, 279.97), LINE, 105.0)
+    view = overview.library_overview(fake_library("carbon", 100.0, 279.97), LINE, 105.0)
     row = overview.energy_row(view.energies[0])
     assert row["nominal_depth_mm"] is None
     shown = overview.summary_of(view) | {"energies": [row], "curve": overview.curve_of(view.energies[0])}
@@ -43,6 +43,6 @@ def test_what_is_not_there_is_none():
 
 def test_beam_that_is_stopped():
     with pytest.raises(OptionError, match="lie before it"):
-        overview.look_at(LIBRARY, LINE, 115.23, range_shifters=["RW3-30mm"])
-    left = overview.look_at(LIBRARY, LINE, range_shifters=["RW3-30mm"])
+        overview.library_overview(LIBRARY, LINE, 115.23, range_shifters=["RW3-30mm"])
+    left = overview.library_overview(LIBRARY, LINE, range_shifters=["RW3-30mm"])
     assert [one.energy_MeV_u for one in left.energies] == [279.97]

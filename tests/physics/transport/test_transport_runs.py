@@ -11,10 +11,11 @@ from spotline.dose.rbe.spectrum import NUCLIDES
 from spotline.errors import PhysicsError
 from spotline.physics.ions import CARBON, PROTON, Ion
 from spotline.physics.materials import AIR, WATER
+from spotline.physics.phase_space import PhaseSpace
 from spotline.physics.stopping import RangeEnergy
 from spotline.physics.transport.geometry import Geometry, slabs, voxels, water
 from spotline.physics.transport.lookup import VARIANCE
-from spotline.physics.transport.run import Tally, simulate
+from spotline.physics.transport.run import Tally, TransportPhysics, simulate
 from spotline.physics.transport.source import Source, pencil_source
 from spotline.physics.transport.tables import transport_tables
 from spotline.physics.transport.tally import TallyPlan
@@ -38,7 +39,13 @@ def run(
     reactions: bool = True,
 ) -> Tally:
     return simulate(
-        source, geometry, plan, primaries=primaries, seed=seed, threads=threads, reactions=reactions
+        source,
+        geometry,
+        plan,
+        primaries=primaries,
+        seed=seed,
+        threads=threads,
+        physics=TransportPhysics(reactions=reactions),
     )
 
 
@@ -226,7 +233,7 @@ def test_spot_and_divergence_of_the_source():
         np.array([0.0, 999.0, 1000.0]),
         np.array([0.0, 1.0])[None, None] * np.ones((240, 1, 1)),
     )
-    source = pencil_source(CARBON, 200.0, sigma_mm=3.0, sigma_mrad=5.0, covariance_mm_mrad=-8.0)
+    source = pencil_source(CARBON, 200.0, phase_space=PhaseSpace(3.0, 5.0, -8.0))
     tally = run(source, empty, TallyPlan(np.array([0.0, 1000.0]), voxels=True), 12_800)
     across = tally.voxel_MeV[:, 0, 1]
     middle = 0.5 * (edges_mm[1:] + edges_mm[:-1])
@@ -263,7 +270,7 @@ def test_let_of_a_fast_proton_is_its_stopping_power():
 
 @kernel
 def test_progress_is_told():
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
     simulate(
         pencil_source(PROTON, 50.0),
         water(50.0),
@@ -271,9 +278,9 @@ def test_progress_is_told():
         primaries=64,
         seed=1,
         threads=2,
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: steps.append((done, total)),
     )
-    assert told == [(2 * k, 64) for k in range(1, 33)]
+    assert steps == [(2 * k, 64) for k in range(1, 33)]
 
 
 def test_bad_figures():
@@ -285,6 +292,6 @@ def test_bad_figures():
     with pytest.raises(PhysicsError, match="MeV/u"):
         pencil_source(PROTON, 0.0)
     with pytest.raises(PhysicsError, match="covariance"):
-        pencil_source(PROTON, 50.0, sigma_mm=1.0, sigma_mrad=1.0, covariance_mm_mrad=2.0)
+        pencil_source(PROTON, 50.0, phase_space=PhaseSpace(1.0, 1.0, 2.0))
     with pytest.raises(PhysicsError, match="not transported"):
         pencil_source(Ion("neon", "20Ne", 10, 20, 18617.7), 50.0)

@@ -52,7 +52,7 @@ class FieldBeams:
     ion : Ion
     passive_elements : tuple of str
         Names of the ripple filters and range shifters in the beam.
-    gantry_deg, couch_deg : float
+    gantry_deg, patient_support_deg : float
         Angles (IEC 61217).
     isocentre_mm : tuple of three floats
         In patient coordinates.
@@ -65,7 +65,7 @@ class FieldBeams:
     ion: Ion
     passive_elements: tuple[str, ...]
     gantry_deg: float
-    couch_deg: float
+    patient_support_deg: float
     isocentre_mm: tuple[float, float, float]
     layers: tuple[LayerBeam, ...]
 
@@ -88,7 +88,7 @@ def _of_field_treatment(prepared: FieldTreatment) -> FieldBeams:
         ion=field.ion,
         passive_elements=prepared.passive_elements,
         gantry_deg=field.gantry_angle_deg or 0.0,
-        couch_deg=field.patient_support_angle_deg or 0.0,
+        patient_support_deg=field.patient_support_angle_deg or 0.0,
         isocentre_mm=field.isocentre_mm or (0.0, 0.0, 0.0),
         layers=tuple(_planned(part) for part in prepared.slices),
     )
@@ -132,7 +132,7 @@ def beams_of_record(
         ion=IONS[header["ion"]],
         passive_elements=tuple(header["passive_elements"]),
         gantry_deg=header.get("gantry_angle_deg") or 0.0,
-        couch_deg=header.get("patient_support_angle_deg") or 0.0,
+        patient_support_deg=header.get("patient_support_angle_deg") or 0.0,
         isocentre_mm=isocentre_mm or _point(header.get("isocentre_mm")),
         layers=layers,
     )
@@ -198,8 +198,8 @@ def measured_places_mm(measured_mm: Floats, valid: np.ndarray, prescribed_mm: Fl
     measured = np.asarray(measured_mm, dtype=float)
     known = np.isfinite(measured)
     centred = known & valid
-    told = centred if centred.any() else known
-    shift = float(np.mean((measured - prescribed_mm)[told])) if told.any() else 0.0
+    measurable = centred if centred.any() else known
+    shift = float(np.mean((measured - prescribed_mm)[measurable])) if measurable.any() else 0.0
     return np.where(centred, measured, prescribed_mm + shift)
 
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from spotline.dose.beam_frame import BeamFrame, VirtualSources, at_isocentre_mm, beam_frame
 from spotline.dose.engine.beams import FieldBeams, LayerBeam
-from spotline.dose.engine.beside import sub_rays
 from spotline.dose.engine.fluence import Spots
 from spotline.dose.engine.in_air import beam_in_air
-from spotline.dose.engine.pencil_beams import Divergence, add_layer
+from spotline.dose.engine.pencil_beams import Divergence, Weighting, add_layer
+from spotline.dose.engine.sub_ray_depths import sub_rays
 from spotline.dose.engine.sub_rays import SubRays
 from spotline.dose.engine.voxel_loop import Rays
 from spotline.dose.grid import Float32s, Grid
@@ -44,7 +44,7 @@ class Patient:
     grid : Grid
         Its grid, in patient coordinates.
     position : str
-        Patient Position on the couch, such as ``"HFS"``.
+        Patient Position on the table top, such as ``"HFS"``.
     """
 
     rsp: Float32s
@@ -178,15 +178,16 @@ class DoseEngine:
         if sigma_mm is not None:
             ones = np.ones(len(spots.x_mm))
             spots = Spots(spots.x_mm, spots.y_mm, spots.particles, sigma_mm[0] * ones, sigma_mm[1] * ones)
-        of_entry = self._quantities(entry) if self._quantities is not None else None
+        weighting = None
+        if self._quantities is not None:
+            weighting = Weighting(prepared.weighted, self._quantities(entry))
         add_layer(
             prepared.rays,
             entry,
             spots,
             divergence,
             prepared.dose_Gy,
-            prepared.weighted,
-            of_entry,
+            weighting,
             self._threads,
             prepared.sub,
         )
@@ -195,7 +196,9 @@ class DoseEngine:
     def _prepare(self, beams: FieldBeams) -> _Field:
         geometry = self.beamline.facts.geometry
         sources = VirtualSources(geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm)
-        frame = beam_frame(beams.gantry_deg, beams.couch_deg, beams.isocentre_mm, self.patient.position)
+        frame = beam_frame(
+            beams.gantry_deg, beams.patient_support_deg, beams.isocentre_mm, self.patient.position
+        )
         depth = voxel_paths_mm(
             self.patient.rsp, self.patient.grid, frame, sources, self.grid, threads=self._threads
         )
@@ -273,4 +276,10 @@ def _in_beam_frame(frame: BeamFrame, grid: Grid, voxels: NDArray[np.int64]) -> F
 
 def _key(beams: FieldBeams) -> tuple[object, ...]:
     """All of a field that its geometry depends on: fields of several records may share their numbers."""
-    return beams.ion.name, beams.passive_elements, beams.gantry_deg, beams.couch_deg, beams.isocentre_mm
+    return (
+        beams.ion.name,
+        beams.passive_elements,
+        beams.gantry_deg,
+        beams.patient_support_deg,
+        beams.isocentre_mm,
+    )

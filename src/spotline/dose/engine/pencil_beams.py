@@ -66,14 +66,30 @@ class Divergence:
         return np.array([self.x_source_mm, self.y_source_mm, self.linear_mm, self.quadratic])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighting:
+    """Quantities that are summed with the dose as their weight.
+
+    Attributes
+    ----------
+    sums : ndarray, shape (n, q)
+        Dose of each voxel times each quantity, added to.
+    quantities : callable
+        Gives the quantities at depths of shape (m,) in mm: shape (m, q), as LET or the coefficients of a
+        biological model.
+    """
+
+    sums: Floats
+    quantities: Callable[[Floats], Floats]
+
+
 def add_layer(
     rays: Rays,
     entry: Entry,
     spots: Spots,
     divergence: Divergence,
     dose_Gy: Floats,
-    weighted: Floats | None = None,
-    quantities: Callable[[Floats], Floats] | None = None,
+    weighting: Weighting | None = None,
     threads: int | None = None,
     sub: SubRays | None = None,
 ) -> None:
@@ -90,11 +106,8 @@ def add_layer(
     divergence : Divergence
     dose_Gy : ndarray, shape (n,)
         Dose of the voxels, added to.
-    weighted : ndarray, shape (n, q), optional
-        Dose times each quantity, added to.
-    quantities : callable, optional
-        Gives the quantities at depths of shape (m,) in mm: shape (m, q), as LET or the coefficients of a
-        biological model.
+    weighting : Weighting, optional
+        What else is summed, weighted with dose.
     threads : int, optional
         By default as many as there are processors.  The result does not depend on it.
     sub : SubRays, optional
@@ -104,14 +117,14 @@ def add_layer(
         return
     sub = no_sub_rays() if sub is None else sub
     count = threads or os.cpu_count() or 1
-    if weighted is None or quantities is None:
-        weighted = np.zeros((len(dose_Gy), 0))
+    if weighting is None:
+        weighting = Weighting(np.zeros((len(dose_Gy), 0)), lambda depth: np.zeros((len(depth), 0)))
     end_mm = float(entry.depth_mm[-1])
     depth_mm = np.arange(0.0, end_mm + 2.0 * DEPTH_STEP_mm, DEPTH_STEP_mm)
     beam = divergence.numbers
     changes = _changes_mm2(rays, divergence)
     tables, widths = _tables(entry, spots, depth_mm, changes)
-    columns = np.zeros((len(depth_mm), weighted.shape[1])) if quantities is None else quantities(depth_mm)
+    columns = weighting.quantities(depth_mm)
     pyramids = tuple(empty_maps(spots, width) for width in widths)
     parts = 4 * count
 
@@ -136,7 +149,7 @@ def add_layer(
                 pyramids[0],
                 pyramids[1],
                 dose_Gy,
-                weighted,
+                weighting.sums,
             )
 
         list(pool.map(work, range(parts)))

@@ -118,7 +118,7 @@ def _of_records(
     _check_fields(fields, [field.number for _, field in chosen], where)
     if not chosen:
         raise DoseError(f"{where}: no field was delivered, so there is no dose")
-    notes = [note for _, field in chosen for note in _told_of(field, beamline)]
+    notes = [note for _, field in chosen for note in _notes_of(field, beamline)]
     first = [field for _, field in chosen if not field.header.get("continues")]
     if first and len(first) < len(chosen):
         notes.append("continuations belong to the fraction before them; their plans are part of its plan")
@@ -152,7 +152,7 @@ def _of_field(
                    str(field.path), notes)  # fmt: skip
 
 
-def _told_of(field: FieldRecord, beamline: BeamLine) -> list[str]:
+def _notes_of(field: FieldRecord, beamline: BeamLine) -> list[str]:
     """What speaks against taking the dose of a record for that of the plan."""
     header, notes = field.header, []
     name = f"{field.path.parent.name}: field {field.number}"

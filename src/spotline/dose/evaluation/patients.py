@@ -9,7 +9,7 @@ from spotline.dose.calibration import Calibration, StoppingPower, nominal_calibr
 from spotline.dose.ct import AIR_HU, CtImage
 from spotline.dose.engine.beams import FieldBeams
 from spotline.dose.engine.forward import Patient
-from spotline.dose.engine.surroundings import grid_around, water_box
+from spotline.dose.engine.water_and_grid import grid_around, water_box
 from spotline.dose.evaluation.compare import OTHER_FRAME
 from spotline.dose.grid import Float32s, Grid
 from spotline.dose.patient import check_frame, patient

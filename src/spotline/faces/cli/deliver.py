@@ -135,7 +135,7 @@ def in_words(summary: dict[str, Any], out: Path) -> str:
         said.append(
             "  assumed delivered, not confirmed: {int1_counts} counts of INT1".format(**summary["assumed"])
         )
-    said += [f"  interlock: {_interlockin_words(interlock)}" for interlock in summary["interlocks"]]
+    said += [f"  interlock: {_interlock_in_words(interlock)}" for interlock in summary["interlocks"]]
     if summary["status"] != "complete":
         said.append(f"  to go on: spotline resume {out} --operator NAME --reason TEXT")
     report = out / REPORT
@@ -152,7 +152,7 @@ def write_page(record: Record, out: Path) -> None:
         print(f"spotline: {error}; the record is whole without it", file=sys.stderr)
 
 
-def _interlockin_words(interlock: dict[str, Any]) -> str:
+def _interlock_in_words(interlock: dict[str, Any]) -> str:
     value = "not a number" if interlock["value"] is None else f"{interlock['value']:.6g}"
     return (
         f"{interlock['cause']} at {interlock['time_s']:.6f} s: {value}, limit {interlock['limit']:.6g} "

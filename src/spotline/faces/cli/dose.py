@@ -88,11 +88,11 @@ def dose(
         Say nothing but errors.
     """
     from spotline.dose.evaluation.evaluate import evaluate
-    from spotline.faces.cli.dose_inputs import Asked, read_inputs
+    from spotline.faces.cli.dose_inputs import DoseRequest, read_inputs
     from spotline.faces.report.dose_folder import check_free, write_dose_folder
 
     check_free(out)
-    asked = Asked(
+    request = DoseRequest(
         sources=source,
         beamline=beamline,
         ct=ct,
@@ -111,8 +111,8 @@ def dose(
         prescriptions=prescription,
         quiet=quiet,
     )
-    given = read_inputs(asked)
-    with dose_bar(quiet) as told:
+    given = read_inputs(request)
+    with dose_bar(quiet) as progress:
         evaluation = evaluate(
             given.source,
             given.patient,
@@ -121,7 +121,7 @@ def dose(
             prescribed_Gy=given.prescribed_Gy,
             compare=given.compare,
             options=given.options,
-            progress=told,
+            progress=progress,
         )
     write_dose_folder(evaluation, given.provenance, out, with_letd=letd)
     if not quiet:

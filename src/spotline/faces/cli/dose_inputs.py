@@ -34,7 +34,7 @@ DICOM_RECORD = "record.dcm"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DoseRequest:
     """The arguments of the verb, as it documents them."""
 
     sources: tuple[Path, ...]
@@ -70,7 +70,7 @@ class Inputs:
     provenance: Provenance
 
 
-def read_inputs(asked: Asked) -> Inputs:
+def read_inputs(request: DoseRequest) -> Inputs:
     """Read all files.
 
     Raises
@@ -78,66 +78,66 @@ def read_inputs(asked: Asked) -> Inputs:
     SpotlineError
         If anything cannot be read, arguments do not go together, or records are not of one patient.
     """
-    _check(asked)
-    source, plan, beamline = _source(asked)
-    rbe = None if asked.rbe is None else rbe_model(asked.rbe, asked.alpha_beta_Gy)
-    overrides = _by_name("override", asked.overrides, "RSP", "couch=0.5")
-    prescribed_Gy = _by_name("prescription", asked.prescriptions, "GY", "PTV=2")
-    structures = None if asked.structures is None else read_structures(asked.structures)
-    compare = {} if asked.compare is None else {asked.compare.name: read_dose(asked.compare)}
-    libraries = {} if asked.library is None else _libraries(asked.library, _ions(source, asked.field))
+    _check(request)
+    source, plan, beamline = _source(request)
+    rbe = None if request.rbe is None else rbe_model(request.rbe, request.alpha_beta_Gy)
+    overrides = _by_name("override", request.overrides, "RSP", "couch=0.5")
+    prescribed_Gy = _by_name("prescription", request.prescriptions, "GY", "PTV=2")
+    structures = None if request.structures is None else read_structures(request.structures)
+    compare = {} if request.compare is None else {request.compare.name: read_dose(request.compare)}
+    libraries = {} if request.library is None else _libraries(request.library, _ions(source, request.field))
     patient: CtPatient | WaterBox
-    if asked.water_mm is not None:
-        patient = WaterBox(asked.water_mm)
+    if request.water_mm is not None:
+        patient = WaterBox(request.water_mm)
     else:
-        assert asked.ct is not None
-        image = read_ct(asked.ct)
-        curve = None if asked.calibration is None else read_calibration(asked.calibration)
+        assert request.ct is not None
+        image = read_ct(request.ct)
+        curve = None if request.calibration is None else read_calibration(request.calibration)
         patient = CtPatient(image, curve, overrides)
     # A plan that is given by hand is asked first: old records do not hold the isocentre.
-    placed = plan.fields if plan is not None and asked.plan is not None else ()
+    placed = plan.fields if plan is not None and request.plan is not None else ()
     options = DoseOptions(
         beamline=beamline,
-        grid_mm=asked.grid_mm,
+        grid_mm=request.grid_mm,
         rbe=rbe,
         libraries=libraries,
-        fields=None if asked.field is None else [asked.field],
+        fields=None if request.field is None else [request.field],
         isocentres_mm={one.number: one.isocentre_mm for one in placed if one.isocentre_mm},
-        per_field=asked.per_field,
+        per_field=request.per_field,
     )
     return Inputs(
-        source, patient, plan, structures, prescribed_Gy, compare, options, _provenance(asked, source, plan)
+        source, patient, plan, structures, prescribed_Gy, compare, options, _provenance(request, source, plan)
     )
 
 
-def _check(asked: Asked) -> None:
-    if not asked.sources:
+def _check(request: DoseRequest) -> None:
+    if not request.sources:
         raise OptionError("there is no source: give a record, a plan or a preparation")
-    if (asked.ct is None) == (asked.water_mm is None):
+    if (request.ct is None) == (request.water_mm is None):
         raise OptionError("give either --ct (a folder) or --water (mm of water before the isocentre)")
-    if not (math.isfinite(asked.grid_mm) and asked.grid_mm > 0.0):
-        raise OptionError(f"--grid: {asked.grid_mm:g} mm is no size of a voxel; give more than 0")
-    if asked.ct is None and (asked.calibration is not None or asked.overrides):
+    if not (math.isfinite(request.grid_mm) and request.grid_mm > 0.0):
+        raise OptionError(f"--grid: {request.grid_mm:g} mm is no size of a voxel; give more than 0")
+    if request.ct is None and (request.calibration is not None or request.overrides):
         raise OptionError("--calibration and --override are about a CT: give --ct")
-    if asked.overrides and asked.structures is None:
+    if request.overrides and request.structures is None:
         raise OptionError("--override names structures: give --structures")
-    if asked.prescriptions and asked.structures is None:
+    if request.prescriptions and request.structures is None:
         raise OptionError("--prescription names structures: give --structures")
-    if asked.rbe is None and asked.alpha_beta_Gy is not None:
+    if request.rbe is None and request.alpha_beta_Gy is not None:
         raise OptionError("--alpha-beta-Gy belongs to a model of the RBE: give --rbe")
 
 
-def _source(asked: Asked) -> tuple[Treatment | list[Record], Plan | None, BeamLine | None]:
+def _source(request: DoseRequest) -> tuple[Treatment | list[Record], Plan | None, BeamLine | None]:
     """The records, or the plan or preparation; their plan; and the beam line if it is another than theirs."""
-    if all(path.is_dir() and not (path / PREPARATION).exists() for path in asked.sources):
-        records = [open_record(path) for path in asked.sources]
-        plan = plan_of_records(records, None if asked.plan is None else read_plan(asked.plan))
-        return records, plan, None if asked.beamline is None else load_beamline(asked.beamline)
-    if len(asked.sources) > 1:
+    if all(path.is_dir() and not (path / PREPARATION).exists() for path in request.sources):
+        records = [open_record(path) for path in request.sources]
+        plan = plan_of_records(records, None if request.plan is None else read_plan(request.plan))
+        return records, plan, None if request.beamline is None else load_beamline(request.beamline)
+    if len(request.sources) > 1:
         raise OptionError(
             "several sources are added only if all are folders of records; give one plan, or records"
         )
-    treatment = treatment_to_deliver(asked.sources[0], asked.beamline, asked.field, asked.quiet)
+    treatment = treatment_to_deliver(request.sources[0], request.beamline, request.field, request.quiet)
     return treatment, treatment.plan, None
 
 
@@ -185,10 +185,10 @@ def _libraries(folder: Path, ions: list[str]) -> dict[str, BeamLibrary]:
     return found
 
 
-def _provenance(asked: Asked, source: Treatment | list[Record], plan: Plan | None) -> Provenance:
+def _provenance(request: DoseRequest, source: Treatment | list[Record], plan: Plan | None) -> Provenance:
     inputs, uids = [], []
     if isinstance(source, Treatment):
-        (path,) = asked.sources
+        (path,) = request.sources
         title = source.plan.label or path.name
         named = source.plan.path if path.is_dir() else path
         inputs.append(_input("plan", named, source.plan.sha256))
@@ -199,15 +199,15 @@ def _provenance(asked: Asked, source: Treatment | list[Record], plan: Plan | Non
         written = [one.path / DICOM_RECORD for one in fields if (one.path / DICOM_RECORD).exists()]
         # A dose refers to all records that it is of, or to none.
         uids = [record_uid(path) for path in written] if len(written) == len(fields) else []
-        if asked.plan is not None and plan is not None:
-            inputs.append(_input("plan", asked.plan, plan.sha256))
+        if request.plan is not None and plan is not None:
+            inputs.append(_input("plan", request.plan, plan.sha256))
     others = {
-        "structures": asked.structures,
-        "calibration": asked.calibration,
-        "compare": asked.compare,
-        "CT": asked.ct,
-        "libraries": asked.library,
-        "RBE": Path(asked.rbe) if asked.rbe and Path(asked.rbe).is_file() else None,
+        "structures": request.structures,
+        "calibration": request.calibration,
+        "compare": request.compare,
+        "CT": request.ct,
+        "libraries": request.library,
+        "RBE": Path(request.rbe) if request.rbe and Path(request.rbe).is_file() else None,
     }
     inputs += [_input(role, path, _hash_of(path)) for role, path in others.items() if path is not None]
     return Provenance(title, tuple(inputs), plan, tuple(uids))

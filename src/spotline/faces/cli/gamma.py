@@ -115,7 +115,7 @@ def _print_json(
 ) -> None:
     import json
 
-    told = {
+    written = {
         "reference": files[0].name,
         "evaluated": files[1].name,
         "required_percent": pass_percent,
@@ -123,7 +123,7 @@ def _print_json(
         "warnings": warnings,
         **found.as_dict(),
     }
-    print(json.dumps(told, indent=2))
+    print(json.dumps(written, indent=2))
 
 
 def _print_words(found: Comparison, pass_percent: float, warnings: list[str]) -> None:

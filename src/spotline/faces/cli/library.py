@@ -60,7 +60,7 @@ def build(
 
     import spotline
     from spotline.errors import OutputError
-    from spotline.machine.library.build import build_library
+    from spotline.machine.library.build import Origin, build_library
     from spotline.machine.library.nozzle import calibrate_nozzle
     from spotline.machine.library.store import SUFFIX, write_library
 
@@ -80,17 +80,16 @@ def build(
         command = f"spotline library build --beamline {line.name} --ions {name} --seed {seed}"
         command += f" --energies {energies}" if energies else ""
         command += f" --primaries {primaries}" if primaries else ""
-        with library_bar(quiet, name) as told:
+        with library_bar(quiet, name) as progress:
             made = build_library(
                 line,
                 name,
-                made=datetime.now(UTC),
-                command=command,
+                origin=Origin(datetime.now(UTC), command),
                 energies_MeV_u=listed,
                 primaries=primaries,
                 seed=seed,
                 threads=threads,
-                progress=told,
+                progress=progress,
             )
         try:
             write_library(made, path)
@@ -168,7 +167,7 @@ def show(
         raise LibraryError(
             f"{file}: is a library of {found.ion.name}, not of {name}; say --ion {found.ion.name}"
         )
-    view = overview.look_at(
+    view = overview.library_overview(
         found,
         line,
         energy,

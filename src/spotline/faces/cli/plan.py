@@ -96,7 +96,7 @@ def show(
     """
     import spotline
     from spotline.faces.cli.plan_text import print_overview
-    from spotline.planning.overview import look_at
+    from spotline.planning.overview import plan_overview
 
     if html is not None:
         from spotline.faces.report.page import check_new
@@ -105,8 +105,8 @@ def show(
         check_new(html)
     read = spotline.read_plan(plan)
     line = None if beamline is None else spotline.load_beamline(beamline)
-    with preparation_bar(quiet=line is None) as told:
-        view = look_at(read, line, field=field, progress=told)
+    with preparation_bar(quiet=line is None) as progress:
+        view = plan_overview(read, line, field=field, progress=progress)
     if html is not None:
         with _drawing():
             write_plan_page(view, html)
@@ -278,13 +278,13 @@ def cube(
     from spotline.planning.cubes import Cube, cube_plan
 
     setup = beam.setup(ion)
-    with optimisation_bar(quiet) as told:
+    with optimisation_bar(quiet) as progress:
         made, found = cube_plan(
             setup,
             Cube(size_mm=size, depth_mm=depth, dose_Gy=dose, spacing_mm=spacing),
             library=None if library is None else read_library(library),
             rbe=None if rbe is None else rbe_model(rbe),
-            progress=told,
+            progress=progress,
         )
     _write_plan(made, out, setup.beamline)
     if not quiet:
@@ -332,13 +332,13 @@ def _write(made: Plan, out: Path, line: BeamLine | None) -> int:
 
 
 def _write_plan(made: Plan, out: Path, line: BeamLine | None) -> None:
-    from spotline.dicom.write_plan import SOURCE_AXIS_DISTANCES_MM, write_ion_plan
+    from spotline.dicom.write_plan import SOURCE_AXIS_DISTANCES_mm, write_ion_plan
 
     geometry = None if line is None else line.facts.geometry
     write_ion_plan(
         replace(made, path=out),
         out,
-        source_axis_distances_mm=SOURCE_AXIS_DISTANCES_MM
+        source_axis_distances_mm=SOURCE_AXIS_DISTANCES_mm
         if geometry is None
         else (geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm),
     )

@@ -82,8 +82,8 @@ def prepare(
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     options = spotline.Options(**given) if given or not read.prepared_for else None
     prepared = retargeted.plan if retargeted else read
-    with preparation_bar(quiet) as told:
-        treatment = spotline.prepare(prepared, line, field=field, options=options, progress=told)
+    with preparation_bar(quiet) as progress:
+        treatment = spotline.prepare(prepared, line, field=field, options=options, progress=progress)
     summary = spotline.write_preparation(treatment, out, options=options, retargeted=retargeted)
     if not quiet:
         if retargeted is not None:

@@ -40,5 +40,5 @@ def treatment_to_deliver(plan: Path, beamline: str | None, field: int | None, qu
     if beamline is None:
         raise OptionError("--beamline is missing: name the beam line to deliver the plan on")
     read, line = spotline.read_plan(plan), spotline.load_beamline(beamline)
-    with preparation_bar(quiet) as told:
-        return spotline.prepare(read, line, field=field, progress=told)
+    with preparation_bar(quiet) as progress:
+        return spotline.prepare(read, line, field=field, progress=progress)

@@ -22,7 +22,7 @@ def write_library_page(view: LibraryView, path: Path) -> None:
     Parameters
     ----------
     view : LibraryView
-        What `spotline.machine.library.overview.look_at` found.
+        What `spotline.machine.library.overview.library_overview` found.
     path : Path
         New file; its folder must exist.
 

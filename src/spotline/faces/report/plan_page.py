@@ -24,7 +24,7 @@ def write_plan_page(view: PlanOverview, path: Path) -> None:
     Parameters
     ----------
     view : PlanOverview
-        What `spotline.planning.overview.look_at` found.
+        What `spotline.planning.overview.plan_overview` found.
     path : Path
         New file; its folder must exist.
 

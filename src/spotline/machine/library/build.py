@@ -30,7 +30,7 @@ from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy, mean_excitation_eV
 from spotline.physics.transport.geometry import water
-from spotline.physics.transport.run import BATCHES, Tally, simulate
+from spotline.physics.transport.run import BATCHES, Tally, TransportPhysics, simulate
 from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
 from spotline.random import stream_key
@@ -136,7 +136,7 @@ def simulate_entry(
         seed=stream_key(seed, ion.charge_number, ion.mass_number, round(energy_MeV_u * 1e4)),
         threads=threads,
         progress=progress,
-        excitation_eV=excitation_eV,  # the water is one for the beam and its fragments
+        physics=TransportPhysics(excitation_eV=excitation_eV),  # one water for the beam and its fragments
     )
     return condense(ion, energy_MeV_u, range_mm, sigma_mm, tally)
 
@@ -173,12 +173,26 @@ def condense(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float, ta
     return Simulated(entry, float(residual), tally.lost)
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """When and by what a library is made.
+
+    Attributes
+    ----------
+    made : datetime
+    command : str
+        Command line, or nothing.
+    """
+
+    made: datetime
+    command: str
+
+
 def build_library(
     beamline: BeamLine,
     ion_name: str,
     *,
-    made: datetime,
-    command: str,
+    origin: Origin,
     energies_MeV_u: Sequence[float] | None = None,
     primaries: int | None = None,
     seed: int = 0,
@@ -193,10 +207,8 @@ def build_library(
         The line: its energies and momentum spread.
     ion_name : str
         Name of the ion.
-    made : datetime
+    origin : Origin
         For the header.
-    command : str
-        For the header: what makes this library.
     energies_MeV_u : sequence of float, optional
         Instead of all energies of the line: at least two.
     primaries : int, optional
@@ -233,7 +245,7 @@ def build_library(
         raise OptionError(f"threads: {threads} do no work; give at least 1")
     made_of: list[Simulated] = []
     for done, energy in enumerate(energies):
-        told = None if progress is None else _within(progress, done, len(energies))
+        within = None if progress is None else _within(progress, done, len(energies))
         made_of.append(
             simulate_entry(
                 beam.ion,
@@ -242,7 +254,7 @@ def build_library(
                 primaries=number,
                 seed=seed,
                 threads=threads,
-                progress=told,
+                progress=within,
             )
         )
     residuals = [simulated.residual for simulated in made_of]
@@ -253,8 +265,8 @@ def build_library(
         "mean_excitation_eV": mean_excitation_eV(beam.ion, WATER),
         "primaries": number,
         "seed": seed,
-        "made": made.isoformat(timespec="seconds"),
-        "command": command,
+        "made": origin.made.isoformat(timespec="seconds"),
+        "command": origin.command,
         "versions": {name: version(name) for name in ("spotline", "numpy", "numba")},
         "physics_sha256": physics_sha256(),
         "lateral_residual": {"mean": float(np.mean(residuals)), "largest": max(residuals)},

@@ -65,7 +65,7 @@ class LibraryView:
     energies: tuple[EnergyView, ...]
 
 
-def look_at(
+def library_overview(
     library: BeamLibrary,
     beamline: BeamLine,
     energy_MeV_u: float | None = None,

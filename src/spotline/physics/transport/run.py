@@ -28,6 +28,26 @@ BATCHES = 32
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True, slots=True)
+class TransportPhysics:
+    """What particles do on their way, and how finely it is followed.
+
+    Attributes
+    ----------
+    steps : Steps
+        How long the steps are.
+    excitation_eV : float or None
+        I of water; None: what holds for each ion.
+    reactions : bool
+        Whether particles react; without, what is left is slowing down and scattering, for which there is
+        theory to compare with.
+    """
+
+    steps: Steps = Steps()  # noqa: RUF009 - a tuple of numbers
+    excitation_eV: float | None = None
+    reactions: bool = True
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Tally:
     """What was scored, per primary: means over batches.
@@ -100,9 +120,7 @@ def simulate(
     seed: int,
     threads: int | None = None,
     progress: Progress | None = None,
-    steps: Steps = Steps(),  # noqa: B008 - a tuple of numbers
-    excitation_eV: float | None = None,
-    reactions: bool = True,
+    physics: TransportPhysics = TransportPhysics(),
 ) -> Tally:
     """Transport a beam through a geometry.
 
@@ -120,13 +138,8 @@ def simulate(
         By default as many as there are processors.
     progress : callable, optional
         Called with the primaries that are done and all.
-    steps : Steps
-        How long the steps are.
-    excitation_eV : float, optional
-        I of water; by default what holds for each ion.
-    reactions : bool
-        Whether particles react; without, what is left is slowing down and scattering, for which there is
-        theory to compare with.
+    physics : TransportPhysics
+        By default all of it, in the usual steps.
 
     Returns
     -------
@@ -146,7 +159,9 @@ def simulate(
             f"transport: the source begins at z = {begins_mm:g} mm, the geometry reaches from {first_mm:g} "
             f"to {last_mm:g} mm; put the source into it"
         )
-    tables = transport_tables(geometry.materials, source.energy_MeV_u, excitation_eV, reactions)
+    tables = transport_tables(
+        geometry.materials, source.energy_MeV_u, physics.excitation_eV, physics.reactions
+    )
     nuclear = reaction_tables(geometry.materials)
     key = stream_key(seed)
     bounds = np.linspace(0, primaries, BATCHES + 1).astype(int)
@@ -163,7 +178,7 @@ def simulate(
                 tables,
                 nuclear,
                 geometry.arrays,
-                steps,
+                physics.steps,
                 arrays,
                 scratch,
             )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from spotline.jit import kernel
-from spotline.physics.neutrons import LOWEST_MEV, neutron_rate, strike
-from spotline.physics.nuclei import CHARGE, MASS_MEV, NEUTRON_MASS_MEV
+from spotline.physics.neutrons import LOWEST_MeV, neutron_rate, strike
+from spotline.physics.nuclei import CHARGE, MASS_MeV, NEUTRON_MASS_MeV
 from spotline.physics.transport.directions import turned
 from spotline.physics.transport.products import NEUTRON
 from spotline.physics.transport.reactions import ReactionTables
@@ -72,7 +72,7 @@ def fly(
     """
     rng = scratch.rng
     for _ in range(MOST_COLLISIONS):
-        if energy_MeV < LOWEST_MEV or waiting >= STACK:
+        if energy_MeV < LOWEST_MeV or waiting >= STACK:
             break
         way = (
             10.0
@@ -84,14 +84,14 @@ def fly(
         score_point(tally, x, y, z, local_MeV, 0.0, LOCAL)
         squared = xp * xp + yp * yp + zp * zp
         if squared > 0.0:
-            kinetic = squared / ((MASS_MEV[0] * MASS_MEV[0] + squared) ** 0.5 + MASS_MEV[0])
+            kinetic = squared / ((MASS_MeV[0] * MASS_MeV[0] + squared) ** 0.5 + MASS_MeV[0])
             size = squared**0.5
             a, b, c = turned(u, v, w, xp / size, yp / size, zp / size)
             waiting = put(scratch, waiting, 0, CHARGE[0], kinetic, x, y, z, a, b, c)
         squared = xn * xn + yn * yn + zn * zn
         if squared == 0.0:
             break
-        energy_MeV = squared / ((NEUTRON_MASS_MEV * NEUTRON_MASS_MEV + squared) ** 0.5 + NEUTRON_MASS_MEV)
+        energy_MeV = squared / ((NEUTRON_MASS_MeV * NEUTRON_MASS_MeV + squared) ** 0.5 + NEUTRON_MASS_MeV)
         size = squared**0.5
         u, v, w = turned(u, v, w, xn / size, yn / size, zn / size)
     return waiting

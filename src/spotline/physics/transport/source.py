@@ -12,6 +12,7 @@ from spotline.errors import PhysicsError
 from spotline.jit import kernel
 from spotline.physics.ions import Ion
 from spotline.physics.nuclei import SPECIES
+from spotline.physics.phase_space import PhaseSpace
 from spotline.random import draw, draw_uniform, normal
 
 Floats = NDArray[np.float64]
@@ -65,9 +66,7 @@ def pencil_source(
     sigma_relative: float = 0.0,
     start_mm: float = 0.0,
     ripple_mm: Floats | None = None,
-    sigma_mm: float = 0.0,
-    sigma_mrad: float = 0.0,
-    covariance_mm_mrad: float = 0.0,
+    phase_space: PhaseSpace | None = None,
     spots: Floats | None = None,
 ) -> Source:
     """Make a beam on the axis, or one that is scanned over spots.
@@ -84,10 +83,8 @@ def pencil_source(
     ripple_mm : ndarray, optional
         Quantiles at equal steps of the thickness of a ripple filter: every primary begins so much earlier, so
         the geometry must extend so far in front of `start_mm`.
-    sigma_mm, sigma_mrad : float
-        Standard deviations of position and angle at the start, in both planes.
-    covariance_mm_mrad : float
-        Of position and angle.
+    phase_space : PhaseSpace, optional
+        Position and angle at the start, in both planes; by default a line without width.
     spots : ndarray, shape (m, 5), optional
         x and y of every spot (mm), its direction in x and y (mrad), and its weight.
 
@@ -103,6 +100,9 @@ def pencil_source(
             f"source: energy {energy_MeV_u:g} MeV/u, spread {sigma_relative:g}; use a positive energy and a "
             "relative spread below 0.2"
         )
+    start = PhaseSpace(0.0, 0.0) if phase_space is None else phase_space
+    sigma_mm, sigma_mrad = float(start.sigma_mm), float(start.divergence_mrad)
+    covariance_mm_mrad = float(start.covariance_mm_mrad)
     if abs(covariance_mm_mrad) > sigma_mm * sigma_mrad:
         raise PhysicsError("source: covariance beyond the product of both standard deviations")
     slope = covariance_mm_mrad * 1e-3 / sigma_mm**2 if sigma_mm > 0.0 else 0.0

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spotline.sim.faults.scene import Effect, Scene, value_of
+from spotline.sim.faults.context import Effect, FaultContext, value_of
 from spotline.sim.faults.timeline import Active
 from spotline.sim.plant import AxisTruth, PlantSettings, SegmentedTruth
 
@@ -18,32 +18,34 @@ FREE_SLEW_A_PER_US = 1e9
 """Nothing but its time constant limits a current that decays."""
 
 
-def _axis(plane: str, change: Callable[[AxisTruth, Active, PlantSettings, Scene], AxisTruth]) -> Effect:
-    def effect(truth: PlantSettings, active: Active, scene: Scene) -> PlantSettings:
-        axes: dict[str, Any] = {plane: change(getattr(truth.beam, plane), active, truth, scene)}
+def _axis(
+    plane: str, change: Callable[[AxisTruth, Active, PlantSettings, FaultContext], AxisTruth]
+) -> Effect:
+    def effect(truth: PlantSettings, active: Active, context: FaultContext) -> PlantSettings:
+        axes: dict[str, Any] = {plane: change(getattr(truth.beam, plane), active, truth, context)}
         return truth._replace(beam=truth.beam._replace(**axes))
 
     return effect
 
 
-def _tripped(axis: AxisTruth, active: Active, _truth: PlantSettings, _scene: Scene) -> AxisTruth:
+def _tripped(axis: AxisTruth, active: Active, _truth: PlantSettings, _context: FaultContext) -> AxisTruth:
     return axis._replace(follows=0.0, slew_A_per_us=FREE_SLEW_A_PER_US, settling_us=value_of(active))
 
 
-def _held(axis: AxisTruth, _active: Active, _truth: PlantSettings, _scene: Scene) -> AxisTruth:
+def _held(axis: AxisTruth, _active: Active, _truth: PlantSettings, _context: FaultContext) -> AxisTruth:
     return axis._replace(slew_A_per_us=HELD_SLEW_A_PER_US, settling_us=0.0)
 
 
-def _slower(axis: AxisTruth, active: Active, _truth: PlantSettings, _scene: Scene) -> AxisTruth:
+def _slower(axis: AxisTruth, active: Active, _truth: PlantSettings, _context: FaultContext) -> AxisTruth:
     factor = value_of(active)
     return axis._replace(slew_A_per_us=axis.slew_A_per_us * factor, settling_us=axis.settling_us / factor)
 
 
-def _shifted(axis: AxisTruth, active: Active, _truth: PlantSettings, _scene: Scene) -> AxisTruth:
+def _shifted(axis: AxisTruth, active: Active, _truth: PlantSettings, _context: FaultContext) -> AxisTruth:
     return axis._replace(offset_mm=axis.offset_mm + value_of(active))
 
 
-def _drifting(axis: AxisTruth, active: Active, truth: PlantSettings, _scene: Scene) -> AxisTruth:
+def _drifting(axis: AxisTruth, active: Active, truth: PlantSettings, _context: FaultContext) -> AxisTruth:
     # The plant counts drifts from the start of extraction; this one is zero at its onset.
     per_us = 1e-6 * value_of(active)
     return axis._replace(
@@ -52,20 +54,20 @@ def _drifting(axis: AxisTruth, active: Active, truth: PlantSettings, _scene: Sce
     )
 
 
-def _read_off(axis: AxisTruth, active: Active, _truth: PlantSettings, _scene: Scene) -> AxisTruth:
+def _read_off(axis: AxisTruth, active: Active, _truth: PlantSettings, _context: FaultContext) -> AxisTruth:
     return axis._replace(read_offset_A=axis.read_offset_A + value_of(active))
 
 
-def _read_stuck(axis: AxisTruth, active: Active, _truth: PlantSettings, scene: Scene) -> AxisTruth:
-    held_A = scene.held_A[active]
+def _read_stuck(axis: AxisTruth, active: Active, _truth: PlantSettings, context: FaultContext) -> AxisTruth:
+    held_A = context.held_A[active]
     return axis._replace(read_gain=0.0, read_offset_A=held_A, read_noise_A=0.0)
 
 
-def _unread(axis: AxisTruth, _active: Active, _truth: PlantSettings, _scene: Scene) -> AxisTruth:
+def _unread(axis: AxisTruth, _active: Active, _truth: PlantSettings, _context: FaultContext) -> AxisTruth:
     return axis._replace(read_offset_A=math.nan)
 
 
-def _read_noisy(axis: AxisTruth, active: Active, _truth: PlantSettings, _scene: Scene) -> AxisTruth:
+def _read_noisy(axis: AxisTruth, active: Active, _truth: PlantSettings, _context: FaultContext) -> AxisTruth:
     return axis._replace(read_noise_A=math.hypot(axis.read_noise_A, value_of(active)))
 
 
@@ -82,12 +84,12 @@ _MAGNET = {
 }
 
 
-def _wrong_energy(truth: PlantSettings, active: Active, scene: Scene) -> PlantSettings:
+def _wrong_energy(truth: PlantSettings, active: Active, context: FaultContext) -> PlantSettings:
     """Bend the beam and ionize as at another energy."""
-    ion, energy = scene.ion, scene.energy_MeV_u
-    listed = scene.beamline.energies[ion.name].energy_MeV_u
+    ion, energy = context.ion, context.energy_MeV_u
+    listed = context.beamline.energies[ion.name].energy_MeV_u
     other = min(max(energy * value_of(active), float(listed[0])), float(listed[-1]))
-    per_count = scene.beamline.particles_per_count(ion.name, np.array([energy, other]))
+    per_count = context.beamline.particles_per_count(ion.name, np.array([energy, other]))
     counts = float(per_count[0] / per_count[1])
     bend = ion.rigidity_T_m(energy) / ion.rigidity_T_m(other)
     beam = truth.beam
@@ -116,15 +118,15 @@ def scaled_charge(truth: PlantSettings, box1: float, box2: float) -> PlantSettin
 
 
 def _intensity(factor: Callable[[Active], float]) -> Effect:
-    def effect(truth: PlantSettings, active: Active, _: Scene) -> PlantSettings:
+    def effect(truth: PlantSettings, active: Active, _: FaultContext) -> PlantSettings:
         per_us = truth.spill.particles_per_us * factor(active)
         return truth._replace(spill=truth.spill._replace(particles_per_us=per_us))
 
     return effect
 
 
-def _stray(truth: PlantSettings, active: Active, scene: Scene) -> PlantSettings:
-    per_us = truth.spill.stray_per_us + scene.particles_per_us * value_of(active)
+def _stray(truth: PlantSettings, active: Active, context: FaultContext) -> PlantSettings:
+    per_us = truth.spill.stray_per_us + context.particles_per_us * value_of(active)
     return truth._replace(spill=truth.spill._replace(stray_per_us=per_us))
 
 

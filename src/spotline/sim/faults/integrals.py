@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from spotline.sim.faults.scene import Effect, Scene
+from spotline.sim.faults.context import Effect, FaultContext
 from spotline.sim.faults.timeline import Active
 from spotline.sim.plant import IntegralTruth, PlantSettings
 
@@ -52,8 +52,8 @@ def apply_to_integrals(integrals: IntegralTruth, active: Iterable[Active], time_
     return integrals
 
 
-def _of_integral(truth: PlantSettings, active: Active, scene: Scene) -> PlantSettings:
-    return truth._replace(integrals=apply_to_integrals(truth.integrals, (active,), scene.time_us))
+def _of_integral(truth: PlantSettings, active: Active, context: FaultContext) -> PlantSettings:
+    return truth._replace(integrals=apply_to_integrals(truth.integrals, (active,), context.time_us))
 
 
 EFFECTS: dict[str, Effect] = {

@@ -10,21 +10,21 @@ from collections.abc import Iterable
 
 from spotline.control.memory import INPUT_HANG, INPUT_NO_INTEGRAL, INPUT_NO_PIXEL, INPUT_NO_STRIP
 from spotline.sim.faults import beam, integrals, segmented
-from spotline.sim.faults.scene import Effect, Scene, value_of
+from spotline.sim.faults.context import Effect, FaultContext, value_of
 from spotline.sim.faults.timeline import LINES, Active
 from spotline.sim.plant import PlantSettings
 
 
-def apply_faults(truth: PlantSettings, active: Iterable[Active], scene: Scene) -> PlantSettings:
+def apply_faults(truth: PlantSettings, active: Iterable[Active], context: FaultContext) -> PlantSettings:
     """Return the settings of the plant with the faults that are there."""
     for fault in active:
         effect = EFFECTS.get(fault.fault.kind)
         if effect is not None:
-            truth = effect(truth, fault, scene)
+            truth = effect(truth, fault, context)
     return truth
 
 
-def _slow_chopper(truth: PlantSettings, active: Active, _: Scene) -> PlantSettings:
+def _slow_chopper(truth: PlantSettings, active: Active, _: FaultContext) -> PlantSettings:
     chopper, factor = truth.chopper, value_of(active)
     return truth._replace(
         chopper=chopper._replace(
@@ -36,26 +36,26 @@ def _slow_chopper(truth: PlantSettings, active: Active, _: Scene) -> PlantSettin
     )
 
 
-def _leaky(truth: PlantSettings, active: Active, _: Scene) -> PlantSettings:
+def _leaky(truth: PlantSettings, active: Active, _: FaultContext) -> PlantSettings:
     leak = max(truth.chopper.leak, value_of(active))
     return truth._replace(chopper=truth.chopper._replace(leak=leak))
 
 
 def _stays(field: str) -> Effect:
-    def effect(truth: PlantSettings, _active: Active, _scene: Scene) -> PlantSettings:
+    def effect(truth: PlantSettings, _active: Active, _context: FaultContext) -> PlantSettings:
         return truth._replace(chopper=truth.chopper._replace(**{field: 0}))
 
     return effect
 
 
 def _input(bit: int) -> Effect:
-    def effect(truth: PlantSettings, _active: Active, _scene: Scene) -> PlantSettings:
+    def effect(truth: PlantSettings, _active: Active, _context: FaultContext) -> PlantSettings:
         return truth._replace(inputs=truth.inputs | bit)
 
     return effect
 
 
-def _wrong_code(truth: PlantSettings, active: Active, _: Scene) -> PlantSettings:
+def _wrong_code(truth: PlantSettings, active: Active, _: FaultContext) -> PlantSettings:
     return truth._replace(broadcast_code=truth.broadcast_code + int(value_of(active)))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spotline.sim.chambers import channel_shares
-from spotline.sim.faults.scene import Effect, Scene, value_of
+from spotline.sim.faults.context import Effect, FaultContext, value_of
 from spotline.sim.faults.timeline import Active
 from spotline.sim.plant import Floats, PlantSettings, SegmentedTruth
 
@@ -32,7 +32,7 @@ def _planes(device: str) -> tuple[str, ...]:
 def _segmented(change: Callable[[SegmentedTruth, Active], SegmentedTruth], plane: str = "") -> Effect:
     """Change the chamber that the fault names, or one plane of it."""
 
-    def effect(truth: PlantSettings, active: Active, _: Scene) -> PlantSettings:
+    def effect(truth: PlantSettings, active: Active, _: FaultContext) -> PlantSettings:
         names = (plane,) if plane else _planes(active.fault.device)
         changes: dict[str, Any] = {name: change(getattr(truth, name), active) for name in names}
         return truth._replace(**changes)
@@ -48,21 +48,21 @@ def _amplified(chamber: SegmentedTruth, active: Active) -> SegmentedTruth:
     return chamber._replace(counts_per_particle=chamber.counts_per_particle * value_of(active))
 
 
-def _spoil(change: Callable[[Floats, Floats, Active], float]) -> Effect:
-    """Spoil the read-out; `change` alters gain and added counts in place and returns the noise."""
+def _disturbed(change: Callable[[Floats, Floats, Active], float]) -> Effect:
+    """Disturb the read-out; `change` alters gain and added counts in place and returns the noise."""
 
-    def effect(truth: PlantSettings, active: Active, scene: Scene) -> PlantSettings:
-        device, chambers = active.fault.device, scene.beamline.facts.chambers
-        name = {"strip_x": "spoil_x", "strip_y": "spoil_y", "pixel": "spoil_pixel"}[device]
+    def effect(truth: PlantSettings, active: Active, context: FaultContext) -> PlantSettings:
+        device, chambers = active.fault.device, context.beamline.facts.chambers
+        name = {"strip_x": "strip_x_fault", "strip_y": "strip_y_fault", "pixel": "pixel_fault"}[device]
         shape = (chambers.pixels, chambers.pixels) if device == "pixel" else (chambers.strips,)
-        spoil = getattr(truth, name)
-        gain = spoil.gain.copy() if spoil.active else np.ones(shape)
-        added = spoil.added.copy() if spoil.active else np.zeros(shape)
+        fault = getattr(truth, name)
+        gain = fault.gain.copy() if fault.active else np.ones(shape)
+        added = fault.added.copy() if fault.active else np.zeros(shape)
         # Views of one dimension: a channel number counts along the rows.
         noise = change(gain.reshape(-1), added.reshape(-1), active)
         period = truth.pixel_x.period if device == "pixel" else truth.strip_x.period
-        noise = spoil.noise + 1e-6 * noise * period
-        return truth._replace(**{name: spoil._replace(active=1, gain=gain, added=added, noise=noise)})
+        noise = fault.noise + 1e-6 * noise * period
+        return truth._replace(**{name: fault._replace(active=1, gain=gain, added=added, noise=noise)})
 
     return effect
 
@@ -102,16 +102,16 @@ def _noisy(_gain: Floats, _added: Floats, active: Active) -> float:
 
 
 _SEGMENTED: dict[str, Effect] = {
-    "dead": _spoil(_dead),
-    "dead_channel": _spoil(_dead_channel),
-    "dead_stretch": _spoil(_dead_stretch),
-    "stuck_channel": _spoil(_stuck_channel),
-    "noisy": _spoil(_noisy),
+    "dead": _disturbed(_dead),
+    "dead_channel": _disturbed(_dead_channel),
+    "dead_stretch": _disturbed(_dead_stretch),
+    "stuck_channel": _disturbed(_stuck_channel),
+    "noisy": _disturbed(_noisy),
     "gain": _segmented(_amplified),
 }
 
 
-def _wider(truth: PlantSettings, active: Active, _: Scene) -> PlantSettings:
+def _wider(truth: PlantSettings, active: Active, _: FaultContext) -> PlantSettings:
     def wide(chamber: SegmentedTruth) -> SegmentedTruth:
         sigma_mm = chamber.sigma_mm * value_of(active)
         return chamber._replace(sigma_mm=sigma_mm, shares=_shares(sigma_mm, chamber.pitch_mm))

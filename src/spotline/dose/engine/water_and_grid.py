@@ -70,13 +70,14 @@ def water_box(
     corners = []
     faces: dict[tuple[int, bool], float] = {}
     for one in used:
-        frame = beam_frame(one.gantry_deg, one.couch_deg, one.isocentre_mm, position)
+        frame = beam_frame(one.gantry_deg, one.patient_support_deg, one.isocentre_mm, position)
         direction = np.array(frame.direction)
         axis = int(np.argmax(np.abs(direction)))
         if abs(direction[axis]) < _ALONG:
             raise DoseError(
-                f"water: field {one.number} comes at gantry {one.gantry_deg:g} and couch {one.couch_deg:g} "
-                "degrees, oblique to a box of water; give --ct, or a plan at multiples of 90 degrees"
+                f"water: field {one.number} comes at gantry {one.gantry_deg:g} and patient support "
+                f"{one.patient_support_deg:g} degrees, oblique to a box of water; give --ct, or a plan at "
+                "multiples of 90 degrees"
             )
         is_lower = bool(direction[axis] > 0.0)
         face = frame.isocentre_mm[axis] - float(direction[axis]) * surface_mm
@@ -154,7 +155,7 @@ def grid_around(
     for one in beams:
         if not any(len(layer.spots.x_mm) for layer in one.layers):
             continue
-        frame = beam_frame(one.gantry_deg, one.couch_deg, one.isocentre_mm, position)
+        frame = beam_frame(one.gantry_deg, one.patient_support_deg, one.isocentre_mm, position)
         # Heights between which there is any patient.
         ends = frame.to_beam_mm(np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T)[:, 2]
         top = min(float(ends.max()), far_mm)

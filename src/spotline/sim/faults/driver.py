@@ -10,9 +10,9 @@ from spotline.errors import FaultError
 from spotline.machine import BeamLine
 from spotline.machine.true_line import TrueLine
 from spotline.room import Broadcast
+from spotline.sim.faults.context import FaultContext
 from spotline.sim.faults.model import Fault, check_fault
 from spotline.sim.faults.plant import apply_faults
-from spotline.sim.faults.scene import Scene
 from spotline.sim.faults.slow import KINDS_OF_BOX, apply_gas, with_faults
 from spotline.sim.faults.timeline import Active, Timeline
 from spotline.sim.faults.timing import with_events
@@ -31,7 +31,7 @@ RESTART_US = 100_000
 """A fast control that hangs is started again so long after the extraction, to end its spill."""
 
 
-class Striker:
+class FaultDriver:
     """Applies faults to the settings of a plant.
 
     What they are at a time depends on that time alone, and on what a device held when it got stuck; not on
@@ -48,13 +48,13 @@ class Striker:
         self._faults = faults
         self._held_A: dict[Active, float] = {}
         self._sound: PlantSettings
-        self._scene: Scene
+        self._context: FaultContext
 
     def begin(self, sound: PlantSettings, broadcast: Broadcast) -> None:
         """Take the settings of a spill without faults."""
         cycle = decode(broadcast.code)
         self._sound = sound._replace(spill=with_events(sound.spill, self._faults))
-        self._scene = Scene(
+        self._context = FaultContext(
             beamline=self._beamline,
             ion=ion_of(cycle),
             energy_MeV_u=cycle.energy_MeV_u,
@@ -63,7 +63,7 @@ class Striker:
             held_A=self._held_A,
         )
 
-    def strike(self, now_us: int, beam: Any) -> PlantSettings:
+    def settings_at(self, now_us: int, beam: Any) -> PlantSettings:
         """Return the settings of the plant at a time.
 
         Parameters
@@ -77,7 +77,7 @@ class Striker:
         self._hold(active, beam)
         if now_us >= self._sound.spill.end + RESTART_US:
             active = tuple(fault for fault in active if fault.fault.kind != "fast_control.hang")
-        truth = apply_faults(self._sound, active, replace(self._scene, time_us=now_us))
+        truth = apply_faults(self._sound, active, replace(self._context, time_us=now_us))
         if any(fault.fault.kind in KINDS_OF_BOX[number] for fault in active for number in (1, 2)):
             clean = gas_state(self._line.simulation.gas, self._sound.spill.start)
             truth = apply_gas(truth, self._beamline, clean, with_faults(clean, active, now_us))

@@ -9,7 +9,7 @@ import math
 
 from spotline.jit import kernel
 from spotline.random import MANY, hash64, normal, poisson_of_few, poisson_of_many, uniform
-from spotline.sim.plant import Floats, Frame, FrameState, PixelSpoilTruth, SpoilTruth
+from spotline.sim.plant import Floats, Frame, FrameState, PixelReadoutFault, ReadoutFault
 
 FULL_COUNTS = 65_535
 """What a channel can hold of a frame."""
@@ -25,7 +25,7 @@ def noise_counts(mean: float, key: int, counter: int) -> int:
 
 
 @kernel
-def spoil_row(
+def disturb_row(
     counts: Frame, gain: Floats, added: Floats, noise: float, rounding_key: int, noise_key: int, counter: int
 ) -> None:
     """Replace the counts of a row of channels by what the broken front-end reads out.
@@ -49,22 +49,22 @@ def spoil_row(
 
 
 @kernel
-def spoil_strips(frame: FrameState, spoil: SpoilTruth, tick: int) -> None:
-    """Spoil a frame of a strip chamber; any of its channels may then differ from zero."""
+def disturb_strips(frame: FrameState, fault: ReadoutFault, tick: int) -> None:
+    """Disturb a frame of a strip chamber; any of its channels may then differ from zero."""
     n = len(frame.counts)
-    spoil_row(frame.counts, spoil.gain, spoil.added, spoil.noise, spoil.key, spoil.key + 1, tick * n)
+    disturb_row(frame.counts, fault.gain, fault.added, fault.noise, fault.key, fault.key + 1, tick * n)
     frame.region[0] = 0
     frame.region[1] = n
 
 
 @kernel
-def spoil_pixels(frame: FrameState, spoil: PixelSpoilTruth, tick: int) -> None:
-    """Spoil a frame of the pixel chamber."""
+def disturb_pixels(frame: FrameState, fault: PixelReadoutFault, tick: int) -> None:
+    """Disturb a frame of the pixel chamber."""
     n = frame.counts.shape[0]
     for j in range(n):
         counter = (tick * n + j) * n
-        spoil_row(
-            frame.counts[j], spoil.gain[j], spoil.added[j], spoil.noise, spoil.key, spoil.key + 1, counter
+        disturb_row(
+            frame.counts[j], fault.gain[j], fault.added[j], fault.noise, fault.key, fault.key + 1, counter
         )
     frame.region[0] = 0
     frame.region[1] = n

@@ -12,7 +12,7 @@ from spotline.sim.plant import PlantSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class FaultContext:
     """What an effect may need to know of the spill.
 
     Attributes
@@ -37,7 +37,7 @@ class Scene:
     held_A: dict[Active, float]
 
 
-Effect = Callable[[PlantSettings, Active, Scene], PlantSettings]
+Effect = Callable[[PlantSettings, Active, FaultContext], PlantSettings]
 """Takes the settings of the plant, a fault that is there and the spill."""
 
 
