@@ -10,6 +10,7 @@ import numpy as np
 from spotline.control.memory import NEVER, LawSettings, SliceMemory
 from spotline.delivery.loading import law_settings, slice_memory
 from spotline.machine import BeamLine, load_beamline
+from spotline.machine.true_line import true_line_of
 from spotline.plan import Plan
 from spotline.planning.phantom_plan import Setup
 from spotline.planning.qa_fields import uniform_plan
@@ -87,7 +88,7 @@ class Loaded:
 
     def room(self, *, raw: bool, seed: int = 0) -> tuple[SimulatedRoom, Broadcast]:
         """A room with the spill in its memory boards."""
-        room = SimulatedRoom(self.line, 1, seed, raw=raw)
+        room = SimulatedRoom(true_line_of(self.line), 1, seed, raw=raw)
         broadcast = room.accelerator.request_beam(self.cycle_code)
         room.loop.load(self.settings, self.memory, broadcast)
         return room, broadcast

@@ -284,7 +284,7 @@ def section(kind: type[msgspec.Struct], key: str, values: dict[str, list[Value]]
 
 def page() -> str:
     """Text of the whole page."""
-    body = "\n".join(section(model.BeamLineFile, "", example_values()))
+    body = "\n".join(section(model.Description, "", example_values()))
     return f"{INTRODUCTION}\n{body}\n{TABLES}"
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from spotline.control.memory import COMMAND_SPOT_COMPLETE
 from spotline.control.strip import nearest_channel, position_of
 from spotline.delivery.loading import law_settings
+from spotline.machine.true_line import true_line_of
 from spotline.measurement import Limits
 from spotline.sim.chambers import channel_shares, frame_weights, strip_readout
 from spotline.sim.fast_loop import PRE_ROLL_US
@@ -242,7 +243,7 @@ def check_centroid(trials: int, workers: Workers, images: Path | None) -> Sectio
     line = line_of("cnao-h")
     carbon = float(line.particles_per_count("carbon", 221.45))
     proton = float(line.particles_per_count("proton", 148.27))
-    spread = line.facts.simulation.chambers.ionization_spread_proton
+    spread = true_line_of(line).simulation.chambers.ionization_spread_proton
     kinds = ((350.0, carbon, spread / 6.0), (0.0, carbon, spread / 6.0), (350.0, proton, spread))
     cells = [
         Centroid(fwhm, counts, *kind, trials)

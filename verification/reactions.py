@@ -14,6 +14,7 @@ import numpy as np
 from spotline.control import interlocks
 from spotline.control.memory import NEVER, WINDOW_TICKS
 from spotline.delivery.loading import law_settings, slice_memory
+from spotline.machine.true_line import true_line_of
 from spotline.measurement import Limits
 from spotline.sim.faults import Fault
 from spotline.sim.room import SimulatedRoom
@@ -90,7 +91,7 @@ def react(case: Case) -> Reaction:
     line, prepared = treatment.beamline, treatment.fields[0]
     # Steps of 11 periods reach all phases of strips and pixels, and of spots.
     at_us = FIRST_FAULT_US + 11 * line.facts.control.scan_period_us * case.seed
-    room = SimulatedRoom(line, 1, case.seed, faults=_faults(case, at_us))
+    room = SimulatedRoom(true_line_of(line), 1, case.seed, faults=_faults(case, at_us))
     reading = room.sensors.read(0)
     assert reading is not None
     prepared = convert_counts(prepared, reading.gas_factors(line.slow_limits), line)

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from spotline.machine import BeamLine, load_beamline, shipped_beamlines
     from spotline.machine.library import BeamLibrary, load_library, read_library
     from spotline.machine.problems import check_beamline
+    from spotline.machine.write import write_beamline
     from spotline.plan import Field, Layer, PassiveElement, Plan
     from spotline.planning.continuation import continuation_plan, write_continuation_plan
     from spotline.planning.cubes import Cube, cube_plan
@@ -93,6 +94,7 @@ _HOMES = {
     ),
     "spotline.machine.library": ("BeamLibrary", "load_library", "read_library"),
     "spotline.machine.problems": ("check_beamline",),
+    "spotline.machine.write": ("write_beamline",),
     "spotline.plan": ("Field", "Layer", "PassiveElement", "Plan"),
     "spotline.planning.read": ("read_plan",),
     "spotline.planning.continuation": ("continuation_plan", "write_continuation_plan"),
@@ -169,6 +171,7 @@ __all__ = [
     "run_campaign",
     "shipped_beamlines",
     "water_phantom",
+    "write_beamline",
     "write_continuation_plan",
     "write_extended_plan",
     "write_faults",

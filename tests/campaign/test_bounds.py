@@ -18,6 +18,7 @@ from spotline.campaign.bounds import (
 )
 from spotline.campaign.received import received_of
 from spotline.machine import BeamLine
+from spotline.machine.true_line import true_line_of
 from spotline.sim.faults import Fault
 from tests.campaign.made_up import spill_of
 from tests.lines.facts import with_facts
@@ -27,7 +28,12 @@ def bound(treatment: Treatment, *faults: Fault, line: BeamLine | None = None, n_
     (field,) = treatment.fields
     received = received_of(field, [spill_of(field, 1, 0), spill_of(field, 2, 1)])
     return bound_of(
-        field, line or treatment.beamline, faults, received.spot_of_visit, received.spills, n_spills
+        field,
+        true_line_of(line or treatment.beamline),
+        faults,
+        received.spot_of_visit,
+        received.spills,
+        n_spills,
     )
 
 
@@ -37,7 +43,7 @@ def test_terms_of_a_spot_by_hand(treatment: Treatment, line: BeamLine):
     particles = 2.2e6
     # Ripple of six equal lines at their crest, and five times the noise; 60 carbon ions per microsecond.
     intensity = 60.0 * (1.0 + 0.2 * math.sqrt(12.0) + 5.0 * 0.3)
-    error = calibration_error(line, 3 * 4.5 / 3600.0)
+    error = calibration_error(true_line_of(line), 3 * 4.5 / 3600.0)
     expected = (
         error * particles  # calibration
         + 2.0 * k  # rounding, and the count that INT2 has more
@@ -49,16 +55,16 @@ def test_terms_of_a_spot_by_hand(treatment: Treatment, line: BeamLine):
 
 
 def test_calibration_error_is_that_of_the_worse_chamber(line: BeamLine):
-    usual = calibration_error(line, 0.0)
+    usual = calibration_error(true_line_of(line), 0.0)
     assert 0.002 < usual < 0.004  # gain 0.1 %, residual 0.1 %, sensors 0.08 %
     worse = with_facts(line, {"simulation.chambers.int1_gain": 0.98})
-    assert calibration_error(worse, 0.0) == pytest.approx((1.0 + usual) * 0.999 / 0.98 - 1.0)
+    assert calibration_error(true_line_of(worse), 0.0) == pytest.approx((1.0 + usual) * 0.999 / 0.98 - 1.0)
 
 
 def test_something_that_fails_may_take_500_us(treatment: Treatment):
     usual, failing = bound(treatment), bound(treatment, Fault("int2", "dead"))
     (field,) = treatment.fields
-    intensity = largest_intensity_per_us(field.slices[0], (), treatment.beamline)
+    intensity = largest_intensity_per_us(field.slices[0], (), true_line_of(treatment.beamline))
     assert failing.spots - usual.spots == pytest.approx(np.full(128, intensity * 250.0))
     assert failing.field - usual.field == pytest.approx(3 * intensity * 250.0)
     assert failing.beam_off_us == BEAM_OFF_US
@@ -67,7 +73,7 @@ def test_something_that_fails_may_take_500_us(treatment: Treatment):
 def test_a_spike_raises_the_intensity_and_takes_the_window_to_be_seen(treatment: Treatment):
     dead, spike = bound(treatment, Fault("int2", "dead")), bound(treatment, Fault("beam", "spike", 100.0))
     (field,) = treatment.fields
-    intensity = largest_intensity_per_us(field.slices[0], (), treatment.beamline)
+    intensity = largest_intensity_per_us(field.slices[0], (), true_line_of(treatment.beamline))
     late_us = 350.0 / 6.0
     added = intensity * (100.0 * (late_us + 500.0 + 125.0) - (late_us + 500.0))
     assert spike.spots - dead.spots == pytest.approx(np.full(128, added))
@@ -75,7 +81,7 @@ def test_a_spike_raises_the_intensity_and_takes_the_window_to_be_seen(treatment:
 
 def test_a_silent_fast_control_costs_the_time_of_the_watchdog(treatment: Treatment):
     hang, dead = bound(treatment, Fault("fast_control", "hang")), bound(treatment, Fault("int2", "dead"))
-    intensity = largest_intensity_per_us(treatment.fields[0].slices[0], (), treatment.beamline)
+    intensity = largest_intensity_per_us(treatment.fields[0].slices[0], (), true_line_of(treatment.beamline))
     assert hang.spots - dead.spots == pytest.approx(np.full(128, intensity * 250.0))
 
 
@@ -102,9 +108,11 @@ def test_wrong_energy_adds_what_the_chambers_miss(treatment: Treatment, line: Be
 
 def test_a_field_adds_up_its_spots_and_its_spills(treatment: Treatment):
     few, many = bound(treatment, n_spills=3), bound(treatment, n_spills=10)
-    intensity = largest_intensity_per_us(treatment.fields[0].slices[0], (), treatment.beamline)
+    intensity = largest_intensity_per_us(treatment.fields[0].slices[0], (), true_line_of(treatment.beamline))
     line, particles = treatment.beamline, treatment.fields[0].particles
-    drift = calibration_error(line, 10 * 4.5 / 3600.0) - calibration_error(line, 3 * 4.5 / 3600.0)
+    drift = calibration_error(true_line_of(line), 10 * 4.5 / 3600.0) - calibration_error(
+        true_line_of(line), 3 * 4.5 / 3600.0
+    )
     flight = 7 * intensity * (350.0 / 6.0 + 250.0)
     assert many.field - few.field == pytest.approx(flight + drift * particles)
     assert few.field < few.spots.sum()

@@ -18,6 +18,7 @@ from spotline.campaign.row import SCHEMA, table_of
 from spotline.campaign.setting import Setting
 from spotline.campaign.watch import Watch
 from spotline.delivery.run import deliver
+from spotline.machine.true_line import true_line_of
 from spotline.sim.disk import FaultyDisk
 from spotline.sim.faults import Fault
 from tests.lines.facts import with_facts
@@ -109,7 +110,7 @@ def test_an_error_of_the_program_is_a_violation(treatment: Treatment, monkeypatc
 
 
 def test_counts_that_do_not_add_up_are_found(treatment: Treatment, tmp_path: Path):
-    watch = Watch(treatment.beamline, 3, lambda _: (), FaultyDisk())
+    watch = Watch(true_line_of(treatment.beamline), 3, lambda _: (), FaultyDisk())
     deliver(treatment, tmp_path / "out", seed=3, make_room=watch.room, documents=False)
     folder, spills = tmp_path / "out" / "field-01", watch.spills_of(1)
     assert check_counts(folder, spills, True) == []

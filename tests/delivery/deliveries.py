@@ -9,6 +9,7 @@ from typing import Any
 
 import spotline
 from spotline.machine import BeamLine
+from spotline.machine.true_line import true_line_of
 from spotline.plan import Plan
 from spotline.record.model import FieldRecord, Record
 from spotline.room import Broadcast, Room
@@ -114,6 +115,10 @@ def astray_in(line: BeamLine, spills: Collection[int], **truth_mm: float) -> Cal
 
     def make(field: FieldTreatment) -> Room:
         number = field.field.number
-        return SwitchingRoom(SimulatedRoom(line, number, 1), SimulatedRoom(astray, number, 1), spills)
+        return SwitchingRoom(
+            SimulatedRoom(true_line_of(line), number, 1),
+            SimulatedRoom(true_line_of(astray), number, 1),
+            spills,
+        )
 
     return make

@@ -13,6 +13,7 @@ import numpy as np
 
 import spotline
 from spotline.control.memory import LawSettings, SliceMemory
+from spotline.machine.true_line import true_line_of
 from spotline.record.model import Record
 from spotline.record.read import read_account
 from spotline.record.recovered import read_state
@@ -85,7 +86,7 @@ def deliver_and_kill(treatment: Treatment, out: Path, seed: int, after_s: float)
 
 def room_of(treatment: Treatment, field: FieldTreatment, seed: int, pipe: int) -> Room:
     number = field.field.number
-    room = SimulatedRoom(treatment.beamline, number, seed, field.passive_elements)
+    room = SimulatedRoom(true_line_of(treatment.beamline), number, seed, field.passive_elements)
     return Room(room.accelerator, WitnessedLoop(room, number, pipe), room.sensors)
 
 

@@ -13,6 +13,7 @@ from spotline import BeamLine, Record, load_beamline, prepare, read_plan, resume
 from spotline.control import interlocks
 from spotline.delivery.field import FRUITLESS_PAUSES
 from spotline.machine.accelerator import Degrader
+from spotline.machine.true_line import true_line_of
 from spotline.plan import Plan
 from spotline.room import Accelerator, Broadcast, Room
 from spotline.sim.faults import Fault
@@ -218,7 +219,7 @@ def test_the_room_hears_the_gantry_angle(line: BeamLine, tmp_path: Path):
     heard: list[Listening] = []
 
     def make_room(treatment: FieldTreatment) -> Room:
-        room = SimulatedRoom(line, treatment.field.number, 1)
+        room = SimulatedRoom(true_line_of(line), treatment.field.number, 1)
         heard.append(Listening(room.accelerator))
         return Room(heard[-1], room.loop, room.sensors)
 

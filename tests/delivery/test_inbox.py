@@ -22,6 +22,7 @@ from spotline.delivery.command import Command, Order
 from spotline.delivery.events import DeliveryEvent, OrderTaken, SpillBegun, SpillEnded, StateChanged
 from spotline.delivery.orders import STEP_US, Inbox
 from spotline.delivery.stream import Stream
+from spotline.machine.true_line import true_line_of
 from spotline.record.recovered import read_state
 from spotline.room import Room
 from spotline.sim.room import SimulatedRoom
@@ -100,7 +101,7 @@ def test_a_pause_at_a_random_sample_in_the_simulated_room(number: int, tmp_path:
     pause_us = int(random.integers(1, 3)) * cycle_us + int(random.integers(-60_000, 60_000))
     resume_us = pause_us + int(random.integers(60_000, 9 * SECOND_us))
     orders = [(pause_us, Order(Command.PAUSE)), (resume_us, Order(Command.RESUME))]
-    outcome, told, taken = ordered(SimulatedRoom(LINE, 1, 1), tmp_path, orders, treatment=LONG)
+    outcome, told, taken = ordered(SimulatedRoom(true_line_of(LINE), 1, 1), tmp_path, orders, treatment=LONG)
     assert outcome.complete
     assert [order.refusal for order in taken] == [None, None]
     for order, time_us in zip(taken, (pause_us, resume_us), strict=True):
@@ -118,8 +119,8 @@ def test_a_pause_at_a_random_sample_in_the_simulated_room(number: int, tmp_path:
 def test_a_pause_between_spills_loses_no_spill_and_no_count(tmp_path: Path):
     """The cycle that was asked for goes by; the next spill is the one that would have come."""
     orders = [(3 * SECOND_us, Order(Command.PAUSE)), (9_123_456, Order(Command.RESUME))]
-    paused, told, _ = ordered(SimulatedRoom(LINE, 1, 1), tmp_path / "a", orders, treatment=LONG)
-    whole, *_ = ordered(SimulatedRoom(LINE, 1, 1), tmp_path / "b", [], treatment=LONG)
+    paused, told, _ = ordered(SimulatedRoom(true_line_of(LINE), 1, 1), tmp_path / "a", orders, treatment=LONG)
+    whole, *_ = ordered(SimulatedRoom(true_line_of(LINE), 1, 1), tmp_path / "b", [], treatment=LONG)
     assert paused.complete
     assert paused.spills == whole.spills == 2
     assert events(paused)[4:6] == ["pause", "resume"]
@@ -255,7 +256,7 @@ def test_a_delivery_that_takes_no_orders_says_so(line: BeamLine, tmp_path: Path)
 
 def test_an_error_in_the_thread_is_raised_to_who_asks(line: BeamLine, tmp_path: Path):
     def room_of(field: FieldTreatment) -> Room:
-        room = SimulatedRoom(line, field.field.number, 1)
+        room = SimulatedRoom(true_line_of(line), field.field.number, 1)
 
         class Broken:
             read = room.sensors.read

@@ -16,6 +16,7 @@ from spotline.control.memory import LawSettings, SliceMemory
 from spotline.delivery.field import FRUITLESS_PAUSES
 from spotline.dicom.write_plan import write_ion_plan
 from spotline.faces import cli
+from spotline.machine.true_line import true_line_of
 from spotline.plan import Plan
 from spotline.record.spill_file import spill_path
 from spotline.room import Accelerator, Broadcast, Room
@@ -271,7 +272,7 @@ def test_no_beam_comes(line: BeamLine, tmp_path: Path):
 
 
 def wrongly_mounted(*names: str) -> Callable[[BeamLine], Callable[[FieldTreatment], SimulatedRoom]]:
-    return lambda line: lambda treatment: SimulatedRoom(line, treatment.field.number, 0, names)
+    return lambda line: lambda treatment: SimulatedRoom(true_line_of(line), treatment.field.number, 0, names)
 
 
 class WrongCode:
@@ -323,7 +324,7 @@ def test_wrong_cycle_code(line: BeamLine, tmp_path: Path):
     """The spill that is not the one asked for is not taken; what came before stays."""
 
     def make_room(treatment: FieldTreatment) -> Room:
-        room = SimulatedRoom(line, treatment.field.number, 0)
+        room = SimulatedRoom(true_line_of(line), treatment.field.number, 0)
         return Room(WrongCode(room.accelerator), room.loop, room.sensors)
 
     record = deliver(SEVERAL_SECONDS, line, tmp_path, make_room=make_room)
@@ -341,7 +342,7 @@ def test_memory_boards_that_hold_something_else(line: BeamLine, tmp_path: Path):
     """They acknowledge another hash: the spill ends before its beam, and nothing of it is delivered."""
 
     def make_room(treatment: FieldTreatment) -> Room:
-        room = SimulatedRoom(line, treatment.field.number, 0, raw=True)
+        room = SimulatedRoom(true_line_of(line), treatment.field.number, 0, raw=True)
         return Room(room.accelerator, Forgetful(room.loop), room.sensors)
 
     record = deliver(SEVERAL_SECONDS, line, tmp_path, raw=True, make_room=make_room)

@@ -11,6 +11,7 @@ import pytest
 from spotline.control import interlocks
 from spotline.delivery.progress import Command, Order, Progress
 from spotline.machine import BeamLine
+from spotline.machine.true_line import true_line_of
 from spotline.record.read import open_record
 from spotline.record.spill_file import read_spill, spill_path
 from spotline.room import FastLoop, Room, SpillResult
@@ -102,7 +103,7 @@ def test_a_stop_by_line_takes_the_beam_away(
     loops: list[Watched] = []
 
     def make(field: FieldTreatment) -> Room:
-        room = SimulatedRoom(line, field.field.number, 1)
+        room = SimulatedRoom(true_line_of(line), field.field.number, 1)
         loops.append(Watched(room.loop))
         return Room(room.accelerator, loops[-1], room.sensors)
 

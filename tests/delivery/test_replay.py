@@ -24,6 +24,7 @@ from spotline.control.memory import (
     INPUT_START,
     INPUT_SUPERVISION,
 )
+from spotline.machine.true_line import true_line_of
 from spotline.room import Block, FastLoop, Room
 from spotline.sim.room import SimulatedRoom
 from tests.delivery.deliveries import PROTON, deliver
@@ -208,7 +209,7 @@ class Troubled(LoopBehind):
 
 
 def troubled(line: BeamLine, trouble: Callable[[FastLoop], None]) -> Room:
-    room = SimulatedRoom(line, 1, 1, raw=True)
+    room = SimulatedRoom(true_line_of(line), 1, 1, raw=True)
     return Room(room.accelerator, Troubled(room.loop, trouble), room.sensors)
 
 

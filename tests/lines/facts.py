@@ -11,7 +11,7 @@ from spotline.machine import BeamLine
 
 
 def with_facts(line: BeamLine, changes: dict[str, Any]) -> BeamLine:
-    """Change facts of a beam line.
+    """Change facts of a beam line without a check.
 
     Parameters
     ----------
@@ -21,9 +21,13 @@ def with_facts(line: BeamLine, changes: dict[str, Any]) -> BeamLine:
         its name, as in ``"ions.carbon.full_intensity_per_s"``.
     """
     facts: Any = line.facts
+    truth = {key: value for key, value in changes.items() if key.startswith("simulation.")}
     for key, value in changes.items():
-        facts = _changed(facts, key.split("."), value)
-    return replace(line, facts=facts)
+        if key not in truth:
+            facts = _changed(facts, key.split("."), value)
+    # What is true is no fact of a line that is believed: it stands in its file alone.
+    files = line.changed(truth, source="for a test").files if truth else line.files
+    return replace(line, facts=facts, files=files)
 
 
 def _changed(node: Any, path: list[str], value: Any) -> Any:

@@ -13,6 +13,7 @@ import pytest
 
 from spotline.machine import BeamLine, geometry, load_beamline
 from spotline.machine.load import SHIPPED
+from spotline.machine.true_line import true_line_of
 from spotline.moves import transit_time_us
 from spotline.physics.ions import CARBON, PROTON, Ion
 from tests.lines.edit import copy_line
@@ -171,7 +172,7 @@ def test_gain_maps(line: BeamLine):
 
 def test_collection_efficiency(line: BeamLine):
     """99.99 % at 400 V, saturated above 150 V [DDS IV.A], for carbon at clinical intensity."""
-    chambers = line.facts.simulation.chambers
+    chambers = true_line_of(line).simulation.chambers
     current_A = 6.0e7 / 341.0 * 200e-15
 
     def efficiency(voltage: float) -> float:
@@ -275,12 +276,12 @@ def test_slow_interlocks(line: BeamLine):
 
 
 def test_a_healthy_simulation_is_within_tolerance(line: BeamLine):
-    slow, gas = line.facts.slow_interlocks, line.facts.simulation.gas
+    slow, gas = line.facts.slow_interlocks, true_line_of(line).simulation.gas
     assert slow.temperature_C[0] < gas.temperature_C < slow.temperature_C[1]
     assert slow.pressure_Pa[0] < gas.pressure_Pa < slow.pressure_Pa[1]
     assert slow.high_voltage_V[0] < gas.high_voltage_V < slow.high_voltage_V[1]
     background_fA = line.facts.fast_interlocks.background_counts_per_s * line.facts.chambers.charge_quantum_fC
-    assert line.facts.simulation.chambers.background_fA < min(200.0, background_fA)
+    assert true_line_of(line).simulation.chambers.background_fA < min(200.0, background_fA)
 
 
 # --- spot sizes and nozzle: QA abstract, 3.A.2, 2.A.1, 2.B.1 --------------------------------------

@@ -15,6 +15,7 @@ import numpy as np
 from spotline.control.memory import NEVER, LawSettings, SliceMemory
 from spotline.delivery.loading import law_settings, slice_memory
 from spotline.machine import BeamLine, load_beamline
+from spotline.machine.true_line import true_line_of
 from spotline.room import Block, RawSamples, SpillResult
 from spotline.sim.room import SimulatedRoom
 from spotline.treatment import prepare
@@ -87,7 +88,7 @@ def two_spills(folder: Path, block_us: int = 100_000) -> dict[str, np.ndarray]:
     """Run two spills in a row and return all that they leave behind."""
     line = short_line(folder)
     settings, memory = control_of(line, small_field(line))
-    room = SimulatedRoom(line, field_number=1, seed=42, raw=True)
+    room = SimulatedRoom(true_line_of(line), field_number=1, seed=42, raw=True)
     found = {}
     for spill in (1, 2):
         for name, value in everything(*run_spill(room, settings, memory, block_us)).items():

@@ -28,6 +28,7 @@ from spotline.control.memory import (
 )
 from spotline.control.replay import Recording, new_scratch, replay_spill
 from spotline.machine import BeamLine
+from spotline.machine.true_line import true_line_of
 from spotline.room import Block, RawSamples, SpillResult
 from spotline.sim.fast_loop import PRE_ROLL_US
 from spotline.sim.loop import TRUTH_PARTICLES, TRUTH_X, TRUTH_XX, TRUTH_Y, event_at, take_arrived
@@ -62,7 +63,7 @@ LONG_ENOUGH = ("spill_length_s = 0.008", "spill_length_s = 0.016")
 def run(folder: Path, *changes: tuple[str, str], particles: float = 3e4, seed: int = 42) -> Run:
     line = short_line(folder, *changes)
     settings, memory = control_of(line, small_field(line, particles))
-    room = SimulatedRoom(line, field_number=1, seed=seed, raw=True)
+    room = SimulatedRoom(true_line_of(line), field_number=1, seed=seed, raw=True)
     return Run(line, settings, memory, room, *run_spill(room, settings, memory))
 
 
@@ -200,7 +201,7 @@ def test_every_ion_is_booked_to_a_spot_and_makes_its_counts(spill: Run):
     assert truth is not None
     assert truth.shape == (len(spill.result.parts), 5)
     ions = truth[:, TRUTH_PARTICLES].sum()
-    simulated = spill.line.facts.simulation.chambers
+    simulated = true_line_of(spill.line).simulation.chambers
     per_count = float(spill.line.particles_per_count("carbon", 221.45))
     gas = (293.15 / 295.15) * (100_500 / 101_325)
     expected = ions / per_count * gas * simulated.int1_gain
@@ -238,7 +239,10 @@ def test_no_beam_but_between_the_commands_and_as_long_as_it_takes_to_go(spill: R
     opened = commands["tick"][commands["command"] == COMMAND_CHOPPER_OPEN] - result.start_us
     closed = commands["tick"][commands["command"] == COMMAND_CHOPPER_CLOSE] - result.start_us
     counts = raw.integrals.astype(int).sum(axis=1)
-    chopper, drift_us = spill.line.facts.chopper, spill.line.facts.simulation.chambers.ion_drift_time_us
+    chopper, drift_us = (
+        spill.line.facts.chopper,
+        true_line_of(spill.line).simulation.chambers.ion_drift_time_us,
+    )
     on_us = round(chopper.on_delay_us)
     off_us = round(chopper.off_delay_us + chopper.off_ramp_us + drift_us)
     allowed = np.zeros(len(counts), bool)
@@ -286,7 +290,7 @@ def test_chambers_have_their_gain_where_the_beam_is(tmp_path: Path):
     """Four times as many counts per ion at y = 15 mm as at y = -15 mm, and the same at all x."""
     line = short_line(tmp_path / "line", LONG_ENOUGH)
     settings, memory = control_of(line, small_field(line))
-    room = SimulatedRoom(line, field_number=1, seed=42)
+    room = SimulatedRoom(true_line_of(line), field_number=1, seed=42)
     room.loop.load(settings, memory, room.accelerator.request_beam(memory.cycle_code))
     gain = np.ones((41, 41)) * np.linspace(-3.0, 5.0, 41)[:, None]
     steep = ChamberMap(-100.0, 5.0, gain)

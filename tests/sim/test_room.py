@@ -12,6 +12,7 @@ from spotline.control.memory import COMMAND_CHOPPER_CLOSE, END_STOP
 from spotline.machine import BeamLine, load_beamline
 from spotline.machine.accelerator import SHORTEST_WAIT_s
 from spotline.machine.geometry import current_A
+from spotline.machine.true_line import true_line_of
 from spotline.physics.ions import CARBON
 from spotline.room import Broadcast
 from spotline.sim import settings as truths
@@ -34,7 +35,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> BeamLine:
 
 
 def test_a_spill_comes_every_cycle():
-    room = SimulatedRoom(load_beamline("cnao-h"), 1, seed=0)
+    room = SimulatedRoom(true_line_of(load_beamline("cnao-h")), 1, seed=0)
     broadcasts = [room.accelerator.request_beam(CODE + k) for k in range(3)]
     assert [b.code for b in broadcasts] == [CODE, CODE + 1, CODE + 2]
     assert [b.extraction_start_us for b in broadcasts] == [4_500_000, 9_000_000, 13_500_000]
@@ -43,7 +44,7 @@ def test_a_spill_comes_every_cycle():
 
 @pytest.mark.kernel
 def test_the_loop_begins_before_the_extraction(line: BeamLine):
-    room = SimulatedRoom(line, 1, seed=0)
+    room = SimulatedRoom(true_line_of(line), 1, seed=0)
     settings, memory = control_of(line, small_field(line))
     broadcast = room.accelerator.request_beam(CODE)
     room.loop.load(settings, memory, broadcast)
@@ -60,7 +61,7 @@ def test_the_loop_begins_before_the_extraction(line: BeamLine):
 
 @pytest.mark.kernel
 def test_magnets_are_at_the_first_spot_when_extraction_starts(line: BeamLine):
-    room = SimulatedRoom(line, 1, seed=0)
+    room = SimulatedRoom(true_line_of(line), 1, seed=0)
     settings, memory = control_of(line, small_field(line))
     _, result = run_spill(room, settings, memory)
     assert result.commands[0]["tick"] == result.start_us + PRE_ROLL_US
@@ -68,7 +69,7 @@ def test_magnets_are_at_the_first_spot_when_extraction_starts(line: BeamLine):
 
 @pytest.mark.kernel
 def test_abort_takes_the_beam_away(line: BeamLine):
-    room = SimulatedRoom(line, 1, seed=0)
+    room = SimulatedRoom(true_line_of(line), 1, seed=0)
     settings, memory = control_of(line, small_field(line))
     room.loop.load(settings, memory, room.accelerator.request_beam(CODE))
     room.loop.run(21_000)
@@ -90,7 +91,7 @@ def test_abort_takes_the_beam_away(line: BeamLine):
 
 @pytest.mark.kernel
 def test_rests_of_charge_and_currents_are_carried_over(line: BeamLine):
-    room = SimulatedRoom(line, 1, seed=0)
+    room = SimulatedRoom(true_line_of(line), 1, seed=0)
     settings, memory = control_of(line, small_field(line))
     _, result = run_spill(room, settings, memory)
     before = room.loop._plant
@@ -119,7 +120,7 @@ def test_rests_of_charge_and_currents_are_carried_over(line: BeamLine):
 def test_less_than_nothing_is_not_taken_for_a_count(tmp_path: Path):
     """A fluctuation below zero waits for charge to come; turned into the rest of a count it would add one."""
     line = short_line(tmp_path / "line", ("background_fA = 50.0 ", "background_fA = 0.0 "))
-    room = SimulatedRoom(line, 1, seed=0)
+    room = SimulatedRoom(true_line_of(line), 1, seed=0)
     settings, memory = control_of(line, small_field(line))
     room.loop._front_end._strips[:] = -0.25
     room.loop._front_end._pixels[:] = -0.25
@@ -133,7 +134,7 @@ def test_asking_for_the_result_twice_changes_nothing(line: BeamLine):
     settings, memory = control_of(line, small_field(line))
     second = []
     for looks in (1, 3):
-        room = SimulatedRoom(line, 1, seed=0)
+        room = SimulatedRoom(true_line_of(line), 1, seed=0)
         room.loop.load(settings, memory, room.accelerator.request_beam(CODE))
         while not room.loop.run(1000).finished:
             for _ in range(looks - 1):
@@ -144,7 +145,7 @@ def test_asking_for_the_result_twice_changes_nothing(line: BeamLine):
 
 
 def test_rests_at_the_beginning_are_random_and_those_of_the_seed(line: BeamLine):
-    one, same, other = (SimulatedRoom(line, 1, seed=seed).loop._front_end for seed in (5, 5, 6))
+    one, same, other = (SimulatedRoom(true_line_of(line), 1, seed=seed).loop._front_end for seed in (5, 5, 6))
     assert 0.0 <= one.int1_remainder < 1.0
     assert one.int1_remainder == same.int1_remainder != other.int1_remainder
     assert np.array_equal(one._strips, same._strips)
@@ -156,7 +157,11 @@ def test_rests_at_the_beginning_are_random_and_those_of_the_seed(line: BeamLine)
 
 def test_readings_are_those_of_the_seed_and_the_time():
     line = load_beamline("cnao-h")
-    one, same, other = SimulatedRoom(line, 1, 5), SimulatedRoom(line, 1, 5), SimulatedRoom(line, 2, 5)
+    one, same, other = (
+        SimulatedRoom(true_line_of(line), 1, 5),
+        SimulatedRoom(true_line_of(line), 1, 5),
+        SimulatedRoom(true_line_of(line), 2, 5),
+    )
     late = one.sensors.read(7_000_000)
     assert one.sensors.read(1_000_000) != late
     assert same.sensors.read(7_000_000) == late, "whatever was read before"
@@ -166,8 +171,8 @@ def test_readings_are_those_of_the_seed_and_the_time():
 
 def test_readings_scatter_around_the_truth():
     line = load_beamline("cnao-h")
-    room = SimulatedRoom(line, 1, 5, ("RIFI1", "RIFI2"))
-    gas = line.facts.simulation.gas
+    room = SimulatedRoom(true_line_of(line), 1, 5, ("RIFI1", "RIFI2"))
+    gas = true_line_of(line).simulation.gas
     readings = [room.sensors.read(1_000_000 * k) for k in range(400)]
     for name, true, noise in (
         ("temperature1_C", gas.temperature_C + gas.temperature_drift_C_per_h * 200 / 3600, 0.02),
@@ -184,7 +189,7 @@ def test_readings_scatter_around_the_truth():
 
 
 def test_gas_drifts_from_the_start_of_the_field():
-    gas = load_beamline("cnao-h").facts.simulation.gas
+    gas = true_line_of(load_beamline("cnao-h")).simulation.gas
     hour = truths.gas_state(gas, 3_600_000_000)
     assert truths.gas_state(gas, 0).temperature1_C == gas.temperature_C
     assert hour.temperature1_C == pytest.approx(gas.temperature_C + gas.temperature_drift_C_per_h)
@@ -195,13 +200,13 @@ def test_gas_drifts_from_the_start_of_the_field():
 
 def test_background_is_counted_in_whole_counts(tmp_path: Path):
     line = short_line(tmp_path / "line", ("background_fA = 50.0 ", "background_fA = 3000.0 "))
-    room = SimulatedRoom(line, 1, seed=5)
+    room = SimulatedRoom(true_line_of(line), 1, seed=5)
     for measured in room.sensors.measure_background(1.0):
         assert measured in (15.0, 16.0)
     for measured in room.sensors.measure_background(100.0):
         assert measured == pytest.approx(15.0, abs=0.0101)
         assert measured * 100.0 == round(measured * 100.0)
-    assert truths.background_counts_per_s(line) == 15.0
+    assert truths.background_counts_per_s(true_line_of(line)) == 15.0
 
 
 # From the beam line to the truth of a spill
@@ -212,7 +217,8 @@ def truth_of(line: BeamLine, **changes: int) -> tuple[PlantSettings, float, np.n
     given = {"range_modulators": 0, "seed": 1, "field_number": 1, "spill": 1} | changes
     start_us = 4_500_000 * given["spill"]
     length_us = round(line.facts.accelerator.spill_length_s * 1e6)
-    return truths.plant_settings(line, law, Broadcast(CODE, start_us, start_us + length_us), **given)
+    broadcast = Broadcast(CODE, start_us, start_us + length_us)
+    return truths.plant_settings(true_line_of(line), law, broadcast, **given)
 
 
 def keys_of(truth: PlantSettings) -> list[int]:
@@ -355,7 +361,7 @@ def test_delays_slopes_and_noise_may_be_zero(tmp_path: Path):
         ("background_fA = 50.0", "background_fA = 0.0"),
         ("ripple_frequencies_Hz = [50.0, 100.0, 150.0, 300.0, 600.0, 1200.0]", "ripple_frequencies_Hz = []"),
     )
-    room = SimulatedRoom(line, 1, seed=0)
+    room = SimulatedRoom(true_line_of(line), 1, seed=0)
     settings, memory = control_of(line, small_field(line))
     _, result = run_spill(room, settings, memory)
     assert (result.parts["complete"] == 1).all()

@@ -35,6 +35,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spotline.machine import BeamLine
+from spotline.machine.true_line import TrueLine
 from spotline.sim.faults import KINDS, Fault
 from spotline.treatment.treatment import FieldTreatment, Floats, Slice
 
@@ -139,17 +140,16 @@ def beam_off_us(faults: Iterable[Fault], treatment: FieldTreatment, beamline: Be
     return bound_us
 
 
-def calibration_error(beamline: BeamLine, hours: float) -> float:
+def calibration_error(line: TrueLine, hours: float) -> float:
     """Relative error of the worse integral chamber that nothing corrects for.
 
     Parameters
     ----------
-    beamline : BeamLine
-        With the ``simulation`` table.
+    line : TrueLine
     hours : float
         For which gas drifts after the counts were converted.
     """
-    simulated = beamline.facts.simulation
+    simulated = line.simulation
     chambers, gas = simulated.chambers, simulated.gas
     kelvin, pascal = gas.temperature_C + 273.15, gas.pressure_Pa
     sensors = DEVIATIONS * (gas.temperature_noise_C / kelvin + gas.pressure_noise_Pa / pascal)
@@ -160,18 +160,18 @@ def calibration_error(beamline: BeamLine, hours: float) -> float:
     return max(0.0, 1.0 / seen - 1.0)
 
 
-def largest_intensity_per_us(slice_: Slice, faults: Iterable[Fault], beamline: BeamLine) -> float:
+def largest_intensity_per_us(slice_: Slice, faults: Iterable[Fault], line: TrueLine) -> float:
     """Ions per microsecond at the top of ripple and noise, and of every fault that raises the intensity."""
-    spill = beamline.facts.simulation.spill
-    lines = len(spill.ripple_frequencies_Hz)
-    ripple = spill.ripple_rms * math.sqrt(2.0 * lines)  # all lines at their crest
+    spill = line.simulation.spill
+    n_lines = len(spill.ripple_frequencies_Hz)
+    ripple = spill.ripple_rms * math.sqrt(2.0 * n_lines)  # all lines at their crest
     factor = math.prod(KINDS[fault.kind].peak_factor(fault.value) for fault in faults)
     return slice_.particles_per_s * 1e-6 * (1.0 + ripple + DEVIATIONS * spill.noise_rms) * factor
 
 
 def bound_of(
     treatment: FieldTreatment,
-    beamline: BeamLine,
+    line: TrueLine,
     faults: tuple[Fault, ...],
     spot_of_visit: np.ndarray,
     spills_of_spot: np.ndarray,
@@ -183,7 +183,7 @@ def bound_of(
     ----------
     treatment : FieldTreatment
         The prepared field.
-    beamline : BeamLine
+    line : TrueLine
     faults : tuple of Fault
         What fails in it.
     spot_of_visit : ndarray of int, shape (n_visits,)
@@ -193,13 +193,14 @@ def bound_of(
     n_spills : int
         Spills of the field.
     """
-    facts, n = beamline.facts, len(spills_of_spot)
+    beamline, n = line.believed, len(spills_of_spot)
+    facts, truth = beamline.facts, line.simulation.chambers
     prescribed = np.zeros(n)
     fixed = np.zeros(n)  # all but what goes with the intensity
     flight = np.zeros(n)
     counted = np.zeros(n)
-    spread = facts.simulation.chambers.ionization_spread_proton / treatment.beam.ion.charge_number
-    late_us = facts.simulation.chambers.ion_drift_time_us / 6.0
+    spread = truth.ionization_spread_proton / treatment.beam.ion.charge_number
+    late_us = truth.ion_drift_time_us / 6.0
     noticed = [detection(fault, beamline) for fault in faults]
     off_us = BEAM_OFF_US if faults else facts.chopper.off_delay_us + facts.chopper.off_ramp_us
     time_us = late_us + off_us + sum(found.time_us for found in noticed)
@@ -213,10 +214,10 @@ def bound_of(
         here = spot_of_visit[first : first + slice_.n_spots]
         first += slice_.n_spots
         k = _particles_per_count(slice_)
-        error = calibration_error(beamline, hours) + _wrong_energy(slice_, treatment, faults, beamline)
+        error = calibration_error(line, hours) + _wrong_energy(slice_, treatment, faults, beamline)
         np.add.at(prescribed, here, slice_.particles)
         np.add.at(fixed, here, error * slice_.particles + (1.0 + margin) * k)
-        intensity = largest_intensity_per_us(slice_, faults, beamline)
+        intensity = largest_intensity_per_us(slice_, faults, line)
         flight[here] = np.maximum(flight[here], intensity * time_us + counts * k)
         counted[here] = np.maximum(counted[here], k)
     fixed += counted * spills_of_spot

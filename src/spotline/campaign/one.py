@@ -22,6 +22,7 @@ from spotline.campaign.watch import Watch, Watched
 from spotline.control.interlocks import CAUSES
 from spotline.delivery.resume import resume
 from spotline.delivery.run import deliver
+from spotline.machine.true_line import true_line_of
 from spotline.record.model import Record
 from spotline.sim.disk import FaultyDisk, SimulatedDisk
 from spotline.sim.faults import Fault, SimulatedCrash
@@ -88,7 +89,7 @@ def run_one(setting: Setting, number: int, keep: Path | None = None) -> Row:
     # Remembering what is not confirmed takes time, so it is done only where the power fails.
     fails = any(fault.kind == "power.loss" for fault in drawn.faults)
     disk = SimulatedDisk(np.random.default_rng((setting.seed, number, 1))) if fails else FaultyDisk()
-    watch = Watch(setting.treatment.beamline, drawn.delivery_seed, faults_of, disk)
+    watch = Watch(true_line_of(setting.treatment.beamline), drawn.delivery_seed, faults_of, disk)
     with tempfile.TemporaryDirectory(prefix="spotline-", dir=_in_memory()) as temporary:
         folder = Path(temporary) / "delivery"
         story = _play(setting, drawn, watch, folder, disk)
@@ -154,7 +155,7 @@ def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: 
         cause = CAUSES[interlocks[0][1]].name
         verdict.add(FALSE_TRIP, f"{cause} at {interlocks[0][0]} us, before anything had failed")
     received = received_of(treatment, spills)
-    bound = _bound(treatment, setting, drawn.faults, received, len(spills))
+    bound = _bound(treatment, watch, drawn.faults, received, len(spills))
     worst = _check_excess(received, bound, verdict)
     beam_off_us = _check_beam_off(spills, bound, verdict)
     if not story.failure:
@@ -284,7 +285,7 @@ def _judge_faultless(
     if not spills:
         return
     received = received_of(treatment, spills)
-    bound = _bound(treatment, setting, (), received, len(spills))
+    bound = _bound(treatment, watch, (), received, len(spills))
     _check_excess(received, bound, verdict)
     _check_beam_off(spills, bound, verdict)
     if not story.failure:
@@ -292,10 +293,9 @@ def _judge_faultless(
 
 
 def _bound(
-    treatment: FieldTreatment, setting: Setting, faults: tuple[Fault, ...], received: Received, n_spills: int
+    treatment: FieldTreatment, watch: Watch, faults: tuple[Fault, ...], received: Received, n_spills: int
 ) -> Bound:
-    line = setting.treatment.beamline
-    return bound_of(treatment, line, faults, received.spot_of_visit, received.spills, n_spills)
+    return bound_of(treatment, watch.line, faults, received.spot_of_visit, received.spills, n_spills)
 
 
 def _outcome(story: _Story, interlocks: list[tuple[int, int]]) -> str:

@@ -18,6 +18,7 @@ from spotline.campaign.workers import rows_of
 from spotline.delivery.session import versions
 from spotline.errors import OptionError, OutputError
 from spotline.files import claim_folder, write_json
+from spotline.machine.true_line import true_line_of
 from spotline.treatment.treatment import Treatment
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ def run_campaign(
 
     Raises
     ------
+    BeamLineError
+        If the line has no ``simulation`` table.
     OptionError
         If a choice cannot be had.
     OutputError
@@ -108,6 +111,7 @@ def run_campaign(
     kinds, fixed = choose(faults)
     if pairs and not kinds:
         raise OptionError("pairs: faults are drawn in pairs, so name kinds of faults, or all")
+    true_line_of(treatment.beamline)  # without truth there is nothing to judge with
     setting = Setting(treatment, seed, kinds, fixed, pairs)
     folder = None if out is None else Path(out)
     if folder is not None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from spotline.control.interlocks import STOP
 from spotline.control.memory import LawSettings, SliceMemory
-from spotline.machine import BeamLine
+from spotline.machine.true_line import TrueLine
 from spotline.room import Block, Broadcast, Room, SpillResult
 from spotline.sim.disk import FaultyDisk
 from spotline.sim.faults import Fault
@@ -134,23 +134,29 @@ class Watch:
 
     Parameters
     ----------
-    beamline : BeamLine
+    line : TrueLine
     seed : int
         Seed of the rooms.
     faults_of : callable
         Faults of a field, by its number.
     disk : FaultyDisk
         What the deliveries are written to until they crash.
+
+    Attributes
+    ----------
+    line : TrueLine
+        Of the rooms.
     """
 
     def __init__(
         self,
-        beamline: BeamLine,
+        line: TrueLine,
         seed: int,
         faults_of: Callable[[int], tuple[Fault, ...]],
         disk: FaultyDisk,
     ) -> None:
-        self._beamline, self._seed, self._faults_of, self._disk = beamline, seed, faults_of, disk
+        self.line = line
+        self._seed, self._faults_of, self._disk = seed, faults_of, disk
         self._is_repaired = False
         self._loops: list[WatchedLoop] = []
 
@@ -158,7 +164,7 @@ class Watch:
         """Make the room for a field of which so many spills are delivered."""
         number = treatment.field.number
         room = SimulatedRoom(
-            self._beamline,
+            self.line,
             number,
             self._seed,
             treatment.passive_elements,

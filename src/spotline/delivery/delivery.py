@@ -15,7 +15,7 @@ from typing import Self
 from spotline.control.memory import TREND_TICKS
 from spotline.delivery.command import Command, Order
 from spotline.delivery.events import DeliveryEnded, OrderTaken, Samples, SpillStored
-from spotline.delivery.opening import Begun, begin, simulated_room
+from spotline.delivery.opening import Begun, begin, simulated_rooms
 from spotline.delivery.orders import Asked, Inbox
 from spotline.delivery.progress import Orders, Progress, Report
 from spotline.delivery.session import DeliveryOptions, Session
@@ -64,6 +64,8 @@ class Delivery:
 
     Raises
     ------
+    BeamLineError
+        If the line has no ``simulation`` table, and no other room is given.
     FaultError
         If a fault is none that the beam line can have.
     ValueError
@@ -97,10 +99,13 @@ class Delivery:
             )
         options, folder = replace(options, disk=disk), Path(out)
 
-        def room_of(field: FieldTreatment, spills_before: int) -> Room:
-            if make_room is not None:
-                return make_room(field)
-            return simulated_room(treatment.beamline, field, seed, raw, spills_before, failing, faulty)
+        if make_room is None:
+            room_of = simulated_rooms(treatment.beamline, seed, raw, failing, faulty)
+        else:
+            make = make_room
+
+            def room_of(field: FieldTreatment, _spills_before: int) -> Room:
+                return make(field)
 
         def opened(stream: Stream, orders: Inbox | Asked | None) -> Session:
             started = options.started if options.started is not None else datetime.now().astimezone()

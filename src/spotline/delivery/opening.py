@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from spotline.errors import OutputError
 from spotline.files import claim_folder, write_json
 from spotline.machine import BeamLine
 from spotline.machine.load import SHIPPED
+from spotline.machine.true_line import true_line_of
 from spotline.record import delivery_file
 from spotline.room import Room
 from spotline.sim.disk import FaultyDisk
@@ -27,26 +29,37 @@ from spotline.treatment.treatment_file import write_treatment_file
 FAULTS = "faults.toml"
 
 
-def simulated_room(
+def simulated_rooms(
     beamline: BeamLine,
-    field: FieldTreatment,
     seed: int,
     raw: bool,
-    spills_before: int,
     faults: tuple[Fault, ...] = (),
     disk: FaultyDisk | None = None,
-) -> Room:
-    """Make the room that a field is delivered in unless there is another."""
-    return SimulatedRoom(
-        beamline,
-        field.field.number,
-        seed,
-        field.passive_elements,
-        raw=raw,
-        faults=faults,
-        spills_before=spills_before,
-        disk=disk,
-    )
+) -> Callable[[FieldTreatment, int], Room]:
+    """Return what makes the room of a field of which so many spills are delivered, unless there is another.
+
+    It alone in deliveries knows what is true of the line, and hands it to nobody but the room.
+
+    Raises
+    ------
+    BeamLineError
+        If the line has no ``simulation`` table.
+    """
+    line = true_line_of(beamline)
+
+    def room_of(field: FieldTreatment, spills_before: int) -> Room:
+        return SimulatedRoom(
+            line,
+            field.field.number,
+            seed,
+            field.passive_elements,
+            raw=raw,
+            faults=faults,
+            spills_before=spills_before,
+            disk=disk,
+        )
+
+    return room_of
 
 
 @dataclass(frozen=True, slots=True)

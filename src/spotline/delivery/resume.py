@@ -10,7 +10,7 @@ from typing import Any
 
 from spotline.delivery.delivery import Delivery
 from spotline.delivery.field import BLOCK_US, Operator
-from spotline.delivery.opening import simulated_room
+from spotline.delivery.opening import simulated_rooms
 from spotline.delivery.orders import Asked, Inbox
 from spotline.delivery.progress import Orders, Report
 from spotline.delivery.session import DeliveryOptions, Session
@@ -130,11 +130,7 @@ def resumption(
         line = _load_line(where, delivery, beamline)
         intent = plan or _read_plan(where, delivery)
 
-        def room_of(field: FieldTreatment, spills_before: int) -> Room:
-            if make_room is not None:
-                return make_room(field, spills_before)
-            return simulated_room(line, field, delivery["seed"], delivery["raw"], spills_before)
-
+        room_of = make_room or simulated_rooms(line, delivery["seed"], delivery["raw"])
         # What is left is read when nobody else can deliver it any more, or give it up.
         with ExitStack() as lock:
             lock.enter_context(only_one(where / delivery_file.NAME))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from spotline.errors import OptionError
 from spotline.machine.geometry import current_A, project_to_chamber_mm
-from spotline.machine.model import BeamLineFile, Control, IonBeam
+from spotline.machine.model import BeamLineFile, Control, Description, IonBeam
 from spotline.physics.ions import IONS
 from spotline.physics.materials import MATERIALS, material_named
 from spotline.tables import EnergyTable, GainMap, OpticsTable, closest
@@ -26,7 +26,7 @@ SCHEMA = 1
 """Version of the file format that this program reads."""
 
 
-def check_facts(facts: BeamLineFile) -> Iterator[str]:
+def check_facts(facts: Description) -> Iterator[str]:
     """Check the TOML file by itself."""
     if facts.schema != SCHEMA:
         yield f"schema: {facts.schema} is not known; this version of Spotline reads schema {SCHEMA}"
@@ -241,7 +241,7 @@ def _check_rates(control: Control) -> Iterator[str]:
         )
 
 
-def _check_tolerances(facts: BeamLineFile) -> Iterator[str]:
+def _check_tolerances(facts: Description) -> Iterator[str]:
     fast, period_us = facts.fast_interlocks, facts.control.scan_period_us
     for key in ("watchdog_us", "current_us"):
         if getattr(fast, key) <= period_us:
@@ -266,10 +266,10 @@ def _check_tolerances(facts: BeamLineFile) -> Iterator[str]:
             f"slow_interlocks.high_voltage_V: the nominal chambers.high_voltage_V {nominal:g} V lies outside "
             f"{low:g} to {high:g} V; correct one of the two"
         )
-    for key, temperature in (
-        ("chambers.reference_temperature_C", facts.chambers.reference_temperature_C),
-        ("simulation.gas.temperature_C", facts.simulation.gas.temperature_C),
-    ):
+    temperatures_C = {"chambers.reference_temperature_C": facts.chambers.reference_temperature_C}
+    if facts.simulation is not None:
+        temperatures_C["simulation.gas.temperature_C"] = facts.simulation.gas.temperature_C
+    for key, temperature in temperatures_C.items():
         if temperature <= ABSOLUTE_ZERO_C:
             yield f"{key}: {temperature:g} C is below absolute zero; give degrees Celsius"
 

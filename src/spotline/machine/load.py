@@ -9,7 +9,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
@@ -21,8 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from spotline.control.slow import SlowLimits
 from spotline.errors import BeamLineError
 from spotline.machine import check
+from spotline.machine.changes import Change, next_version, with_changes
 from spotline.machine.geometry import current_A, gain_at, interpolate
-from spotline.machine.model import BeamLineFile, IonBeam, ScanningAxis
+from spotline.machine.model import BeamLineFile, Description, IonBeam, ScanningAxis
 from spotline.physics.gas import gas_factor
 from spotline.physics.ions import IONS
 from spotline.tables import (
@@ -67,12 +68,14 @@ class SpotSize(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BeamLine:
-    """A beam line with its tables read.
+    """A beam line as it is believed to be, with its tables read.
+
+    What is true in the simulated room is a `spotline.machine.true_line.TrueLine`.
 
     Attributes
     ----------
     facts : BeamLineFile
-        The TOML file.
+        The TOML file, but for its ``simulation`` table.
     path : Path
         Where it was read from.
     sha256 : str
@@ -83,6 +86,10 @@ class BeamLine:
         By ion name, focus and number of ripple filters.
     int1_gain_map, int2_gain_map : GainMap or None
         None: uniform.
+    files : dict of str to bytes
+        Content of the TOML file and all tables as they were read, by name: what the hash is of.
+    changes : tuple of Change
+        What was changed since the files were read, in order.
     """
 
     facts: BeamLineFile
@@ -92,6 +99,8 @@ class BeamLine:
     optics: dict[tuple[str, str, int], OpticsTable]
     int1_gain_map: GainMap | None
     int2_gain_map: GainMap | None
+    files: dict[str, bytes]
+    changes: tuple[Change, ...] = ()
 
     @property
     def name(self) -> str:
@@ -215,6 +224,47 @@ class BeamLine:
             temperature_C, pressure_Pa, chambers.reference_temperature_C, chambers.reference_pressure_Pa
         )
 
+    def changed(self, values: Mapping[str, Any], *, source: str, version: str | None = None) -> BeamLine:
+        """Return a line with other values, read and checked like any other.
+
+        The text of the files is changed as a person would: a new value stands where the old one stood, with
+        `source` as its comment, and everything else stays.
+
+        Parameters
+        ----------
+        values : dict
+            New values by key of the TOML file, as in ``"geometry.field_x_mm"``.  An ion stands under its name
+            or place (``"ions.carbon.energies"``, ``"ions[1].energies"``), entries of arrays under their place
+            (``"ions.carbon.optics[0].table"``).  A whole table may be given as a dict; None removes a key.
+            A key that names a CSV table takes an `EnergyTable`, `OpticsTable` or `GainMap` too.
+        source : str
+            Where the values come from, in the words of a comment: codes of ``[sources]`` in brackets.  A new
+            code is a value too, as in ``"sources.DAILY"``.
+        version : str, optional
+            Of the new line; by default the first change after reading makes it the next one.
+
+        Returns
+        -------
+        BeamLine
+            With a hash of its own, and the changes noted.  `write_beamline` writes it.
+
+        Raises
+        ------
+        BeamLineError
+            If the line cannot be so.
+        OptionError
+            If a key cannot be found or changed, or the source is empty.
+        """
+        order = BeamLineFile.__struct_fields__
+        files, changes = with_changes(self.files, self.path.name, values, source, order)
+        if changes and version is None and not self.changes and "version" not in values:
+            version = next_version(self.facts.version)
+        if version is not None:
+            files, _ = with_changes(files, self.path.name, {"version": version}, source, order)
+        line = _read(self.path, _Files(self.path.parent, known=files), _refuse)
+        assert line is not None  # a line with a problem is refused
+        return replace(line, changes=self.changes + changes)
+
     @property
     def slow_limits(self) -> SlowLimits:
         """Tolerances of the slow control, with the reference gas."""
@@ -279,12 +329,14 @@ def read_line(path: Path, report: Report) -> BeamLine | None:
     BeamLine or None
         The line, without the tables that cannot be read; None if the TOML file itself is no beam line.
     """
-    files = _Files(path.parent)
-    raw = _attempt(report, lambda: _parse(path, files.read(path.name, named_by=str(path))))
+    return _read(path, _Files(path.parent), report)
+
+
+def _read(path: Path, files: _Files, report: Report) -> BeamLine | None:
+    raw = _attempt(report, lambda: parse_toml(path, files.read(path.name, named_by=str(path))))
     facts = None if raw is None else _convert(path, raw, report)
     if facts is None:
         return None
-    _report_all(path, check.check_facts(facts), report)
     energies: dict[str, EnergyTable] = {}
     optics: dict[tuple[str, str, int], OpticsTable] = {}
     for index, beam in enumerate(facts.ions):
@@ -300,7 +352,7 @@ def read_line(path: Path, report: Report) -> BeamLine | None:
                 optics[beam.name, entry.focus, entry.range_modulators] = sizes
     int1 = _read_gain_map(path, files, facts, "int1_gain_map", report)
     int2 = _read_gain_map(path, files, facts, "int2_gain_map", report)
-    return BeamLine(facts, path, files.sha256(), energies, optics, int1, int2)
+    return BeamLine(facts, path, files.sha256(), energies, optics, int1, int2, files.contents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +361,8 @@ class _Files:
 
     folder: Path
     contents: dict[str, bytes] = field(default_factory=dict)
+    known: Mapping[str, bytes] = field(default_factory=dict)
+    """What to take instead of files of the folder."""
 
     def where(self, name: str) -> str:
         return str(self.folder / name)
@@ -322,7 +376,8 @@ class _Files:
                 f"{named_by}: {name!r} leaves the folder of the beam line; put the file into the folder"
             )
         try:
-            self.contents[name] = (self.folder / name).read_bytes()
+            known = self.known.get(name)
+            self.contents[name] = (self.folder / name).read_bytes() if known is None else known
         except OSError as error:
             raise BeamLineError(
                 f"{named_by}: cannot read {self.where(name)} ({error.strerror}); check the name"
@@ -358,7 +413,8 @@ def find_line(name_or_path: str | Path) -> Path:
     )
 
 
-def _parse(path: Path, content: bytes) -> dict[str, Any]:
+def parse_toml(path: Path, content: bytes) -> dict[str, Any]:
+    """Parse the content of the TOML file; what is wrong with it is told by its path."""
     try:
         return tomllib.loads(content.decode("utf-8").replace("\r\n", "\n"))
     except UnicodeDecodeError as error:
@@ -371,11 +427,12 @@ def _convert(path: Path, raw: dict[str, Any], report: Report) -> BeamLineFile | 
     if isinstance(raw.get("accelerator"), dict):
         raw["accelerator"].setdefault("kind", "synchrotron")  # of files from before there were kinds
     problems = itertools.chain(
-        _unknown_keys(raw, BeamLineFile, ""), _not_finite(raw, ""), _wrong_values(raw, BeamLineFile, "")
+        _unknown_keys(raw, Description, ""), _not_finite(raw, ""), _wrong_values(raw, Description, "")
     )
     if _report_all(path, problems, report):
         return None
-    return msgspec.convert(raw, BeamLineFile)
+    _report_all(path, check.check_facts(msgspec.convert(raw, Description)), report)
+    return msgspec.convert({key: raw[key] for key in raw if key != "simulation"}, BeamLineFile)
 
 
 def _refuse(problem: BeamLineError) -> NoReturn:

@@ -334,7 +334,7 @@ class IonBeam(Facts, frozen=True, kw_only=True):
 
 
 class BeamLineFile(Facts, frozen=True, kw_only=True):
-    """The whole TOML file."""
+    """The TOML file, but for what is true in the simulated room."""
 
     schema: int
     """Version of the file format: 1."""
@@ -358,4 +358,10 @@ class BeamLineFile(Facts, frozen=True, kw_only=True):
     fast_interlocks: FastInterlocks
     slow_interlocks: SlowInterlocks
     ions: tuple[IonBeam, ...]
-    simulation: Simulation
+
+
+class Description(BeamLineFile, frozen=True, kw_only=True):
+    """The whole TOML file."""
+
+    simulation: Simulation | None = None
+    """What is true in the simulated room; a line without it has none."""

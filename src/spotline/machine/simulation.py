@@ -96,7 +96,10 @@ class SimulatedMagnets(Facts, frozen=True, kw_only=True):
 
 
 class Simulation(Facts, frozen=True, kw_only=True):
-    """Everything that the simulated room has and the control system does not know."""
+    """Everything that the simulated room has and the control system does not know.
+
+    A line without it loads and prepares, but has no simulated room.
+    """
 
     spill: SimulatedSpill
     beam: SimulatedBeam

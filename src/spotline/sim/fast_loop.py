@@ -93,7 +93,7 @@ class SimulatedLoop:
         front_end: FrontEnd,
     ) -> None:
         self._setup = setup
-        self._beamline = setup.beamline
+        self._beamline = setup.line.believed
         self._raw = raw
         self._course = course
         self._accelerator = accelerator
@@ -102,7 +102,7 @@ class SimulatedLoop:
         self._faults = course.faults
         self.history: list[SpillHistory] = []
         self._ended_us = course.clock_us  # when the loop ran last
-        self._fault_driver = FaultDriver(setup.beamline, self._faults)
+        self._fault_driver = FaultDriver(setup.line, self._faults)
         self._next_fault_change_us = FOREVER_US
         self._is_still = False
         self._law: LawState
@@ -127,7 +127,7 @@ class SimulatedLoop:
         self._aborts: list[tuple[int, int, float, float, int]] = []
         self._told_row = 0
         self._truth, ring, phases = truths.plant_settings(
-            self._beamline,
+            self._setup.line,
             settings,
             broadcast,
             self._range_modulators(asked.code),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spotline.machine import BeamLine
+from spotline.machine.true_line import TrueLine
 from spotline.random import stream_key
 from spotline.sim import settings as truths
 from spotline.sim.plant import ARRIVED, BEAM, CHARGE, FrameState, PlantSettings, PlantState, SegmentedTruth
@@ -13,13 +13,13 @@ from spotline.sim.plant import ARRIVED, BEAM, CHARGE, FrameState, PlantSettings,
 class FrontEnd:
     """What the devices keep from spill to spill: remainders of charge, currents, the chopper."""
 
-    def __init__(self, beamline: BeamLine, key: int) -> None:
-        chambers = beamline.facts.chambers
+    def __init__(self, line: TrueLine, key: int) -> None:
+        chambers = line.believed.facts.chambers
         generator = np.random.Generator(np.random.PCG64(key))
-        self._background_per_us = truths.background_counts_per_s(beamline) * 1e-6
-        self._ripple_amplitude = truths.ripple_amplitude(beamline)
-        self._noise_rms = beamline.facts.simulation.spill.noise_rms
-        self._jitter_mm = beamline.facts.simulation.beam.jitter_mm
+        self._background_per_us = truths.background_counts_per_s(line) * 1e-6
+        self._ripple_amplitude = truths.ripple_amplitude(line)
+        self._noise_rms = line.simulation.spill.noise_rms
+        self._jitter_mm = line.simulation.beam.jitter_mm
         self.int1_remainder, self.int2_remainder = generator.random(2).tolist()
         self._strips = generator.random((2, chambers.strips))
         self._pixels = generator.random((chambers.pixels, chambers.pixels))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from spotline.machine import BeamLine
+from spotline.machine.true_line import TrueLine
 from spotline.random import stream_key
 from spotline.room import Room
 from spotline.sim import settings as truths
@@ -25,8 +25,7 @@ class SimulatedRoom(Room):
 
     Parameters
     ----------
-    beamline : BeamLine
-        The line; its ``simulation`` table says what is true.
+    line : TrueLine
     field_number : int
         Number of the field, for the random numbers.
     seed : int
@@ -54,7 +53,7 @@ class SimulatedRoom(Room):
 
     def __init__(
         self,
-        beamline: BeamLine,
+        line: TrueLine,
         field_number: int,
         seed: int,
         mounted: Sequence[str] = (),
@@ -64,13 +63,13 @@ class SimulatedRoom(Room):
         spills_before: int = 0,
         disk: FaultyDisk | None = None,
     ) -> None:
-        kind = beamline.facts.accelerator
-        setup = Setup(beamline, field_number, seed, tuple(mounted))
+        beamline, kind = line.believed, line.believed.facts.accelerator
+        setup = Setup(line, field_number, seed, tuple(mounted))
         timeline = Timeline(
             checked(faults, beamline), kind.nominal_start_us, beamline.facts.control.scan_period_us
         )
         course = Course(timeline, disk, kind.nominal_start_us(spills_before) or 0)
-        front_end = FrontEnd(beamline, stream_key(seed, field_number, 0, truths.CAUSE_REMAINDER))
+        front_end = FrontEnd(line, stream_key(seed, field_number, 0, truths.CAUSE_REMAINDER))
         sensors = SimulatedSensors(setup, course, front_end)
         accelerator = SimulatedAccelerator(beamline, course, spills_before)
         loop = SimulatedLoop(setup, raw, course, accelerator, sensors, front_end)

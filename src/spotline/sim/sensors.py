@@ -34,7 +34,7 @@ class SimulatedSensors:
         front_end: FrontEnd,
     ) -> None:
         self._setup = setup
-        self._beamline = setup.beamline
+        self._line = setup.line
         self._course = course
         self._faults = course.faults
         self._front_end = front_end
@@ -57,7 +57,7 @@ class SimulatedSensors:
         """Count the background of INT1 and INT2 without beam, in whole counts."""
         now_us = self._course.clock_us
         self._course.live_until(now_us)
-        integrals = truths.quiet_integrals(self._beamline)
+        integrals = truths.quiet_integrals(self._line)
         integrals = apply_to_integrals(integrals, self._faults.active(now_us), now_us)
         ticks = duration_s * 1e6
         counts1 = (integrals.int1_background_per_tick + integrals.int1_noise_per_tick) * ticks
@@ -69,13 +69,13 @@ class SimulatedSensors:
 
     def mounted_at(self, time_us: int) -> tuple[str, ...]:
         """Passive elements that are in the nozzle."""
-        known = self._beamline.facts.passive_elements
+        known = self._line.believed.facts.passive_elements
         names = (*known.range_modulators, *known.range_shifters)
         return mounted_elements(self._setup.mounted, names, self._faults.active(time_us))
 
     def _sound(self, time_us: int) -> dict[str, float]:
         """What sound sensors show."""
-        gas = self._beamline.facts.simulation.gas
+        gas = self._line.simulation.gas
         true = with_faults(truths.gas_state(gas, time_us), self._faults.active(time_us), time_us)
         key = stream_key(self._setup.seed, self._setup.field_number, time_us, truths.CAUSE_SLOW_CONTROL)
         noise = np.random.Generator(np.random.PCG64(key)).standard_normal(6)

@@ -12,6 +12,7 @@ from spotline.machine import BeamLine, SpotSize
 from spotline.machine.geometry import current_A
 from spotline.machine.model import Scanning, ScanningAxis
 from spotline.machine.simulation import SimulatedGas
+from spotline.machine.true_line import TrueLine
 from spotline.physics.ions import IONS, Ion
 from spotline.random import stream_key
 from spotline.room import Broadcast
@@ -82,7 +83,7 @@ def ion_of(cycle: Cycle) -> Ion:
 
 
 def plant_settings(
-    beamline: BeamLine,
+    line: TrueLine,
     law: LawSettings,
     broadcast: Broadcast,
     range_modulators: int,
@@ -95,8 +96,7 @@ def plant_settings(
 
     Parameters
     ----------
-    beamline : BeamLine
-        With the ``simulation`` table.
+    line : TrueLine
     law : LawSettings
         Only the periods of the readouts are taken from it: the front-end runs at the rates of the law.
     broadcast : Broadcast
@@ -116,7 +116,8 @@ def plant_settings(
     ripple_phases : ndarray
         Phases of the lines of the intensity.
     """
-    facts, truth = beamline.facts, beamline.facts.simulation
+    beamline, truth = line.believed, line.simulation
+    facts = beamline.facts
     geometry, accelerator, chopper = facts.geometry, facts.accelerator, facts.chopper
     cycle = decode(broadcast.code)
     ion = ion_of(cycle)
@@ -158,7 +159,7 @@ def plant_settings(
 
     # The fluctuation of the energy loss scales with the charge of the ion, its mean with the square.
     ionization_spread = truth.chambers.ionization_spread_proton / ion.charge_number
-    background_per_us = background_counts_per_s(beamline) * 1e-6
+    background_per_us = background_counts_per_s(line) * 1e-6
 
     def axis(scanning: ScanningAxis, mm_per_A: float, offset: float, drift: float) -> AxisTruth:
         return AxisTruth(
@@ -243,8 +244,8 @@ def plant_settings(
         integrals=IntegralTruth(
             int1_counts_per_particle=counts_per_particle1 * calibration.int1_daily_factor * gains.int1_gain,
             int2_counts_per_particle=counts_per_particle2 * calibration.int2_daily_factor * gains.int2_gain,
-            int1_map=_true_map(beamline, 1),
-            int2_map=_true_map(beamline, 2),
+            int1_map=_true_map(line, 1),
+            int2_map=_true_map(line, 2),
             ionization_spread=ionization_spread,
             drift_ticks=max(1, round(gains.ion_drift_time_us)),
             int1_background_per_tick=background_per_us,
@@ -302,9 +303,9 @@ def spot_size_at(
     return size
 
 
-def ripple_amplitude(beamline: BeamLine) -> float:
+def ripple_amplitude(line: TrueLine) -> float:
     """Amplitude of each line of the intensity."""
-    spill = beamline.facts.simulation.spill
+    spill = line.simulation.spill
     return ripple_amplitudes(len(spill.ripple_frequencies_Hz), spill.ripple_rms)
 
 
@@ -317,27 +318,28 @@ def _mm_per_A(
     return 1.0 / x, 1.0 / y
 
 
-def _true_map(beamline: BeamLine, which: int, n: int = 41) -> ChamberMap:
+def _true_map(line: TrueLine, which: int, n: int = 41) -> ChamberMap:
     """The gain map of the calibration, and a gentle residual that the calibration does not know."""
+    beamline = line.believed
     geometry = beamline.facts.geometry
     half_mm = max(geometry.field_x_mm, geometry.field_y_mm) / 2
     grid = np.linspace(-half_mm, half_mm, n)
     x, y = np.meshgrid(grid, grid)
     known = beamline.int1_gain(x, y) if which == 1 else beamline.int2_gain(x, y)
     waves = np.cos(math.pi * x / half_mm + which) * np.cos(math.pi * y / half_mm - which)
-    residual = beamline.facts.simulation.chambers.gain_map_residual
+    residual = line.simulation.chambers.gain_map_residual
     return ChamberMap(-half_mm, grid[1] - grid[0], np.ascontiguousarray(known * (1.0 + residual * waves)))
 
 
-def background_counts_per_s(beamline: BeamLine) -> float:
+def background_counts_per_s(line: TrueLine) -> float:
     """True background of an integral chamber."""
-    chambers = beamline.facts.simulation.chambers
-    return chambers.background_fA / beamline.facts.chambers.charge_quantum_fC
+    chambers = line.believed.facts.chambers
+    return line.simulation.chambers.background_fA / chambers.charge_quantum_fC
 
 
-def quiet_integrals(beamline: BeamLine) -> IntegralTruth:
+def quiet_integrals(line: TrueLine) -> IntegralTruth:
     """The integral chambers without beam: only what they count by themselves is right."""
-    background_per_us = background_counts_per_s(beamline) * 1e-6
+    background_per_us = background_counts_per_s(line) * 1e-6
     flat = ChamberMap(0.0, 1.0, np.ones((2, 2)))
     return IntegralTruth(
         int1_counts_per_particle=0.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spotline.machine import BeamLine
+from spotline.machine.true_line import TrueLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,15 +13,14 @@ class Setup:
 
     Attributes
     ----------
-    beamline : BeamLine
-        The line; its ``simulation`` table says what is true.
+    line : TrueLine
     field_number, seed : int
         For the random numbers.
     mounted : tuple of str
         Passive elements that should be in the nozzle.
     """
 
-    beamline: BeamLine
+    line: TrueLine
     field_number: int
     seed: int
     mounted: tuple[str, ...]

@@ -11,6 +11,7 @@ from spotline.control.interlocks import COUCH
 from spotline.control.memory import NEVER, LawSettings, SliceMemory
 from spotline.errors import FaultError
 from spotline.machine import BeamLine
+from spotline.machine.true_line import true_line_of
 from spotline.sim.faults import KINDS, Fault, SimulatedCrash, draw
 from spotline.sim.room import SimulatedRoom
 from tests.sim.small import control_of, everything, run_spill, short_line, small_field
@@ -33,7 +34,7 @@ def everything_of(
 ) -> dict[str, np.ndarray]:
     settings, memory = control_of(line, small_field(line))
     settings = settings._replace(event_tolerance_ticks=1000, unconfirmed_counts=NEVER)
-    room = SimulatedRoom(line, 1, 42, raw=True, faults=faults)
+    room = SimulatedRoom(true_line_of(line), 1, 42, raw=True, faults=faults)
     found = {}
     for spill in range(spills):
         blocks, result = run_spill(room, settings, memory, block_us)
@@ -81,7 +82,7 @@ def test_a_crash_ends_the_process_and_the_beam(
     line: BeamLine, control: tuple[LawSettings, SliceMemory], kind: str
 ):
     settings, memory = control
-    room = SimulatedRoom(line, 1, 42, faults=(Fault(*kind.split("."), spill=2, at_us=4013),))
+    room = SimulatedRoom(true_line_of(line), 1, 42, faults=(Fault(*kind.split("."), spill=2, at_us=4013),))
     run_spill(room, settings, memory)
     broadcast = room.accelerator.request_beam(memory.cycle_code)
     room.loop.load(settings, memory, broadcast)
@@ -114,7 +115,9 @@ def test_a_crash_ends_the_process_and_the_beam(
 def test_a_crash_between_two_spills_comes_with_the_next_call(
     line: BeamLine, control: tuple[LawSettings, SliceMemory]
 ):
-    room = SimulatedRoom(line, 1, 42, faults=(Fault("process", "kill", spill=1, at_us=2_000_000),))
+    room = SimulatedRoom(
+        true_line_of(line), 1, 42, faults=(Fault("process", "kill", spill=1, at_us=2_000_000),)
+    )
     run_spill(room, *control)
     room.sensors.read(6_000_000)
     with pytest.raises(SimulatedCrash):
@@ -126,10 +129,10 @@ def test_spills_go_on_where_others_ended(line: BeamLine):
     """A room that begins with spill 2 has the random numbers of spill 2, and its faults."""
     settings, memory = control_of(line, small_field(line))
     fault = Fault("int1", "dead", spill=2, at_us=1000)
-    one = SimulatedRoom(line, 1, 42, faults=(fault,))
+    one = SimulatedRoom(true_line_of(line), 1, 42, faults=(fault,))
     # A beam that is asked for and not used does not count.
     one.loop.load(settings, memory, one.accelerator.request_beam(memory.cycle_code))
-    other = SimulatedRoom(line, 1, 42, faults=(fault,), spills_before=1)
+    other = SimulatedRoom(true_line_of(line), 1, 42, faults=(fault,), spills_before=1)
     results = [run_spill(room, settings, memory)[1] for room in (one, other)]
     assert results[0].start_us == results[1].start_us
     assert results[0].truth is not None
@@ -142,7 +145,7 @@ def test_the_patient_interlock_system_keeps_what_it_was_told_between_spills(
     line: BeamLine, control: tuple[LawSettings, SliceMemory]
 ):
     fault = Fault("couch", "unlocked", spill=1, at_us=2_000_000, duration_us=1000)
-    room = SimulatedRoom(line, 1, 42, faults=(fault,))
+    room = SimulatedRoom(true_line_of(line), 1, 42, faults=(fault,))
     _, first = run_spill(room, *control)
     _, second = run_spill(room, *control)
     assert COUCH not in first.interlocks["cause"]
@@ -155,7 +158,7 @@ def test_a_chopper_that_stuck_open_is_open_when_the_next_spill_begins(
     line: BeamLine, control: tuple[LawSettings, SliceMemory]
 ):
     fault = Fault("chopper", "stuck_open", spill=1, at_us=5000)
-    room = SimulatedRoom(line, 1, 42, faults=(fault,))
+    room = SimulatedRoom(true_line_of(line), 1, 42, faults=(fault,))
     room.loop.load(*control, room.accelerator.request_beam(control[1].cycle_code))
     while not room.loop.run(1000).finished:
         pass
@@ -166,7 +169,7 @@ def test_a_chopper_that_stuck_open_is_open_when_the_next_spill_begins(
 
 def test_noise_is_seen_in_the_background(line: BeamLine):
     fault = Fault("int2", "noise", 5000.0, spill=1, at_us=-4_500_000)
-    int1, int2 = SimulatedRoom(line, 1, 42, faults=(fault,)).sensors.measure_background(1.0)
+    int1, int2 = SimulatedRoom(true_line_of(line), 1, 42, faults=(fault,)).sensors.measure_background(1.0)
     assert int1 <= 1.0
     assert int2 == pytest.approx(5000.0, abs=1.0)
 
@@ -175,17 +178,19 @@ def test_faults_that_the_line_cannot_have(line: BeamLine):
     with pytest.raises(
         FaultError, match=r"fault\[0\]: value is 128, but channels of strip_x go from 0 to 127"
     ):
-        SimulatedRoom(line, 1, 42, faults=(Fault("strip_x", "dead_channel", 128.0),))
+        SimulatedRoom(true_line_of(line), 1, 42, faults=(Fault("strip_x", "dead_channel", 128.0),))
     with pytest.raises(FaultError, match=r"fault\[1\]: 'a.b' is not a kind of fault"):
-        SimulatedRoom(line, 1, 42, faults=(Fault("int1", "dead"), Fault("a", "b")))
+        SimulatedRoom(true_line_of(line), 1, 42, faults=(Fault("int1", "dead"), Fault("a", "b")))
 
 
 def test_the_line_of_a_wrong_element_has_optics(tmp_path: Path):
     """With one ripple filter of two the line knows no size: the beam stays as it was."""
     line = short_line(tmp_path / "line")
-    room = SimulatedRoom(line, 1, 42, ("RIFI1", "RIFI2"), faults=(Fault("passive_elements", "removed"),))
+    room = SimulatedRoom(
+        true_line_of(line), 1, 42, ("RIFI1", "RIFI2"), faults=(Fault("passive_elements", "removed"),)
+    )
     settings, memory = control_of(line, small_field(line))
     room.loop.load(settings, memory, room.accelerator.request_beam(memory.cycle_code))
-    shares = SimulatedRoom(line, 1, 42, ("RIFI1", "RIFI2"))
+    shares = SimulatedRoom(true_line_of(line), 1, 42, ("RIFI1", "RIFI2"))
     shares.loop.load(settings, memory, shares.accelerator.request_beam(memory.cycle_code))
     np.testing.assert_array_equal(room.loop._truth.strip_x.shares, shares.loop._truth.strip_x.shares)

@@ -8,6 +8,7 @@ from typing import Any
 
 from spotline.errors import FaultError
 from spotline.machine import BeamLine
+from spotline.machine.true_line import TrueLine
 from spotline.room import Broadcast
 from spotline.sim.faults.context import FaultContext
 from spotline.sim.faults.model import Fault, check_fault
@@ -38,12 +39,12 @@ class FaultDriver:
 
     Parameters
     ----------
-    beamline : BeamLine
+    line : TrueLine
     faults : Timeline
     """
 
-    def __init__(self, beamline: BeamLine, faults: Timeline) -> None:
-        self._beamline = beamline
+    def __init__(self, line: TrueLine, faults: Timeline) -> None:
+        self._line, self._beamline = line, line.believed
         self._faults = faults
         self._held_A: dict[Active, float] = {}
         self._sound: PlantSettings
@@ -78,7 +79,7 @@ class FaultDriver:
             active = tuple(fault for fault in active if fault.fault.kind != "fast_control.hang")
         truth = apply_faults(self._sound, active, replace(self._context, time_us=now_us))
         if any(fault.fault.kind in KINDS_OF_BOX[number] for fault in active for number in (1, 2)):
-            clean = gas_state(self._beamline.facts.simulation.gas, self._sound.spill.start)
+            clean = gas_state(self._line.simulation.gas, self._sound.spill.start)
             truth = apply_gas(truth, self._beamline, clean, with_faults(clean, active, now_us))
         return truth
 

@@ -11,6 +11,7 @@ import numpy as np
 from spotline.control.memory import NEVER, LawSettings
 from spotline.control.slow import SlowReading
 from spotline.machine import BeamLine
+from spotline.machine.true_line import true_line_of
 from spotline.room import RawSamples, SpillResult
 from spotline.sim.disk import FaultyDisk
 from spotline.sim.fast_loop import PRE_ROLL_US
@@ -110,7 +111,7 @@ def see(line: BeamLine, faults: tuple[Fault, ...], moving: bool = False, run_us:
     settings, memory = controls(line, moving)
     settings = tolerant(settings)
     disk = FaultyDisk()
-    room = SimulatedRoom(line, 1, 42, ("RIFI1", "RIFI2"), raw=True, faults=faults, disk=disk)
+    room = SimulatedRoom(true_line_of(line), 1, 42, ("RIFI1", "RIFI2"), raw=True, faults=faults, disk=disk)
     broadcast = room.accelerator.request_beam(memory.cycle_code)
     room.loop.load(settings, memory, broadcast)
     blocks = [room.loop.run(1000)]
