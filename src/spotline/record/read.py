@@ -64,7 +64,7 @@ def open_record(path: str | Path) -> Record:
     summary = read_json(folder / SUMMARY)
     fields = tuple(open_field(field) for field in field_folders(folder, summary))
     with as_written(folder / SUMMARY):
-        is_old = [f["status"] for f in summary["fields"]] != [f.header["status"] for f in fields]
+        is_old = [f["status"] for f in summary["fields"]] != [f.outcome.status for f in fields]
     if is_old and (folder / DELIVERY).exists():
         return _open_unfinished(folder)  # somebody went on with the delivery, and has not come to an end
     return Record(folder, summary, fields)
