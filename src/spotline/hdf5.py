@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
+import msgspec
 import numpy as np
 
 from spotline.errors import RecordError
@@ -52,11 +53,43 @@ def plain(value: Any) -> Any:
 
 
 def header_of(file: h5py.File) -> dict[str, Any]:
-    """The JSON header of a file."""
+    """The JSON header of a file, by key."""
     header = json.loads(plain(file.attrs["header"]))
     if not isinstance(header, dict):
         raise ValueError("header is no table of keys")
     return header
+
+
+H = TypeVar("H", bound=msgspec.Struct)
+
+
+def typed(kind: type[H], keys: Mapping[str, Any]) -> H:
+    """Make a header of its keys; those that it does not know are passed over.
+
+    Raises
+    ------
+    KeyError
+        If one is missing.
+    ValueError
+        If one holds something else.
+    """
+    for part in msgspec.structs.fields(kind):
+        if part.required and part.name not in keys:
+            raise KeyError(part.name)
+    return msgspec.convert(keys, kind)
+
+
+def keys_of(header: msgspec.Struct) -> dict[str, Any]:
+    """Return a header by key, as it is written; what is not known yet has no key."""
+    keys: dict[str, Any] = msgspec.to_builtins(header, enc_hook=_number)
+    return keys
+
+
+def _number(value: Any) -> Any:
+    """A number of NumPy as Python has it."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} cannot be written to a header")
 
 
 def new_file(path: Path) -> h5py.File:

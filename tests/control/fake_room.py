@@ -28,6 +28,7 @@ from spotline.machine import load_beamline
 from spotline.room import Block, Broadcast, Room, SpillResult, boards_sha256
 from spotline.storage import Disk
 from spotline.treatment import prepare
+from spotline.treatment.headers import DeliveryHeader
 from spotline.treatment.treatment import Treatment
 from tests.control.bench import Bench
 from tests.delivery.noted import Noted, noted
@@ -148,7 +149,7 @@ def one_spot_treatment() -> Treatment:
 def field_delivered(room: FakeRoom) -> Noted:
     """Deliver one spot in a room."""
     treatment = one_spot_treatment()
-    header = {"beamline_sha256": "", "plan_sha256": "", "seed": 0, "versions": {}}
+    header = DeliveryHeader(number=1, name="", beamline_sha256="", plan_sha256="", seed=0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         task = FieldTask(treatment.fields[0], treatment.beamline)

@@ -67,7 +67,7 @@ def delivered_counts(folder: Path, spills: int) -> np.ndarray:
     total = np.zeros((2, 5), np.int64)
     for number in range(1, spills + 1):
         spill = read_spill(spill_path(folder, number))
-        np.add.at(total[spill.header["slice"]], spill.spots[spill.parts["spot"]], spill.parts["int1_counts"])
+        np.add.at(total[spill.header.slice], spill.spots[spill.parts["spot"]], spill.parts["int1_counts"])
     return total
 
 

@@ -36,6 +36,7 @@ from spotline.machine import BeamLine, load_beamline
 from spotline.room import Block, Broadcast, Room, SpillResult, boards_sha256
 from spotline.storage import Disk
 from spotline.treatment import prepare
+from spotline.treatment.headers import DeliveryHeader, IsocentrePerChamber
 from spotline.treatment.treatment import FieldTreatment
 from tests.delivery.noted import Noted, noted
 from tests.treatment.plans import field, layer, plan_of
@@ -206,15 +207,14 @@ def delivery_of(
     **options: Any,
 ) -> FieldDelivery:
     """The delivery of two slices of five spots in a room."""
-    header = {
-        "number": 1,
-        "name": "spots",
-        "beamline_sha256": "",
-        "plan_sha256": "",
-        "seed": 0,
-        "versions": {},
-        "iso_per_chamber": dict.fromkeys(("strip_x", "strip_y", "pixel_x", "pixel_y"), 1.0),
-    }
+    header = DeliveryHeader(
+        number=1,
+        name="spots",
+        beamline_sha256="",
+        plan_sha256="",
+        seed=0,
+        iso_per_chamber=IsocentrePerChamber(strip_x=1.0, strip_y=1.0, pixel_x=1.0, pixel_y=1.0),
+    )
     task = FieldTask(treatment, LINE, earlier=earlier)
     if orders is not None and not isinstance(orders, Inbox):
         orders = Asked(orders)

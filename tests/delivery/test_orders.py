@@ -29,7 +29,7 @@ def open_spills(folder: Path, spot: int) -> list[int]:
     """Spills in which a spot of the second slice got counts."""
     spills = [read_spill(spill_path(folder, number)) for number in (2, 3)]
     return [
-        spill.header["spill"]
+        spill.header.spill
         for spill in spills
         if spill.parts["int1_counts"][spill.spots[spill.parts["spot"]] == spot].sum() > 0
     ]

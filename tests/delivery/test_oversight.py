@@ -16,6 +16,7 @@ from spotline.control.register import InterlockRegister
 from spotline.delivery.field import Earlier
 from spotline.delivery.progress import Command, Order
 from spotline.files import write_json
+from spotline.hdf5 import keys_of
 from spotline.record.folder import FIELD_HEADER
 from spotline.record.read import open_field
 from spotline.record.recovered import field_header, read_state
@@ -60,7 +61,7 @@ def test_counts_are_made_with_the_gas_of_either_box(tmp_path: Path):
     assert outcome.complete
     stored = read_treatment_file(tmp_path)
     first, second = 293.15 / 295.15 * 100_500 / 101_325, 293.15 / 291.15
-    assert stored.header["gas_factors"] == pytest.approx([first, second])
+    assert stored.header.gas_factors == pytest.approx([first, second])
     for gas, kept in ((first, "1"), (second, "2")):
         reference = TREATMENT.slices[0]
         expected = getattr(reference, f"particles_per_count{kept}") / gas
@@ -106,7 +107,7 @@ def test_no_treatment_begins_with_a_slow_quantity_at_its_limit(tmp_path: Path, c
     assert latched(outcome) == [cause]
     assert events(outcome) == ["treatment received", "a check failed"]
     assert (state(outcome), room.spills, outcome.complete) == ("interrupted", [], False)
-    assert read_treatment_file(tmp_path).header["gas_factors"] == [1.0, 1.0]
+    assert read_treatment_file(tmp_path).header.gas_factors == (1.0, 1.0)
     (tmp_path / "b").mkdir()
     within = ScriptedRoom(replace(GOOD, **JUST_NOT[cause]))  # type: ignore[arg-type]
     assert delivered(within, tmp_path / "b").complete
@@ -129,7 +130,7 @@ def test_a_slow_quantity_that_reaches_its_limit_stops_before_or_within_a_spill(
         assert outcome.interlocks_without_beam == []
         spill = read_spill(spill_path(tmp_path, 1))
         assert cause in spill.interlocks["cause"]
-        assert spill.header["end_reason"] == 4
+        assert spill.header.end_reason == 4
         assert len(room.spots_of) == 1
     # The register has it from the reading, with the time of the reading.
     assert {row.time_us for row in outcome.register.latched} == {when_us}
@@ -160,7 +161,7 @@ def test_a_treatment_waits_for_its_first_reading(tmp_path: Path):
     outcome = delivered(room, tmp_path)
     assert outcome.complete
     assert room.read_at[:3] == [0, SECOND_us, 2 * SECOND_us]
-    assert read_treatment_file(tmp_path).header["gas_factors"][0] == pytest.approx(1e5 / 101325)
+    assert read_treatment_file(tmp_path).header.gas_factors[0] == pytest.approx(1e5 / 101325)
     assert room.spills[0][0] >= 2 * SECOND_us
 
 
@@ -175,10 +176,7 @@ def test_a_treatment_without_any_reading_does_not_begin(tmp_path: Path):
 def test_a_reading_that_is_no_number_goes_through_the_files(tmp_path: Path):
     room = ScriptedRoom(replace(GOOD, temperature2_C=math.nan))
     outcome = delivered(room, tmp_path)
-    write_json(
-        tmp_path / FIELD_HEADER,
-        {"started": "2026-01-01T00:00:00+00:00", **field_header(read_state(tmp_path))},
-    )
+    write_json(tmp_path / FIELD_HEADER, keys_of(field_header(read_state(tmp_path))))
     record = open_field(tmp_path)
     (reading,) = record.slow_control
     assert math.isnan(reading["temperature2_C"])

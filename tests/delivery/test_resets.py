@@ -54,7 +54,7 @@ def test_after_a_reset_the_checks_are_made_again_but_counts_stay(tmp_path: Path)
     )
     outcome = delivered(room, tmp_path, orders=at(("interrupted", RESET)))
     assert outcome.complete
-    assert read_treatment_file(tmp_path).header["gas_factors"] == [1.0, 1.0]
+    assert read_treatment_file(tmp_path).header.gas_factors == (1.0, 1.0)
     expected = convert_counts(TREATMENT, (1.0, 1.0), LINE)
     assert (prescribed_counts(tmp_path) == [s.int1_counts for s in expected.slices]).all()
 
@@ -71,7 +71,7 @@ def test_a_reset_after_failed_checks_converts_with_the_gas_that_is_good(tmp_path
     room = ScriptedRoom(lambda now_us: replace(GOOD, pressure1_Pa=1e5 if now_us else 8e4))
     outcome = delivered(room, tmp_path, orders=at(("interrupted", RESET)))
     assert outcome.complete
-    assert read_treatment_file(tmp_path).header["gas_factors"] == pytest.approx([1e5 / 101325, 1.0])
+    assert read_treatment_file(tmp_path).header.gas_factors == pytest.approx([1e5 / 101325, 1.0])
 
 
 def test_background_that_stays_inhibits_again(tmp_path: Path):

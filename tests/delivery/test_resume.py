@@ -119,7 +119,7 @@ def test_killed_during_a_spill(treatment: Treatment, tmp_path: Path):
     (session,) = entry["sessions"]
     assert (session["operator"], session["reason"], session["spill"]) == (*WHO.values(), 3)
     recovered = read_spill(whole.path / "spills" / "spill-0002.h5")
-    assert recovered.header["recovered"]
+    assert recovered.header.recovered
     assert recovered.parts["int1_counts"].sum() == partial.fields[0].spills["int1_counts"][1]
     assert {name: digest for name, digest in hashes(out).items() if name in before} == before
     assert_exact(record)

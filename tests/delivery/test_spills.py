@@ -42,7 +42,7 @@ def counts_of(record: FieldRecord, chamber: str) -> dict[tuple[int, int], int]:
     counts: dict[tuple[int, int], int] = {}
     for spill in spills_of(record):
         for part in spill.parts:
-            key = spill.header["slice"], int(spill.spots[part["spot"]])
+            key = spill.header.slice, int(spill.spots[part["spot"]])
             counts[key] = counts.get(key, 0) + int(part[chamber])
     return counts
 
@@ -59,7 +59,7 @@ def test_complete_in_several_spills(several: FieldRecord):
 def test_only_what_is_left_is_reloaded(several: FieldRecord):
     left = {0: [0, 1, 2, 3], 1: [0, 1]}
     for spill in spills_of(several):
-        index = spill.header["slice"]
+        index = spill.header.slice
         assert spill.spots.tolist() == left[index]
         done = spill.spots[spill.parts["spot"][spill.parts["complete"] == 1]]
         left[index] = [spot for spot in left[index] if spot not in done]
@@ -72,8 +72,8 @@ def test_boards_hold_what_each_spot_lacks(several: FieldRecord):
     lacks = {(s.index, i): [s.int1_counts[i], s.int2_counts[i]] for s in slices for i in range(s.n_spots)}
     in_several = 0
     for spill in spills_of(several):
-        _, memory = read_control(spill_path(several.path, spill.header["spill"]))
-        index = spill.header["slice"]
+        _, memory = read_control(spill_path(several.path, spill.header.spill))
+        index = spill.header.slice
         for row, spot in enumerate(spill.spots):
             assert [memory.int1_counts[row], memory.int2_counts[row]] == lacks[index, spot]
             assert memory.x_strip_mm[row] == slices[index].x_strip_mm[spot]
@@ -114,7 +114,7 @@ def test_record_holds_every_count(several: FieldRecord):
         )
     # A count of a spill is that of a spot, but for those before the beam.
     for spill in spills_of(several):
-        outside = spill.header["int1_counts"] - spill.parts["int1_counts"].sum()
+        outside = spill.header.int1_counts - spill.parts["int1_counts"].sum()
         assert 0 <= outside <= 2
 
 
@@ -137,16 +137,16 @@ def test_requests_to_the_accelerator(several: FieldRecord):
 
 def test_spill_ends_with_extraction_or_slice(several: FieldRecord):
     spills = spills_of(several)
-    assert {s.header["end_reason"] for s in spills[:-2]} == {END_OF_EXTRACTION}
+    assert {s.header.end_reason for s in spills[:-2]} == {END_OF_EXTRACTION}
     for spill in spills:
         header, commands = spill.header, spill.commands
-        assert header["start_us"] == header["extraction_start_us"] - 20_000
-        assert header["end_us"] <= header["extraction_end_us"] + 1000
+        assert header.start_us == header.extraction_start_us - 20_000
+        assert header.end_us <= header.extraction_end_us + 1000
         opened = commands["tick"][commands["command"] == COMMAND_CHOPPER_OPEN]
         closed = commands["tick"][commands["command"] == COMMAND_CHOPPER_CLOSE]
-        assert (opened >= header["extraction_start_us"]).all()
+        assert (opened >= header.extraction_start_us).all()
         assert (closed > opened).all()
-        assert header["beam_on_us"] == (closed - opened).sum() > 0
+        assert header.beam_on_us == (closed - opened).sum() > 0
 
 
 def test_slow_control_is_read_every_second(several: FieldRecord):
@@ -160,9 +160,9 @@ def test_trend_is_whole(several: FieldRecord):
     trend = several.trend
     spills = spills_of(several)
     assert (np.diff(trend["time_us"]) >= 1000).all()
-    assert len(trend) == sum((s.header["end_us"] - s.header["start_us"]) // 1000 for s in spills)
-    assert int(trend["int1_counts"].sum()) <= sum(s.header["int1_counts"] for s in spills)
-    assert int(trend["int1_counts"].sum()) >= 0.99 * sum(s.header["int1_counts"] for s in spills)
+    assert len(trend) == sum((s.header.end_us - s.header.start_us) // 1000 for s in spills)
+    assert int(trend["int1_counts"].sum()) <= sum(s.header.int1_counts for s in spills)
+    assert int(trend["int1_counts"].sum()) >= 0.99 * sum(s.header.int1_counts for s in spills)
     assert set(trend["slice"]) == {0, 1}
 
 
@@ -185,7 +185,7 @@ def test_pause_of_one_spill(line: BeamLine, tmp_path: Path):
     assert {cause.rstrip(" xy") for cause, _ in causes(record)} <= {"position", "pixel position"}
     assert paused.spills["slice"].tolist() == [0, 1, 1]
     assert paused.spills["request"].tolist() == [2, 1, 0]
-    assert read_spill(spill_path(paused.path, 2)).header["end_reason"] == END_PAUSE
+    assert read_spill(spill_path(paused.path, 2)).header.end_reason == END_PAUSE
     assert (paused.interlocks["spill"] == 2).all()
     assert (paused.interlocks["slice"] == 1).all()
     assert (np.abs(paused.interlocks["value"]) >= 2.0).all()
@@ -204,7 +204,7 @@ def test_pause_in_the_middle_of_a_slice(line: BeamLine, tmp_path: Path):
     first, second = spills_of(paused)
     done = int(first.parts["complete"].sum())
     assert 2 <= done <= 22
-    assert first.header["end_reason"] == END_PAUSE
+    assert first.header.end_reason == END_PAUSE
     assert second.spots.tolist() == list(range(done, 25))
     assert paused.spills["spots_completed"].tolist() == [done, 25 - done]
     assert paused.spots["spill"].tolist() == [1] * done + [2] * (25 - done)
@@ -219,4 +219,4 @@ def test_beam_leaves_within_a_quarter_of_a_millisecond_after_a_pause(line: BeamL
     trip_tick = spill.interlocks["tick"].min()
     last = spill.commands[spill.commands["command"] == COMMAND_CHOPPER_CLOSE]["tick"][-1]
     assert last == trip_tick
-    assert spill.header["end_us"] - trip_tick <= 250 + 400 + 25, "chopper, late charge, one scan period"
+    assert spill.header.end_us - trip_tick <= 250 + 400 + 25, "chopper, late charge, one scan period"

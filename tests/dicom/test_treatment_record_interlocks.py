@@ -71,7 +71,8 @@ def test_last_pause_of_an_interrupted_field_ended_it(plan: Plan):
 def test_what_an_operator_has_reset_is_resolved(plan: Plan):
     """The first stop was reset; the operator then stopped the treatment."""
     operator = (interlocks.OPERATOR, STOP[1] + 1_000_000, *STOP[2:])
-    register = {"latched": [], "resets": [{"time_us": STOP[1]}]}
+    reset = {"identity": "L. Meitner", "reason": "tested", "time_us": STOP[1], "released": []}
+    register = {"latched": [], "resets": [reset]}
     record = field_record(plan, spots=INTERRUPTED, interlocks=[TRIP, STOP, operator], register=register)
     beam = session_beam(written(record, plan))
     resolutions = [item.InterlockResolutionCodeSequence[0].CodeMeaning for item in beam.InterlockSequence]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from spotline import BeamLine, Options, Plan, Record, load_beamline, prepare
 from spotline.delivery.opening import field_header
+from spotline.hdf5 import keys_of
 from spotline.record.model import INTERLOCK, SLICE, SLOW_CONTROL, SPILL, SPOT, TREND, FieldRecord
 from spotline.record.read import _visits
 from spotline.treatment.counts import convert_counts
@@ -62,7 +63,7 @@ def record_of(treatment: Treatment, visits: Sequence[Sequence[Visit]], folder: P
                 path=sub,
                 number=treated.field.number,
                 name=treated.field.name,
-                header={**header, "status": "interlock"},
+                header={**keys_of(header), "status": "interlock"},
                 spots=rows,
                 slices=np.zeros(len(treated.slices), SLICE),
                 spills=np.zeros(0, SPILL),

@@ -21,7 +21,7 @@ def test_each_spill_once_as_it_comes(small: Record, tmp_path: Path):
         (here / "spills").mkdir(exist_ok=True)
         shutil.copy(path, here / "spills")
         (arrived,) = arriving.new_in(tmp_path)
-        numbers.append(arrived.spill.header["spill"])
+        numbers.append(arrived.spill.header.spill)
         assert arrived.field == field.number
         assert [s.n_spots for s in arrived.slices] == [s.n_spots for s in field.prescribed]
     assert numbers == list(field.spills["spill"])

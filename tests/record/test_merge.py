@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from spotline import Slice
 from spotline.control.memory import COMMAND, PART, TREND
 from spotline.control.memory import INTERLOCK as LAW_INTERLOCK
+from spotline.record.headers import SpillHeader
 from spotline.record.model import SLOW_CONTROL, SPOT, TRUTH
 from spotline.record.read import merge_parts
 from spotline.record.spill_file import Spill
-from spotline.treatment.treatment_file import TreatmentFile
+from spotline.treatment.headers import IsocentrePerChamber
 
-SCALE = {"strip_x": 1.15, "strip_y": 1.17, "pixel_x": 1.13, "pixel_y": 1.14}
+SCALE = IsocentrePerChamber(strip_x=1.15, strip_y=1.17, pixel_x=1.13, pixel_y=1.14)
 N_SPOTS = (4, 3)
 """Spots of the two slices."""
 
@@ -56,7 +57,30 @@ def slice_of(index: int, n: int) -> Slice:
     )
 
 
-TREATMENT = TreatmentFile({"iso_per_chamber": SCALE}, tuple(slice_of(i, n) for i, n in enumerate(N_SPOTS)))
+def header_of(index: int, number: int) -> SpillHeader:
+    """Of the spill of that number, for the slice of that index."""
+    return SpillHeader(
+        field=1,
+        spill=number,
+        slice=index,
+        cycle_code=0,
+        extraction_start_us=0,
+        extraction_end_us=0,
+        broadcast_code=0,
+        beamline_sha256="",
+        plan_sha256="",
+        seed=0,
+        start_us=0,
+        end_us=0,
+        beam_on_us=0,
+        end_reason=0,
+        request=0,
+        int1_counts=0,
+        int2_counts=0,
+    )
+
+
+SLICES = tuple(slice_of(i, n) for i, n in enumerate(N_SPOTS))
 
 position = st.one_of(st.just(math.nan), st.floats(-100.0, 100.0))
 few = st.integers(0, 3)  # often none, and often as many as in another part
@@ -108,7 +132,7 @@ def as_read(drawn: list[tuple[int, list[int], list[dict[str, Any]]]], with_truth
                 parts[name] = [row[name] for row in rows]
         truth = np.array([row["truth"] for row in rows], float) if with_truth else None
         empty = (np.zeros(0, kind) for kind in (TREND, COMMAND, LAW_INTERLOCK, SLOW_CONTROL))
-        result.append(Spill({"slice": index, "spill": number}, np.array(loaded), parts, *empty, truth))
+        result.append(Spill(header_of(index, number), np.array(loaded), parts, *empty, truth))
     return result
 
 
@@ -130,7 +154,7 @@ def merged(drawn: list[tuple[int, list[int], list[dict[str, Any]]]]) -> list[tup
         used = [row for row in rows if row["int1_counts"] or row["int2_counts"] or row["complete"]]
         if not used:
             continue
-        slice_, last = TREATMENT.slices[index], used[-1]
+        slice_, last = SLICES[index], used[-1]
         strips = [row for row in used if row["position_valid"]] or used
         moved = last["settled_tick"] >= 0 and last["from_trigger"]
         ions, x, _, y, _ = (sum(row["truth"][k] for row in rows) for k in range(5))
@@ -152,10 +176,10 @@ def merged(drawn: list[tuple[int, list[int], list[dict[str, Any]]]]) -> list[tup
                     * slice_.particles_per_count2[spot],
                     "x_planned_mm": slice_.x_iso_mm[spot],
                     "y_planned_mm": slice_.y_iso_mm[spot],
-                    "x_mm": weighted(strips, "x_strip_mm", "strip_x_counts", SCALE["strip_x"]),
-                    "y_mm": weighted(strips, "y_strip_mm", "strip_y_counts", SCALE["strip_y"]),
-                    "x_pixel_mm": weighted(used, "x_pixel_mm", "pixel_counts", SCALE["pixel_x"]),
-                    "y_pixel_mm": weighted(used, "y_pixel_mm", "pixel_counts", SCALE["pixel_y"]),
+                    "x_mm": weighted(strips, "x_strip_mm", "strip_x_counts", SCALE.strip_x),
+                    "y_mm": weighted(strips, "y_strip_mm", "strip_y_counts", SCALE.strip_y),
+                    "x_pixel_mm": weighted(used, "x_pixel_mm", "pixel_counts", SCALE.pixel_x),
+                    "y_pixel_mm": weighted(used, "y_pixel_mm", "pixel_counts", SCALE.pixel_y),
                     "x_current_A": last["x_current_A"],
                     "y_current_A": last["y_current_A"],
                     "transit_us": last["settled_tick"] - last["start_tick"] if moved else math.nan,
@@ -182,7 +206,7 @@ def assert_rows(table: np.ndarray, expected: list[dict[str, Any]]) -> None:
 @given(spills())
 def test_merge(drawn: list):
     expected = merged(drawn)
-    spots, truth = merge_parts(TREATMENT, as_read(drawn, with_truth=True))
+    spots, truth = merge_parts(SLICES, SCALE, as_read(drawn, with_truth=True))
     assert spots.dtype == SPOT
     assert_rows(spots, [row for row, _ in expected])
     if drawn:
@@ -193,8 +217,8 @@ def test_merge(drawn: list):
 
 @given(spills())
 def test_truth_changes_nothing(drawn: list):
-    with_truth, _ = merge_parts(TREATMENT, as_read(drawn, with_truth=True))
-    without, truth = merge_parts(TREATMENT, as_read(drawn, with_truth=False))
+    with_truth, _ = merge_parts(SLICES, SCALE, as_read(drawn, with_truth=True))
+    without, truth = merge_parts(SLICES, SCALE, as_read(drawn, with_truth=False))
     assert truth is None
     assert with_truth.tobytes() == without.tobytes()
 
@@ -206,7 +230,7 @@ def test_spread_of_the_beam_centre():
         blank = dict.fromkeys([n for n in PART.names or () if n != "spot"], 0)
         return {**blank, "int1_counts": 1, "truth": (ions, ions * x_mm, ions * x_mm**2, 0.0, 0.0)}
 
-    _, truth = merge_parts(TREATMENT, as_read([(0, [2], [row(2, 1.0)]), (0, [2], [row(2, 3.0)])], True))
+    _, truth = merge_parts(SLICES, SCALE, as_read([(0, [2], [row(2, 1.0)]), (0, [2], [row(2, 3.0)])], True))
     assert truth is not None
     assert truth[["particles", "x_mm", "x_sd_mm", "y_sd_mm"]].tolist() == [(4.0, 2.0, 1.0, 0.0)]
 
@@ -214,12 +238,12 @@ def test_spread_of_the_beam_centre():
 def test_nothing_was_counted():
     """The spill was stopped before the first particle: there is a part, and nothing in it."""
     blank = {**dict.fromkeys([n for n in PART.names or () if n != "spot"], 0), "truth": (0.0,) * 5}
-    spots, truth = merge_parts(TREATMENT, as_read([(0, [0, 1], [blank])], with_truth=True))
+    spots, truth = merge_parts(SLICES, SCALE, as_read([(0, [0, 1], [blank])], with_truth=True))
     assert len(spots) == 0
     assert truth is not None
     assert len(truth) == 0
 
 
 def test_no_spills():
-    spots, truth = merge_parts(TREATMENT, [])
+    spots, truth = merge_parts(SLICES, SCALE, [])
     assert (len(spots), truth) == (0, None)

@@ -119,8 +119,8 @@ def test_treatment_file(small: Record):
     second = square(3, 4.0, 2e5, index=1, energy_MeV_u=CARBON_MeV_u[1])
     prepared = prepare(plan_of(field(square(3, 4.0, 1e5), second, number=3)), line).fields[0]
     reading = small.fields[0].slow_control[0]
-    expected = convert_counts(prepared, stored.header["gas_factors"], line)
-    for box, gas in enumerate(stored.header["gas_factors"], start=1):
+    expected = convert_counts(prepared, stored.header.gas_factors, line)
+    for box, gas in enumerate(stored.header.gas_factors, start=1):
         assert gas == line.gas_factor(reading[f"temperature{box}_C"], reading[f"pressure{box}_Pa"])
         assert reading[f"flux_correction{box}"] == 1.0 / gas
     for found, wanted in zip(stored.slices, expected.slices, strict=True):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from spotline import RecordError, Slice, load_beamline, prepare
 from spotline.treatment import treatment_file
+from spotline.treatment.headers import PreparationHeader
 from spotline.treatment.treatment_file import (
     NAME,
     read_slice_file,
@@ -25,7 +26,19 @@ from spotline.treatment.treatment_file import (
 )
 from tests.treatment.plans import CARBON_MeV_u, field, plan_of, square
 
-HEADER = {"number": 1, "name": "Feld Nr. 1 – ä", "ion": "carbon", "particles": 1.25e6, "passive_elements": []}
+HEADER = PreparationHeader(
+    number=1,
+    name="Feld Nr. 1 – ä",
+    plan_sha256="5" * 64,
+    beamline_sha256="b" * 64,
+    ion="carbon",
+    spots=75,
+    particles=1.25e6,
+    slices=3,
+    gas_factors=(0.98, 1.0),
+    temperature_C=20.0,
+    pressure_Pa=101_325.0,
+)
 SLICES = (
     prepare(
         plan_of(field(*(square(5, 2.0, 5e4, index=i, energy_MeV_u=e) for i, e in enumerate(CARBON_MeV_u)))),
@@ -52,7 +65,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_round_trip(written: Path):
-    content = read_treatment_file(written)
+    content = read_treatment_file(written, PreparationHeader)
     assert content.header == HEADER
     assert len(content.slices) == len(SLICES)
     for one, other in zip(content.slices, SLICES, strict=True):

@@ -44,9 +44,9 @@ def check_counts(folder: Path, loaded: Sequence[Watched], is_complete: bool) -> 
     left = [slice_.int1_counts.copy() for slice_ in treatment.slices]
     wrong, now = [], 0
     for spill in spills:
-        place = f"spill {spill.header['spill']}, slice {spill.header['slice']}"
+        place = f"spill {spill.header.spill}, slice {spill.header.slice}"
         # One that was announced and never loaded, because of a crash, has no counts but assumed ones.
-        watched = seen.pop(spill.header["extraction_start_us"], None)
+        watched = seen.pop(spill.header.extraction_start_us, None)
         if watched is not None:
             now, spots = spots_loaded(watched, treatment.slices, now)
             wrong += _compare(left[now], spots, watched.int1_left, place)
@@ -74,7 +74,7 @@ def _compare(left: Integers, spots: Integers, loaded: Integers, place: str) -> l
 
 def _take(spill: Spill, parts: Table, left: list[Integers], place: str) -> list[str]:
     """Take what a spill delivered, or is assumed to have delivered, from what was left."""
-    counts, wrong = left[spill.header["slice"]], []
+    counts, wrong = left[spill.header.slice], []
     for part in parts:
         spot = spill.spots[part["spot"]]
         if part["complete"] == 1:

@@ -225,7 +225,7 @@ def _interlocks(
     for recorded in record.fields if record is not None else ():
         if recorded.number != number:
             continue
-        for row in recorded.header["interlocks_without_beam"]:
+        for row in recorded.outcome.interlocks_without_beam:
             time_us = int(row["time_us"])
             if onset_us is not None and onset_us - slow_us <= time_us < onset_us:
                 time_us = onset_us
@@ -268,7 +268,7 @@ def _check_counts(
     if not spills:
         return
     recorded = story.record.fields if story.record is not None else ()
-    status = [r.header["status"] for r in recorded if r.number == treatment.field.number]
+    status = [r.outcome.status for r in recorded if r.number == treatment.field.number]
     for remark in check_counts(sub, spills, status == ["complete"]):
         verdict.add(COUNTS, remark)
 

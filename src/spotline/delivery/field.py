@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from spotline.control import interlocks, timing
 from spotline.control.interlocks import PAUSE
 from spotline.control.memory import END_PAUSE, END_STOP, INPUT_OPERATOR, INPUT_SUPERVISION
@@ -255,7 +257,7 @@ class FieldDelivery:
             self._oversight.expect_gas(gas_factors)
             self._account = Account(self._treatment.slices)
         files, gas_factors = self._files, self._treatment.gas_factors
-        header = {**files.header, "gas_factors": list(gas_factors)}
+        header = msgspec.structs.replace(files.header, gas_factors=gas_factors)
         treatment_sha256 = write_treatment_file(files.folder, header, self._treatment.slices, files.disk)
         self._stream.tell(
             Converted(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -22,12 +21,13 @@ from spotline.delivery.events import (
     SpillStored,
     StateChanged,
 )
-from spotline.delivery.headers import announced, came_of
+from spotline.delivery.headers import announced, header_of
+from spotline.hdf5 import keys_of
 from spotline.record import journal
+from spotline.record.headers import AnnouncedSpill, Row
 from spotline.record.journal import Journal
 from spotline.record.model import INTERLOCK, SLOW_CONTROL, Table
-
-_OF_THE_FIELD = ("plan_sha256", "beamline_sha256", "seed", "versions")
+from spotline.treatment.headers import DeliveryHeader
 
 
 class Logbook:
@@ -40,8 +40,7 @@ class Logbook:
     ----------
     book : Journal
         Of the field.
-    field : mapping
-        Header of the field.
+    field : DeliveryHeader
     resumed : str, optional
         When an operator had the field go on, if one did: no event has a time of day.
 
@@ -51,14 +50,14 @@ class Logbook:
         Whether the journal could not be written; then nothing is written to it any more.
     """
 
-    def __init__(self, book: Journal, field: Mapping[str, Any], resumed: str | None = None) -> None:
+    def __init__(self, book: Journal, field: DeliveryHeader, resumed: str | None = None) -> None:
         self._book = book
         self._field = field
         self._resumed = resumed
         # What happens before the entry with which a field begins waits for it.
         self._is_begun = book.entries > 0
-        self._waiting: list[tuple[str, dict[str, Any]]] = []
-        self._header: dict[str, Any] = {}
+        self._waiting: list[tuple[str, Row]] = []
+        self._header: AnnouncedSpill | None = None
         self.is_lost = False
 
     def take(self, event: DeliveryEvent) -> None:
@@ -105,7 +104,10 @@ class Logbook:
             "field": event.field,
             "treatment_sha256": event.treatment_sha256,
             "converted": event.is_converted,
-            **{name: self._field[name] for name in _OF_THE_FIELD},
+            "plan_sha256": self._field.plan_sha256,
+            "beamline_sha256": self._field.beamline_sha256,
+            "seed": self._field.seed,
+            "versions": self._field.versions,
         }
         self._book.append(journal.FIELD, values)
         self._is_begun = True
@@ -113,15 +115,16 @@ class Logbook:
         for kind, early in waiting:
             self._book.append(kind, early)
 
-    def _over(self, event: SpillEnded) -> dict[str, Any]:
+    def _over(self, event: SpillEnded) -> Row:
+        assert self._header is not None
         return {
             "spill": event.spill,
             "row": 0,
-            "header": {**self._header, **came_of(event)},
+            "header": keys_of(header_of(self._header, event)),
             "interlocks": [row.item() for row in event.result.interlocks],
         }
 
-    def note(self, kind: str, values: dict[str, Any], table: Table | None = None) -> bool:
+    def note(self, kind: str, values: Row, table: Table | None = None) -> bool:
         """Write an entry; return whether it is on the disk.
 
         JSON has no numbers that are not finite: these become None.
@@ -161,27 +164,27 @@ def reading_row(event: ReadingTaken) -> tuple[Any, ...]:
     return tuple(corrections[n] if n in corrections else getattr(event.reading, n) for n in names)
 
 
-def _by_name(dtype: np.dtype[np.void], row: tuple[Any, ...]) -> dict[str, Any]:
+def _by_name(dtype: np.dtype[np.void], row: tuple[Any, ...]) -> Row:
     return dict(zip(dtype.names or (), row, strict=True))
 
 
-def _event(event: StateChanged) -> dict[str, Any]:
-    values: dict[str, Any] = {"time_us": event.time_us, "event": event.event, "state": event.state}
+def _event(event: StateChanged) -> Row:
+    values: Row = {"time_us": event.time_us, "event": event.event, "state": event.state}
     return values if event.reset is None else {**values, "reset": msgspec.to_builtins(event.reset)}
 
 
-def _order(event: OrderTaken) -> dict[str, Any]:
+def _order(event: OrderTaken) -> Row:
     names = ("time_us", "command", "identity", "reason", "spill")
     return {name: getattr(event, name) for name in names}
 
 
-def _spill(event: SpillBegun, header: dict[str, Any]) -> dict[str, Any]:
+def _spill(event: SpillBegun, header: AnnouncedSpill) -> Row:
     return {
         "spill": event.spill,
         "slice": event.slice,
         "start_us": event.extraction_start_us,
         "unconfirmed": event.unconfirmed,
-        "header": header,
+        "header": keys_of(header),
     }
 
 
@@ -193,7 +196,7 @@ def _loaded(event: SpillBegun) -> Table:
     return table
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
+def _plain(row: Row) -> Row:
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in row.items()

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from spotline.delivery.session import versions
 from spotline.errors import OutputError
 from spotline.files import claim_folder, write_json
+from spotline.hdf5 import keys_of
 from spotline.machine import BeamLine
 from spotline.machine.load import SHIPPED
 from spotline.machine.true_line import true_line_of
 from spotline.record import delivery_file
+from spotline.record.headers import DeliveryFile, PlannedField
 from spotline.room import Room
 from spotline.sim.disk import FaultyDisk
 from spotline.sim.faults import Fault, write_faults
 from spotline.sim.room import SimulatedRoom
 from spotline.storage import Disk
+from spotline.treatment.headers import DeliveryHeader, IsocentrePerChamber, LineGeometry
 from spotline.treatment.treatment import FieldTreatment, Treatment
 from spotline.treatment.treatment_file import write_treatment_file
 
@@ -84,12 +86,12 @@ class Begun:
     faults: tuple[Fault, ...]
 
 
-def begin(treatment: Treatment, folder: Path, begun: Begun, disk: Disk) -> dict[str, Any]:
+def begin(treatment: Treatment, folder: Path, begun: Begun, disk: Disk) -> DeliveryFile:
     """Claim the folder of the record, and write everything that it takes to deliver the treatment.
 
     Returns
     -------
-    dict
+    DeliveryFile
         Content of ``delivery.json``, which comes last.
 
     Raises
@@ -111,7 +113,7 @@ def begin(treatment: Treatment, folder: Path, begun: Begun, disk: Disk) -> dict[
     return delivery
 
 
-def _keep_what_it_takes(treatment: Treatment, folder: Path, begun: Begun, disk: Disk) -> dict[str, Any]:
+def _keep_what_it_takes(treatment: Treatment, folder: Path, begun: Begun, disk: Disk) -> DeliveryFile:
     plan, line = treatment.plan, treatment.beamline
     fields = []
     for field in treatment.fields:
@@ -119,30 +121,30 @@ def _keep_what_it_takes(treatment: Treatment, folder: Path, begun: Begun, disk: 
         disk.make_folder(folder / name)
         write_treatment_file(folder / name, field_header(treatment, field, begun.seed), field.slices, disk)
         fields.append(
-            {
-                "number": field.field.number,
-                "folder": name,
-                "spots_planned": field.n_spots,
-                "particles_planned": field.particles,
-            }
+            PlannedField(
+                number=field.field.number,
+                folder=name,
+                spots_planned=field.n_spots,
+                particles_planned=field.particles,
+            )
         )
-    delivery = {
-        "format": delivery_file.FORMAT,
-        "plan": _keep_plan(treatment, folder, disk),
-        "plan_name": plan.path.name,
-        "plan_label": plan.label,
-        "plan_sha256": plan.sha256,
-        "beamline": line.name,
-        "beamline_version": line.facts.version,
-        "beamline_path": None if line.path.is_relative_to(SHIPPED) else str(line.path.resolve()),
-        "beamline_sha256": line.sha256,
-        "seed": begun.seed,
-        "raw": begun.raw,
-        "started": begun.started.isoformat(timespec="microseconds"),
-        "versions": versions(),
-        "fields": fields,
-    }
-    write_json(folder / delivery_file.NAME, delivery, disk)
+    delivery = DeliveryFile(
+        format=delivery_file.FORMAT,
+        plan=_keep_plan(treatment, folder, disk),
+        plan_name=plan.path.name,
+        plan_label=plan.label,
+        plan_sha256=plan.sha256,
+        beamline=line.name,
+        beamline_version=line.facts.version,
+        beamline_path=None if line.path.is_relative_to(SHIPPED) else str(line.path.resolve()),
+        beamline_sha256=line.sha256,
+        seed=begun.seed,
+        raw=begun.raw,
+        started=begun.started.isoformat(timespec="microseconds"),
+        versions=versions(),
+        fields=tuple(fields),
+    )
+    write_json(folder / delivery_file.NAME, keys_of(delivery), disk)
     return delivery
 
 
@@ -160,7 +162,7 @@ def _keep_plan(treatment: Treatment, folder: Path, disk: Disk) -> str | None:
     return plan.path.name
 
 
-def field_header(treatment: Treatment, field: FieldTreatment, seed: int) -> dict[str, Any]:
+def field_header(treatment: Treatment, field: FieldTreatment, seed: int) -> DeliveryHeader:
     """Facts of a field that its files carry."""
     beamline, geometry, plan = treatment.beamline, treatment.beamline.facts.geometry, treatment.plan
     planned, ion = field.field, field.field.ion
@@ -169,48 +171,45 @@ def field_header(treatment: Treatment, field: FieldTreatment, seed: int) -> dict
         return source_mm / (source_mm - chamber_mm)
 
     x_source, y_source = geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm
-    return {
-        "number": planned.number,
-        "name": planned.name,
-        "ion": ion.name,
-        "charge_number": ion.charge_number,
-        "mass_number": ion.mass_number,
-        "beamline": beamline.name,
-        "beamline_version": beamline.facts.version,
-        "beamline_sha256": beamline.sha256,
-        "plan_label": plan.label,
-        "plan_sha256": plan.sha256,
-        "continues": None if plan.continues is None else asdict(plan.continues),
-        "line_geometry": {
-            "gantry_angles_deg": list(geometry.gantry_angles_deg),
-            "source_to_isocentre_mm": [
-                geometry.x_source_to_isocentre_mm,
-                geometry.y_source_to_isocentre_mm,
-            ],
-        },
-        "seed": seed,
-        "versions": versions(),
-        "focus": [s.focus for s in field.slices],
-        "passive_elements": list(field.passive_elements),
-        "gantry_angle_deg": planned.gantry_angle_deg,
-        "patient_support_angle_deg": planned.patient_support_angle_deg,
-        "isocentre_mm": None if planned.isocentre_mm is None else list(planned.isocentre_mm),
-        "unit": planned.unit,
-        "spots_planned": field.n_spots,
-        "particles_planned": field.particles,
-        "particles_per_s_full": field.beam.full_intensity_per_s,
-        "meterset_per_particle": [
+    return DeliveryHeader(
+        number=planned.number,
+        name=planned.name,
+        ion=ion.name,
+        charge_number=ion.charge_number,
+        mass_number=ion.mass_number,
+        beamline=beamline.name,
+        beamline_version=beamline.facts.version,
+        beamline_sha256=beamline.sha256,
+        plan_label=plan.label,
+        plan_sha256=plan.sha256,
+        continues=plan.continues,
+        line_geometry=LineGeometry(
+            gantry_angles_deg=geometry.gantry_angles_deg,
+            source_to_isocentre_mm=(x_source, y_source),
+        ),
+        seed=seed,
+        versions=versions(),
+        focus=tuple(s.focus for s in field.slices),
+        passive_elements=field.passive_elements,
+        gantry_angle_deg=planned.gantry_angle_deg,
+        patient_support_angle_deg=planned.patient_support_angle_deg,
+        isocentre_mm=planned.isocentre_mm,
+        unit=planned.unit,
+        spots_planned=field.n_spots,
+        particles_planned=field.particles,
+        particles_per_s_full=field.beam.full_intensity_per_s,
+        meterset_per_particle=tuple(
             _meterset_per_particle(field, beamline, s.energy_MeV_u) for s in field.slices
-        ],
-        "particles_per_count": [float(np.mean(s.particles_per_count1)) for s in field.slices],
-        "warnings": list(field.warnings),
-        "iso_per_chamber": {
-            "strip_x": scale(x_source, geometry.strip_x_to_isocentre_mm),
-            "strip_y": scale(y_source, geometry.strip_y_to_isocentre_mm),
-            "pixel_x": scale(x_source, geometry.pixel_to_isocentre_mm),
-            "pixel_y": scale(y_source, geometry.pixel_to_isocentre_mm),
-        },
-    }
+        ),
+        particles_per_count=tuple(float(np.mean(s.particles_per_count1)) for s in field.slices),
+        warnings=field.warnings,
+        iso_per_chamber=IsocentrePerChamber(
+            strip_x=scale(x_source, geometry.strip_x_to_isocentre_mm),
+            strip_y=scale(y_source, geometry.strip_y_to_isocentre_mm),
+            pixel_x=scale(x_source, geometry.pixel_to_isocentre_mm),
+            pixel_y=scale(y_source, geometry.pixel_to_isocentre_mm),
+        ),
+    )
 
 
 def _meterset_per_particle(field: FieldTreatment, beamline: BeamLine, energy_MeV_u: float) -> float:

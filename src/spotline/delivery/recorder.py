@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from spotline.delivery.events import DeliveryEvent
 from spotline.delivery.logbook import Logbook
@@ -14,6 +13,7 @@ from spotline.delivery.spill_files import SpillFiles
 from spotline.record import journal
 from spotline.record.journal import Journal
 from spotline.storage import Disk
+from spotline.treatment.headers import DeliveryHeader
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class FieldFiles:
     ----------
     folder : Path
         Of the field; exists.
-    header : mapping
+    header : DeliveryHeader
         Facts of the field that its files carry.
     disk : Disk
         Where they are written.
@@ -33,7 +33,7 @@ class FieldFiles:
     """
 
     folder: Path
-    header: Mapping[str, Any]
+    header: DeliveryHeader
     disk: Disk
     raw: bool = False
 

@@ -64,7 +64,7 @@ def replay(path: str | Path) -> list[SpillReplay]:
     if not spills:
         raise RecordError(f"{folder}: no spill files; nothing was delivered")
     # What was recovered from the journal has no samples: the delivery died in it.
-    spills = [spill for spill in spills if not read_spill(spill).header.get("recovered", False)]
+    spills = [spill for spill in spills if not read_spill(spill).header.recovered]
     return [_replay_one(spill) for spill in spills]
 
 
@@ -76,16 +76,16 @@ def _replay_one(path: Path) -> SpillReplay:
     settings, memory = read_control(path)
     with as_written(path):
         _check_lengths(raw, settings, recorded)
-        announced = recorded.header["extraction_start_us"], recorded.header["extraction_end_us"]
+        announced = recorded.header.extraction_start_us, recorded.header.extraction_end_us
         aborts = np.ascontiguousarray(raw.aborts).astype(ABORT, casting="safe").view(np.recarray)
-    law = new_state(memory, settings, raw.strips.shape[2], recorded.header["start_us"], announced)
+    law = new_state(memory, settings, raw.strips.shape[2], recorded.header.start_us, announced)
     recording = Recording(
         integrals=raw.integrals,
         strips=raw.strips,
         pixels=raw.pixels,
         read_A=np.ascontiguousarray(raw.currents_A[:, :2]),
         inputs=raw.inputs,
-        broadcast_code=recorded.header["broadcast_code"],
+        broadcast_code=recorded.header.broadcast_code,
         aborts=aborts,
     )
     scratch = new_scratch(recording)
@@ -98,8 +98,6 @@ def _replay_one(path: Path) -> SpillReplay:
 def _check_lengths(raw: RawSamples, settings: LawSettings, recorded: Spill) -> None:
     """Check that there are as many samples of each kind as the others want: compiled code does not."""
     n_samples = len(raw.inputs) * settings.scan_period
-    for name in ("start_us", "extraction_start_us", "extraction_end_us", "end_reason", "broadcast_code"):
-        int(recorded.header[name])  # refuses what is no number
     for name, expected in (
         ("integrals", n_samples),
         ("strips", n_samples // settings.strip_period),
@@ -115,8 +113,8 @@ def _differences(recorded: Spill, raw: RawSamples, law: LawState, set_A: np.ndar
     """Name every decision that is not the recorded one."""
     control = law.scalars[0]
     found = []
-    if int(control.end_reason) != recorded.header["end_reason"]:
-        found.append(f"spill ended for reason {control.end_reason}, recorded {recorded.header['end_reason']}")
+    if int(control.end_reason) != recorded.header.end_reason:
+        found.append(f"spill ended for reason {control.end_reason}, recorded {recorded.header.end_reason}")
     tables = (
         ("spot", law.parts[: control.row + 1], recorded.parts),
         ("command", law.commands[: control.commands], recorded.commands),

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+
+from msgspec import UNSET
 
 from spotline.delivery.delivery import Delivery
 from spotline.delivery.field import BLOCK_US, Operator
@@ -22,12 +23,14 @@ from spotline.plan import Field, Plan
 from spotline.planning.read import read_plan
 from spotline.record import delivery_file
 from spotline.record.folder import CONTINUATION, DICOM_RECORD, SUMMARY
+from spotline.record.headers import DeliveryFile
 from spotline.record.model import Record
 from spotline.record.read import open_record
 from spotline.record.recovered import FieldState
 from spotline.record.witnesses import check_spill_files, given_up_for, read_states
 from spotline.room import Room
 from spotline.storage import Disk, only_one, sha256_of
+from spotline.treatment.headers import DeliveryHeader
 from spotline.treatment.treatment import FieldTreatment, Treatment
 from spotline.treatment.treatment_file import NAME as TREATMENT
 from spotline.treatment.treatment_file import read_treatment_file
@@ -130,7 +133,7 @@ def resumption(
         line = _load_line(where, delivery, beamline)
         intent = plan or _read_plan(where, delivery)
 
-        room_of = make_room or simulated_rooms(line, delivery["seed"], delivery["raw"])
+        room_of = make_room or simulated_rooms(line, delivery.seed, delivery.raw)
         # What is left is read when nobody else can deliver it any more, or give it up.
         with ExitStack() as lock:
             lock.enter_context(only_one(where / delivery_file.NAME))
@@ -167,16 +170,16 @@ def _refuse_given_up(folder: Path, states: Sequence[FieldState]) -> None:
     )
 
 
-def _is_complete(folder: Path, delivery: dict[str, Any], documents: bool) -> bool:
+def _is_complete(folder: Path, delivery: DeliveryFile, documents: bool) -> bool:
     """Whether there is nothing left to deliver or to write."""
     if not (folder / SUMMARY).exists() or open_record(folder).summary["status"] != "complete":
         return False
-    return not documents or all((folder / f["folder"] / DICOM_RECORD).exists() for f in delivery["fields"])
+    return not documents or all((folder / field.folder / DICOM_RECORD).exists() for field in delivery.fields)
 
 
-def _load_line(folder: Path, delivery: dict[str, Any], given: str | Path | None) -> BeamLine:
+def _load_line(folder: Path, delivery: DeliveryFile, given: str | Path | None) -> BeamLine:
     where = folder / delivery_file.NAME
-    kept = delivery["beamline_path"] or delivery["beamline"]
+    kept = delivery.beamline_path or delivery.beamline
     try:
         line = load_beamline(given if given is not None else kept)
     except BeamLineError as error:
@@ -185,55 +188,57 @@ def _load_line(folder: Path, delivery: dict[str, Any], given: str | Path | None)
         raise RecordError(
             f"{where}: the beam line cannot be loaded ({error}); name it with --beamline"
         ) from error
-    if line.sha256 != delivery["beamline_sha256"]:
+    if line.sha256 != delivery.beamline_sha256:
         raise RecordError(
             f"{where}: {line.path} is not the beam line of this record (SHA-256 {line.sha256[:12]}, not "
-            f"{delivery['beamline_sha256'][:12]}); give the one it was begun with as --beamline"
+            f"{delivery.beamline_sha256[:12]}); give the one it was begun with as --beamline"
         )
     return line
 
 
-def _read_plan(folder: Path, delivery: dict[str, Any]) -> Plan:
-    if delivery["plan"] is None:
+def _read_plan(folder: Path, delivery: DeliveryFile) -> Plan:
+    if delivery.plan is None:
         raise RecordError(
             f"{folder / delivery_file.NAME}: the plan was not read from a file and is not in the record; "
             "give it as `plan` to spotline.resume"
         )
-    path = folder / delivery_file.PLANS / delivery["plan"]
+    path = folder / delivery_file.PLANS / delivery.plan
     if not path.is_file():
         raise RecordError(f"{path}: no such file; restore the plan of this record from a copy")
-    if sha256_of(path) != delivery["plan_sha256"]:
+    if sha256_of(path) != delivery.plan_sha256:
         raise RecordError(f"{path}: is not the plan of this record; restore it from a copy")
     return read_plan(path)
 
 
 def _read_treatment(
-    folder: Path, delivery: dict[str, Any], plan: Plan, line: BeamLine, states: Sequence[FieldState]
+    folder: Path, delivery: DeliveryFile, plan: Plan, line: BeamLine, states: Sequence[FieldState]
 ) -> Treatment:
     """Read what was prepared, as it was."""
-    if plan.sha256 != delivery["plan_sha256"]:
+    if plan.sha256 != delivery.plan_sha256:
         raise RecordError(f"{folder / delivery_file.NAME}: the plan given is not that of this record")
     planned = {field.number: field for field in plan.fields}
     fields = []
-    for said, state in zip(delivery["fields"], states, strict=True):
-        if said["number"] not in planned:
-            raise RecordError(f"{folder / delivery_file.NAME}: field {said['number']} is not in the plan")
-        where = folder / said["folder"]
-        fields.append(_read_field(where, delivery, planned[said["number"]], line, state))
+    for said, state in zip(delivery.fields, states, strict=True):
+        if said.number not in planned:
+            raise RecordError(f"{folder / delivery_file.NAME}: field {said.number} is not in the plan")
+        where = folder / said.folder
+        fields.append(_read_field(where, delivery, planned[said.number], line, state))
     return Treatment(plan, line, tuple(fields))
 
 
 def _read_field(
-    folder: Path, delivery: dict[str, Any], planned: Field, line: BeamLine, state: FieldState
+    folder: Path, delivery: DeliveryFile, planned: Field, line: BeamLine, state: FieldState
 ) -> FieldTreatment:
     path = folder / TREATMENT
-    content = read_treatment_file(folder)
+    content = read_treatment_file(folder, DeliveryHeader)
+    header = content.header
     with as_written(path):
         for key in ("plan_sha256", "beamline_sha256", "seed"):
-            if content.header[key] != delivery[key] or (state.begun and state.begun[key] != delivery[key]):
+            own = getattr(delivery, key)
+            if getattr(header, key) != own or (state.begun and state.begun[key] != own):
                 raise RecordError(f"{path}: {key} is not that of the delivery; restore it from a copy")
-        if content.header["number"] != planned.number:
-            raise RecordError(f"{path}: belongs to field {content.header['number']}; restore it from a copy")
+        if header.number != planned.number:
+            raise RecordError(f"{path}: belongs to field {header.number}; restore it from a copy")
         if state.begun and state.begun["treatment_sha256"] != content.sha256:
             raise RecordError(f"{path}: is not the treatment that the journal began with; restore it")
         check_spill_files(folder, state)
@@ -243,15 +248,9 @@ def _read_field(
         return FieldTreatment(
             field=planned,
             beam=beam,
-            passive_elements=tuple(content.header["passive_elements"]),
+            passive_elements=header.passive_elements,
             instructions=planned.instructions,
             slices=content.slices,
-            gas_factors=_gas_factors(content.header),
-            warnings=tuple(content.header["warnings"]),
+            gas_factors=(1.0, 1.0) if header.gas_factors is UNSET else header.gas_factors,
+            warnings=header.warnings,
         )
-
-
-def _gas_factors(header: dict[str, Any]) -> tuple[float, float]:
-    """Gas density of both boxes at the conversion to counts; those of the reference before it."""
-    first, second = header.get("gas_factors", (1.0, 1.0))
-    return float(first), float(second)

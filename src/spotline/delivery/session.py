@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from spotline.control.memory import LawSettings, SliceMemory
 from spotline.delivery.field import BLOCK_US, Earlier, FieldDelivery, FieldTask, Operator
@@ -27,9 +28,12 @@ from spotline.delivery.outcome import Outcome
 from spotline.delivery.recorder import FieldFiles
 from spotline.delivery.stream import SinkNote, Stream
 from spotline.errors import OutputError
-from spotline.files import read_json, write_json
+from spotline.files import write_json
+from spotline.hdf5 import keys_of
 from spotline.record import journal
+from spotline.record.field_file import read_field_file
 from spotline.record.folder import DICOM_RECORD, FIELD_HEADER, SUMMARY
+from spotline.record.headers import DeliveryFile
 from spotline.record.journal import Journal
 from spotline.record.log import write_log
 from spotline.record.model import FieldRecord, Record
@@ -39,6 +43,7 @@ from spotline.record.spill_file import Spill, SpillWriter, spill_path
 from spotline.record.summary import summarize
 from spotline.room import Room, SpillResult
 from spotline.storage import Disk, sha256_of
+from spotline.treatment.headers import DeliveryHeader
 from spotline.treatment.treatment import FieldTreatment, Treatment
 from spotline.treatment.treatment_file import read_treatment_file
 
@@ -83,8 +88,7 @@ class Session:
         Of the record.
     treatment : Treatment
         All fields; those that were begun with the slices of their treatment files.
-    delivery : dict
-        Content of ``delivery.json``.
+    delivery : DeliveryFile
     make_room : callable
         Given a field and the number of spills that it has used, makes the room to deliver it in.
     options : DeliveryOptions
@@ -101,7 +105,7 @@ class Session:
 
     folder: Path
     treatment: Treatment
-    delivery: dict[str, Any]
+    delivery: DeliveryFile
     make_room: Callable[[FieldTreatment, int], Room]
     options: DeliveryOptions
     stream: Stream
@@ -122,7 +126,7 @@ class Session:
         try:
             for index, field in enumerate(self.treatment.fields):
                 records.append(self._field(index, field, records))
-                if records[-1].header["status"] != "complete":
+                if records[-1].outcome.status != "complete":
                     break  # the next field waits until somebody has looked at the interlock
             summary = summarize(self.delivery, records, time.perf_counter() - wall)
             write_json(self.folder / SUMMARY, summary, self.disk)
@@ -144,20 +148,19 @@ class Session:
 
     def _field(self, index: int, field: FieldTreatment, before: list[FieldRecord]) -> FieldRecord:
         """Deliver what is left of a field, and write what belongs to the whole of it."""
-        folder = self.folder / self.delivery["fields"][index]["folder"]
+        folder = self.folder / self.delivery.fields[index].folder
         state, loop_wall_s = read_state(folder), 0.0
         if state.status != "complete":
             loop_wall_s = self._deliver(index, field, folder, state).loop_wall_s
         before_s = sum(_treatment_s(record) for record in before)  # fields follow without a pause
-        began = datetime.fromisoformat(self.delivery["started"]) + timedelta(seconds=before_s)
+        began = datetime.fromisoformat(self.delivery.started) + timedelta(seconds=before_s)
         path = folder / FIELD_HEADER
-        earlier_s = float(read_json(path).get("loop_wall_s", 0.0)) if path.exists() else 0.0
-        header = {
-            **field_header(read_state(folder)),
-            "started": began.isoformat(timespec="microseconds"),
-            "loop_wall_s": earlier_s + loop_wall_s,
-        }
-        write_json(path, header, self.disk)
+        header = msgspec.structs.replace(
+            field_header(read_state(folder)),
+            started=began.isoformat(timespec="microseconds"),
+            loop_wall_s=_earlier_loop_wall_s(path) + loop_wall_s,
+        )
+        write_json(path, keys_of(header), self.disk)
         record = open_field(folder)
         write_log(record, folder, self.disk)
         if self.options.documents:
@@ -180,7 +183,9 @@ class Session:
         outcome = FieldDelivery(
             FieldTask(field, self.treatment.beamline, position, n_fields, earlier, self.operator),
             self.make_room(field, state.spills),
-            FieldFiles(folder, read_treatment_file(folder).header, self.disk, self.delivery["raw"]),
+            FieldFiles(
+                folder, read_treatment_file(folder, DeliveryHeader).header, self.disk, self.delivery.raw
+            ),
             self.stream,
             self.orders,
             self.options.block_us,
@@ -217,7 +222,7 @@ class Session:
         """What the fast control was loaded with."""
         loaded = state.open_spill[0].table
         assert loaded is not None
-        slice_ = field.slices[spill.header["slice"]]
+        slice_ = field.slices[spill.header.slice]
         settings = law_settings(self.treatment.beamline.facts, field.beam, slice_)
         left1, left2 = (loaded[name].astype(np.int64) for name in ("int1_counts", "int2_counts"))
         return settings, slice_memory(slice_, spill.spots, left1, left2)
@@ -229,13 +234,19 @@ def _result_of(spill: Spill) -> SpillResult:
         parts=spill.parts,
         commands=spill.commands,
         interlocks=spill.interlocks,
-        end_reason=spill.header["end_reason"],
-        start_us=spill.header["start_us"],
-        end_us=spill.header["end_us"],
-        int1_counts=spill.header["int1_counts"],
-        int2_counts=spill.header["int2_counts"],
+        end_reason=spill.header.end_reason,
+        start_us=spill.header.start_us,
+        end_us=spill.header.end_us,
+        int1_counts=spill.header.int1_counts,
+        int2_counts=spill.header.int2_counts,
         truth=None,
     )
+
+
+def _earlier_loop_wall_s(path: Path) -> float:
+    """What ``field.json`` tells of the sessions before."""
+    earlier_s = read_field_file(path).loop_wall_s if path.exists() else UNSET
+    return 0.0 if earlier_s is UNSET else earlier_s
 
 
 def _treatment_s(record: FieldRecord) -> float:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spotline.delivery.events import DeliveryEvent, ReadingTaken, Samples, SpillBegun, SpillEnded
-from spotline.delivery.headers import announced, came_of
+from spotline.delivery.headers import announced, header_of
 from spotline.delivery.logbook import reading_row
+from spotline.record.headers import AnnouncedSpill, SpillHeader
 from spotline.record.model import SLOW_CONTROL
 from spotline.record.spill_file import SpillWriter, spill_path
+from spotline.room import SpillResult
 from spotline.storage import Disk
+from spotline.treatment.headers import DeliveryHeader
 
 
 class SpillFiles:
@@ -23,8 +25,7 @@ class SpillFiles:
     ----------
     folder : Path
         Of the field.
-    field : mapping
-        Header of the field.
+    field : DeliveryHeader
     disk : Disk
         Where to write.
 
@@ -37,9 +38,9 @@ class SpillFiles:
         is made from it when the delivery is resumed.
     """
 
-    def __init__(self, folder: Path, field: Mapping[str, Any], disk: Disk) -> None:
+    def __init__(self, folder: Path, field: DeliveryHeader, disk: Disk) -> None:
         self._folder, self._field, self._disk = folder, field, disk
-        self._header: dict[str, Any] = {}
+        self._header: AnnouncedSpill | None = None
         self._readings: list[tuple[Any, ...]] = []
         self._writer: SpillWriter | None = None
         self.sha256 = ""
@@ -58,14 +59,15 @@ class SpillFiles:
         elif isinstance(event, ReadingTaken):
             self._readings.append(reading_row(event))
         elif isinstance(event, SpillEnded):
-            self._publish(self._writer, event)
+            assert self._header is not None
+            self._publish(self._writer, header_of(self._header, event), event.result)
             self.close()
 
-    def _publish(self, writer: SpillWriter, event: SpillEnded) -> None:
+    def _publish(self, writer: SpillWriter, header: SpillHeader, result: SpillResult) -> None:
         readings = self._readings
         slow_control = np.array(readings, SLOW_CONTROL) if readings else np.zeros(0, SLOW_CONTROL)
         try:
-            self.sha256 = writer.finish({**self._header, **came_of(event)}, event.result, slow_control)
+            self.sha256 = writer.finish(header, result, slow_control)
         except OSError:
             self.is_lost = True
 

@@ -137,7 +137,7 @@ def _planned_field(record: FieldRecord, plan: Plan, where: str) -> Field:
     for key in _HEADER:
         if key not in record.header:
             raise RecordError(f"{where}: the header has no {key}; restore the record from a copy")
-    if record.header["plan_sha256"] != plan.sha256:
+    if record.facts.plan_sha256 != plan.sha256:
         raise RecordError(
             f"{where}: was not made from {plan.path} (its hash differs); give the plan delivered"
         )
@@ -148,7 +148,7 @@ def _planned_field(record: FieldRecord, plan: Plan, where: str) -> Field:
 
 
 def _started(record: FieldRecord, where: str) -> datetime:
-    text = str(record.header["started"])
+    text = record.outcome.started
     try:
         return datetime.fromisoformat(text)
     except ValueError:
@@ -193,7 +193,7 @@ def _set_as_it_is(dataset: Dataset, keyword: str, text: str) -> None:
 
 
 def _software_versions(record: FieldRecord) -> list[str]:
-    versions = record.header.get("versions") or {}
+    versions = record.facts.versions
     return [f"{name} {version}"[:LONG_STRING] for name, version in sorted(versions.items())] or ["unknown"]
 
 
@@ -208,7 +208,7 @@ def _plan_reference(plan: Plan) -> list[Dataset]:
 
 def _machine(record: FieldRecord) -> Dataset:
     machine = Dataset()
-    machine.TreatmentMachineName = short(record.header["beamline"])
+    machine.TreatmentMachineName = short(record.facts.beamline)
     machine.Manufacturer = ""
     machine.InstitutionName = ""
     machine.ManufacturerModelName = ""
@@ -224,7 +224,8 @@ def _identify(dataset: Dataset, record: FieldRecord, plan: Plan) -> None:
     """
     header = json.dumps(record.header, sort_keys=True, default=str)
     dataset.SOPInstanceUID = uid("record", content_digest(dataset), header)
-    delivery = [str(record.header[key]) for key in ("started", "seed", "beamline")]
+    facts = record.facts
+    delivery = [str(told) for told in (record.outcome.started, facts.seed, facts.beamline)]
     dataset.SeriesInstanceUID = uid("record series", plan.sha256, *delivery)
     _copy_identity(dataset, "StudyInstanceUID", plan, uid("record study", plan.sha256))
 
@@ -264,19 +265,18 @@ def _session_beam(
 def _set_metersets(beam: Dataset, record: FieldRecord, layers: tuple[DeliveredLayer, ...]) -> None:
     beam.SpecifiedPrimaryMeterset = decimal(specified_meterset(layers)[-1])
     beam.DeliveredPrimaryMeterset = decimal(cumulative_meterset(layers)[-1])
-    per_particle = np.asarray(record.header["meterset_per_particle"], np.float64)
+    per_particle = np.asarray(record.facts.meterset_per_particle, np.float64)
     second = float((record.spots["particles_int2"] * per_particle[record.spots["slice"]]).sum())
     if math.isfinite(second):
         beam.DeliveredSecondaryMeterset = decimal(second)
 
 
 def _set_termination(beam: Dataset, record: FieldRecord, started: datetime) -> None:
-    complete = record.header["status"] == "complete"
+    complete = record.outcome.status == "complete"
     beam.TreatmentTerminationStatus = "NORMAL" if complete else "MACHINE"
     rows = record.interlocks[record.interlocks["time_us"].argsort(kind="stable")]
     if len(rows):
-        resets = record.header.get("register", {}).get("resets", [])
-        reset_us = max((reset["time_us"] for reset in resets), default=-1)
+        reset_us = max((reset.time_us for reset in record.outcome.register.resets), default=-1)
         beam.InterlockSequence = interlock_items(rows, started, complete, reset_us)
         if not complete:
             ending = rows[ending_interlock(rows, reset_us)]
@@ -297,11 +297,11 @@ def _set_description(beam: Dataset, layers: tuple[DeliveredLayer, ...]) -> None:
 
 def _set_geometry(first: Dataset, record: FieldRecord, field: Field) -> None:
     """Set what does not change during a field; an angle that nobody knows is 0."""
-    for keyword, key in (
-        ("GantryAngle", "gantry_angle_deg"),
-        ("PatientSupportAngle", "patient_support_angle_deg"),
+    facts = record.facts
+    for keyword, angle_deg in (
+        ("GantryAngle", facts.gantry_angle_deg),
+        ("PatientSupportAngle", facts.patient_support_angle_deg),
     ):
-        angle_deg = record.header[key]
         setattr(first, keyword, decimal(0.0 if angle_deg is None else angle_deg))
     first.BeamLimitingDeviceAngle = "0"
     first.GantryPitchAngle = 0.0
@@ -331,7 +331,7 @@ def _set_devices(beam: Dataset, first: Dataset, record: FieldRecord, field: Fiel
     beam.NumberOfCompensators = 0
     beam.NumberOfBoli = 0
     beam.NumberOfBlocks = 0
-    strangers = list(record.header["passive_elements"])
+    strangers = list(record.facts.passive_elements)
     for device in DEVICES:
         if device.kind not in _RECORDED:
             continue

@@ -120,7 +120,7 @@ def delivered_layers(record: FieldRecord, field: Field, where: str) -> tuple[Del
     """
     _check_spots(record, field, where)
     spots = record.spots[np.lexsort((record.spots["spot"], record.spots["slice"]))]
-    per_particle = np.asarray(record.header["meterset_per_particle"], np.float64)
+    per_particle = np.asarray(record.facts.meterset_per_particle, np.float64)
     end_us = int(
         max(spots["end_us"].max(initial=0), 0 if len(spots) else record.spills["end_us"].max(initial=0))
     )
@@ -140,7 +140,7 @@ def delivered_layers(record: FieldRecord, field: Field, where: str) -> tuple[Del
 
 def _tune_id(layer: Layer, visits: Table, record: FieldRecord) -> str:
     """Optics of the slice that the layer went into, or of the plan if it went into none."""
-    return str(record.header["focus"][visits["slice"][0]]) if len(visits) else layer.tune_id
+    return record.facts.focus[visits["slice"][0]] if len(visits) else layer.tune_id
 
 
 def _fwhm_mm(layer: Layer, visits: Table, record: FieldRecord) -> tuple[float, float] | None:
@@ -154,11 +154,11 @@ def _fwhm_mm(layer: Layer, visits: Table, record: FieldRecord) -> tuple[float, f
 
 
 def _check_spots(record: FieldRecord, field: Field, where: str) -> None:
-    slices = len(record.slices)
-    if len(record.header["meterset_per_particle"]) != slices:
+    slices, given = len(record.slices), len(record.facts.meterset_per_particle)
+    if given != slices:
         raise RecordError(
-            f"{where}: meterset_per_particle has {len(record.header['meterset_per_particle'])} values for "
-            f"{slices} slices; restore the record from a copy"
+            f"{where}: meterset_per_particle has {given} values for {slices} slices; "
+            " restore the record from a copy"
         )
     spots, visits = record.spots, record.visits
     broken = "cannot be; restore the record from a copy"

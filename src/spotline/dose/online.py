@@ -130,7 +130,7 @@ class Reconstructor:
 
     def add_spill(self, spill: Spill) -> None:
         """Add a spill as its file holds it (`spotline.record.spill_file.read_spill`)."""
-        self.add_parts(spill.header["field"], spill.header["slice"], spill.spots, spill.parts, spill.truth)
+        self.add_parts(spill.header.field, spill.header.slice, spill.spots, spill.parts, spill.truth)
 
     def add_parts(
         self, field: int, slice_index: int, spots: Integers, parts: Table, truth: Floats | None = None

@@ -24,6 +24,7 @@ from spotline.record.merged import Merged, MergedField, SAME_POSITION_mm, merge_
 from spotline.record.model import Record
 from spotline.record.read import open_record
 from spotline.storage import Disk
+from spotline.treatment.headers import LineGeometry
 from spotline.treatment.options import LARGEST_PAINTINGS
 from spotline.wording import several
 
@@ -165,7 +166,7 @@ def continuation_bytes(records: Iterable[Record] | Record, path: Path, plan: Pla
 
     given = [records] if isinstance(records, Record) else list(records)
     made = continuation_plan(given, plan)
-    distances_mm = _line_facts(given).get("source_to_isocentre_mm", SOURCE_AXIS_DISTANCES_mm)
+    distances_mm = _line_facts(given).source_to_isocentre_mm or SOURCE_AXIS_DISTANCES_mm
     x_mm, y_mm = (float(distance_mm) for distance_mm in distances_mm)
     return ion_plan_bytes(replace(made, path=path), source_axis_distances_mm=(x_mm, y_mm))
 
@@ -196,16 +197,15 @@ def delivered_plan(merged: Merged, plan: Plan | None = None) -> Plan:
     )
 
 
-def _line_facts(records: Sequence[Record]) -> dict[str, list[float]]:
+def _line_facts(records: Sequence[Record]) -> LineGeometry:
     """What the header of a record tells of the geometry of its line."""
-    header = next((field.header for record in records for field in record.fields), {})
-    facts: dict[str, list[float]] = header.get("line_geometry") or {}
-    return facts
+    known = [field.facts.line_geometry for record in records for field in record.fields]
+    return (known[0] if known else None) or LineGeometry()
 
 
 def _rest_of(field: Field, account: MergedField | None, merged: Merged) -> Field | None:
     """What is left of a field: all of it, some of it, or nothing."""
-    angles = _line_facts(merged.records).get("gantry_angles_deg", [])
+    angles = _line_facts(merged.records).gantry_angles_deg
     # TRiP98 has no angles, and DICOM demands them: the line had only this one.
     gantry = angles[0] if field.gantry_angle_deg is None and len(angles) == 1 else field.gantry_angle_deg
     field = replace(

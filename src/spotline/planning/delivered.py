@@ -57,9 +57,9 @@ def _check_one_patient(records: Sequence[Record], plans: Sequence[Plan | None]) 
 
 
 def _check_is_theirs(plan: Plan, records: Sequence[Record], kept: Sequence[Plan | None]) -> None:
-    headers = [field.header for record in records for field in record.fields]
-    hashes = {header.get("plan_sha256") for header in headers}
-    hashes |= {header["continues"]["plan_sha256"] for header in headers if header.get("continues")}
+    delivered = [field.facts for record in records for field in record.fields]
+    hashes = {facts.plan_sha256 for facts in delivered}
+    hashes |= {facts.continues.plan_sha256 for facts in delivered if facts.continues is not None}
     uids = {one.identity.get("SOPInstanceUID") for one in kept if one is not None}
     for one in kept:
         if one is not None and one.prepared_for is not None:
@@ -67,7 +67,7 @@ def _check_is_theirs(plan: Plan, records: Sequence[Record], kept: Sequence[Plan 
             uids.add(one.prepared_for.plan_uid)
     if plan.sha256 in hashes or plan.identity.get("SOPInstanceUID") in uids - {None, ""}:
         return
-    labels = ", ".join(sorted({str(header.get("plan_label")) for header in headers}))
+    labels = ", ".join(sorted({facts.plan_label for facts in delivered}))
     raise RecordError(
         f"{plan.path}: is not the plan that {records[0].path} was delivered from ({labels}); give that one"
     )

@@ -95,7 +95,7 @@ def account_of(slices: tuple[Slice, ...], spills: Iterable[Spill]) -> Account:
     """Make the account of a field from its spills, in order."""
     account = Account(slices)
     for spill in spills:
-        index = spill.header["slice"]
+        index = spill.header.slice
         account.book(index, spill.spots, spill.parts)
         account.book_assumed(index, spill.spots, spill.assumed)
     return account

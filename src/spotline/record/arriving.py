@@ -52,5 +52,5 @@ class ArrivingSpills:
                 continue
             file = read_treatment_file(treatment.parent)
             for path in waiting:
-                yield ArrivedSpill(file.header["number"], file.slices, read_spill(path))
+                yield ArrivedSpill(file.header.number, file.slices, read_spill(path))
                 self._seen.add(path)

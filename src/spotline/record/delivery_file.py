@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from spotline.errors import RecordError
 from spotline.files import read_json
-from spotline.hdf5 import as_written
+from spotline.hdf5 import as_written, typed
+from spotline.record.headers import DeliveryFile
 
 NAME = "delivery.json"
 PLANS = "plan"
@@ -16,16 +16,8 @@ PLANS = "plan"
 FORMAT = 1
 
 
-def read_delivery(folder: Path) -> dict[str, Any]:
+def read_delivery(folder: Path) -> DeliveryFile:
     """Read ``delivery.json``.
-
-    Returns
-    -------
-    dict
-        ``plan`` (name of the copy; None if the plan came from no file), ``plan_name``, ``plan_label``,
-        ``plan_sha256``, ``beamline``, ``beamline_version``, ``beamline_path`` (None if shipped),
-        ``beamline_sha256``, ``seed``, ``raw``, ``started``, ``versions``, and ``fields``: list of
-        ``number``, ``folder``, ``spots_planned``, ``particles_planned``.
 
     Raises
     ------
@@ -41,26 +33,16 @@ def read_delivery(folder: Path) -> dict[str, Any]:
     with as_written(path):
         if content["format"] != FORMAT:
             raise RecordError(f"{path}: has version {content['format']}; use the Spotline that wrote it")
-        for name in ("plan_name", "plan_label", "plan_sha256", "beamline", "beamline_sha256", "started"):
-            _text(content[name], name)
-        datetime.fromisoformat(content["started"])
-        for name in ("plan", "beamline_path"):
-            if content[name] is not None and not _text(content[name], name):
+        delivery = typed(DeliveryFile, content)
+        datetime.fromisoformat(delivery.started)
+        for name, value in (("plan", delivery.plan), ("beamline_path", delivery.beamline_path)):
+            if value == "":
                 raise ValueError(f"{name} is empty")
-        if not isinstance(content["seed"], int) or not isinstance(content["raw"], bool):
-            raise ValueError("seed or raw is of the wrong kind")
-        if Path(content["plan"] or "").name != (content["plan"] or ""):
-            raise ValueError(f"plan is {content['plan']!r}, not the name of a file in the folder")
-        if not isinstance(content["fields"], list) or not content["fields"]:
+        if Path(delivery.plan or "").name != (delivery.plan or ""):
+            raise ValueError(f"plan is {delivery.plan!r}, not the name of a file in the folder")
+        if not delivery.fields:
             raise ValueError("it has no fields")
-        for field in content["fields"]:
-            int(field["number"]), int(field["spots_planned"]), float(field["particles_planned"])
-            if Path(_text(field["folder"], "folder")).name != field["folder"]:
-                raise ValueError(f"folder is {field['folder']!r}")
-    return content
-
-
-def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is {value!r}")
-    return value
+        for field in delivery.fields:
+            if Path(field.folder).name != field.folder:
+                raise ValueError(f"folder is {field.folder!r}")
+    return delivery

@@ -112,7 +112,7 @@ def rest_of(folder: Path) -> Rest:
     """
     delivery = read_delivery(folder)
     states = read_states(folder, delivery)
-    folders = [folder / field["folder"] for field in delivery["fields"]]
+    folders = [folder / field.folder for field in delivery.fields]
     for field, state in zip(folders, states, strict=True):
         check_spill_files(field, state)
     return Rest(folder, tuple(zip(folders, states, strict=True)))

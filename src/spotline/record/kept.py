@@ -20,19 +20,19 @@ def beamline_of(record: Record) -> str:
     """
     if (record.path / NAME).exists():
         delivery = read_delivery(record.path)
-        return str(delivery["beamline_path"] or delivery["beamline"])
+        return delivery.beamline_path or delivery.beamline
     if not record.fields:
         raise RecordError(
             f"{record.path}: no field was delivered, so nothing tells its beam line; leave this record out"
         )
-    return str(record.fields[0].header["beamline"])
+    return record.fields[0].facts.beamline
 
 
 def plan_file(record: Record) -> Path | None:
     """The copy of the plan that a delivery keeps; None if there is none."""
     if not (record.path / NAME).exists():
         return None
-    name = read_delivery(record.path)["plan"]
+    name = read_delivery(record.path).plan
     path = record.path / PLANS / str(name)
     return path if name is not None and path.exists() else None
 

@@ -26,7 +26,7 @@ def log_of(record: FieldRecord) -> dict[str, Any]:
         particles, measured position at the isocentre, and its difference from the required one.
         A position that was not measured is null.
     """
-    slices = []
+    slices, passive_elements = [], list(record.facts.passive_elements)
     for row in record.slices:
         spots = record.spots[record.spots["slice"] == row["slice"]]
         if not len(spots):
@@ -36,7 +36,7 @@ def log_of(record: FieldRecord) -> dict[str, Any]:
                 "cycle_code": f"{int(row['cycle_code']):010x}",
                 "delivered_spots": int(row["spots_delivered"]),
                 "cumulative_particles": float(spots["particles"].sum()),
-                "passive_elements": record.header["passive_elements"],
+                "passive_elements": passive_elements,
                 "fwhm_x_mm": float(row["fwhm_x_mm"]),
                 "fwhm_y_mm": float(row["fwhm_y_mm"]),
                 "spots": {

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from spotline.hdf5 import as_written
 from spotline.record.model import Columns, FieldRecord, Record, Table, dtype_of
 from spotline.record.prescribed import join_measured, prescribed_spots
 from spotline.treatment.counts import HALF
+from spotline.treatment.headers import DeliveryHeader
 from spotline.treatment.treatment import Floats, Integers, Slice
 from spotline.treatment.treatment_file import NAME, read_treatment_file
 
@@ -64,7 +65,7 @@ class MergedField:
     ----------
     number, name : int, str
         As in the plan.
-    header : dict
+    facts : DeliveryHeader
         Of the first delivery that gave the field anything.
     spots : Table
         Columns `MERGED`: every spot of the field, in the order of the plan.
@@ -76,7 +77,7 @@ class MergedField:
 
     number: int
     name: str
-    header: dict[str, Any]
+    facts: DeliveryHeader
     spots: Table
     meterset_per_count: Floats
     visits_left: Integers
@@ -142,7 +143,7 @@ def merge_records(records: Iterable[Record]) -> Merged:
                 continue
             if field.number not in accounts:
                 accounts[field.number] = _Account(field, delivered)
-            elif _continues(field) is None:
+            elif field.facts.continues is None:
                 raise RecordError(
                     f"{field.path}: field {field.number} ({field.name}) of this plan was delivered in "
                     "another record too: give the records of one fraction only, each once"
@@ -152,11 +153,6 @@ def merge_records(records: Iterable[Record]) -> Merged:
     return Merged(
         tuple(found), _plan_of(found[0]), number_of(found[-1]), tuple(a.merged() for a in accounts.values())
     )
-
-
-def _continues(field: FieldRecord) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = field.header.get("continues")
-    return found
 
 
 def _first(record: Record) -> FieldRecord:
@@ -169,16 +165,16 @@ def number_of(record: Record) -> int:
     """Number of the continuation that a record is the delivery of; 0 if it is of the first plan."""
     field = _first(record)
     with as_written(field.path / NAME):
-        continues = _continues(field)
-        return int(continues["number"]) if continues else 0
+        continues = field.facts.continues
+        return continues.number if continues is not None else 0
 
 
 def _plan_of(record: Record) -> str:
     """Hash of the plan that was delivered first."""
     field = _first(record)
     with as_written(field.path / NAME):
-        continues = _continues(field)
-        return str(continues["plan_sha256"] if continues else field.header["plan_sha256"])
+        facts = field.facts
+        return facts.plan_sha256 if facts.continues is None else facts.continues.plan_sha256
 
 
 def _check_together(records: Sequence[Record]) -> None:
@@ -195,7 +191,7 @@ def _check_together(records: Sequence[Record]) -> None:
                 f"{record.path}: is of another plan (SHA-256 {_plan_of(record)[:12]}) than {first.path} "
                 f"({_plan_of(first)[:12]}): give records of one plan and its continuations"
             )
-        lines = [str(_first(r).header.get("beamline")) for r in (record, first)]
+        lines = [_first(r).facts.beamline for r in (record, first)]
         if lines[0] != lines[1]:
             raise RecordError(
                 f"{record.path}: was delivered on {lines[0]}, but {first.path} on {lines[1]}: give records "
@@ -226,7 +222,7 @@ def _delivered(field: FieldRecord) -> _Delivered | None:
     with as_written(field.path / NAME):
         if not slices:
             return None
-        per_particle = field.header["meterset_per_particle"]
+        per_particle = field.facts.meterset_per_particle
         starts = np.cumsum([0, *(s.n_spots for s in slices)])
         row = starts[field.spots["slice"]] + field.spots["spot"]
 
@@ -365,7 +361,7 @@ class _Account:
             row = int(np.argmin(same))
             raise RecordError(
                 f"{where}: spot {joined.spot[row]} of layer {joined.layer[row]} was to receive "
-                f"{joined.meterset[row]:.10g} {field.header.get('unit')}, but the deliveries before it left "
+                f"{joined.meterset[row]:.10g} {field.facts.unit}, but the deliveries before it left "
                 f"{wanted[row]:.10g} of spot {table['planned_spot'][row]} of layer "
                 f"{table['planned_layer'][row]}: {remedy}"
             )
@@ -380,7 +376,7 @@ class _Account:
         return MergedField(
             self._field.number,
             self._field.name,
-            self._field.header,
+            self._field.facts,
             table,
             self._meterset_per_count,
             self._visits_left,

@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.hdf5 import as_written, typed
+from spotline.record.headers import FieldFile
+from spotline.treatment.headers import DeliveryHeader
 from spotline.treatment.treatment import Slice
 
 Table = NDArray[np.void]
@@ -176,6 +179,11 @@ ASSUMED = dtype_of(ASSUMED_COLUMNS)
 """Columns of `FieldRecord.assumed`: empty unless the delivery died during a spill."""
 
 
+_NO_FACTS: dict[str, Any] = {"plan_sha256": "", "beamline_sha256": "", "seed": None}
+_NO_OUTCOME: dict[str, Any] = {"status": "", "spills": 0, "slow_control": (), "interlocks_without_beam": ()}
+"""For a header that was made by hand and lacks what that of a file has."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FieldRecord:
     """Everything measured while one field was delivered.
@@ -224,6 +232,25 @@ class FieldRecord:
     truth: Table | None
     assumed: Table = field(default_factory=lambda: np.zeros(0, ASSUMED))
     prescribed: tuple[Slice, ...] = ()
+
+    @property
+    def facts(self) -> DeliveryHeader:
+        """What was delivered, and from what: `header` with types; empty where it says nothing.
+
+        Raises
+        ------
+        RecordError
+            If the header holds something else than it should.
+        """
+        said = {**_NO_FACTS, "number": self.number, "name": self.name, **self.header}
+        with as_written(self.path):
+            return typed(DeliveryHeader, said)
+
+    @property
+    def outcome(self) -> FieldFile:
+        """How the delivery went; likewise."""
+        with as_written(self.path):
+            return typed(FieldFile, {**_NO_OUTCOME, **self.header})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from spotline.errors import RecordError
 from spotline.files import read_json
-from spotline.hdf5 import as_written
+from spotline.hdf5 import as_written, keys_of, typed
 from spotline.record.account import Account, account_of
 from spotline.record.delivery_file import NAME as DELIVERY
 from spotline.record.delivery_file import read_delivery
 from spotline.record.folder import FIELD_HEADER, SUMMARY
+from spotline.record.headers import FieldFile, Row
 from spotline.record.model import (
     ASSUMED,
     INTERLOCK,
@@ -32,6 +35,7 @@ from spotline.record.recovered import INTERRUPTED, FieldState, field_header, rea
 from spotline.record.spill_file import Spill, read_spill, spill_path
 from spotline.record.summary import summarize
 from spotline.record.witnesses import read_states
+from spotline.treatment.headers import DeliveryHeader, IsocentrePerChamber
 from spotline.treatment.treatment import Slice
 from spotline.treatment.treatment_file import NAME, TreatmentFile, read_treatment_file
 
@@ -60,7 +64,7 @@ def open_record(path: str | Path) -> Record:
     summary = read_json(folder / SUMMARY)
     fields = tuple(open_field(field) for field in field_folders(folder, summary))
     with as_written(folder / SUMMARY):
-        is_old = [f["status"] for f in summary["fields"]] != [f.header["status"] for f in fields]
+        is_old = [f["status"] for f in summary["fields"]] != [f.outcome.status for f in fields]
     if is_old and (folder / DELIVERY).exists():
         return _open_unfinished(folder)  # somebody went on with the delivery, and has not come to an end
     return Record(folder, summary, fields)
@@ -70,8 +74,8 @@ def _open_unfinished(folder: Path) -> Record:
     """Open what there is of a delivery that has not come to an end."""
     delivery = read_delivery(folder)
     fields = [
-        open_field(folder / said["folder"])
-        for said, state in zip(delivery["fields"], read_states(folder, delivery), strict=True)
+        open_field(folder / said.folder)
+        for said, state in zip(delivery.fields, read_states(folder, delivery), strict=True)
         if state.begun is not None
     ]
     return Record(folder, summarize(delivery, fields, wall_s=0.0), tuple(fields))
@@ -85,45 +89,43 @@ def field_folders(folder: Path, summary: dict[str, Any]) -> list[Path]:
 
 def open_field(folder: Path) -> FieldRecord:
     """Open the record of one field."""
-    treatment = read_treatment_file(folder)
+    treatment = read_treatment_file(folder, DeliveryHeader)
     with as_written(folder / NAME):
-        identity = {key: treatment.header[key] for key in ("plan_sha256", "beamline_sha256", "seed")}
-        if not np.isfinite([float(scale) for scale in treatment.header["iso_per_chamber"].values()]).all():
-            raise ValueError("iso_per_chamber is not finite")
+        scale = _isocentre_per_chamber(treatment.header)
     state = read_state(folder)
-    header = {**treatment.header, **_field_header(folder, state)}
+    said = _field_keys(folder, state)
     with as_written(folder / FIELD_HEADER):
-        n_spills, status = int(header["spills"]), header["status"]
-        slow_control = _rows(header["slow_control"], SLOW_CONTROL)
-        interlocks = _rows(header["interlocks_without_beam"], INTERLOCK)
-        if status not in ("complete", "interlock", INTERRUPTED):
-            raise ValueError(f"status is {status!r}")
+        how = typed(FieldFile, said)
+        slow_control = _rows(how.slow_control, SLOW_CONTROL)
+        interlocks = _rows(how.interlocks_without_beam, INTERLOCK)
+        if how.status not in ("complete", "interlock", INTERRUPTED):
+            raise ValueError(f"status is {how.status!r}")
     recovered = recover_spill(folder, state, treatment.slices)
     found = len(list((folder / "spills").glob("spill-*.h5")))
-    n_files = n_spills - (recovered is not None)
+    n_files = how.spills - (recovered is not None)
     if found != n_files:
         raise RecordError(
             f"{folder}: {found} spill files, but {FIELD_HEADER} tells of {n_files}; restore them from a copy"
         )
-    spills = [_read_own_spill(folder, number, identity, treatment.slices) for number in range(1, n_files + 1)]
+    spills = [_read_own_spill(folder, number, treatment) for number in range(1, n_files + 1)]
     if recovered is not None:
         spills.append(recovered)
     with as_written(folder / NAME):
-        spots, truth = merge_parts(treatment, spills)
+        spots, truth = merge_parts(treatment.slices, scale, spills)
         return FieldRecord(
             path=folder,
-            number=header["number"],
-            name=header["name"],
-            header=header,
+            number=treatment.header.number,
+            name=treatment.header.name,
+            header={**treatment.keys, **said},
             spots=spots,
             visits=_visits(treatment.slices),
-            slices=_slices(treatment, spots, spills),
+            slices=_slices(treatment.slices, spots, spills),
             spills=_spills(spills),
-            trend=_trend(treatment, spills),
+            trend=_trend(scale, spills),
             interlocks=_interlocks(interlocks, spills),
             slow_control=_in_time([slow_control, *(spill.slow_control for spill in spills)]),
             truth=truth,
-            assumed=_assumed(treatment, spills),
+            assumed=_assumed(treatment.slices, spills),
             prescribed=treatment.slices,
         )
 
@@ -136,51 +138,57 @@ def read_account(folder: Path) -> Account:
     RecordError
         If a file is missing, truncated or altered.
     """
-    treatment, state = read_treatment_file(folder), read_state(folder)
+    treatment, state = read_treatment_file(folder, DeliveryHeader), read_state(folder)
     recovered = recover_spill(folder, state, treatment.slices)
     n_files = state.spills - (recovered is not None)
-    identity = {key: treatment.header[key] for key in ("plan_sha256", "beamline_sha256", "seed")}
-    spills = [_read_own_spill(folder, number, identity, treatment.slices) for number in range(1, n_files + 1)]
+    spills = [_read_own_spill(folder, number, treatment) for number in range(1, n_files + 1)]
     return account_of(treatment.slices, [*spills, recovered] if recovered is not None else spills)
 
 
-def _field_header(folder: Path, state: FieldState) -> dict[str, Any]:
+def _isocentre_per_chamber(header: DeliveryHeader) -> IsocentrePerChamber:
+    scale = header.iso_per_chamber
+    if scale is None:
+        raise KeyError("iso_per_chamber")
+    if not np.isfinite([scale.strip_x, scale.strip_y, scale.pixel_x, scale.pixel_y]).all():
+        raise ValueError("iso_per_chamber is not finite")
+    return scale
+
+
+def _field_keys(folder: Path, state: FieldState) -> Mapping[str, Any]:
     """What is known of the delivery as a whole: from ``field.json`` unless the journal has gone on since."""
     path = folder / FIELD_HEADER
     if state.begun is None or (path.exists() and state.status != INTERRUPTED):
-        header = read_json(path)
+        keys = read_json(path)
         with as_written(path):
-            is_old = state.begun is not None and int(header["journal_entries"]) < state.entries
+            is_old = state.begun is not None and int(keys["journal_entries"]) < state.entries
         if not is_old:
-            return header
+            return keys
     delivery = folder.parent / DELIVERY
     started = read_json(delivery).get("started", "") if delivery.exists() else ""
-    return {**field_header(state), "started": started}
+    return keys_of(msgspec.structs.replace(field_header(state), started=started))
 
 
-def _read_own_spill(folder: Path, number: int, identity: dict[str, Any], slices: tuple[Slice, ...]) -> Spill:
+def _read_own_spill(folder: Path, number: int, treatment: TreatmentFile[DeliveryHeader]) -> Spill:
     """Read a spill file and check that it belongs to the treatment."""
     path = spill_path(folder, number)
     spill = read_spill(path)
     with as_written(path):
-        for key, value in identity.items():
-            if spill.header[key] != value:
+        for key in ("plan_sha256", "beamline_sha256", "seed"):
+            if getattr(spill.header, key) != getattr(treatment.header, key):
                 raise RecordError(
                     f"{path}: {key} is not that of {folder / NAME}; restore the spill of this delivery"
                 )
-        if spill.header["spill"] != number:
-            raise ValueError(f"it is spill {spill.header['spill']}")
-        n_spots = slices[spill.header["slice"]].n_spots
+        if spill.header.spill != number:
+            raise ValueError(f"it is spill {spill.header.spill}")
+        n_spots = treatment.slices[spill.header.slice].n_spots
         if not 0 <= spill.spots.min() <= spill.spots.max() < n_spots:
             raise ValueError(f"its slice has {n_spots} spots")
-        for name in SPILL.names or ():
-            if name not in ("start_us", "spots_completed"):
-                int(spill.header[name])
-        int(spill.header["extraction_start_us"])
     return spill
 
 
-def merge_parts(treatment: TreatmentFile, spills: list[Spill]) -> tuple[Table, Table | None]:
+def merge_parts(
+    slices: tuple[Slice, ...], scale: IsocentrePerChamber, spills: list[Spill]
+) -> tuple[Table, Table | None]:
     """Join what several spills delivered of a spot.
 
     Counts add up.  Positions are averaged with the counts behind them.
@@ -196,8 +204,8 @@ def merge_parts(treatment: TreatmentFile, spills: list[Spill]) -> tuple[Table, T
     if not any(_is_used(spill.parts).any() for spill in spills):
         return np.zeros(0, SPOT), np.zeros(0, TRUTH) if has_truth else None
     parts = np.concatenate([spill.parts for spill in spills])
-    slice_index = np.concatenate([np.full(len(s.parts), s.header["slice"]) for s in spills])
-    spill_number = np.concatenate([np.full(len(s.parts), s.header["spill"]) for s in spills])
+    slice_index = np.concatenate([np.full(len(s.parts), s.header.slice) for s in spills])
+    spill_number = np.concatenate([np.full(len(s.parts), s.header.spill) for s in spills])
     spot_index = np.concatenate([s.spots[s.parts["spot"]] for s in spills])
     sums = np.concatenate([s.truth for s in spills if s.truth is not None]) if has_truth else None
 
@@ -222,12 +230,12 @@ def merge_parts(treatment: TreatmentFile, spills: list[Spill]) -> tuple[Table, T
     spots["complete"] = np.maximum.reduceat(parts["complete"], first) == 1
     counts1 = np.add.reduceat(parts["int1_counts"], first)
     counts2 = np.add.reduceat(parts["int2_counts"], first)
-    _measured_positions(spots, parts, first, treatment)
+    _measured_positions(spots, parts, first, scale)
     moved = parts["settled_tick"][last] >= 0
     moved &= parts["from_trigger"][last] == 1
     transit = parts["settled_tick"][last] - parts["start_tick"][last]
     spots["transit_us"] = np.where(moved, transit, np.nan)
-    for slice_ in treatment.slices:
+    for slice_ in slices:
         here = np.flatnonzero(spots["slice"] == slice_.index)
         _planned(spots, here, slice_, counts1, counts2)
     return spots, _truth(spots, sums) if sums is not None else None
@@ -251,14 +259,13 @@ def _planned(spots: Table, rows: np.ndarray, slice_: Slice, counts1: np.ndarray,
     spots["y_planned_mm"][rows] = slice_.y_iso_mm[index]
 
 
-def _measured_positions(spots: Table, parts: Table, first: np.ndarray, treatment: TreatmentFile) -> None:
+def _measured_positions(spots: Table, parts: Table, first: np.ndarray, scale: IsocentrePerChamber) -> None:
     """Average the positions of the parts, projected to the isocentre."""
-    scale = treatment.header["iso_per_chamber"]
     columns = (
-        ("x_mm", "x_strip_mm", "strip_x_counts", scale["strip_x"]),
-        ("y_mm", "y_strip_mm", "strip_y_counts", scale["strip_y"]),
-        ("x_pixel_mm", "x_pixel_mm", "pixel_counts", scale["pixel_x"]),
-        ("y_pixel_mm", "y_pixel_mm", "pixel_counts", scale["pixel_y"]),
+        ("x_mm", "x_strip_mm", "strip_x_counts", scale.strip_x),
+        ("y_mm", "y_strip_mm", "strip_y_counts", scale.strip_y),
+        ("x_pixel_mm", "x_pixel_mm", "pixel_counts", scale.pixel_x),
+        ("y_pixel_mm", "y_pixel_mm", "pixel_counts", scale.pixel_y),
     )
     valid = parts["position_valid"] == 1
     # A centre of gravity outranks the strip with most counts.
@@ -303,10 +310,10 @@ def _visits(slices: tuple[Slice, ...]) -> Table:
     return np.concatenate(tables) if tables else np.zeros(0, VISIT)
 
 
-def _slices(treatment: TreatmentFile, spots: Table, spills: list[Spill]) -> Table:
-    table = np.zeros(len(treatment.slices), SLICE)
-    spills_of = np.bincount([s.header["slice"] for s in spills], minlength=len(table))
-    for row, slice_ in zip(table, treatment.slices, strict=True):
+def _slices(slices: tuple[Slice, ...], spots: Table, spills: list[Spill]) -> Table:
+    table = np.zeros(len(slices), SLICE)
+    spills_of = np.bincount([s.header.slice for s in spills], minlength=len(table))
+    for row, slice_ in zip(table, slices, strict=True):
         here = spots["slice"] == slice_.index
         row["slice"], row["cycle_code"] = slice_.index, slice_.cycle_code
         row["energy_MeV_u"], row["intensity_level"] = slice_.energy_MeV_u, slice_.intensity_level
@@ -326,13 +333,14 @@ def _spills(spills: list[Spill]) -> Table:
         for name in SPILL.names or ():
             key = "extraction_start_us" if name == "start_us" else name
             row[name] = (
-                np.count_nonzero(spill.parts["complete"]) if name == "spots_completed" else spill.header[key]
+                np.count_nonzero(spill.parts["complete"])
+                if name == "spots_completed"
+                else getattr(spill.header, key)
             )
     return table
 
 
-def _trend(treatment: TreatmentFile, spills: list[Spill]) -> Table:
-    scale = treatment.header["iso_per_chamber"]
+def _trend(scale: IsocentrePerChamber, spills: list[Spill]) -> Table:
     tables = []
     for spill in spills:
         source = spill.trend
@@ -340,20 +348,20 @@ def _trend(treatment: TreatmentFile, spills: list[Spill]) -> Table:
         table["time_us"] = source["tick"]
         for name in ("int1_counts", "int2_counts", "x_set_A", "y_set_A", "x_read_A", "y_read_A"):
             table[name] = source[name]
-        table["x_mm"] = source["x_strip_mm"] * scale["strip_x"]
-        table["y_mm"] = source["y_strip_mm"] * scale["strip_y"]
-        table["slice"] = spill.header["slice"]
+        table["x_mm"] = source["x_strip_mm"] * scale.strip_x
+        table["y_mm"] = source["y_strip_mm"] * scale.strip_y
+        table["slice"] = spill.header.slice
         table["spot"] = spill.spots[np.minimum(source["row"], len(spill.spots) - 1)]
         tables.append(table)
     return np.concatenate(tables) if tables else np.zeros(0, TREND)
 
 
-def _assumed(treatment: TreatmentFile, spills: list[Spill]) -> Table:
+def _assumed(slices: tuple[Slice, ...], spills: list[Spill]) -> Table:
     tables = []
     for spill in spills:
-        source, slice_ = spill.assumed, treatment.slices[spill.header["slice"]]
+        source, slice_ = spill.assumed, slices[spill.header.slice]
         table = np.zeros(len(source), ASSUMED)
-        table["spill"], table["slice"] = spill.header["spill"], slice_.index
+        table["spill"], table["slice"] = spill.header.spill, slice_.index
         table["spot"] = spill.spots[source["spot"]]
         for name in ("int1_counts", "int2_counts", "complete"):
             table[name] = source[name]
@@ -370,7 +378,7 @@ def _interlocks(between_spills: Table, spills: list[Spill]) -> Table:
         table["time_us"] = source["tick"]
         for name in ("cause", "value", "limit", "action"):
             table[name] = source[name]
-        table["spill"], table["slice"] = spill.header["spill"], spill.header["slice"]
+        table["spill"], table["slice"] = spill.header.spill, spill.header.slice
         table["spot"] = spill.spots[source["spot"]]
         tables.append(table)
     return np.concatenate(tables)
@@ -382,10 +390,10 @@ def _in_time(tables: list[Table]) -> Table:
     return readings[np.argsort(readings["time_us"], kind="stable")]
 
 
-def _rows(rows: list[dict[str, Any]], kind: np.dtype[np.void]) -> Table:
+def _rows(rows: Sequence[Row], kind: np.dtype[np.void]) -> Table:
     """Make a table of what a JSON file holds as objects; JSON has null for what is not a number."""
 
-    def value(row: dict[str, Any], name: str) -> Any:
+    def value(row: Row, name: str) -> Any:
         return np.nan if row[name] is None and kind[name].kind == "f" else row[name]
 
     return np.array([tuple(value(row, name) for name in kind.names or ()) for row in rows], kind)

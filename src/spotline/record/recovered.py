@@ -6,7 +6,6 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,8 +13,9 @@ import numpy as np
 from spotline.control.memory import COMMAND, END_NONE, INTERLOCK, PART, TREND
 from spotline.control.register import InterlockRegister
 from spotline.errors import RecordError
-from spotline.hdf5 import as_written
+from spotline.hdf5 import as_written, keys_of, typed
 from spotline.record import journal
+from spotline.record.headers import AnnouncedSpill, FieldFile, Row, SpillHeader
 from spotline.record.journal import Entry
 from spotline.record.model import SLOW_CONTROL, Table
 from spotline.record.spill_file import ASSUMED_PART, NOTHING_ASSUMED, Spill, spill_path
@@ -59,16 +59,16 @@ class FieldState:
         Whether the journal ends with something that was never confirmed.
     """
 
-    begun: dict[str, Any] | None = None
+    begun: Row | None = None
     status: str = INTERRUPTED
     spills: int = 0
-    interlocks: list[dict[str, Any]] = field(default_factory=list)
-    readings: list[dict[str, Any]] = field(default_factory=list)
-    events: list[dict[str, Any]] = field(default_factory=list)
-    orders: list[dict[str, Any]] = field(default_factory=list)
-    latched: list[dict[str, Any]] = field(default_factory=list)
-    sessions: list[dict[str, Any]] = field(default_factory=list)
-    stored: dict[int, dict[str, Any]] = field(default_factory=dict)
+    interlocks: list[Row] = field(default_factory=list)
+    readings: list[Row] = field(default_factory=list)
+    events: list[Row] = field(default_factory=list)
+    orders: list[Row] = field(default_factory=list)
+    latched: list[Row] = field(default_factory=list)
+    sessions: list[Row] = field(default_factory=list)
+    stored: dict[int, Row] = field(default_factory=dict)
     open_spill: list[Entry] = field(default_factory=list)
     entries: int = 0
     given_up: str | None = None
@@ -166,7 +166,7 @@ def recover_spill(folder: Path, state: FieldState, slices: tuple[Slice, ...]) ->
         loaded, parts = first.table, _parts(state.open_spill[1:])
         spots = loaded["spot"].astype(np.int64)
         if last.kind == journal.OVER:
-            header, assumed = dict(last.values["header"]), NOTHING_ASSUMED.copy()
+            header, assumed = typed(SpillHeader, last.values["header"]), NOTHING_ASSUMED.copy()
             interlocks = np.array([tuple(row) for row in last.values["interlocks"]], INTERLOCK)
         else:
             slice_ = slices[first.values["slice"]]
@@ -177,7 +177,7 @@ def recover_spill(folder: Path, state: FieldState, slices: tuple[Slice, ...]) ->
             )
             interlocks = np.zeros(0, INTERLOCK)
         return Spill(
-            header={**header, "recovered": True},
+            header=msgspec.structs.replace(header, recovered=True),
             spots=spots,
             parts=parts,
             trend=np.zeros(0, TREND),
@@ -201,21 +201,21 @@ def _parts(entries: list[Entry]) -> Table:
     return np.array(rows, PART) if rows else np.zeros(0, PART)
 
 
-def _header(state: FieldState, parts: Table) -> dict[str, Any]:
+def _header(state: FieldState, parts: Table) -> SpillHeader:
     """Header of the file of a spill that was cut short, as far as it is known."""
     first, last = state.open_spill[0].values, state.open_spill[-1].values
     assert state.begun is not None
-    end_us = last.get("time_us", first["start_us"])
-    return {
-        **first["header"],
-        "start_us": first["start_us"],
-        "end_us": end_us,
-        "beam_on_us": max(0, end_us - first["header"]["extraction_start_us"]),
-        "end_reason": END_NONE,
-        "request": 0,
-        "int1_counts": int(parts["int1_counts"].sum()),
-        "int2_counts": int(parts["int2_counts"].sum()),
-    }
+    announced, end_us = typed(AnnouncedSpill, first["header"]), last.get("time_us", first["start_us"])
+    return SpillHeader(
+        **keys_of(announced),
+        start_us=first["start_us"],
+        end_us=end_us,
+        beam_on_us=max(0, end_us - announced.extraction_start_us),
+        end_reason=END_NONE,
+        request=0,
+        int1_counts=int(parts["int1_counts"].sum()),
+        int2_counts=int(parts["int2_counts"].sum()),
+    )
 
 
 def assume(unconfirmed: int, loaded: Table, parts: Table, int1_per_int2: np.ndarray) -> Table:
@@ -257,16 +257,16 @@ def assume(unconfirmed: int, loaded: Table, parts: Table, int1_per_int2: np.ndar
     return np.array(rows, ASSUMED_PART) if rows else NOTHING_ASSUMED.copy()
 
 
-def field_header(state: FieldState) -> dict[str, Any]:
+def field_header(state: FieldState) -> FieldFile:
     """What ``field.json`` says of the delivery, from the journal."""
-    return {
-        "status": state.status,
-        "spills": state.spills,
-        "slow_control": state.readings,
-        "interlocks_without_beam": state.interlocks,
-        "events": state.events,
-        "orders": state.orders,
-        "register": msgspec.to_builtins(state.register()),
-        "sessions": state.sessions,
-        "journal_entries": state.entries,
-    }
+    return FieldFile(
+        status=state.status,
+        spills=state.spills,
+        slow_control=tuple(state.readings),
+        interlocks_without_beam=tuple(state.interlocks),
+        events=tuple(state.events),
+        orders=tuple(state.orders),
+        register=state.register(),
+        sessions=tuple(state.sessions),
+        journal_entries=state.entries,
+    )

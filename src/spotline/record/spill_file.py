@@ -33,7 +33,8 @@ from spotline.control.memory import (
     LawSettings,
     SliceMemory,
 )
-from spotline.hdf5 import header_of, new_file, open_file, publish_file, put, text
+from spotline.hdf5 import header_of, keys_of, new_file, open_file, publish_file, put, text, typed
+from spotline.record.headers import SpillHeader
 from spotline.record.model import SLOW_CONTROL, Table
 from spotline.room import RawSamples, SpillResult
 from spotline.storage import Disk
@@ -82,10 +83,7 @@ class Spill:
 
     Attributes
     ----------
-    header : dict
-        ``field``, ``spill``, ``slice``, ``cycle_code``, ``extraction_start_us``, ``beam_on_us``,
-        ``start_us``, ``end_us``, ``end_reason``, ``request``, ``int1_counts``, ``int2_counts``, hashes,
-        ``recovered`` (whether it comes from the journal, because the spill file was never written).
+    header : SpillHeader
     spots : ndarray of int
         Indices in the slice of the spots that were in the memory boards.
     parts, trend, commands, interlocks, slow_control : Table
@@ -95,7 +93,7 @@ class Spill:
         Columns `ASSUMED_PART`; empty unless the delivery died during the spill.
     """
 
-    header: dict[str, Any]
+    header: SpillHeader
     spots: np.ndarray
     parts: Table
     trend: Table
@@ -177,7 +175,7 @@ class SpillWriter:
 
     def finish(
         self,
-        header: dict[str, Any],
+        header: SpillHeader,
         result: SpillResult,
         slow_control: Table,
         assumed: Table = NOTHING_ASSUMED,
@@ -203,7 +201,7 @@ class SpillWriter:
             put(self._file.create_group("truth"), "parts", result.truth)
         if len(assumed):
             put(self._file.create_group("assumed"), "parts", assumed)
-        self._file.attrs["header"] = text(json.dumps(header, sort_keys=True))
+        self._file.attrs["header"] = text(json.dumps(keys_of(header), sort_keys=True))
         return publish_file(self._file, self._path, self._disk, is_new=True)
 
 
@@ -219,7 +217,7 @@ def read_spill(path: Path) -> Spill:
         measured = file["measured"]
         slow = measured["slow_control"][()]
         return Spill(
-            header=header_of(file),
+            header=typed(SpillHeader, header_of(file)),
             spots=file["control/spots"][()],
             parts=measured["parts"][()],
             trend=measured["trend"][()],

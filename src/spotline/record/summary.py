@@ -4,34 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UNSET
+
+from spotline.record.headers import DeliveryFile
 from spotline.record.model import FieldRecord
 from spotline.record.statistics import field_statistics, total_statistics
 
 
 def field_summary(record: FieldRecord) -> dict[str, Any]:
     """Entry of a field in ``summary.json``."""
-    statistics = field_statistics(record)
-    loop_wall_s = float(record.header.get("loop_wall_s", 0.0))
+    statistics, outcome = field_statistics(record), record.outcome
+    loop_wall_s = 0.0 if outcome.loop_wall_s is UNSET else outcome.loop_wall_s
     return {
         "folder": record.path.name,
         "field": record.number,
         "name": record.name,
-        "status": record.header["status"],
+        "status": outcome.status,
         **statistics,
         "loop_wall_s": loop_wall_s,
         "realtime_factor": _ratio(statistics["beam_on_s"], loop_wall_s),
-        "sessions": record.header.get("sessions", []),
-        "warnings": record.header["warnings"],
+        "sessions": list(outcome.sessions),
+        "warnings": list(record.facts.warnings),
     }
 
 
-def summarize(delivery: dict[str, Any], records: list[FieldRecord], wall_s: float) -> dict[str, Any]:
+def summarize(delivery: DeliveryFile, records: list[FieldRecord], wall_s: float) -> dict[str, Any]:
     """Content of ``summary.json``.
 
     Parameters
     ----------
-    delivery : dict
-        Content of ``delivery.json``.
+    delivery : DeliveryFile
     records : list of FieldRecord
         Fields that were begun.
     wall_s : float
@@ -40,8 +42,8 @@ def summarize(delivery: dict[str, Any], records: list[FieldRecord], wall_s: floa
     fields = [field_summary(record) for record in records]
     totals = total_statistics(fields)
     # Fields that were never begun still count as planned.
-    totals["spots_planned"] = sum(f["spots_planned"] for f in delivery["fields"])
-    totals["particles_planned"] = sum(f["particles_planned"] for f in delivery["fields"])
+    totals["spots_planned"] = sum(f.spots_planned for f in delivery.fields)
+    totals["particles_planned"] = sum(f.particles_planned for f in delivery.fields)
     loop_wall_s = sum(field["loop_wall_s"] for field in fields)
     return {
         "status": _status(delivery, fields),
@@ -49,25 +51,25 @@ def summarize(delivery: dict[str, Any], records: list[FieldRecord], wall_s: floa
         "wall_s": wall_s,
         "loop_wall_s": loop_wall_s,
         "realtime_factor": _ratio(totals["beam_on_s"], loop_wall_s),
-        "seed": delivery["seed"],
-        "raw": delivery["raw"],
-        "plan": delivery["plan_name"],
-        "plan_label": delivery["plan_label"],
-        "plan_sha256": delivery["plan_sha256"],
-        "beamline": delivery["beamline"],
-        "beamline_version": delivery["beamline_version"],
-        "beamline_sha256": delivery["beamline_sha256"],
-        "versions": delivery["versions"],
+        "seed": delivery.seed,
+        "raw": delivery.raw,
+        "plan": delivery.plan_name,
+        "plan_label": delivery.plan_label,
+        "plan_sha256": delivery.plan_sha256,
+        "beamline": delivery.beamline,
+        "beamline_version": delivery.beamline_version,
+        "beamline_sha256": delivery.beamline_sha256,
+        "versions": delivery.versions,
         "fields": fields,
     }
 
 
-def _status(delivery: dict[str, Any], fields: list[dict[str, Any]]) -> str:
+def _status(delivery: DeliveryFile, fields: list[dict[str, Any]]) -> str:
     """Status of the whole: that of the first field that is not complete."""
     for field in fields:
         if field["status"] != "complete":
             return str(field["status"])
-    return "complete" if len(fields) == len(delivery["fields"]) else "interrupted"
+    return "complete" if len(fields) == len(delivery.fields) else "interrupted"
 
 
 def _ratio(beam_on_s: float, wall_s: float) -> float | None:

@@ -11,13 +11,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+
+from msgspec import UNSET
 
 from spotline.errors import RecordError
 from spotline.files import read_json
-from spotline.hdf5 import as_written
+from spotline.hdf5 import as_written, keys_of
 from spotline.record import journal
+from spotline.record.field_file import read_field_file
 from spotline.record.folder import CONTINUATION, DICOM_RECORD, FIELD_HEADER, STATUS, SUMMARY
+from spotline.record.headers import DeliveryFile
 from spotline.record.log import NAME as LOG
 from spotline.record.recovered import FieldState, read_state
 from spotline.record.spill_file import read_spill, spill_path
@@ -26,15 +29,14 @@ from spotline.treatment.treatment_file import NAME as TREATMENT
 from spotline.treatment.treatment_file import read_treatment_file
 
 
-def read_states(folder: Path, delivery: dict[str, Any]) -> list[FieldState]:
+def read_states(folder: Path, delivery: DeliveryFile) -> list[FieldState]:
     """Read the journals of all fields of a delivery, and hold them against everything else in its folder.
 
     Parameters
     ----------
     folder : Path
         Of the record.
-    delivery : dict
-        Content of ``delivery.json``.
+    delivery : DeliveryFile
 
     Returns
     -------
@@ -47,18 +49,18 @@ def read_states(folder: Path, delivery: dict[str, Any]) -> list[FieldState]:
         If a journal was altered, or knows less than another file.
     """
     while True:
-        states = [read_state(folder / field["folder"]) for field in delivery["fields"]]
+        states = [read_state(folder / field.folder) for field in delivery.fields]
         contradiction = next(_contradictions(folder, delivery, states), None)
         if contradiction is None:
             return states
-        again = [read_state(folder / field["folder"]).entries for field in delivery["fields"]]
+        again = [read_state(folder / field.folder).entries for field in delivery.fields]
         if again == [state.entries for state in states]:  # else it is being delivered, and more was noted
             raise RecordError(contradiction)
 
 
-def _contradictions(folder: Path, delivery: dict[str, Any], states: Sequence[FieldState]) -> Iterator[str]:
+def _contradictions(folder: Path, delivery: DeliveryFile, states: Sequence[FieldState]) -> Iterator[str]:
     """What another file knows that a journal does not, and what to do."""
-    folders = [folder / field["folder"] for field in delivery["fields"]]
+    folders = [folder / field.folder for field in delivery.fields]
     for index, (field, state) in enumerate(zip(folders, states, strict=True)):
         for path, says in (
             *_beside(field, state),
@@ -101,7 +103,7 @@ def check_spill_files(folder: Path, state: FieldState) -> None:
     if not state.open_spill or not path.exists():
         return
     # Published, but nobody noted its hash: its header must be what was announced, and what came of it.
-    header = read_spill(path).header
+    header = keys_of(read_spill(path).header)
     with as_written(folder / journal.NAME):
         first, last = state.open_spill[0], state.open_spill[-1]
         told = {**first.values["header"], **(last.values["header"] if last.kind == journal.OVER else {})}
@@ -133,7 +135,10 @@ def _beside(folder: Path, state: FieldState) -> Iterator[tuple[Path, str]]:
         for name in (FIELD_HEADER, "spills", LOG, DICOM_RECORD):
             if (folder / name).exists():
                 yield folder / name, "was made after its first entry"
-        if not (folder / journal.NAME).exists() and "gas_factors" in read_treatment_file(folder).header:
+        if (
+            not (folder / journal.NAME).exists()
+            and read_treatment_file(folder).header.gas_factors is not UNSET
+        ):
             yield folder / TREATMENT, "was converted to counts after it was made"
         return
     numbers = [int(path.stem.removeprefix("spill-")) for path in _spill_files(folder)]
@@ -142,11 +147,13 @@ def _beside(folder: Path, state: FieldState) -> Iterator[tuple[Path, str]]:
         yield spill_path(folder, last), "is the file of a later one"
     path = folder / FIELD_HEADER
     if path.exists():
-        header = read_json(path)
+        header = read_field_file(path)
         with as_written(path):
-            if int(header["journal_entries"]) > state.entries:
-                yield path, f"was made of {header['journal_entries']} entries"
-            yield from _later(path, header["status"], int(header["spills"]), state)
+            if header.journal_entries is None:
+                raise KeyError("journal_entries")
+        if header.journal_entries > state.entries:
+            yield path, f"was made of {header.journal_entries} entries"
+        yield from _later(path, header.status, header.spills, state)
 
 
 def _spill_files(folder: Path) -> list[Path]:

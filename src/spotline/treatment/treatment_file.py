@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 import h5py
 import numpy as np
 
-from spotline.hdf5 import header_of, new_file, open_file, plain, publish_file, put, text
+from spotline.hdf5 import header_of, keys_of, new_file, open_file, plain, publish_file, put, text, typed
 from spotline.storage import Disk
+from spotline.treatment.headers import PreparationHeader, TreatmentHeader
 from spotline.treatment.treatment import Slice
 
 FORMAT = "spotline-treatment"
@@ -30,17 +32,24 @@ NAME = "DDS_treatment.h5"
 CHECKSUM = "sha256"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TreatmentFile:
-    """Content of a treatment file: the header of the field, its slices, and the hash of both."""
+Header = TypeVar("Header", bound=TreatmentHeader)
 
-    header: dict[str, Any]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TreatmentFile(Generic[Header]):
+    """Content of a treatment file: the header of the field, its slices, and the hash of both.
+
+    `keys` is the header by key, with what this version does not know.
+    """
+
+    header: Header
     slices: tuple[Slice, ...]
-    sha256: str = ""
+    sha256: str
+    keys: Mapping[str, Any]
 
 
 def write_treatment_file(
-    folder: Path, header: dict[str, Any], slices: tuple[Slice, ...], disk: Disk | None = None
+    folder: Path, header: TreatmentHeader, slices: tuple[Slice, ...], disk: Disk | None = None
 ) -> str:
     """Write ``DDS_treatment.h5`` into a folder, as a whole or not at all; return the hash of its content."""
     with new_file(folder / NAME) as file:
@@ -50,8 +59,19 @@ def write_treatment_file(
         return _finish(file, folder / NAME, disk)
 
 
-def read_treatment_file(folder: Path) -> TreatmentFile:
+@overload
+def read_treatment_file(folder: Path) -> TreatmentFile[TreatmentHeader]: ...
+@overload
+def read_treatment_file(folder: Path, kind: type[Header]) -> TreatmentFile[Header]: ...
+def read_treatment_file(folder: Path, kind: type[Any] = TreatmentHeader) -> TreatmentFile[Any]:
     """Read ``DDS_treatment.h5``.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the field.
+    kind : type
+        Of the header: `TreatmentHeader`, or `DeliveryHeader` or `PreparationHeader` for all that it says.
 
     Raises
     ------
@@ -59,10 +79,11 @@ def read_treatment_file(folder: Path) -> TreatmentFile:
         If it is missing, truncated or altered.
     """
     with open_file(folder / NAME, FORMAT, VERSION) as file:
-        header = _checked_header(file)
+        keys = _checked_keys(file)
+        header = typed(kind, keys)
         slices = tuple(_get_slice(file["slices"][name]) for name in sorted(file["slices"]))
         sha256 = plain(file.attrs[CHECKSUM])
-    return TreatmentFile(header, slices, sha256)
+    return TreatmentFile(header, slices, sha256, keys)
 
 
 def slice_path(folder: Path, index: int) -> Path:
@@ -70,7 +91,7 @@ def slice_path(folder: Path, index: int) -> Path:
     return folder / f"sld-{index:04d}.h5"
 
 
-def write_slice_file(path: Path, header: dict[str, Any], slice_: Slice) -> None:
+def write_slice_file(path: Path, header: TreatmentHeader, slice_: Slice) -> None:
     """Write one slice to a file of its own, as a whole or not at all."""
     with new_file(path) as file:
         _begin(file, SLICE_FORMAT, header)
@@ -78,7 +99,7 @@ def write_slice_file(path: Path, header: dict[str, Any], slice_: Slice) -> None:
         _finish(file, path)
 
 
-def read_slice_file(path: Path) -> tuple[dict[str, Any], Slice]:
+def read_slice_file(path: Path) -> tuple[PreparationHeader, Slice]:
     """Read the header of the field and the slice from a slice file.
 
     Raises
@@ -87,12 +108,12 @@ def read_slice_file(path: Path) -> tuple[dict[str, Any], Slice]:
         If it is missing, truncated or altered.
     """
     with open_file(path, SLICE_FORMAT, VERSION) as file:
-        return _checked_header(file), _get_slice(file["slice"])
+        return typed(PreparationHeader, _checked_keys(file)), _get_slice(file["slice"])
 
 
-def _begin(file: h5py.File, kind: str, header: dict[str, Any]) -> None:
+def _begin(file: h5py.File, kind: str, header: TreatmentHeader) -> None:
     file.attrs.update(format=text(kind), version=VERSION)
-    file.attrs["header"] = text(json.dumps(header, sort_keys=True))
+    file.attrs["header"] = text(json.dumps(keys_of(header), sort_keys=True))
 
 
 def _finish(file: h5py.File, path: Path, disk: Disk | None = None) -> str:
@@ -102,7 +123,7 @@ def _finish(file: h5py.File, path: Path, disk: Disk | None = None) -> str:
     return sha256
 
 
-def _checked_header(file: h5py.File) -> dict[str, Any]:
+def _checked_keys(file: h5py.File) -> dict[str, Any]:
     if plain(file.attrs[CHECKSUM]) != _checksum(file):
         raise ValueError("its SHA-256 is not that of its content")
     return header_of(file)

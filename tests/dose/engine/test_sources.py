@@ -17,6 +17,10 @@ from tests.lines.facts import with_facts
 LINE = spotline.load_beamline("cnao-h")
 
 
+FIRST = {"plan_uid": "1.2.3", "plan_sha256": "5" * 64, "number": 1}
+"""What the first continuation of a plan says that it continues."""
+
+
 def changed(record: Record, **header: Any) -> Record:
     field = record.fields[0]
     return replace(record, fields=(replace(field, header={**field.header, **header}),))
@@ -57,11 +61,11 @@ def test_fields_in_records_of_their_own_are_one_fraction(record: Record):
 
 
 def test_a_continuation_is_part_of_the_fraction_and_of_the_plan(record: Record):
-    found = beams_of([record, changed(record, continues={"number": 1})], LINE)
+    found = beams_of([record, changed(record, continues=FIRST)], LINE)
     assert found.fractions == 1
     assert [len(group) for group in found.beams.values()] == [1, 2, 2]
     assert any("continuations belong to the fraction" in note for note in found.notes)
-    alone = beams_of(changed(record, continues={"number": 1}), LINE)
+    alone = beams_of(changed(record, continues=FIRST), LINE)
     assert len(alone.beams["planned"]) == 1
 
 

@@ -112,7 +112,7 @@ def test_slice_files_are_the_slices(plan: Plan, prepared: Path):
     treatment = treatment_of(plan)
     for slice_ in treatment.fields[0].slices:
         header, read = read_slice_file(prepared / "field-01" / "sld" / f"sld-{slice_.index:04d}.h5")
-        assert (header["number"], header["slices"]) == (1, 3)
+        assert (header.number, header.slices) == (1, 3)
         np.testing.assert_array_equal(read.int1_counts, slice_.int1_counts)
         np.testing.assert_array_equal(read.x_current_A, slice_.x_current_A)
 

@@ -113,7 +113,7 @@ def beams_of_record(
     DoseError
         If the truth is asked for and the record has none.
     """
-    header, slices = field.header, field.prescribed
+    facts, slices = field.facts, field.prescribed
     layers = tuple(_planned(part) for part in slices)
     if what != "planned":
         table = field.spots if what == "measured" else field.truth
@@ -129,18 +129,13 @@ def beams_of_record(
     return FieldBeams(
         number=field.number,
         name=field.name,
-        ion=IONS[header["ion"]],
-        passive_elements=tuple(header["passive_elements"]),
-        gantry_deg=header.get("gantry_angle_deg") or 0.0,
-        patient_support_deg=header.get("patient_support_angle_deg") or 0.0,
-        isocentre_mm=isocentre_mm or _point(header.get("isocentre_mm")),
+        ion=IONS[facts.ion],
+        passive_elements=facts.passive_elements,
+        gantry_deg=facts.gantry_angle_deg or 0.0,
+        patient_support_deg=facts.patient_support_angle_deg or 0.0,
+        isocentre_mm=isocentre_mm or facts.isocentre_mm or (0.0, 0.0, 0.0),
         layers=layers,
     )
-
-
-def _point(values: list[float] | None) -> tuple[float, float, float]:
-    x, y, z = values or (0.0, 0.0, 0.0)
-    return x, y, z
 
 
 def _planned(part: Slice) -> LayerBeam:

@@ -119,12 +119,12 @@ def _of_records(
     if not chosen:
         raise DoseError(f"{where}: no field was delivered, so there is no dose")
     notes = [note for _, field in chosen for note in _notes_of(field, beamline)]
-    first = [field for _, field in chosen if not field.header.get("continues")]
+    first = [field for _, field in chosen if not field.facts.continues]
     if first and len(first) < len(chosen):
         notes.append("continuations belong to the fraction before them; their plans are part of its plan")
     # Fields may have been delivered in records of their own, so it is a field that counts fractions.
     # A preparation is another file than its plan, and keeps the label.
-    delivered = Counter((str(field.header.get("plan_label")), field.number) for field in first)
+    delivered = Counter((field.facts.plan_label, field.number) for field in first)
     fractions = max(delivered.values(), default=1)
     labels = list(dict.fromkeys(label for label, _ in delivered))
     if len(labels) > 1:
@@ -145,20 +145,18 @@ def _of_records(
 def _of_field(
     field: FieldRecord, what: What, beamline: BeamLine, places: dict[int, Point], notes: list[str]
 ) -> FieldBeams:
-    beams, header = beams_of_record(field, what), field.header
-    at = header.get("isocentre_mm")
-    gantry = header.get("gantry_angle_deg")
-    return _placed(beams, None if at is None else (at[0], at[1], at[2]), gantry, beamline, places,
-                   str(field.path), notes)  # fmt: skip
+    beams, facts = beams_of_record(field, what), field.facts
+    at, gantry = facts.isocentre_mm, facts.gantry_angle_deg
+    return _placed(beams, at, gantry, beamline, places, str(field.path), notes)
 
 
 def _notes_of(field: FieldRecord, beamline: BeamLine) -> list[str]:
     """What speaks against taking the dose of a record for that of the plan."""
-    header, notes = field.header, []
+    facts, outcome, notes = field.facts, field.outcome, []
     name = f"{field.path.parent.name}: field {field.number}"
-    if header.get("status") != "complete":
+    if outcome.status != "complete":
         done, all_ = int(field.spots["complete"].sum()), len(field.visits)
-        notes.append(f"{name}: not delivered whole ({header.get('status')}; {done} of {all_} spots)")
+        notes.append(f"{name}: not delivered whole ({outcome.status}; {done} of {all_} spots)")
     if len(field.assumed):
         particles = float(field.assumed["particles"].sum())
         notes.append(
@@ -168,9 +166,9 @@ def _notes_of(field: FieldRecord, beamline: BeamLine) -> list[str]:
     missing = int((~(abs(field.spots["x_mm"]) + abs(field.spots["y_mm"]) < float("inf"))).sum())
     if missing:
         notes.append(f"{name}: {missing} spots have no measured position; taken where they were prescribed")
-    if header.get("beamline_sha256") not in (None, beamline.sha256):
+    if facts.beamline_sha256 not in ("", beamline.sha256):
         notes.append(
-            f"{name}: was delivered on another version of the beam line ({header.get('beamline')}) than the "
+            f"{name}: was delivered on another version of the beam line ({facts.beamline}) than the "
             f"dose is computed with ({beamline.name})"
         )
     return notes

@@ -219,8 +219,8 @@ def _isocentres(
         found = {one.field.number: one.field.isocentre_mm for one in source.fields}
     else:
         fields = [one for record in _records(source) for one in record.fields]
-        found = {one.number: one.header.get("isocentre_mm") for one in fields}
-        known = {one.number for one in fields if one.header.get("isocentre_mm") is not None}
+        found = {one.number: one.facts.isocentre_mm for one in fields}
+        known = {number for number, at in found.items() if at is not None}
         planned = () if plan is None else plan.fields
         places = {
             one.number: one.isocentre_mm for one in planned if one.isocentre_mm and one.number not in known

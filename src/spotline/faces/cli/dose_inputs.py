@@ -160,7 +160,7 @@ def _ions(source: Treatment | list[Record], number: int | None) -> list[str]:
     if isinstance(source, Treatment):
         found = [(one.field.number, one.field.ion.name) for one in source.fields]
     else:
-        found = [(one.number, str(one.header["ion"])) for record in source for one in record.fields]
+        found = [(one.number, one.facts.ion) for record in source for one in record.fields]
     return list(dict.fromkeys(ion for field, ion in found if number in (None, field)))
 
 

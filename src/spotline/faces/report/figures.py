@@ -289,7 +289,7 @@ def figure_overview(record: Record) -> Figure:
     for name in ("above", "below", "particles", "positions"):
         panels[name].set_title(panels[name].get_title(loc="left"), fontsize=8)
     spots, spills = len(field.spots), len(field.spills)
-    title = f"{field.header.get('ion', '')} at {field.header.get('beamline', '')}: "
+    title = f"{field.facts.ion} at {field.facts.beamline}: "
     title += f"{spots} {'spot' if spots == 1 else 'spots'} in {spills} {'spill' if spills == 1 else 'spills'}"
     figure.suptitle(title, x=0.01, ha="left", parse_math=False)
     return figure

@@ -130,9 +130,9 @@ def particles_per_count(field: FieldRecord) -> dict[int, float]:
     of the spots of a slice, or of the whole field where a slice has none.
     """
     numbers = field.slices["slice"]
-    known = field.header.get("particles_per_count")
-    if known is not None and len(known) == len(numbers):
-        return {int(n): float(value) for n, value in zip(numbers, known, strict=True)}
+    known = field.facts.particles_per_count
+    if known and len(known) == len(numbers):
+        return {int(n): value for n, value in zip(numbers, known, strict=True)}
     counts = np.array([field.spills["int1_counts"][field.spills["slice"] == n].sum() for n in numbers])
     particles = field.slices["particles"]
     whole = float(quotient(particles.sum(), counts.sum()))

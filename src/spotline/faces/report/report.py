@@ -68,7 +68,7 @@ def _field_view(field: FieldRecord) -> dict[str, Any]:
         "name": field.name,
         "status": tables.status_of(field),
         "facts": tables.facts(field),
-        "warnings": [str(warning) for warning in field.header.get("warnings", ())],
+        "warnings": list(field.facts.warnings),
         "figures_of_merit": tables.figures_of_merit(field),
         "interlocks": tables.interlock_table(field),
         "slices": tables.slice_table(field),

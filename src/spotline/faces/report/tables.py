@@ -38,7 +38,7 @@ class Table:
 def label_of(record: Record) -> str:
     """Return the label of the plan."""
     if record.fields:
-        return plain(record.fields[0].header.get("plan_label"))
+        return plain(record.fields[0].facts.plan_label)
     return plain(record.summary.get("plan_label"))
 
 
@@ -59,7 +59,7 @@ def status_of_record(record: Record) -> tuple[str, str]:
 
 def status_of(field: FieldRecord) -> tuple[str, str]:
     """Return the status of a field in words, and its kind."""
-    text, kind = words.status(field.header.get("status"))
+    text, kind = words.status(field.outcome.status)
     stop = stop_of(field)
     if kind == "bad" and stop is not None:
         text += f": {cause_in_words(int(stop['cause']))}, at {number(float(stop['time_us']) / 1e6, 3)} s"
@@ -100,7 +100,7 @@ def overview(record: Record) -> Table:
         rows.append(
             (
                 f"{field.number} {field.name}",
-                plain(field.header.get("ion")),
+                plain(field.facts.ion),
                 status_of(field)[0],
                 f"{_count(int(spots['complete'].sum()))} of {_count(_planned_spots(field))}",
                 percent(quotient(spots["particles"].sum(), _planned_particles(field)).item()),
@@ -118,11 +118,13 @@ def _count(n: int) -> str:
 
 
 def _planned_spots(field: FieldRecord) -> int:
-    return int(field.header.get("spots_planned", field.slices["spots_planned"].sum()))
+    planned = field.facts.spots_planned
+    return int(field.slices["spots_planned"].sum()) if planned is None else planned
 
 
 def _planned_particles(field: FieldRecord) -> float:
-    return float(field.header.get("particles_planned", field.slices["particles_planned"].sum()))
+    planned = field.facts.particles_planned
+    return float(field.slices["particles_planned"].sum()) if planned is None else planned
 
 
 def _treatment_s(field: FieldRecord) -> float:
@@ -131,20 +133,23 @@ def _treatment_s(field: FieldRecord) -> float:
 
 def facts(field: FieldRecord) -> Pairs:
     """Return what the field was, apart from how it went."""
-    head = field.header
+    told = field.facts
     angles = [
-        f"{name} {head[key]:g}°"
-        for name, key in (("gantry", "gantry_angle_deg"), ("patient support", "patient_support_angle_deg"))
-        if head.get(key) is not None
+        f"{name} {angle_deg:g}°"
+        for name, angle_deg in (
+            ("gantry", told.gantry_angle_deg),
+            ("patient support", told.patient_support_angle_deg),
+        )
+        if angle_deg is not None
     ]
     return [
-        ("Ion", plain(head.get("ion"))),
-        ("Focus", plain(list(dict.fromkeys(head.get("focus") or ())))),
-        ("Passive elements", plain(head.get("passive_elements")) if head.get("passive_elements") else "none"),
+        ("Ion", plain(told.ion)),
+        ("Focus", plain(list(dict.fromkeys(told.focus)))),
+        ("Passive elements", plain(told.passive_elements) if told.passive_elements else "none"),
         ("Angles", ", ".join(angles) or words.NOTHING),
-        ("Gas density factors", plain(head.get("gas_factors"))),
-        ("Unit of the plan", plain(head.get("unit"))),
-        ("Started", words.moment(head.get("started"))),
+        ("Gas density factors", plain(told.gas_factors or None)),
+        ("Unit of the plan", plain(told.unit)),
+        ("Started", words.moment(field.outcome.started)),
     ]
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 from spotline.machine import BeamLine
 from spotline.planning.read import read_plan
 from spotline.treatment import prepare
+from spotline.treatment.headers import PreparationHeader
 from spotline.treatment.treatment import FieldTreatment, Treatment
 
 SUMMARY = "preparation.json"
@@ -29,27 +29,27 @@ def folder_of(field: FieldTreatment) -> str:
     return f"field-{field.field.number:02d}"
 
 
-def header_of(treatment: Treatment, field: FieldTreatment) -> dict[str, Any]:
+def header_of(treatment: Treatment, field: FieldTreatment) -> PreparationHeader:
     """Facts of a field that its treatment file and its slice files carry."""
     plan, line = treatment.plan, treatment.beamline
     chambers = line.facts.chambers
-    return {
-        "number": field.field.number,
-        "name": field.field.name,
-        "ion": field.beam.name,
-        "beamline": line.name,
-        "beamline_version": line.facts.version,
-        "beamline_sha256": line.sha256,
-        "plan_label": plan.label,
-        "plan_sha256": plan.prepared_for.plan_sha256 if plan.prepared_for else plan.sha256,
-        "passive_elements": list(field.passive_elements),
-        "spots": field.n_spots,
-        "particles": field.particles,
-        "slices": len(field.slices),
-        "gas_factors": list(field.gas_factors),
-        "temperature_C": chambers.reference_temperature_C,
-        "pressure_Pa": chambers.reference_pressure_Pa,
-    }
+    return PreparationHeader(
+        number=field.field.number,
+        name=field.field.name,
+        ion=field.beam.name,
+        beamline=line.name,
+        beamline_version=line.facts.version,
+        beamline_sha256=line.sha256,
+        plan_label=plan.label,
+        plan_sha256=plan.prepared_for.plan_sha256 if plan.prepared_for else plan.sha256,
+        passive_elements=field.passive_elements,
+        spots=field.n_spots,
+        particles=field.particles,
+        slices=len(field.slices),
+        gas_factors=field.gas_factors,
+        temperature_C=chambers.reference_temperature_C,
+        pressure_Pa=chambers.reference_pressure_Pa,
+    )
 
 
 def sha256_of(path: Path) -> str:

@@ -14,6 +14,7 @@ from spotline.hdf5 import as_written
 from spotline.machine import BeamLine
 from spotline.planning.prepared.layout import PLAN, SUMMARY, folder_of, header_of, sha256_of, treatment_of
 from spotline.planning.prepared.summary import FORMAT, VERSION
+from spotline.treatment.headers import PreparationHeader
 from spotline.treatment.treatment import FieldTreatment, Slice, Treatment
 from spotline.treatment.treatment_file import NAME, read_treatment_file
 
@@ -110,7 +111,7 @@ def _check_files(summary: dict[str, Any], folder: Path) -> None:
 
 
 def _check_field(folder: Path, treatment: Treatment, field: FieldTreatment) -> None:
-    written = read_treatment_file(folder)
+    written = read_treatment_file(folder, PreparationHeader)
     same = written.header == header_of(treatment, field) and len(written.slices) == len(field.slices)
     if not same or not all(map(_same_slice, written.slices, field.slices)):
         raise RecordError(

@@ -1,0 +1,166 @@
+"""What the files of a record say of themselves, as types.
+
+For treatment files see `spotline.treatment.headers`.  `FieldRecord.header` and `Record.summary` stay
+dictionaries, for whoever looks something up by its key, and have all that the files say; the code itself asks
+`FieldRecord.facts` and `FieldRecord.outcome`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType, field
+
+from spotline.control.register import InterlockRegister
+
+Row = dict[str, Any]
+"""A row of a table or of the journal, as JSON has it."""
+
+
+class PlannedField(Struct, frozen=True, kw_only=True):
+    """A field in ``delivery.json``.
+
+    Attributes
+    ----------
+    number : int
+    folder : str
+        Its name in the folder of the record.
+    spots_planned, particles_planned : int, float
+    """
+
+    number: int
+    folder: str
+    spots_planned: int
+    particles_planned: float
+
+
+class DeliveryFile(Struct, frozen=True, kw_only=True):
+    """Content of ``delivery.json``: what a delivery was asked to do.
+
+    Attributes
+    ----------
+    format : int
+    plan : str or None
+        Name of the copy of the plan; None if the plan came from no file.
+    plan_name, plan_label, plan_sha256 : str
+    beamline, beamline_version, beamline_sha256 : str
+    beamline_path : str or None
+        None if it is a shipped one.
+    seed : int
+    raw : bool
+        Whether every frame of every chamber is kept.
+    started : str
+        ISO 8601.
+    versions : dict of str to str
+    fields : tuple of PlannedField
+        In the order of delivery.
+    """
+
+    format: int
+    plan: str | None
+    plan_name: str
+    plan_label: str
+    plan_sha256: str
+    beamline: str
+    beamline_version: str
+    beamline_path: str | None
+    beamline_sha256: str
+    seed: int
+    raw: bool
+    started: str
+    versions: dict[str, str]
+    fields: tuple[PlannedField, ...]
+
+
+class AnnouncedSpill(Struct, frozen=True, kw_only=True):
+    """What is known of a spill before it, and stands in the journal.
+
+    Attributes
+    ----------
+    field, spill, slice : int
+        Number of the field, number of the spill from 1, index of the slice.
+    cycle_code, broadcast_code : int
+        That was asked for, and that the accelerator sent.
+    extraction_start_us, extraction_end_us : int
+        On the clock of the field.
+    recovered : bool
+        Whether the spill comes from the journal, because its file was never written.
+    beamline_sha256, plan_sha256, seed
+        What belongs together.
+    """
+
+    field: int
+    spill: int
+    slice: int
+    cycle_code: int
+    extraction_start_us: int
+    extraction_end_us: int
+    broadcast_code: int
+    recovered: bool = False
+    beamline_sha256: str
+    plan_sha256: str
+    seed: int | None
+
+
+class SpillHeader(AnnouncedSpill, frozen=True, kw_only=True):
+    """Header of a spill file.
+
+    Attributes
+    ----------
+    start_us, end_us : int
+        Of the measurement, on the clock of the field.
+    beam_on_us : int
+        For so long the chopper was commanded open.
+    end_reason : int
+        Why the spill ended.
+    request : int
+        What the fast control asked for at its end.
+    int1_counts, int2_counts : int
+        Of the whole spill.
+    """
+
+    start_us: int
+    end_us: int
+    beam_on_us: int
+    end_reason: int
+    request: int
+    int1_counts: int
+    int2_counts: int
+
+
+class FieldFile(Struct, frozen=True, kw_only=True):
+    """Content of ``field.json``: how the delivery of a field went, but for its spills.
+
+    Attributes
+    ----------
+    status : str
+        ``complete``, ``interlock`` or ``interrupted``.
+    spills : int
+        That were begun.
+    slow_control, interlocks_without_beam : tuple of dict
+        Between spills, columns `SLOW_CONTROL` and `INTERLOCK` of the record model.
+    events, orders : tuple of dict
+        Of the supervision; that were obeyed.
+    register : InterlockRegister
+        As it was left.
+    sessions : tuple of dict
+        Operators who had it go on.
+    journal_entries : int or None
+        That the file was made of.
+    started : str
+        ISO 8601.
+    loop_wall_s : float or UNSET
+        Time that the fast loop took; known at the end only.
+    """
+
+    status: str
+    spills: int
+    slow_control: tuple[Row, ...]
+    interlocks_without_beam: tuple[Row, ...]
+    events: tuple[Row, ...] = ()
+    orders: tuple[Row, ...] = ()
+    register: InterlockRegister = field(default_factory=InterlockRegister)
+    sessions: tuple[Row, ...] = ()
+    journal_entries: int | None = None
+    started: str = ""
+    loop_wall_s: float | UnsetType = UNSET

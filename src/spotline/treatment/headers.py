@@ -1,0 +1,138 @@
+"""What the files of a treatment say of their field: one schema for preparation and delivery.
+
+Keys that both write stand in `TreatmentHeader`; `PreparationHeader` and `DeliveryHeader` add what only one of
+them knows.  Required is what a file is no use without; what else a record of an earlier version may lack has
+a default, and keys that are not here are passed over.
+"""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct, UnsetType
+
+from spotline.plan.model import Continues
+
+Point = tuple[float, float, float]
+
+
+class TreatmentHeader(Struct, frozen=True, kw_only=True):
+    """Facts of a field in every treatment file and slice file.
+
+    Attributes
+    ----------
+    number, name : int, str
+        Of the field, as in the plan.
+    plan_sha256, beamline_sha256 : str
+        Hashes of what the treatment was made from.
+    ion, beamline, beamline_version, plan_label : str
+    passive_elements : tuple of str
+        That are mounted.
+    gas_factors : tuple of two floats or UNSET
+        Density of the gas in both boxes at the conversion to counts; not there before it.
+    """
+
+    number: int
+    name: str
+    plan_sha256: str
+    beamline_sha256: str
+    ion: str = ""
+    beamline: str = ""
+    beamline_version: str = ""
+    plan_label: str = ""
+    passive_elements: tuple[str, ...] = ()
+    gas_factors: tuple[float, float] | UnsetType = UNSET
+
+
+class PreparationHeader(TreatmentHeader, frozen=True, kw_only=True):
+    """Facts of a field in the files of a preparation.
+
+    Attributes
+    ----------
+    spots, slices : int
+        How many there are.
+    particles : float
+    temperature_C, pressure_Pa : float
+        Of the gas that the counts are for.
+    """
+
+    spots: int
+    particles: float
+    slices: int
+    temperature_C: float
+    pressure_Pa: float
+
+
+class LineGeometry(Struct, frozen=True, kw_only=True):
+    """Geometry of the line that delivers.
+
+    Attributes
+    ----------
+    gantry_angles_deg : tuple of float
+        That it has.
+    source_to_isocentre_mm : tuple of two floats
+        Horizontal and vertical.
+    """
+
+    gantry_angles_deg: tuple[float, ...] = ()
+    source_to_isocentre_mm: tuple[float, float] | None = None
+
+
+class IsocentrePerChamber(Struct, frozen=True, kw_only=True):
+    """Factors from a position at a chamber to that at the isocentre."""
+
+    strip_x: float
+    strip_y: float
+    pixel_x: float
+    pixel_y: float
+
+
+class DeliveryHeader(TreatmentHeader, frozen=True, kw_only=True):
+    """Facts of a field in the treatment file of a delivery.
+
+    Attributes
+    ----------
+    seed : int or None
+        Of the simulated room.
+    charge_number, mass_number : int or None
+        Of the ion.
+    continues : Continues or None
+        What is continued, if the plan is a continuation.
+    line_geometry : LineGeometry
+    versions : dict of str to str
+        Of what took part.
+    focus : tuple of str
+        Of each slice.
+    gantry_angle_deg, patient_support_angle_deg : float or None
+    isocentre_mm : tuple of three floats or None
+        In patient coordinates.
+    unit : str
+        Of the meterset of the plan.
+    spots_planned, particles_planned : int, float or None
+    particles_per_s_full : float or None
+        At full intensity.
+    meterset_per_particle : tuple of float
+        Of each slice.
+    particles_per_count : tuple of float
+        Of INT1, the mean of each slice.
+    warnings : tuple of str
+        Of the preparation.
+    iso_per_chamber : IsocentrePerChamber or None
+    """
+
+    seed: int | None
+    charge_number: int | None = None
+    mass_number: int | None = None
+    continues: Continues | None = None
+    line_geometry: LineGeometry | None = None
+    versions: dict[str, str] = {}
+    focus: tuple[str, ...] = ()
+    gantry_angle_deg: float | None = None
+    patient_support_angle_deg: float | None = None
+    isocentre_mm: Point | None = None
+    unit: str = ""
+    spots_planned: int | None = None
+    particles_planned: float | None = None
+    particles_per_s_full: float | None = None
+    meterset_per_particle: tuple[float, ...] = ()
+    particles_per_count: tuple[float, ...] = ()
+    warnings: tuple[str, ...] = ()
+    iso_per_chamber: IsocentrePerChamber | None = None
