@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from spotline.dose.engine import layer_weights
 from spotline.errors import DoseError
+from spotline.planning import layer_weights
 from spotline.planning.layer_weights import (
     RATIO,
     Layers,
