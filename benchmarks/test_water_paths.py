@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from spotline.arrays import Float32s
 from spotline.dose.beam_frame import VirtualSources, beam_frame
-from spotline.dose.grid import Float32s, Grid
+from spotline.dose.grid import Grid
 from spotline.dose.water_path import smooth_voxel_paths_mm, voxel_paths_mm
 
 SOURCES = VirtualSources(6200.0, 5500.0)

@@ -26,18 +26,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 
+from spotline.arrays import Floats
 from spotline.physics.ionization import particles_per_count
 from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
 from spotline.physics.materials import AIR, WATER
 from spotline.physics.scattering import highland_angle_mrad
 from spotline.physics.stopping import RangeEnergy
 from spotline.units import FWHM_PER_SIGMA
-
-Floats = NDArray[np.float64]
 
 DEPTH_STEP_mm = 2.0  # QA 2.A.1
 CHARGE_QUANTUM_C = 200e-15  # DDS III.B.1

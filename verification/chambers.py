@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from spotline.arrays import Floats
 from spotline.control.interlocks import INTENSITY
 from spotline.control.memory import TREND_TICKS
 from spotline.measurement import Limits
@@ -16,7 +17,6 @@ from verification.particles import energies
 from verification.runs import (
     Changes,
     Delivered,
-    Floats,
     Job,
     Mean,
     Square,

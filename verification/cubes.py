@@ -15,9 +15,9 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 import spotline
+from spotline.arrays import Floats
 from spotline.dose.engine.beams import FieldBeams, LayerBeam, beams_of_treatment
 from spotline.dose.engine.forward import DoseEngine, Patient
 from spotline.dose.engine.pencil_beams import GY_PER_MEV_PER_G
@@ -35,7 +35,6 @@ from spotline.planning.phantom_plan import Setup
 from verification.figures import Figure, figure, judge, percent, table
 from verification.page import circumstances, fill, page_parser, put_page, say
 
-Floats = NDArray[np.float64]
 LINE = "cnao-v"
 CASES = (("carbon", ("RIFI1", "RIFI2")), ("proton", ()))
 SIZE_mm, DEPTH_mm = 60.0, 150.0

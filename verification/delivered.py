@@ -18,9 +18,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 import spotline
+from spotline.arrays import Booleans
 from spotline.dose.engine.beams import What
 from spotline.dose.engine.forward import Patient
 from spotline.dose.engine.reconstruct import Reconstruction, reconstruct
@@ -40,7 +40,6 @@ from verification.page import circumstances, fill, page_parser, put_page, say
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
-Mask = NDArray[np.bool_]
 
 LINE = "cnao-v"
 VOXEL_mm = 2.0
@@ -69,7 +68,7 @@ class Case:
     name: str
     treatment: spotline.Treatment
     patient: Patient
-    target: Mask
+    target: Booleans
     libraries: dict[str, BeamLibrary]
 
     def dose(self, source: spotline.Record | Sequence[spotline.Record]) -> Reconstruction:
@@ -105,14 +104,14 @@ def two_fields_case(folder: Path) -> Case:
     return Case("proton, two fields of DCPT", treatment, patient, target, libraries)
 
 
-def _within(grid: Grid, half_mm: float) -> Mask:
+def _within(grid: Grid, half_mm: float) -> Booleans:
     """Voxels whose centre is in a cube around the isocentre."""
     x, y, z = (np.abs(axis) <= half_mm for axis in (grid.x_mm, grid.y_mm, grid.z_mm))
-    inside: Mask = z[:, None, None] & y[None, :, None] & x[None, None, :]
+    inside: Booleans = z[:, None, None] & y[None, :, None] & x[None, None, :]
     return inside
 
 
-def agreement(what: str, of: str, planned: DoseGrid, delivered: DoseGrid, target: Mask) -> Agreement:
+def agreement(what: str, of: str, planned: DoseGrid, delivered: DoseGrid, target: Booleans) -> Agreement:
     """Hold a delivered dose against the planned one."""
     local = 100.0 * (delivered.dose_Gy[target] / planned.dose_Gy[target] - 1.0)
     ours, theirs = (dose_statistics(dose, target) for dose in (planned, delivered))

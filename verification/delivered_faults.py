@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 import spotline
+from spotline.arrays import Booleans
 from spotline.dose.engine.beams import FieldBeams, beams_of_record, beams_of_treatment
 from spotline.dose.engine.fluence import Spots
 from spotline.dose.engine.forward import DoseEngine, Patient
@@ -24,7 +24,6 @@ from spotline.physics.stopping import mass_stopping_power_MeV_cm2_per_g
 from verification.figures import Figure, figure, table
 from verification.page import fill, say
 
-Mask = NDArray[np.bool_]
 Change = Callable[[FieldBeams], FieldBeams]
 
 SEED = 1
@@ -238,7 +237,7 @@ def cases(line: spotline.BeamLine) -> list[Injected]:
 def deliver_all(
     treatment: spotline.Treatment,
     patient: Patient,
-    target: Mask,
+    target: Booleans,
     judge: Callable[[DoseGrid, DoseGrid], Agreement],
 ) -> Results:
     """Deliver with each fault, compute, and predict."""
@@ -332,7 +331,7 @@ def stop_and_go_on(
     return rows, (len(spots), len(field.visits), missing)
 
 
-def look(dose: DoseGrid, target: Mask) -> Seen:
+def look(dose: DoseGrid, target: Booleans) -> Seen:
     """Look at a dose; the beam comes along y, and the isocentre is 0."""
     grid, values = dose.grid, dose.dose_Gy.astype(float)
     deep = target.any(axis=(0, 2))

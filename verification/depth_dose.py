@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.measurement import Limits
 from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
 from spotline.physics.transport.geometry import water
@@ -29,8 +29,6 @@ from verification.figures import Figure, figure, judge, percent, table
 from verification.page import circumstances, fill, page_parser, put_page, say
 from verification.pictures import draw_depth_dose
 from verification.reference import read_reference
-
-Floats = NDArray[np.float64]
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"

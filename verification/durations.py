@@ -24,6 +24,7 @@ import numpy as np
 from matplotlib.figure import Figure as Drawing
 
 import spotline
+from spotline.arrays import Floats
 from spotline.control.memory import COMMAND_CHOPPER_CLOSE, COMMAND_CHOPPER_OPEN
 from spotline.machine import BeamLine
 from spotline.machine.accelerator import Synchrotron
@@ -38,18 +39,7 @@ from tests.lines.trip import write_trip_line
 from verification import pictures
 from verification.figures import Figure, figure, judge, number, percent, table
 from verification.page import circumstances, fill, page_parser, put_page, say
-from verification.runs import (
-    EXAMPLES,
-    ROOT,
-    SHARED,
-    Delivered,
-    Floats,
-    Job,
-    Square,
-    deliver,
-    line_of,
-    treatment_of,
-)
+from verification.runs import EXAMPLES, ROOT, SHARED, Delivered, Job, Square, deliver, line_of, treatment_of
 
 IMAGES = ROOT / "docs" / "images"
 PICTURE = "delivery-time.svg"

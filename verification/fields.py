@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spotline.arrays import Floats
 from spotline.control.interlocks import CAUSES
 from spotline.errors import PlanError
 from spotline.measurement import Limits
@@ -22,7 +23,6 @@ from verification.runs import (
     SHARED,
     Changes,
     Delivered,
-    Floats,
     Job,
     Square,
     Workers,

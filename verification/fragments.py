@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.physics.fragment_layout import MODEL
 from spotline.physics.fragment_tables import production_cross_sections_mb
 from spotline.physics.ions import CARBON, HELIUM, Ion
@@ -27,8 +27,6 @@ from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
 from verification.figures import Figure, figure, table
 from verification.page import circumstances, fill, page_parser, put_page, say
-
-Floats = NDArray[np.float64]
 
 SEED = 11
 PRIMARIES = 40_000

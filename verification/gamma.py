@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.dicom.dose import read_dose
 from spotline.dose.evaluation.gamma import TOLERANCE, GammaResult, gamma_index
 from spotline.dose.grid import DoseGrid, Grid
@@ -34,7 +34,6 @@ AGREE_points = 0.1
 FASTER = 20.0
 
 Doses = tuple[DoseGrid, DoseGrid]
-Floats = NDArray[np.float64]
 Options = dict[str, Any]
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 import spotline
+from spotline.arrays import Floats
 from spotline.dose.beam_frame import beam_frame
 from spotline.dose.calibration import StoppingPower
 from spotline.dose.engine.beams import FieldBeams, LayerBeam
@@ -28,8 +28,6 @@ from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
 from spotline.units import ELEMENTARY_CHARGE_C, FWHM_PER_SIGMA
 from tests.lines.facts import with_facts
-
-Floats = NDArray[np.float64]
 
 VOXEL_mm = 2.0
 SIGMA_mm = 5.0

@@ -20,6 +20,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure as Drawing
 
+from spotline.arrays import Floats
 from spotline.plan import Plan
 from spotline.planning.read import read_plan
 from spotline.record.statistics import field_statistics, prescribed_deviations
@@ -29,18 +30,7 @@ from verification import pictures
 from verification.figures import figure, number, percent, table
 from verification.page import circumstances, fill, page_parser, put_page, say
 from verification.particles import within
-from verification.runs import (
-    EXAMPLES,
-    ROOT,
-    SHARED,
-    Delivered,
-    Floats,
-    Job,
-    Mean,
-    deliver,
-    mean_of,
-    treatment_of,
-)
+from verification.runs import EXAMPLES, ROOT, SHARED, Delivered, Job, Mean, deliver, mean_of, treatment_of
 
 IMAGES = ROOT / "docs" / "images"
 PICTURE = "verification-intensity.svg"

@@ -7,22 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spotline.arrays import Floats
 from verification.figures import number, percent, power
 from verification.page import Section, Verdict
 from verification.particles import UNIFORM, energies, field_name, summary
 from verification.positions import LONG_STEP_mm
-from verification.runs import (
-    Delivered,
-    Floats,
-    Job,
-    Mean,
-    Square,
-    Workers,
-    groups,
-    line_of,
-    mean_of,
-    over_seeds,
-)
+from verification.runs import Delivered, Job, Mean, Square, Workers, groups, line_of, mean_of, over_seeds
 
 JUMPING = (Square("carbon", 221.45, 6, 30.0, 5e4), Square("proton", 148.27, 6, 30.0, 1e7))
 """Every move is longer than the 20 mm from which on the beam is switched off."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spotline.arrays import Floats
 from spotline.machine import BeamLine, load_beamline
 from spotline.machine.optics import nozzle_layers, spot_sigma_mm, window_phase_space
 from spotline.measurement import Limits
@@ -27,7 +28,6 @@ from spotline.units import FWHM_PER_SIGMA
 from verification.figures import figure, judge, table
 from verification.page import circumstances, fill, page_parser, put_page
 from verification.pictures import draw_spot_sizes
-from verification.runs import Floats
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spotline.arrays import Floats
 from spotline.measurement import Limits
 from spotline.physics.ions import IONS
 from spotline.treatment.cycle_code import Cycle, decode, encode
@@ -18,7 +19,6 @@ from verification.page import Section, Verdict
 from verification.runs import (
     Changes,
     Delivered,
-    Floats,
     Job,
     Mean,
     Square,

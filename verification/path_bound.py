@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from spotline.arrays import Floats
 from spotline.moves import AxisMoves, Moves
 from spotline.treatment.path import Jumps
-from spotline.treatment.treatment import Floats
 
 ITERATIONS = 200
 PATIENCE = 12

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spotline.arrays import Floats, Integers
 from spotline.machine import BeamLine, load_beamline
 from spotline.measurement import Limits
 from spotline.moves import Moves
@@ -33,7 +34,6 @@ from spotline.treatment.path import (
     serpentine,
     shortest_path,
 )
-from spotline.treatment.treatment import Floats, Integers
 from verification.delivery import IMAGES
 from verification.fields import PLANS
 from verification.figures import MISSED, Figure, figure, held, judge, percent, table

@@ -12,7 +12,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from verification.runs import Floats
+from spotline.arrays import Floats
 
 STYLE: Any = {
     "svg.hashsalt": "spotline",

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 import spotline
+from spotline.arrays import Floats
 from spotline.dicom.dose import read_dose
 from spotline.dose.engine.beams import FieldBeams, LayerBeam
 from spotline.dose.engine.fluence import Spots
@@ -37,8 +37,6 @@ from spotline.physics.transport.tally import TallyPlan
 from spotline.plan.model import Field
 from tests.lines.facts import with_facts
 from verification.cubes import quantiles_mm
-
-Floats = NDArray[np.float64]
 
 SOURCE_mm = 10_000.0
 """Source to isocentre: `SAD` of both machines."""

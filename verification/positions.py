@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from spotline.arrays import Floats
 from spotline.control.memory import COMMAND_SPOT_COMPLETE
 from spotline.control.strip import nearest_channel, position_of
 from spotline.delivery.loading import law_settings
@@ -26,7 +27,6 @@ from verification.particles import UNIFORM, energies
 from verification.runs import (
     Changes,
     Delivered,
-    Floats,
     Job,
     Mean,
     Square,

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.physics import proton_nuclear
 from spotline.physics.materials import WATER
 from spotline.physics.nuclei import INDEX, MASS_NUMBER
@@ -27,8 +27,6 @@ from spotline.random import begin_sequence
 from verification.depth_dose import LIBRARIES, compare, read_library
 from verification.figures import table
 from verification.page import page_parser, put_page, say
-
-Floats = NDArray[np.float64]
 
 SCALE = "inelastic scale"
 FIRST: dict[str, tuple[float, float]] = {

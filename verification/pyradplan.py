@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
+from spotline.arrays import Floats
 from spotline.dose.calibration import StoppingPower
 from spotline.dose.engine.beams import FieldBeams
 from spotline.dose.grid import DoseGrid
@@ -24,8 +24,6 @@ from spotline.machine.library.curve import ranges_of
 from spotline.machine.library.grid import depth_edges_mm, middles
 from spotline.machine.library.model import N_GROUPS, stack
 from spotline.physics.ions import Ion
-
-Floats = NDArray[np.float64]
 
 MODES = {"proton": "protons", "helium": "helium", "carbon": "carbon", "oxygen": "oxygen"}
 PER_WEIGHT = 1e6

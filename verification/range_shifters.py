@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.machine import load_beamline
 from spotline.machine.library import grid
 from spotline.machine.library.build import energy_sigma, simulate_entry
@@ -36,8 +36,6 @@ from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
 from verification.figures import Figure, figure, percent, table
 from verification.page import fill, page_parser, put_page, say
-
-Floats = NDArray[np.float64]
 
 LINE = load_beamline("cnao-h")
 CASES = ((PROTON, 81.56, 20), (PROTON, 198.11, 30), (CARBON, 150.71, 20), (CARBON, 279.97, 30))

@@ -18,9 +18,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure as Drawing
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from spotline.arrays import Floats
 from spotline.dose.rbe import Mkm, Tissue
 from spotline.dose.rbe.simple import LetdModel, carabe, mcnamara, wedenberg
 from spotline.dose.rbe.spectrum import NUCLIDES, dose_weighted, of_primaries, of_secondaries
@@ -41,8 +41,6 @@ from spotline.physics.transport.tally import TallyPlan
 from verification.figures import Figure, figure, number, percent, table
 from verification.page import circumstances, fill, page_parser, put_page, say
 from verification.pictures import COLOURS, STYLE, plain_ticks, save
-
-Floats = NDArray[np.float64]
 
 HSG = Mkm()
 HSG_2018 = Mkm(0.150, 0.0593, 0.29, 3.9)

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 import spotline
+from spotline.arrays import Floats
 from spotline.machine import BeamLine, load_beamline
 from spotline.plan import Plan
 from spotline.planning.phantom_plan import Setup
@@ -35,7 +35,6 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 SHARED = ROOT.parent / "shared"
 
-Floats = NDArray[np.float64]
 Changes = tuple[tuple[str, Any], ...]
 
 T = TypeVar("T")

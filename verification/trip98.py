@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 import spotline
+from spotline.arrays import Floats
 from spotline.dose.engine.forward import Patient
 from spotline.dose.engine.reconstruct import reconstruct
 from spotline.dose.grid import DoseGrid, Grid
@@ -38,7 +38,6 @@ from tests.lines.facts import with_facts
 from tests.lines.trip import write_trip_line
 from verification.figures import figure
 
-Floats = NDArray[np.float64]
 DepthDose = Callable[[float, Floats], Floats]
 """Dose per primary (MeV cm2/g) of an energy (MeV/u) at depths (mm) of the water of the cube."""
 

@@ -6,11 +6,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.jit import kernel
-
-Floats = NDArray[np.float64]
 
 
 class AxisMoves(NamedTuple):

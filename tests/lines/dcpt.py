@@ -11,8 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.physics.ions import PROTON
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy
@@ -26,8 +26,6 @@ from tools.make_cnao_tables import (
     range_straggling_mm,
     upstream_thickness_mm,
 )
-
-Floats = NDArray[np.float64]
 
 STRIDE = 10
 """Every tenth row, one per MeV, of the published table."""

@@ -34,10 +34,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spotline.arrays import Floats
 from spotline.machine import BeamLine
 from spotline.machine.true_line import TrueLine
 from spotline.sim.faults import KINDS, Fault
-from spotline.treatment.treatment import FieldTreatment, Floats, Slice
+from spotline.treatment.treatment import FieldTreatment, Slice
 
 BEAM_OFF_US = 500.0
 """From the first sample out of tolerance to the last ion: invariant 2."""

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from spotline.arrays import Integers
 from spotline.campaign.received import spots_loaded
 from spotline.campaign.watch import Watched
 from spotline.record.model import Table
 from spotline.record.spill_file import Spill, read_spill
-from spotline.treatment.treatment import Integers
 from spotline.treatment.treatment_file import read_treatment_file
 
 

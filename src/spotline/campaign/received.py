@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spotline.arrays import Floats, Integers
 from spotline.campaign.watch import Watched
-from spotline.treatment.treatment import FieldTreatment, Floats, Integers, Slice
+from spotline.treatment.treatment import FieldTreatment, Slice
 
 MISPLACED_mm = 2.0
 """Ions of a spot that was further than this from where it should be are counted as misplaced."""

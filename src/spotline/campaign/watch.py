@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spotline.arrays import Floats, Integers
 from spotline.control.interlocks import STOP
 from spotline.control.memory import LawSettings, SliceMemory
 from spotline.machine.true_line import TrueLine
@@ -14,7 +15,7 @@ from spotline.room import Block, Broadcast, Room, SpillResult
 from spotline.sim.disk import FaultyDisk
 from spotline.sim.faults import Fault
 from spotline.sim.room import SimulatedRoom
-from spotline.treatment.treatment import FieldTreatment, Floats, Integers
+from spotline.treatment.treatment import FieldTreatment
 
 
 @dataclass(slots=True, eq=False)

@@ -12,10 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-Frame = NDArray[np.int32]
-"""Counts of a segmented chamber since the frame before."""
+from spotline.arrays import Floats, Integers
 
 # Phases of the fast control within one spill.
 WAITING = 0  # magnets go to the first spot, no beam yet

@@ -6,17 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from spotline.arrays import Frame, Integers
 from spotline.control import interlocks
 from spotline.control.integral import trip
-from spotline.control.memory import (
-    WINDOW_TICKS,
-    AxisSettings,
-    Frame,
-    Integers,
-    LawSettings,
-    LawState,
-    SliceMemory,
-)
+from spotline.control.memory import WINDOW_TICKS, AxisSettings, LawSettings, LawState, SliceMemory
 from spotline.control.strip import (
     centre_of_gravity,
     check_charge,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.arrays import Floats, Frame, Integers
 from spotline.control.integral import integral_decision, integral_sample, trip
 from spotline.control.memory import (
     DONE,
@@ -18,9 +19,6 @@ from spotline.control.memory import (
     INPUT_NO_INTEGRAL,
     INPUT_NO_PIXEL,
     INPUT_NO_STRIP,
-    Floats,
-    Frame,
-    Integers,
     LawSettings,
     LawState,
     SliceMemory,

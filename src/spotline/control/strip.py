@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from spotline.arrays import Frame, Integers
 from spotline.control import interlocks
 from spotline.control.integral import trip
 from spotline.control.memory import (
     DELIVERING,
     WINDOW_TICKS,
     AxisSettings,
-    Frame,
-    Integers,
     LawSettings,
     LawState,
     SliceMemory,

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from spotline.arrays import Integers
 from spotline.control.interlocks import CAUSES
 from spotline.control.memory import LawSettings, SliceMemory
 from spotline.control.register import Latched, Reset
 from spotline.control.slow import SlowReading
 from spotline.machine import BeamLine
 from spotline.room import RawSamples, SpillResult, Table
-from spotline.treatment.treatment import Integers
 
 
 def read_only(value: Any) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from spotline.arrays import Integers
 from spotline.control import interlocks, timing
 from spotline.control.interlocks import PAUSE
 from spotline.control.memory import END_PAUSE, END_STOP, INPUT_OPERATOR, INPUT_SUPERVISION
@@ -25,7 +26,7 @@ from spotline.machine import BeamLine
 from spotline.record.account import Account
 from spotline.room import Broadcast, Room, SpillResult
 from spotline.treatment.counts import convert_counts
-from spotline.treatment.treatment import FieldTreatment, Integers, Slice
+from spotline.treatment.treatment import FieldTreatment, Slice
 from spotline.treatment.treatment_file import write_treatment_file
 
 BLOCK_US = 100_000

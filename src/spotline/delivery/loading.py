@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 
+from spotline.arrays import Integers
 from spotline.control.memory import AxisSettings, IntegralLimits, LawSettings, SliceMemory
 from spotline.machine.geometry import current_A
 from spotline.machine.model import BeamLineFile, IonBeam, ScanningAxis
 from spotline.moves import AxisMoves, transit_time_us
 from spotline.physics.ions import Ion
-from spotline.treatment.treatment import Integers, Slice
+from spotline.treatment.treatment import Slice
 
 
 def _axis(

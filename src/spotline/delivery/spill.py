@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from spotline.arrays import Integers
 from spotline.control import interlocks, timing
 from spotline.control.slow import SlowTrip
 from spotline.delivery.credit import unconfirmed_counts
@@ -21,7 +22,7 @@ from spotline.record import journal
 from spotline.record.account import Account
 from spotline.record.spill_file import file_bytes, spill_path
 from spotline.room import Broadcast, FastLoop, SpillResult, boards_sha256
-from spotline.treatment.treatment import FieldTreatment, Integers, Slice
+from spotline.treatment.treatment import FieldTreatment, Slice
 
 MARGIN_US = 200_000
 """A spill file begins before the extraction and ends after it, by less than this."""

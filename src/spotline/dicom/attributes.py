@@ -18,14 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataelem import RawDataElement
 
+from spotline.arrays import Floats
 from spotline.errors import PlanError
-
-Floats = NDArray[np.float64]
 
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _SIGNIFICANT_DIGITS_ROUNDING = 5e-6

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom import Dataset, config
 from pydicom.tag import Tag
 from pydicom.uid import UID, RTDoseStorage, RTIonBeamsTreatmentRecordStorage, RTIonPlanStorage
 
+from spotline.arrays import Floats
 from spotline.dicom.attributes import (
     code,
     integer,
@@ -49,8 +49,6 @@ from spotline.dicom.image_planes import (
 )
 from spotline.dose.grid import DoseGrid, DoseKind
 from spotline.errors import DoseError
-
-Floats = NDArray[np.float64]
 
 _ADVICE = "export the dose again"
 _HIGHEST = 2**32 - 1024

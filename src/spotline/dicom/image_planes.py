@@ -19,11 +19,10 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from spotline.arrays import Floats
 from spotline.dicom.attributes import missing, numbers, one_line, required_integer, text
 from spotline.dose.grid import Grid
 from spotline.errors import DoseError, PlanError
-
-Floats = NDArray[np.float64]
 
 ALONG_AXIS = 1e-4
 """Largest direction cosine that still counts as 0: an error of 0.05 mm at the end of 500 mm."""

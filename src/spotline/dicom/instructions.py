@@ -14,10 +14,11 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from pydicom import Dataset
 
+from spotline.arrays import Integers
 from spotline.dicom import private
 from spotline.dicom.private import Block, find_block
 from spotline.errors import PlanError
-from spotline.plan.instructions import Instruction, Integers, PreparedFor
+from spotline.plan.instructions import Instruction, PreparedFor
 from spotline.plan.model import Layer
 
 METERSET_TOLERANCE = 2.0**-23

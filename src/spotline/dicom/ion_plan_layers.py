@@ -17,9 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom import Dataset
 
+from spotline.arrays import Floats
 from spotline.dicom.attributes import (
     integer,
     items,
@@ -37,8 +37,6 @@ from spotline.dicom.attributes import (
 from spotline.dicom.ion_plan_devices import SETTINGS_SEQUENCES
 from spotline.errors import PlanError
 from spotline.plan.model import Layer
-
-Floats = NDArray[np.float64]
 
 SUM_TOLERANCE = 1e-4
 """Allowed difference between the weights of a layer and its cumulative step, relative to the layer."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.plan.model import Floats, Integers
+from spotline.arrays import Floats, Integers
 
 
 @dataclass(frozen=True, slots=True, eq=False)

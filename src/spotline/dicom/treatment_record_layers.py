@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from spotline.arrays import Floats, Integers
 from spotline.dicom.encoding import SHORT_STRING, decimal
 from spotline.dicom.ion_plan_layers import NO_TUNE
 from spotline.errors import RecordError
-from spotline.plan.model import Field, Floats, Integers, Layer
+from spotline.plan.model import Field, Layer
 from spotline.record.model import FieldRecord, Table
 
 PRIVATE_GROUP = 0x3009

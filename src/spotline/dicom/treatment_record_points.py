@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from spotline.arrays import Floats, Integers
 from spotline.dicom.attributes import (
     missing,
     number,
@@ -32,7 +33,6 @@ from spotline.dicom.ion_plan_layers import SUM_TOLERANCE
 from spotline.dicom.recorded import RecordedControlPoint
 from spotline.dicom.treatment_record_layers import PRIVATE_CREATOR, PRIVATE_GROUP, UNMEASURED_POSITIONS
 from spotline.errors import RecordError
-from spotline.plan.model import Floats, Integers
 
 AS_SPECIFIED_TOLERANCE = 0.05
 """Allowed difference between a step and its spots, relative, where the steps are those of the plan."""

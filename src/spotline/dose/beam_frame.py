@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from spotline.arrays import Floats
 from spotline.dose.grid import Point
 from spotline.errors import DoseError
 from spotline.plan.model import Field
 
-Floats = NDArray[np.float64]
 Axes = tuple[Point, Point, Point]
 
 PATIENT_AXES: dict[str, Axes] = {

@@ -26,14 +26,14 @@ from typing import Literal
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from spotline.arrays import Float32s, Floats
 from spotline.dose.ct import CtImage
-from spotline.dose.grid import Float32s, Grid, on_grid
+from spotline.dose.grid import Grid, on_grid
 from spotline.dose.masks import Mask
 from spotline.errors import DoseError
 
-Floats = NDArray[np.float64]
 Beyond = Literal["clamp", "error"]
 
 NOMINAL = "nominal.toml"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spotline.dose.grid import Float32s, Grid, on_grid
+from spotline.arrays import Float32s
+from spotline.dose.grid import Grid, on_grid
 
 AIR_HU = -1000.0
 

@@ -16,10 +16,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spotline.arrays import Float32s, Floats
 from spotline.errors import DoseError
 
-Floats = NDArray[np.float64]
-Float32s = NDArray[np.float32]
 Point = tuple[float, float, float]
 
 DoseKind = Literal["physical", "effective"]

@@ -10,14 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spotline.dose.grid import Float32s, Grid
+from spotline.arrays import Float32s, Floats
+from spotline.dose.grid import Grid
 from spotline.dose.rasterise import count_crossings, fill_crossings, fill_rows
 from spotline.dose.structures import Contour, Structure
 from spotline.errors import DoseError
-
-Floats = NDArray[np.float64]
 
 LINES = 16
 """Lines per row of pixels."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats, Integers
 from spotline.dose.engine.beams import FieldBeams, LayerBeam, measured_places_mm, with_particles
 from spotline.dose.engine.fluence import Spots
 from spotline.dose.engine.forward import Patient
@@ -29,9 +29,6 @@ from spotline.record.arriving import ArrivingSpills
 from spotline.record.model import Table
 from spotline.record.spill_file import Spill
 from spotline.treatment.treatment import Slice, Treatment
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

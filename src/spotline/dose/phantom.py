@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from spotline.arrays import Floats
 from spotline.dose.calibration import HIGHEST_RSP, StoppingPower
-from spotline.dose.grid import Floats, Grid, Point, on_grid
+from spotline.dose.grid import Grid, Point, on_grid
 from spotline.errors import DoseError
 from spotline.physics.ions import PROTON
 from spotline.physics.materials import WATER, Material

@@ -10,14 +10,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from spotline.dose.grid import Float32s
+from spotline.arrays import Float32s, Floats
 from spotline.dose.sampling import GridNumbers, sample
 from spotline.jit import kernel
-
-Floats = NDArray[np.float64]
 
 FAR = 1e30
 

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotline.dose.grid import Float32s, Grid, on_grid
+from spotline.arrays import Float32s, Floats
+from spotline.dose.grid import Grid, on_grid
 from spotline.errors import DoseError
 from spotline.jit import kernel
-
-Floats = NDArray[np.float64]
 
 
 class GridNumbers(NamedTuple):

@@ -8,15 +8,14 @@ water.  That is water-equivalent: ranges are right, while scattering and reactio
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from spotline.arrays import Floats
 from spotline.dose.beam_frame import BeamFrame
 from spotline.dose.calibration import StoppingPower
 from spotline.dose.grid import Grid
 from spotline.errors import DoseError
 from spotline.physics.transport.geometry import Geometry, voxels
-
-Floats = NDArray[np.float64]
 
 
 def to_voxels(power: StoppingPower, frame: BeamFrame) -> Geometry:

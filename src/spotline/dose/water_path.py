@@ -10,8 +10,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
+from spotline.arrays import Float32s, Floats
 from spotline.dose.beam_frame import BeamFrame, VirtualSources, at_isocentre_mm
-from spotline.dose.grid import Float32s, Floats, Grid, on_grid
+from spotline.dose.grid import Grid, on_grid
 from spotline.dose.raytrace import BeamNumbers, fill_fan, fill_from_fan, fill_path, fill_voxel_paths
 from spotline.dose.sampling import GridNumbers, grid_numbers
 from spotline.errors import DoseError

@@ -11,9 +11,8 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from spotline.arrays import Floats
 
 BINS_PER_SPREAD = 16
 SPREADS = 6.0

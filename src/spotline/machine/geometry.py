@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 
+from spotline.arrays import Floats
 from spotline.tables import GainMap
-
-Floats = NDArray[np.float64]
 
 
 def project_to_chamber_mm(position_iso_mm: ArrayLike, source_mm: float, chamber_mm: float) -> Floats:

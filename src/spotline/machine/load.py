@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from spotline.arrays import Floats
 from spotline.control.slow import SlowLimits
 from spotline.errors import BeamLineError
 from spotline.machine import check
@@ -49,7 +50,6 @@ __all__ = [
     "shipped_beamlines",
 ]
 
-Floats = NDArray[np.float64]
 T = TypeVar("T")
 Report = Callable[[BeamLineError], None]
 

@@ -13,8 +13,9 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from spotline.arrays import Floats
 from spotline.errors import BeamLineError, OptionError
 from spotline.machine.geometry import interpolate
 from spotline.machine.load import BeamLine
@@ -23,8 +24,6 @@ from spotline.physics.fermi_eyges import Layer, Transported, propagate
 from spotline.physics.materials import AIR, WATER, Material, material_named
 from spotline.physics.phase_space import PhaseSpace
 from spotline.units import FWHM_PER_SIGMA
-
-Floats = NDArray[np.float64]
 
 
 def nozzle_layers(

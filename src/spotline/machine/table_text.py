@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spotline.tables import EnergyTable, Floats, GainMap, OpticsTable
+from spotline.arrays import Floats
+from spotline.tables import EnergyTable, GainMap, OpticsTable
 
 Table = EnergyTable | OpticsTable | GainMap
 

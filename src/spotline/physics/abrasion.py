@@ -17,12 +17,10 @@ import functools
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binom
 
+from spotline.arrays import Floats
 from spotline.physics.reaction_cross_sections import rms_radius_fm
-
-Floats = NDArray[np.float64]
 
 _FORCE_VARIANCE_FM2 = 0.5
 """Variance per axis of the range of the force: slope of elastic nucleon-nucleon scattering, Ray, Phys. Rev. C

@@ -25,10 +25,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.physics.nuclei import SPECIES
 from spotline.units import ATOMIC_MASS_UNIT_MeV
 
-Floats = NDArray[np.float64]
 Nuclide = tuple[int, int]
 """Atomic number and mass number."""
 Set = tuple[int, ...]

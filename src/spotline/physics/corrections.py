@@ -8,16 +8,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 from scipy.special import digamma, loggamma
 
+from spotline.arrays import Floats
 from spotline.physics.elements import ELEMENTS
 from spotline.physics.ions import Ion
 from spotline.physics.materials import Material
 from spotline.units import FINE_STRUCTURE, ELECTRON_MASS_MeV
-
-Floats = NDArray[np.float64]
 
 SHELL_FIT = (6.724, 18.86, 152.8)
 """Of `shell_correction`: fitted by least squares to the stopping power of water for protons of ICRU Report 90

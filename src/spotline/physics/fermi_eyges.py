@@ -15,15 +15,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from spotline.arrays import Floats
 from spotline.errors import OptionError
 from spotline.physics.ions import Ion
 from spotline.physics.materials import Material
 from spotline.physics.phase_space import PhaseSpace
 from spotline.physics.scattering import range_table, scattering_power_rad2_cm2_per_g
-
-Floats = NDArray[np.float64]
 
 # Points and weights of Gauss on 0..1.  So many hold the logarithm at the beginning of a path to 1e-4.
 _POINTS, _WEIGHTS = (0.5 * (np.polynomial.legendre.leggauss(32)[k] + (1.0, 0.0)[k]) for k in (0, 1))

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats, Integers
 from spotline.physics.ions import HELIUM, Ion
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 ENERGY_MeV_u: Floats = np.geomspace(1.0, 600.0, 128)
 """Grid of the cross sections, in equal steps of the logarithm."""

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import gamma, hypergeom
 
+from spotline.arrays import Floats, Integers
 from spotline.physics.abrasion import abrasion_probability
 from spotline.physics.breakup import FINAL, Breakup, break_up, breakup_threshold_MeV, mass_excess_MeV
 from spotline.physics.fragment_layout import (
@@ -40,9 +41,6 @@ from spotline.physics.reaction_cross_sections import (
     target_mass_number,
 )
 from spotline.physics.transport.products import NEUTRON
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 MOST_FRAGMENTS = 10
 """Decays into more fragments are left out."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from spotline.arrays import Floats
 from spotline.physics.ions import Ion
 from spotline.physics.materials import NITROGEN, WATER, Material
 from spotline.physics.stopping import RangeEnergy, mass_stopping_power_MeV_cm2_per_g
 from spotline.units import ELEMENTARY_CHARGE_C
-
-Floats = NDArray[np.float64]
 
 W_NITROGEN_eV = 36.5
 """Mean energy per ion pair of protons in nitrogen: ICRU Report 31 (1979)."""

@@ -9,14 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from spotline.arrays import Floats
 from spotline.errors import OptionError
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER, Material
 from spotline.physics.stopping import mass_stopping_power_MeV_cm2_per_g
-
-Floats = NDArray[np.float64]
 
 KEV_PER_UM_PER_MEV_PER_CM = 0.1
 

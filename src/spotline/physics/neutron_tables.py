@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from spotline.arrays import Floats
 from spotline.physics.elements import ELEMENTS
 from spotline.physics.fragment_layout import MODEL, FragmentationModel
 from spotline.physics.fragment_tables import local_energy_MeV
@@ -15,8 +16,6 @@ from spotline.physics.neutrons import HIGHEST_MeV, NeutronTables, STEP_MeV
 from spotline.physics.nuclei import NEUTRON_MASS_MeV
 from spotline.physics.proton_cross_sections import inelastic_mb
 from spotline.physics.reaction_cross_sections import AVOGADRO_PER_MOL, CM2_PER_MB
-
-Floats = NDArray[np.float64]
 
 
 def neutron_proton_mb(energy_MeV: ArrayLike) -> Floats:

@@ -16,16 +16,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from spotline.arrays import Floats
 from spotline.jit import kernel
 from spotline.physics.fragmentation import GOLDHABER_MEV_C, NUCLEON_MeV, SEPARATION_MeV, collide
 from spotline.physics.proton_cascade import unlike_over_like
 from spotline.random import Sequence as Random
 from spotline.random import draw, draw_uniform, normal
-
-Floats = NDArray[np.float64]
 
 LOWEST_MeV = 5.0
 """Neutrons of less energy are not followed."""

@@ -24,16 +24,12 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
+from spotline.arrays import Floats
 from spotline.jit import kernel
 from spotline.physics.ions import PROTON
 from spotline.physics.nuclei import INDEX
 from spotline.physics.transport.products import NEUTRON, Products, add_product
 from spotline.random import Sequence, draw_exponential, draw_uniform
-
-Floats = NDArray[np.float64]
 
 PROTON_MASS_MeV = PROTON.mass_MeV
 NUCLEON_MASS_MeV = 938.919

@@ -13,13 +13,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from spotline.arrays import Floats
 from spotline.errors import PhysicsError
 from spotline.physics.elements import ELEMENTS
 from spotline.physics.ions import PROTON
-
-Floats = NDArray[np.float64]
 
 LOWEST_MeV = 3.0
 """Below, protons have less than 0.2 mm of water to go, and no nuclear reactions."""

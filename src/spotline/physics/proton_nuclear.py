@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from spotline.arrays import Floats, Integers
 from spotline.errors import PhysicsError
 from spotline.jit import kernel
 from spotline.physics.elements import ELEMENTS
@@ -32,9 +33,6 @@ from spotline.physics.transport.products import Products, add_product
 from spotline.random import Sequence as Random
 from spotline.random import draw_uniform
 from spotline.units import ATOMIC_MASS_UNIT_MeV
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 MOST_ELEMENTS = 14
 """Elements in a material."""

@@ -21,15 +21,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from spotline.arrays import Floats
 from spotline.errors import PhysicsError
 from spotline.physics.elements import ELEMENTS
 from spotline.physics.ions import PROTON, Ion
 from spotline.physics.materials import Material
 from spotline.units import ATOMIC_MASS_UNIT_MeV, ELECTRON_MASS_MeV
-
-Floats = NDArray[np.float64]
 
 AVOGADRO_PER_MOL = 6.022_140_76e23
 CM2_PER_MB = 1e-27

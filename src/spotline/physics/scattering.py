@@ -13,15 +13,14 @@ import functools
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from spotline.arrays import Floats
 from spotline.physics.elements import ELEMENTS
 from spotline.physics.ions import Ion
 from spotline.physics.materials import Material
 from spotline.physics.stopping import RangeEnergy
 from spotline.units import FINE_STRUCTURE
-
-Floats = NDArray[np.float64]
 
 ROSSI_E_S_MeV = 15.0
 """Rossi's ``m_e c^2 sqrt(2 pi / alpha)``, for the projected angle."""

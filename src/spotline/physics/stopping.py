@@ -24,9 +24,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
+from spotline.arrays import Floats
 from spotline.errors import SpotlineError
 from spotline.physics.corrections import (
     barkas_l1,
@@ -40,8 +41,6 @@ from spotline.physics.corrections import (
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER, Material
 from spotline.units import ELECTRON_MASS_MeV
-
-Floats = NDArray[np.float64]
 
 BETHE_K_MeV_cm2_PER_MOL = 0.307_075
 LOWEST_ENERGY_MeV_u = 0.1

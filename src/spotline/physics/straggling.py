@@ -15,9 +15,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 
+from spotline.arrays import Floats
 from spotline.physics.corrections import effective_charge
 from spotline.physics.ions import Ion
 from spotline.physics.materials import Material
@@ -29,8 +30,6 @@ from spotline.physics.stopping import (
     mass_stopping_power_MeV_cm2_per_g,
     velocity,
 )
-
-Floats = NDArray[np.float64]
 
 
 def collision_strength_MeV_cm2_per_g(ion: Ion, energy_MeV_u: ArrayLike, material: Material) -> Floats:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.dose.engine.in_air import beam_in_air
 from spotline.dose.rbe import RbeModel
 from spotline.errors import OptionError
@@ -32,8 +33,6 @@ from spotline.planning.layer_weights import (
 from spotline.planning.phantom_plan import Setup, focus_of, phantom_plan
 from spotline.planning.qa_fields import SPACING_mm
 from spotline.planning.water_operator import WaterOperator, WaterPoints
-
-Floats = NDArray[np.float64]
 
 LAYER_STEP_mm = 2.0
 """Distance of the peaks in depth: Mirandola et al. 2015, 2.A.1."""

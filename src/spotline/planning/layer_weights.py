@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import nnls
 
+from spotline.arrays import Floats
 from spotline.errors import DoseError
 from spotline.planning.water_operator import WaterOperator
-
-Floats = NDArray[np.float64]
 
 RAMPS = (2.5, 6.0)
 """Lengths of the ramps at the edges of a layer, in standard deviations of its spots."""

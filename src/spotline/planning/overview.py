@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spotline.arrays import Floats
 from spotline.errors import PlanError
 from spotline.machine import BeamLine
 from spotline.plan.instructions import Instruction
-from spotline.plan.model import Field, Floats, Layer, Plan
+from spotline.plan.model import Field, Layer, Plan
 
 
 @dataclass(frozen=True, slots=True)

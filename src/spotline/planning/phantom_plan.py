@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from spotline.arrays import Floats
 from spotline.errors import OptionError
 from spotline.machine import BeamLine
 from spotline.physics.ions import IONS, Ion
-from spotline.plan.model import Field, Floats, Layer, PassiveElement, Plan
+from spotline.plan.model import Field, Layer, PassiveElement, Plan
 from spotline.treatment.demands import obstacles, refusal
 
 

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from spotline.arrays import Floats
 from spotline.errors import OptionError
-from spotline.plan.model import Floats, Plan
+from spotline.plan.model import Plan
 from spotline.planning.phantom_plan import Setup, ion_of, phantom_plan
 from spotline.wording import figures
 

@@ -18,13 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.errors import PlanError
 from spotline.physics.ions import IONS, Ion, ion_from_numbers
 from spotline.plan.model import Field, Layer, PassiveElement, Plan
-
-Floats = NDArray[np.float64]
 
 FORMAT = "TRiP98 raster scan file"
 

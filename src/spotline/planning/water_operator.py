@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.dose.engine.pencil_beams import GY_PER_MEV_PER_G, MM2_PER_CM2, Divergence
 from spotline.dose.engine.voxel_loop import COMPONENTS
 from spotline.machine.library import Entry
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,9 +14,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from spotline.arrays import Integers
 from spotline.record.model import Table
 from spotline.record.spill_file import Spill
-from spotline.treatment.treatment import Integers, Slice
+from spotline.treatment.treatment import Slice
 
 
 class Account:

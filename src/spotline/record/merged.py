@@ -19,13 +19,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spotline.arrays import Floats, Integers
 from spotline.errors import RecordError
 from spotline.hdf5 import as_written
 from spotline.record.model import Columns, FieldRecord, Record, Table, dtype_of
 from spotline.record.prescribed import join_measured, prescribed_spots
 from spotline.treatment.counts import HALF
 from spotline.treatment.headers import DeliveryHeader
-from spotline.treatment.treatment import Floats, Integers, Slice
+from spotline.treatment.treatment import Slice
 from spotline.treatment.treatment_file import NAME, read_treatment_file
 
 MERGED_COLUMNS: Columns = (

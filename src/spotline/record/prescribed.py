@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from spotline.arrays import Integers
 from spotline.record.model import Columns, FieldRecord, Table, dtype_of
-from spotline.treatment.treatment import Integers
 
 PRESCRIBED_COLUMNS: Columns = (
     ("planned_layer", "i4", "index of the layer in the plan's field, from 0"),

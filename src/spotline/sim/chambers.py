@@ -13,9 +13,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.arrays import Floats, Integers
 from spotline.jit import kernel
 from spotline.random import NORMALS_PER_HASH, hash64, normal
-from spotline.sim.plant import ChamberMap, Floats, FrameState, Integers, SegmentedTruth
+from spotline.sim.plant import ChamberMap, FrameState, SegmentedTruth
 
 NEGLIGIBLE_SHARE = 1e-5
 """A pixel that gets less of the beam gets nothing: below one count in a spill."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spotline.arrays import Floats
 from spotline.control.integral import trip
 from spotline.control.interlocks import STOP
 from spotline.control.memory import (
@@ -28,7 +29,7 @@ from spotline.sim.faults.driver import FaultDriver
 from spotline.sim.faults.timeline import FOREVER_US, Active
 from spotline.sim.front_end import FrontEnd
 from spotline.sim.loop import Samples, run_block
-from spotline.sim.plant import Floats, PlantSettings, PlantState
+from spotline.sim.plant import PlantSettings, PlantState
 from spotline.sim.samples import new_samples, raw_samples, rest
 from spotline.sim.sensors import SimulatedSensors
 from spotline.sim.setup import Setup

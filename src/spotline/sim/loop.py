@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.control.integral import integral_decision, integral_sample
 from spotline.control.memory import (
     DONE,
@@ -35,7 +36,7 @@ from spotline.jit import kernel
 from spotline.random import MANY, hash64, normal, poisson_of_few, poisson_of_many
 from spotline.sim.chambers import map_gain, next_ion_current, pixel_readout, strip_readout
 from spotline.sim.magnets import advance_magnets, read_back
-from spotline.sim.plant import Floats, PlantSettings, PlantState, SpillTruth
+from spotline.sim.plant import PlantSettings, PlantState, SpillTruth
 from spotline.sim.readout_faults import disturb_pixels, disturb_strips, noise_counts
 from spotline.sim.spill import advance_spill, command_chopper, move_chopper
 

@@ -13,11 +13,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-Frame = NDArray[np.int32]
+from spotline.arrays import Floats, Frame, Integers
 
 BEAM = np.dtype(
     [

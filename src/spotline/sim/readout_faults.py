@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 
+from spotline.arrays import Floats, Frame
 from spotline.jit import kernel
 from spotline.random import MANY, hash64, normal, poisson_of_few, poisson_of_many, uniform
-from spotline.sim.plant import Floats, Frame, FrameState, PixelReadoutFault, ReadoutFault
+from spotline.sim.plant import FrameState, PixelReadoutFault, ReadoutFault
 
 FULL_COUNTS = 65_535
 """What a channel can hold of a frame."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from spotline.arrays import Floats
 from spotline.control.memory import ABORT, TREND, TREND_TICKS
 from spotline.machine import BeamLine
 from spotline.room import RawSamples
 from spotline.sim.loop import Samples
-from spotline.sim.plant import Floats, PlantSettings
+from spotline.sim.plant import PlantSettings
 
 
 def new_samples(beamline: BeamLine, n_ticks: int, raw: bool, truth: Floats) -> Samples:

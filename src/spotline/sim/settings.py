@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spotline.arrays import Floats
 from spotline.control.memory import LawSettings
 from spotline.machine import BeamLine, SpotSize
 from spotline.machine.geometry import current_A
@@ -22,7 +23,6 @@ from spotline.sim.plant import (
     BeamTruth,
     ChamberMap,
     ChopperTruth,
-    Floats,
     IntegralTruth,
     PixelReadoutFault,
     PlantSettings,

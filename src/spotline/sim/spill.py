@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from spotline.arrays import Floats
 from spotline.jit import kernel
 from spotline.random import hash64, normal
-from spotline.sim.plant import ChopperTruth, Floats, SpillTruth
+from spotline.sim.plant import ChopperTruth, SpillTruth
 
 
 @kernel

@@ -7,10 +7,10 @@ from itertools import groupby
 
 import numpy as np
 
+from spotline.arrays import Floats
 from spotline.machine import BeamLine
 from spotline.machine.model import IonBeam
 from spotline.plan.model import Field, Layer
-from spotline.treatment.treatment import Floats
 
 
 def particles_per_meterset(field: Field, beamline: BeamLine, energy_MeV_u: float) -> float:

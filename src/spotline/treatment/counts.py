@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spotline.arrays import Floats, Integers
 from spotline.machine import BeamLine
-from spotline.treatment.treatment import FieldTreatment, Floats, Integers
+from spotline.treatment.treatment import FieldTreatment
 
 HALF = 0.5 + 1e-7
 """What is added before the decimals are cut off: sums of different order must round alike at one half."""

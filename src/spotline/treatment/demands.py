@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.arrays import Floats, Integers
 from spotline.errors import PlanError
 from spotline.machine import BeamLine
 from spotline.machine.geometry import current_A
@@ -22,7 +23,6 @@ from spotline.treatment.conversions import (
     particles_to_count,
 )
 from spotline.treatment.options import LARGEST_PAINTINGS, Options
-from spotline.treatment.treatment import Floats, Integers
 from spotline.wording import figures, layers_named, quoted, several
 
 PARTICLE_TOLERANCE = 1e-3

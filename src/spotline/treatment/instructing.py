@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.arrays import Floats, Integers
 from spotline.machine import BeamLine
 from spotline.machine.model import IonBeam
 from spotline.moves import Moves, move_times_us
@@ -23,7 +24,6 @@ from spotline.treatment.conversions import (
 from spotline.treatment.options import Options
 from spotline.treatment.path import GRID_mm, Jumps, exceeds, measure_path, shortest_path
 from spotline.treatment.repainting import ROUNDING, Painting, paint
-from spotline.treatment.treatment import Floats, Integers
 
 Progress = Callable[[int, int], None]
 Orders = dict[tuple[int, bytes], Integers]

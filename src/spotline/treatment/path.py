@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
+from spotline.arrays import Floats, Integers
 from spotline.moves import Moves, move_times_us, transit_time_us
 from spotline.treatment import tour as kernels
-from spotline.treatment.treatment import Floats, Integers
 
 NEIGHBOURS = 8
 """Around each spot, that it may be joined to."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spotline.treatment.treatment import Floats, Integers
+from spotline.arrays import Floats, Integers
 
 ROUNDING = 1e-6
 """A visit may be below the minimum or above the largest by this part of it: plans hold 32-bit numbers."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from spotline.arrays import Floats
 from spotline.machine import BeamLine
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy
 from spotline.plan.model import Field, Layer, Plan
 from spotline.treatment.conversions import delivered_energy, focus_of
 from spotline.treatment.demands import obstacles_beside_energies, refusal
-from spotline.treatment.treatment import Floats
 from spotline.wording import layers_named, quoted, several
 
 LARGEST_RANGE_CHANGE_mm = 3.0

@@ -18,11 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.arrays import Floats, Integers
 from spotline.jit import kernel
 from spotline.moves import Moves, transit_time_us
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 LONGEST_INSERTED = 3
 """So many spots are put in elsewhere at once."""

@@ -10,13 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.arrays import Floats, Integers
 from spotline.machine.load import BeamLine
 from spotline.machine.model import IonBeam
 from spotline.plan.instructions import Instruction, PreparedFor
 from spotline.plan.model import Field, Plan
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.dose.rbe.effect import Tissue, linear_quadratic_dose
 from spotline.errors import DoseError
-
-Floats = NDArray[np.float64]
 
 doses = st.floats(0.0, 30.0)
 ratios = st.floats(0.5, 20.0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.dose.engine.fluence import Spots
 from spotline.dose.engine.pencil_beams import Divergence, Weighting, add_layer
 from spotline.dose.engine.voxel_loop import Rays
@@ -15,7 +15,6 @@ from spotline.physics.ions import CARBON, HELIUM, PROTON
 from tests.dose.rbe.entries import entry_of
 
 pytestmark = pytest.mark.kernel
-Floats = NDArray[np.float64]
 
 DEPTH_mm = np.linspace(0.5, 70.0, 140)
 

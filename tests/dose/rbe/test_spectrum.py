@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.dose.rbe.spectrum import NUCLIDES, dose_weighted, of_primaries, of_secondaries
 from spotline.errors import DoseError
 from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
@@ -16,8 +16,6 @@ from spotline.physics.let import let_keV_um
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy
 from tests.dose.rbe.entries import entry_of
-
-Floats = NDArray[np.float64]
 
 
 def let(charge_number: int, energy_MeV_u: Floats) -> Floats:

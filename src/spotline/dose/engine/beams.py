@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from spotline.dose.engine.fluence import Floats, Spots
+from spotline.arrays import Floats
+from spotline.dose.engine.fluence import Spots
 from spotline.errors import DoseError
 from spotline.physics.ions import IONS, Ion
 from spotline.record.model import FieldRecord

@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Float32s, Floats, Integers
 from spotline.errors import DoseError
 from spotline.jit import kernel
-
-Floats = NDArray[np.float64]
-Float32s = NDArray[np.float32]
-Integers = NDArray[np.int64]
 
 LOG_RATIO = 2.0 * math.log(1.07)
 """Logarithm of the ratio of the variances of two maps that follow each other."""

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.arrays import Float32s, Floats
 from spotline.dose.beam_frame import BeamFrame, VirtualSources, at_isocentre_mm, beam_frame
 from spotline.dose.engine.beams import FieldBeams, LayerBeam
 from spotline.dose.engine.fluence import Spots
@@ -21,14 +22,13 @@ from spotline.dose.engine.pencil_beams import Divergence, Weighting, add_layer
 from spotline.dose.engine.sub_ray_depths import sub_rays
 from spotline.dose.engine.sub_rays import SubRays
 from spotline.dose.engine.voxel_loop import Rays
-from spotline.dose.grid import Float32s, Grid
+from spotline.dose.grid import Grid
 from spotline.dose.water_path import voxel_paths_mm
 from spotline.errors import DoseError
 from spotline.machine.library import BeamLibrary, Entry, in_beam, load_library
 from spotline.machine.library.modifiers import Thickness
 from spotline.machine.load import BeamLine
 
-Floats = NDArray[np.float64]
 Quantities = Callable[[Entry], Callable[[Floats], Floats]]
 """Gives, for an entry, the quantities of a biological model by depth."""
 

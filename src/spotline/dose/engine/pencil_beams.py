@@ -18,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.dose.engine.fluence import (
     LOG_RATIO,
     Maps,
@@ -33,8 +33,6 @@ from spotline.dose.engine.sub_rays import SubRays, no_sub_rays
 from spotline.dose.engine.voxel_loop import AMOUNT, COMPONENTS, PLACE, SLOPE, VARIANCE, Rays, accumulate
 from spotline.machine.library import Entry
 from spotline.units import ELEMENTARY_CHARGE_C
-
-Floats = NDArray[np.float64]
 
 GY_PER_MEV_PER_G = ELEMENTARY_CHARGE_C * 1e6 * 1e3
 MM2_PER_CM2 = 100.0

@@ -10,17 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Float32s, Floats
 from spotline.dose.engine.beams import FieldBeams, What
 from spotline.dose.engine.forward import DoseEngine, Patient, Quantities
 from spotline.dose.engine.sources import Source, SourceBeams, beams_of
-from spotline.dose.grid import DoseGrid, Float32s, Grid, Point
+from spotline.dose.grid import DoseGrid, Grid, Point
 from spotline.dose.rbe import RbeModel
 from spotline.machine.library import BeamLibrary, Entry, load_library
 from spotline.machine.load import BeamLine
 
-Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 LEAST_FOR_LET = 1e-3

@@ -9,14 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.arrays import Float32s, Floats, Integers
 from spotline.dose.beam_frame import BeamFrame
 from spotline.dose.engine.sub_rays import CORNERS, RADIUS_SIGMAS, SubRays, fill_corners, no_sub_rays
-from spotline.dose.grid import Float32s, Grid
+from spotline.dose.grid import Grid
 from spotline.dose.sampling import grid_numbers
 from spotline.machine.library import BeamLibrary
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 
 def sub_rays(

@@ -15,12 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.arrays import Float32s, Floats, Integers
 from spotline.dose.sampling import GridNumbers, sample
 from spotline.jit import kernel
-
-Floats = NDArray[np.float64]
-Float32s = NDArray[np.float32]
-Integers = NDArray[np.int64]
 
 CORNERS = 6
 RADIUS_SIGMAS = 2.0

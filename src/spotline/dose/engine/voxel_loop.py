@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from spotline.arrays import Float32s, Floats
 from spotline.dose.engine.fluence import Maps, read_between
 from spotline.dose.engine.sub_rays import CORNERS, PER_mm, SubRays
 from spotline.jit import kernel
-
-Floats = NDArray[np.float64]
-Float32s = NDArray[np.float32]
 
 COMPONENTS = 3
 """A core and two halos."""

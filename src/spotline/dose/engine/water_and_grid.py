@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.dose.beam_frame import BeamFrame, beam_frame
 from spotline.dose.calibration import StoppingPower
 from spotline.dose.engine.beams import FieldBeams
@@ -19,8 +19,6 @@ from spotline.machine.load import BeamLine
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy
 from spotline.treatment.treatment import Treatment
-
-Floats = NDArray[np.float64]
 
 AROUND_mm = 30.0
 """Dose is computed so far beyond the outermost spots, which holds the halo but for a few thousandths."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from spotline.arrays import Float32s, Floats
 from spotline.dose.evaluation.gamma import (
     GammaResult,
     check_comparable,
@@ -21,7 +22,7 @@ from spotline.dose.evaluation.gamma import (
     is_inside,
     normalisation_of,
 )
-from spotline.dose.grid import DoseGrid, Float32s, Floats, Point
+from spotline.dose.grid import DoseGrid, Point
 from spotline.dose.sampling import resample, sample_points
 from spotline.errors import DoseError
 from spotline.measurement import Result

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spotline.dose.grid import DoseGrid, Floats, on_grid
+from spotline.arrays import Floats
+from spotline.dose.grid import DoseGrid, on_grid
 from spotline.errors import DoseError
 from spotline.measurement import Result, finite_or_none
 

@@ -17,8 +17,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.jit import kernel
 
 TOLERANCE = 1e-4
@@ -27,8 +27,6 @@ TOLERANCE = 1e-4
 NEWTON_STEPS = 8
 LEAST_CONVEX = 0.02
 """Below it, halving a box does more than steps in it."""
-
-Stack = NDArray[np.float64]
 
 
 class Cell(NamedTuple):
@@ -56,7 +54,7 @@ class Cell(NamedTuple):
 
 
 @kernel
-def search_box(cell: Cell, box: Stack, best: float) -> tuple[float, int, float]:
+def search_box(cell: Cell, box: Floats, best: float) -> tuple[float, int, float]:
     """Look for a better value in a part of a cell.
 
     Parameters

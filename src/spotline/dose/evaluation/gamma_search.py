@@ -18,13 +18,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spotline.dose.evaluation.gamma_box import TOLERANCE, Cell, Stack, difference, search_box
+from spotline.arrays import Float32s, Floats
+from spotline.dose.evaluation.gamma_box import TOLERANCE, Cell, difference, search_box
 from spotline.jit import kernel
 
 STACK_BOXES = 128
 """Boxes that wait in a cell: each halving leaves one, and 3 x 40 end below the rounding of numbers."""
-
-Doses = NDArray[np.float32]
 
 
 class Evaluated(NamedTuple):
@@ -139,7 +138,7 @@ class Point(NamedTuple):
 
 
 @kernel
-def _least_squared(point: Point, dose_Gy: Doses, maximum: float, stack: Stack) -> float:
+def _least_squared(point: Point, dose_Gy: Float32s, maximum: float, stack: Floats) -> float:
     """Return gamma squared of one point, at most that of the maximum."""
     nz, ny, nx = dose_Gy.shape
     # First and last cell; of a single plane the only cell has no extent.
@@ -183,7 +182,9 @@ def _nearest(place: float, cell: int, last: int, shell: int, size: float) -> flo
 
 
 @kernel
-def _search_cell(kz: int, ky: int, kx: int, point: Point, dose_Gy: Doses, best: float, stack: Stack) -> float:
+def _search_cell(
+    kz: int, ky: int, kx: int, point: Point, dose_Gy: Float32s, best: float, stack: Floats
+) -> float:
     """Return gamma squared, or the best value so far if it is no larger in this cell."""
     nz, ny, nx = dose_Gy.shape
     mz, my, mx = min(kz + 1, nz - 1), min(ky + 1, ny - 1), min(kx + 1, nx - 1)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from spotline.arrays import Float32s
 from spotline.dose.calibration import Calibration, StoppingPower, nominal_calibration
 from spotline.dose.ct import AIR_HU, CtImage
 from spotline.dose.engine.beams import FieldBeams
 from spotline.dose.engine.forward import Patient
 from spotline.dose.engine.water_and_grid import grid_around, water_box
 from spotline.dose.evaluation.compare import OTHER_FRAME
-from spotline.dose.grid import Float32s, Grid
+from spotline.dose.grid import Grid
 from spotline.dose.patient import check_frame, patient
 from spotline.dose.sampling import resample
 from spotline.dose.structures import StructureSet

@@ -19,11 +19,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.errors import DoseError
-
-Floats = NDArray[np.float64]
 
 RBE_MAX, RBE_MIN = range(2)
 """Columns of the quantities of a linear-quadratic model."""

@@ -20,16 +20,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.dose.rbe.effect import Tissue, check_sums, linear_quadratic_dose
 from spotline.dose.rbe.spectrum import NUCLIDES, dose_weighted
 from spotline.dose.rbe.track import domain_events
 from spotline.errors import DoseError
 from spotline.machine.library import Entry
 from spotline.physics.stopping import HIGHEST_ENERGY_MeV_u, LOWEST_ENERGY_MeV_u
-
-Floats = NDArray[np.float64]
 
 NODES_MeV_u: Floats = np.geomspace(LOWEST_ENERGY_MeV_u, HIGHEST_ENERGY_MeV_u, 80)
 

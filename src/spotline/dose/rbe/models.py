@@ -8,9 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from spotline.arrays import Floats
 from spotline.dose.rbe.effect import Tissue
 from spotline.dose.rbe.mkm import Mkm
 from spotline.dose.rbe.simple import ConstantRbe, LetdModel, carabe, mcnamara, wedenberg
@@ -18,8 +16,6 @@ from spotline.dose.rbe.table import read_csv_table, read_trip98_rbe
 from spotline.errors import DoseError
 from spotline.machine.library import Entry
 from spotline.tables import closest
-
-Floats = NDArray[np.float64]
 
 
 class RbeModel(Protocol):

@@ -7,13 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.dose.rbe.effect import Tissue, check_sums, linear_quadratic_dose
 from spotline.errors import DoseError
 from spotline.machine.library import Entry
-
-Floats = NDArray[np.float64]
 
 PROTON_RBE = 1.1
 """ICRU Report 78 (2007), section 2."""

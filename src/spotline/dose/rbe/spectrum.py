@@ -24,9 +24,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from spotline.arrays import Floats
 from spotline.errors import DoseError
 from spotline.machine.library import Entry
 from spotline.physics.ions import Ion
@@ -34,8 +34,6 @@ from spotline.physics.let import let_keV_um
 from spotline.physics.materials import WATER
 from spotline.physics.nuclei import INDEX, SPECIES
 from spotline.physics.stopping import HIGHEST_ENERGY_MeV_u, LOWEST_ENERGY_MeV_u, RangeEnergy
-
-Floats = NDArray[np.float64]
 
 OfDepth = Callable[[Floats], Floats]
 """Quantities at depths of shape (m,) in mm: shape (m, q)."""

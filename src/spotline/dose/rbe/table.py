@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.dose.rbe.effect import Tissue, check_sums, linear_quadratic_dose
 from spotline.dose.rbe.spectrum import NUCLIDES, dose_weighted
 from spotline.errors import DoseError
 from spotline.machine.library import Entry
-
-Floats = NDArray[np.float64]
 
 COLUMNS = ("charge_number", "energy_MeV_u", "alpha_per_Gy", "beta_per_Gy2")
 SYMBOLS = tuple(nuclide.symbol.lstrip("0123456789") for nuclide in NUCLIDES)

@@ -19,15 +19,13 @@ import math
 
 import numpy as np
 from numpy.polynomial import legendre
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.physics.corrections import effective_charge
 from spotline.physics.ions import Ion
 from spotline.physics.let import let_keV_um
 from spotline.physics.stopping import velocity
 from spotline.units import ELEMENTARY_CHARGE_C
-
-Floats = NDArray[np.float64]
 
 CORE_um = 0.0116
 PENUMBRA_um = 0.0616

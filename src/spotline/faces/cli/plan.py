@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from spotline.arrays import Floats
 from spotline.faces.cli.bars import optimisation_bar, preparation_bar
 from spotline.faces.cli.common import PLAN, STATUS_DONE, Numbers, Switch, WholeNumber
 
 if TYPE_CHECKING:
     from spotline.machine import BeamLine
     from spotline.plan import Plan
-    from spotline.planning.cubes import Floats
     from spotline.planning.phantom_plan import Setup
 
 plan = App(name="plan", group=PLAN, help="Look at a plan, or write one for quality assurance.")

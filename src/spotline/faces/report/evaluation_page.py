@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spotline.arrays import Float32s
 from spotline.dose.evaluation.compare import hottest_mm
 from spotline.dose.evaluation.dvh import dvh
 from spotline.faces.report.dose_page import (
@@ -21,7 +22,6 @@ from spotline.faces.report.tables import Table
 if TYPE_CHECKING:
     from spotline.dose.engine.beams import What
     from spotline.dose.evaluation.findings import Evaluation
-    from spotline.dose.grid import Float32s
     from spotline.faces.report.dose_folder import Provenance
     from spotline.faces.report.pictures import Picture
 

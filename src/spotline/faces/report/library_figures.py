@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.faces.report.style import BLUE, GREEN, INK, MUTED, RED, sheet, styled
 from spotline.machine.library.overview import EnergyView, LibraryView
-
-Floats = NDArray[np.float64]
 
 FAINTEST = 1e-5
 """Fluences below are not drawn."""

@@ -10,11 +10,12 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from spotline.arrays import Floats
 from spotline.faces.report import draw
 from spotline.faces.report.figures import MAPS
 from spotline.faces.report.style import BLUE, DOT, INK, MUTED, sheet, styled
 from spotline.faces.report.words import power
-from spotline.plan.model import Floats, Layer
+from spotline.plan.model import Layer
 from spotline.planning.overview import FieldOverview
 
 LARGEST_SPOT = 0.95

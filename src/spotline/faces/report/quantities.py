@@ -10,11 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spotline.arrays import Floats, Integers
 from spotline.control.interlocks import CAUSES, PAUSE
 from spotline.record.model import FieldRecord, Table
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 PARTICLE_TOLERANCE_percent = 1.0
 """Giordanengo 2015, V: more than 95 % of the spots differ by less than 1 % from the prescription."""

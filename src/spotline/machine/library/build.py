@@ -11,8 +11,8 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.errors import OptionError
 from spotline.machine import BeamLine
 from spotline.machine.library.grid import (
@@ -35,8 +35,6 @@ from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import TallyPlan
 from spotline.random import stream_key
 from spotline.tables import closest
-
-Floats = NDArray[np.float64]
 
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 PRIMARIES = {"proton": 400_000, "helium": 200_000, "carbon": 400_000, "oxygen": 300_000}

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial import Polynomial
-from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-Floats = NDArray[np.float64]
+from spotline.arrays import Floats
 
 TOP = 0.85
 """The peak is the maximum of a quartic through what lies above this part of the highest value, which alone

@@ -11,14 +11,12 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from spotline.arrays import Floats
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import LOWEST_ENERGY_MeV_u, RangeEnergy
-
-Floats = NDArray[np.float64]
 
 N_PLATEAU, N_PEAK, N_TAIL = 80, 160, 50
 N_DEPTHS = N_PLATEAU + N_PEAK + N_TAIL

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.sparse import lil_matrix
 
-Floats = NDArray[np.float64]
+from spotline.arrays import Floats
 
 SMOOTHNESS = 0.03
 """Weight of the second differences in depth of all parameters against the square roots of the shares."""

@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.interpolate import PchipInterpolator
 
+from spotline.arrays import Floats
 from spotline.errors import LibraryError, OptionError
 from spotline.machine.library.curve import Ranges, ranges_of
 from spotline.machine.library.grid import depth_edges_mm, middles
 from spotline.machine.library.modifiers import Thickness
 from spotline.physics.ions import IONS, Ion
-
-Floats = NDArray[np.float64]
 
 Scoring = Literal["field", "chamber"]
 """Where dose is summed: in 25 x 25 cm2, or in the 40.8 mm radius of the water-column chamber."""

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.errors import OptionError
 from spotline.machine import BeamLine
 from spotline.tables import closest
-
-Floats = NDArray[np.float64]
 
 STEP_mm = 0.04
 """Largest step in which the profile of a ripple filter is sampled: a third of the narrowest peak's width."""

@@ -11,13 +11,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats, Integers
 from spotline.errors import PhysicsError
 from spotline.physics.materials import WATER, Material
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 WIDE_mm = 1e6
 """Half width of a slab."""

@@ -9,12 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from spotline.arrays import Floats
 from spotline.jit import kernel
-
-Floats = NDArray[np.float64]
 
 NODES = 1024
 HIGHEST_ENERGY_MeV_u = 600.0

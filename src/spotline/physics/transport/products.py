@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats, Integers
 from spotline.jit import kernel
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 MOST_PRODUCTS = 48
 """No reaction leaves more: an oxygen nucleus has 16 nucleons, and so has its target."""

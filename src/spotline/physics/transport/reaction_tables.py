@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
+from spotline.arrays import Floats
 from spotline.physics.fragment_tables import fragment_tables, ion_reactions_cm2_g, stack_tables
 from spotline.physics.ions import Ion
 from spotline.physics.materials import Material
@@ -12,8 +10,6 @@ from spotline.physics.neutron_tables import stacked_neutrons
 from spotline.physics.nuclei import SPECIES
 from spotline.physics.proton_nuclear import PROTON_INDEX, proton_reactions_cm2_g, stacked
 from spotline.physics.transport.reactions import ReactionTables
-
-Floats = NDArray[np.float64]
 
 
 def reaction_tables(materials: tuple[Material, ...]) -> ReactionTables:

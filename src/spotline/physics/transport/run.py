@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.errors import PhysicsError
 from spotline.physics.transport.geometry import Geometry
 from spotline.physics.transport.history import Steps, run_histories
@@ -19,8 +19,6 @@ from spotline.physics.transport.tables import transport_tables
 from spotline.physics.transport.tally import SUMS, TallyArrays, TallyPlan, new_arrays
 from spotline.physics.transport.waiting import Scratch, new_scratch
 from spotline.random import stream_key
-
-Floats = NDArray[np.float64]
 
 BATCHES = 32
 """Sums are made of so many parts, from whose spread the uncertainty comes."""

@@ -8,14 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.errors import PhysicsError
 from spotline.jit import kernel
 from spotline.physics.ions import Ion
 from spotline.physics.nuclei import SPECIES
 from spotline.physics.phase_space import PhaseSpace
 from spotline.random import draw, draw_uniform, normal
-
-Floats = NDArray[np.float64]
 
 
 class SourceArrays(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER, Material
 from spotline.physics.nuclei import SPECIES
@@ -33,8 +33,6 @@ from spotline.physics.transport.lookup import (
     TransportTables,
 )
 from spotline.physics.transport.reaction_tables import reactions_cm2_g
-
-Floats = NDArray[np.float64]
 
 
 @functools.lru_cache(maxsize=256)

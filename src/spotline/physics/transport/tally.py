@@ -12,14 +12,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spotline.arrays import Floats, Integers
 from spotline.errors import PhysicsError
 from spotline.jit import kernel
 from spotline.physics.transport.lookup import TransportTables, energy_at, range_of
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 GROUPS = 10
 PRIMARY, LOCAL = 0, 9

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from spotline.arrays import Floats
 from spotline.sim.chambers import channel_shares
 from spotline.sim.faults.context import Effect, FaultContext, value_of
 from spotline.sim.faults.timeline import Active
-from spotline.sim.plant import Floats, PlantSettings, SegmentedTruth
+from spotline.sim.plant import PlantSettings, SegmentedTruth
 
 STUCK_COUNTS = 10.0
 """Counts of a stuck channel in every frame."""
