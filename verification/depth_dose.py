@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from spotline.arrays import Floats
+from spotline.machine.library.areas import CHAMBER
 from spotline.measurement import Limits
 from spotline.physics.ions import CARBON, HELIUM, OXYGEN, PROTON, Ion
 from spotline.physics.transport.geometry import water
 from spotline.physics.transport.run import Tally, TransportPhysics, simulate
 from spotline.physics.transport.source import pencil_source
-from spotline.physics.transport.tally import CHAMBER_RADIUS_mm, TallyPlan
+from spotline.physics.transport.tally import TallyPlan
 from verification.figures import Figure, figure, judge, percent, table
 from verification.page import circumstances, fill, page_parser, put_page, say
 from verification.pictures import draw_depth_dose
@@ -256,7 +257,7 @@ def simulated(
     energy_MeV_u: float,
     end_mm: float,
     *,
-    halo_mm: float = CHAMBER_RADIUS_mm,
+    halo_mm: float = CHAMBER.radius_mm,
     primaries: int | None = None,
     seed: int = SEED,
 ) -> tuple[Floats, Floats, Tally]:
@@ -277,7 +278,9 @@ def simulated(
     result = simulate(
         source,
         water(edges_mm[-1] - begin_mm, begin_mm),
-        TallyPlan(edges_mm, ring_depth_mm=edges_mm[[0, -1]], ring_mm=np.array([0.0, halo_mm])),
+        TallyPlan(
+            edges_mm, ring_depth_mm=edges_mm[[0, -1]], ring_mm=np.array([0.0, halo_mm]), areas=(CHAMBER,)
+        ),
         primaries=primaries or library.primaries,
         seed=seed,
         physics=TransportPhysics(excitation_eV=library.excitation_eV),
@@ -352,7 +355,7 @@ def _compared(
         ratio(r80 + 5.0, end_mm) / scale - 1.0 if library.ion is not PROTON else math.nan,
         scale,
         1.0 - float(tally.ring_MeV.sum() / tally.total_MeV.sum()),
-        1.0 - float(tally.chamber_MeV.sum() / tally.total_MeV.sum()),
+        1.0 - float(tally.in_area_MeV(CHAMBER.name).sum() / tally.total_MeV.sum()),
         _most_outside(tally, r80),
     )
 
@@ -360,7 +363,7 @@ def _compared(
 def _most_outside(tally: Tally, r80_mm: float) -> float:
     bins = max(1, round(5.0 / (tally.depth_mm[1] - tally.depth_mm[0])))
     smooth = np.ones(bins)
-    outside = np.convolve(tally.total_MeV - tally.chamber_MeV, smooth, "same")
+    outside = np.convolve(tally.total_MeV - tally.in_area_MeV(CHAMBER.name), smooth, "same")
     share = outside / np.convolve(tally.total_MeV, smooth, "same")
     return float(share[: np.searchsorted(tally.depth_mm, r80_mm)].max())
 
@@ -478,8 +481,8 @@ def section(name: str, primaries: int | None, draws: bool) -> list[str]:
                 (
                     "MeV",
                     "beyond R80/3",
-                    f"beyond {CHAMBER_RADIUS_mm:g} mm",
-                    f"beyond {CHAMBER_RADIUS_mm:g} mm, at the depth where it is most",
+                    f"beyond {CHAMBER.radius_mm:g} mm",
+                    f"beyond {CHAMBER.radius_mm:g} mm, at the depth where it is most",
                 ),
                 rows,
             ),

@@ -155,7 +155,7 @@ def _entry_of(ion: Ion, kernel: Any, lateral: str) -> Entry:
         sigma_mm,
         depth_mm,
         dose,
-        dose,
+        np.zeros((0, len(dose))),
         zeros,
         zeros,
         lateral_mm,

@@ -19,6 +19,7 @@ import numpy as np
 from spotline.arrays import Floats
 from spotline.machine import load_beamline
 from spotline.machine.library import grid
+from spotline.machine.library.areas import CHAMBER, FIELD
 from spotline.machine.library.build import energy_sigma, simulate_entry
 from spotline.machine.library.curve import ranges_of
 from spotline.machine.library.lateral import fit_lateral
@@ -86,7 +87,7 @@ def simulated(ion: Ion, energy_MeV_u: float, thickness_mm: int, primaries: int, 
     tally = simulate(
         pencil_source(ion, energy_MeV_u, sigma_relative=spread, start_mm=-air_mm - thickness_mm),
         slabs([(RW3, thickness_mm), (AIR, air_mm), (WATER, edges[-1])], -air_mm - thickness_mm),
-        TallyPlan(edges, rings_mm, grid.RING_EDGES_mm),
+        TallyPlan(edges, rings_mm, grid.RING_EDGES_mm, areas=(FIELD, CHAMBER)),
         primaries=primaries,
         seed=SEED,
         threads=threads,
@@ -97,8 +98,8 @@ def simulated(ion: Ion, energy_MeV_u: float, thickness_mm: int, primaries: int, 
     fitted = fit_lateral(tally.ring_mm, tally.ring_MeV, before)
     return Found(
         grid.middles(edges),
-        tally.field_MeV * per_bin,
-        tally.chamber_MeV * per_bin,
+        tally.in_area_MeV(FIELD.name) * per_bin,
+        tally.in_area_MeV(CHAMBER.name) * per_bin,
         grid.middles(rings_mm),
         fitted.core_mm,
     )
@@ -137,7 +138,7 @@ def derived(entry: Entry, thickness_mm: int) -> Found:
     return Found(
         behind.depth_mm,
         behind.field_MeV_cm2_g,
-        behind.chamber_MeV_cm2_g,
+        behind.scored_MeV_cm2_g(CHAMBER.name),
         behind.lateral_depth_mm,
         np.hypot(spot, at.core_mm),
     )

@@ -27,7 +27,7 @@ def made_up_entry(range_mm: float = 100.0, core_mm: float = 3.0, halo_share: flo
         1.0,
         depth,
         dose,
-        dose,
+        np.zeros((0, len(depth))),
         0.0 * dose,
         1.0 + depth / range_mm,
         lateral,

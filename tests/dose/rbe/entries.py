@@ -51,7 +51,7 @@ def entry_of(
         sigma_mm,
         depth,
         np.ones_like(depth),
-        np.ones_like(depth),
+        np.zeros((0, len(depth))),
         nothing,
         1.0 + depth / range_mm,
         lateral,

@@ -7,6 +7,7 @@ import functools
 import numpy as np
 
 from spotline.machine.library import grid
+from spotline.machine.library.areas import CHAMBER, FIELD, as_header
 from spotline.machine.library.build import condense, energy_sigma
 from spotline.machine.library.model import BeamLibrary, stack
 from spotline.physics.ions import IONS, Ion
@@ -62,8 +63,8 @@ def fake_tally(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float) 
         depth_mm=edges,
         energy_MeV=energy,
         energy_error_MeV=0.01 * left,
-        chamber_MeV=0.99 * left,
-        field_MeV=left,
+        areas=(FIELD, CHAMBER),
+        within_MeV=np.array([left, 0.99 * left]),
         let_MeV_keV_um=lost_let,
         ring_depth_mm=ring_depth,
         ring_mm=rings_mm,
@@ -98,6 +99,7 @@ def fake_library(ion_name: str, *energies_MeV_u: float) -> BeamLibrary:
         "ion": ion_name,
         "beamline": "cnao-h",
         "momentum_spread_percent": SPREAD_percent[ion_name],
+        "areas": as_header((CHAMBER,)),
         "mean_excitation_eV": 77.0,
         "primaries": 1000,
         "seed": 0,

@@ -9,9 +9,11 @@ import pytest
 
 from spotline.errors import OptionError
 from spotline.machine import load_beamline
+from spotline.machine.library.areas import CHAMBER, read_area
 from spotline.machine.library.build import Origin, build_library, energy_sigma, physics_sha256, simulate_entry
 from spotline.machine.library.model import BeamLibrary
 from spotline.physics.ions import CARBON, PROTON
+from spotline.physics.transport.tally import Area
 
 MADE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -33,6 +35,7 @@ def test_header(small: BeamLibrary):
         "ion": "proton",
         "beamline": "cnao-h",
         "momentum_spread_percent": 0.15,
+        "areas": [{"name": "chamber", "radius_mm": 40.8}],
         "mean_excitation_eV": 77.0,
         "primaries": 400,
         "seed": 3,
@@ -70,6 +73,35 @@ def test_an_energy_does_not_depend_on_the_others(small: BeamLibrary):
     """So that a part can be made anew."""
     again = build(energies_MeV_u=[64.8, 66.8])
     np.testing.assert_array_equal(again.arrays.field_MeV_cm2_g[0], small.arrays.field_MeV_cm2_g[1])
+
+
+def test_areas_that_are_asked_for(small: BeamLibrary):
+    """A smaller chamber sees less, one wider than the field more; the default is what it was."""
+    areas = (Area("small", radius_mm=10.0), CHAMBER, Area("wide", radius_mm=300.0))
+    again = build(areas=areas)
+    assert again.areas == areas
+    entry = again.entry(64.8)
+    chamber = small.entry(64.8).scored_MeV_cm2_g("chamber")
+    np.testing.assert_array_equal(entry.scored_MeV_cm2_g("chamber"), chamber)
+    names = ("small", "chamber", "field", "wide")
+    assert sorted(names, key=lambda name: entry.scored_MeV_cm2_g(name).sum()) == list(names)
+    assert build(areas=()).areas == ()
+
+
+@pytest.mark.parametrize("names", [("a", "b", "a"), ("field",)])
+def test_areas_of_one_name(names: tuple[str, ...]):
+    with pytest.raises(OptionError, match=f"area '{names[-1]}': there are two of that name"):
+        build(areas=[Area(name, radius_mm=10.0) for name in names])
+
+
+@pytest.mark.parametrize("text", ["chamber", "chamber:", ":10", "a b:10", "c:0", "c:nan", "c:-1"])
+def test_area_that_is_none(text: str):
+    with pytest.raises(OptionError, match="is no name and radius; write a name of letters"):
+        read_area(text)
+
+
+def test_read_area():
+    assert read_area("stingray: 75") == Area("stingray", radius_mm=75.0)
 
 
 def test_seed_changes_all(small: BeamLibrary):

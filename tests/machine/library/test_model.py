@@ -113,9 +113,10 @@ def test_outside_of_the_entry():
 
 def test_dose_at_the_surface_is_on_the_line_of_the_first_bins():
     entry = load_library(load_beamline("cnao-h"), "carbon").entry(279.97)
-    for scoring, values in (("field", entry.field_MeV_cm2_g), ("chamber", entry.chamber_MeV_cm2_g)):
+    for area in ("field", "chamber"):
+        values = entry.scored_MeV_cm2_g(area)
         line = np.polynomial.Polynomial.fit(entry.depth_mm[:SURFACE_BINS], values[:SURFACE_BINS], 1)
-        assert entry.dose_MeV_cm2_g(0.0, scoring) == pytest.approx(line(0.0), rel=1e-12)
+        assert entry.dose_MeV_cm2_g(0.0, area) == pytest.approx(line(0.0), rel=1e-12)
 
 
 def test_spectra():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from spotline.errors import LibraryError
+from spotline.errors import LibraryError, OptionError
 from spotline.machine import load_beamline
 from spotline.machine.library import load_library, read_library, write_library
 from spotline.machine.library.store import SHIPPED, library_path
@@ -42,6 +44,47 @@ def test_round_trip(written: Path):
         np.testing.assert_allclose(back, array, rtol=6e-4, atol=1e-7, err_msg=name)
     np.testing.assert_allclose(library.arrays.field_MeV_cm2_g, original.arrays.field_MeV_cm2_g, rtol=1e-7)
     np.testing.assert_array_equal(library.energy_MeV_u, original.energy_MeV_u)
+
+
+def test_version_2_had_one_chamber(written: Path, tmp_path: Path):
+    """Its depth dose is that of an area; nothing else differs."""
+    library, path = read_library(written), tmp_path / "two.h5"
+    header = {key: value for key, value in library.header.items() if key != "areas"}
+    with h5py.File(written, "r") as file:
+        stored = {name: file[name][()] for name in library.arrays._fields}
+    renamed = {"within_MeV_cm2_g": "chamber_MeV_cm2_g"}
+    stored["within_MeV_cm2_g"] = np.ascontiguousarray(stored["within_MeV_cm2_g"][:, 0])
+    stored = {renamed.get(name, name): values for name, values in stored.items()}
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name, values in stored.items():
+        digest.update(f"\n{name} {values.dtype.str} {values.shape}\n".encode() + values.tobytes())
+    with h5py.File(path, "w") as file:
+        file.attrs.update(
+            format="spotline beam library",
+            version=2,
+            header=json.dumps(header, sort_keys=True),
+            sha256=digest.hexdigest(),
+        )
+        for name, values in stored.items():
+            file[name] = values
+    old = read_library(path)
+    assert old.header == library.header
+    for one, other in zip(old.arrays, library.arrays, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_no_areas_but_the_field(tmp_path: Path):
+    plain = fake_library("carbon", 115.23, 279.97)
+    without = replace(
+        plain,
+        header=plain.header | {"areas": []},
+        arrays=plain.arrays._replace(within_MeV_cm2_g=plain.arrays.within_MeV_cm2_g[:, :0]),
+    )
+    write_library(without, tmp_path / "library.h5")
+    entry = read_library(tmp_path / "library.h5").entry(115.23)
+    assert entry.areas == ()
+    with pytest.raises(OptionError, match="'chamber': the library has depth doses in field; take one"):
+        entry.ranges("chamber")
 
 
 def test_figures_of_the_peak_survive(written: Path):
@@ -138,11 +181,13 @@ def test_missing_figures(copy: Path):
         read_library(copy)
 
 
-@pytest.mark.parametrize("version", [1, 3])
+@pytest.mark.parametrize("version", [1, 4])
 def test_other_version(copy: Path, version: int):
     with h5py.File(copy, "r+") as file:
         file.attrs["version"] = version
-    with pytest.raises(LibraryError, match=f"has version {version} of the format, but this Spotline reads 2"):
+    with pytest.raises(
+        LibraryError, match=f"has version {version} of the format, but this Spotline reads 2 and 3"
+    ):
         read_library(copy)
 
 

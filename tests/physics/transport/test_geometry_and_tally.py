@@ -14,6 +14,7 @@ from spotline.physics.transport.geometry import slabs, voxels
 from spotline.physics.transport.lookup import energy_at, range_of
 from spotline.physics.transport.tables import transport_tables
 from spotline.physics.transport.tally import (
+    Area,
     TallyPlan,
     bin_of,
     new_arrays,
@@ -147,12 +148,12 @@ def test_a_particle_that_gains_range_by_straggling_keeps_its_way():
 
 
 def test_points_by_radius():
-    plan = TallyPlan(EDGES, EDGES[[0, 2]], np.array([0.0, 10.0, 100.0]))
+    areas = (Area("chamber", radius_mm=40.8), Area("field", half_width_mm=125.0))
+    plan = TallyPlan(EDGES, EDGES[[0, 2]], np.array([0.0, 10.0, 100.0]), areas=areas)
     tally = new_arrays(plan, (1, 1, 1))
     for x, y in ((0.0, 9.0), (0.0, 60.0), (0.0, 124.0), (0.0, 126.0)):
         score_point(tally, x, y, 0.5, 1.0, 0.0, 9)
     score_point(tally, 0.0, 0.0, 5.0, 1.0, 0.0, 9)
     assert tally.energy[9].tolist() == [4.0, 0.0]
-    assert tally.chamber.tolist() == [1.0, 0.0]
-    assert tally.field.tolist() == [3.0, 0.0]
+    assert tally.within.tolist() == [[1.0, 0.0], [3.0, 0.0]]
     assert tally.ring.tolist() == [[1.0, 1.0]]

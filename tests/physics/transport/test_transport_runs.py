@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -18,10 +19,11 @@ from spotline.physics.transport.lookup import VARIANCE
 from spotline.physics.transport.run import Tally, TransportPhysics, simulate
 from spotline.physics.transport.source import Source, pencil_source
 from spotline.physics.transport.tables import transport_tables
-from spotline.physics.transport.tally import TallyPlan
+from spotline.physics.transport.tally import Area, TallyPlan
 
 kernel = pytest.mark.kernel
 
+WIDE, NARROW = Area("wide", half_width_mm=125.0), Area("narrow", radius_mm=40.8)
 BEAMS = [(PROTON, 100.0), (CARBON, 200.0)]
 
 
@@ -52,25 +54,42 @@ def run(
 @kernel
 @pytest.mark.parametrize(("ion", "energy"), BEAMS)
 def test_energy_is_conserved(ion: Ion, energy: float):
-    plan = TallyPlan(np.linspace(0.0, 200.0, 41), voxels=True)
+    plan = TallyPlan(np.linspace(0.0, 200.0, 41), areas=(WIDE,), voxels=True)
     tally = run(pencil_source(ion, energy), water(200.0), plan, reactions=False)
     total = energy * ion.mass_number
     assert tally.total_MeV.sum() == pytest.approx(total, rel=1e-6)
     assert tally.voxel_MeV.sum() == pytest.approx(total, rel=1e-6)
-    assert tally.field_MeV.sum() == pytest.approx(total, rel=1e-6)
+    assert tally.in_area_MeV("wide").sum() == pytest.approx(total, rel=1e-6)
     assert tally.energy_MeV[0].sum() == pytest.approx(total, rel=1e-6)
     assert tally.lost == 0
 
 
 @kernel
+def test_areas_are_sums_over_rings():
+    """A disc is the rings within it; a square has more than the disc in it, and less than that around it."""
+    edges, radii = np.linspace(0.0, 160.0, 17), np.array([0.0, 3.0, 6.0, 6.0 * math.sqrt(2.0), 500.0])
+    areas = (Area("disc", radius_mm=6.0), Area("square", half_width_mm=6.0), Area("all"))
+    plan = TallyPlan(edges, ring_depth_mm=edges, ring_mm=radii, areas=areas)
+    tally = run(pencil_source(PROTON, 150.0), water(160.0), plan)
+    np.testing.assert_allclose(tally.in_area_MeV("disc"), tally.ring_MeV[:, :2].sum(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(tally.in_area_MeV("all"), tally.total_MeV, rtol=1e-12)
+    square, around = tally.in_area_MeV("square"), tally.ring_MeV[:, :3].sum(axis=1)
+    assert np.all((tally.in_area_MeV("disc") <= square) & (square <= around * (1 + 1e-12)))
+    assert tally.in_area_MeV("disc").sum() < square.sum() < around.sum() < tally.total_MeV.sum()
+    with pytest.raises(PhysicsError, match="'ring': was not scored; these were: disc, square, all"):
+        tally.in_area_MeV("ring")
+
+
+@kernel
 @pytest.mark.parametrize(("ion", "energy"), BEAMS)
 def test_reactions_only_take_energy_away(ion: Ion, energy: float):
-    tally = run(pencil_source(ion, energy), water(400.0), TallyPlan(np.linspace(0.0, 400.0, 41)))
+    edges = np.linspace(0.0, 400.0, 41)
+    tally = run(pencil_source(ion, energy), water(400.0), TallyPlan(edges, areas=(WIDE, NARROW)))
     total = energy * ion.mass_number
     assert 0.8 * total < tally.total_MeV.sum() < total
     assert tally.energy_MeV[1:].sum() > 0.005 * total
-    assert np.all(tally.chamber_MeV <= tally.total_MeV * (1 + 1e-12))
-    assert np.all(tally.field_MeV <= tally.total_MeV * (1 + 1e-12))
+    assert np.all(tally.in_area_MeV("narrow") <= tally.in_area_MeV("wide") * (1 + 1e-12))
+    assert np.all(tally.in_area_MeV("wide") <= tally.total_MeV * (1 + 1e-12))
     assert tally.lost == 0
 
 

@@ -34,3 +34,5 @@ Seed = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=0))
 Switch = Annotated[bool, Parameter(negative=())]
 Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=True, negative=())]
 """One or several behind one option."""
+Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())]
+"""Likewise."""

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from spotline.faces.cli.bars import dose_bar
-from spotline.faces.cli.common import STATUS_DONE, Switch, WholeNumber
+from spotline.faces.cli.common import STATUS_DONE, Switch, WholeNumber, Words
 
 if TYPE_CHECKING:
     from spotline.dose.evaluation.findings import Compared, Evaluation
-
-Named = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())]
 
 
 def dose(
@@ -33,8 +31,8 @@ def dose(
     library: Path | None = None,
     plan: Path | None = None,
     calibration: Path | None = None,
-    prescription: Named = (),
-    override: Named = (),
+    prescription: Words = (),
+    override: Words = (),
     quiet: Switch = False,
 ) -> int:
     """Compute the dose of a plan, or of what was delivered: planned, measured and, if simulated, true.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from spotline.faces.cli.bars import library_bar
-from spotline.faces.cli.common import LOOK_UP, STATUS_DONE, Seed, Switch, WholeNumber
+from spotline.faces.cli.common import LOOK_UP, STATUS_DONE, Seed, Switch, WholeNumber, Words
 
 if TYPE_CHECKING:
     from spotline.machine import BeamLine
@@ -25,6 +25,7 @@ def build(
     out: Path,
     ions: str | None = None,
     energies: str | None = None,
+    area: Words = (),
     primaries: WholeNumber | None = None,
     threads: WholeNumber | None = None,
     seed: Seed = 0,
@@ -46,6 +47,9 @@ def build(
         Names or symbols with commas between them, as in C,p; by default all ions of the line.
     energies
         Energies in MeV/u with commas between them; by default all of the line.
+    area
+        Name and radius in mm of an area in which the library has depth doses beside the field of 25 x 25 cm2,
+        as in chamber:40.8, which is the default; may be given more than once.
     primaries
         Primaries per energy; by default 400 000 protons or carbon ions, 200 000 helium, 300 000 oxygen.
     threads
@@ -60,11 +64,14 @@ def build(
 
     import spotline
     from spotline.errors import OutputError
+    from spotline.machine.library.areas import CHAMBER, check_areas, read_area
     from spotline.machine.library.build import Origin, build_library
     from spotline.machine.library.nozzle import calibrate_nozzle
     from spotline.machine.library.store import SUFFIX, write_library
 
     line = spotline.load_beamline(beamline)
+    areas = [read_area(text) for text in area] if area else [CHAMBER]
+    check_areas(areas)
     chosen = [_ion(line, name) for name in ions.split(",")] if ions else list(line.ion_names)
     listed = _numbers("--energies", energies) if energies else None
     paths = {name: out / f"{_file_name(line, name)}{SUFFIX}" for name in dict.fromkeys(chosen)}
@@ -79,6 +86,7 @@ def build(
         began = time.monotonic()
         command = f"spotline library build --beamline {line.name} --ions {name} --seed {seed}"
         command += f" --energies {energies}" if energies else ""
+        command += "".join(f" --area {text}" for text in area)
         command += f" --primaries {primaries}" if primaries else ""
         with library_bar(quiet, name) as progress:
             made = build_library(
@@ -86,6 +94,7 @@ def build(
                 name,
                 origin=Origin(datetime.now(UTC), command),
                 energies_MeV_u=listed,
+                areas=areas,
                 primaries=primaries,
                 seed=seed,
                 threads=threads,

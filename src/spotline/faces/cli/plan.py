@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 
 from spotline.arrays import Floats
 from spotline.faces.cli.bars import optimisation_bar, preparation_bar
-from spotline.faces.cli.common import PLAN, STATUS_DONE, Numbers, Switch, WholeNumber
+from spotline.faces.cli.common import PLAN, STATUS_DONE, Numbers, Switch, WholeNumber, Words
 
 if TYPE_CHECKING:
     from spotline.machine import BeamLine
@@ -23,7 +23,6 @@ plan = App(name="plan", group=PLAN, help="Look at a plan, or write one for quali
 
 Ion = Literal["proton", "helium", "carbon", "oxygen", "p", "He", "C", "O"]
 BY_SYMBOL = {"p": "proton", "He": "helium", "C": "carbon", "O": "oxygen"}
-Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())]
 
 
 @Parameter(name="*")

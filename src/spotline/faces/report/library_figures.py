@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -35,8 +37,9 @@ def figure_depth_dose(view: EnergyView) -> Figure:
     ):
         depth = np.linspace(first, last, 1500)
         axes.plot(depth, entry.dose_MeV_cm2_g(depth), color=BLUE, label="25 x 25 cm²")
-        chamber = entry.dose_MeV_cm2_g(depth, "chamber")
-        axes.plot(depth, chamber, color=RED, ls="--", label="radius 40.8 mm")
+        for area, style in zip(entry.areas, cycle(("--", ":", "-.")), strict=False):
+            dose = entry.dose_MeV_cm2_g(depth, area.name)
+            axes.plot(depth, dose, color=RED, ls=style, label=f"{area.name}, radius {area.radius_mm:g} mm")
         axes.set(xlabel="depth (mm)", xlim=(first, last))
         axes.set_ylim(bottom=0.0)
     whole.set_ylabel("dose (MeV cm²/g per particle)")

@@ -15,6 +15,7 @@ import numpy as np
 from spotline.arrays import Floats
 from spotline.errors import OptionError
 from spotline.machine import BeamLine
+from spotline.machine.library.areas import CHAMBER, FIELD, as_header, check_areas
 from spotline.machine.library.grid import (
     RING_EDGES_mm,
     depth_edges_mm,
@@ -32,7 +33,7 @@ from spotline.physics.stopping import RangeEnergy, mean_excitation_eV
 from spotline.physics.transport.geometry import water
 from spotline.physics.transport.run import BATCHES, Tally, TransportPhysics, simulate
 from spotline.physics.transport.source import pencil_source
-from spotline.physics.transport.tally import TallyPlan
+from spotline.physics.transport.tally import Area, TallyPlan
 from spotline.random import stream_key
 from spotline.tables import closest
 
@@ -89,6 +90,7 @@ def simulate_entry(
     primaries: int,
     seed: int,
     threads: int | None = None,
+    areas: Sequence[Area] = (CHAMBER,),
     ripple_mm: Floats | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Simulated:
@@ -104,6 +106,8 @@ def simulate_entry(
         Full width at half maximum of its momentum distribution.
     primaries, seed, threads
         As of `spotline.physics.transport.run.simulate`; every energy has a randomness of its own.
+    areas : sequence of Area
+        In which depth doses are scored beside the field.
     ripple_mm : ndarray, optional
         Quantiles of a ripple filter of water in front of the water, to check the shortcut with.
     progress : callable, optional
@@ -125,6 +129,7 @@ def simulate_entry(
         ring_mm=RING_EDGES_mm,
         layer_mm=layers_mm(edges, range_mm, sigma_mm),
         spectrum_MeV_u=spectrum_edges_MeV_u(energy_MeV_u),
+        areas=(FIELD, *areas),
     )
     tally = simulate(
         pencil_source(ion, energy_MeV_u, sigma_relative=spread, ripple_mm=ripple_mm),
@@ -149,14 +154,15 @@ def condense(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float, ta
     before = int(np.searchsorted(tally.ring_depth_mm[1:], range_mm + 0.5 * sigma_mm))
     fitted = fit_lateral(tally.ring_mm, tally.ring_MeV, before)
     known = np.isfinite(fitted.residual)
+    others = tuple(area for area in tally.areas if area.name != FIELD.name)
     entry = Entry(
         ion,
         energy_MeV_u,
         range_mm,
         sigma_mm,
         middles(tally.depth_mm),
-        tally.field_MeV * per_bin,
-        tally.chamber_MeV * per_bin,
+        tally.in_area_MeV(FIELD.name) * per_bin,
+        tally.within_MeV[[area in others for area in tally.areas]] * per_bin,
         tally.energy_error_MeV * per_bin,
         letd,
         middles(tally.ring_depth_mm),
@@ -166,6 +172,7 @@ def condense(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float, ta
         tally.layer_mm.mean(axis=1),
         tally.spectrum_MeV_u,
         tally.fluence,
+        others,
     )
     residual = np.average(fitted.residual[known], weights=tally.ring_MeV.sum(axis=1)[known])
     return Simulated(entry, float(residual), tally.lost)
@@ -192,6 +199,7 @@ def build_library(
     *,
     origin: Origin,
     energies_MeV_u: Sequence[float] | None = None,
+    areas: Sequence[Area] = (CHAMBER,),
     primaries: int | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -209,6 +217,8 @@ def build_library(
         For the header.
     energies_MeV_u : sequence of float, optional
         Instead of all energies of the line: at least two.
+    areas : sequence of Area
+        In which there are depth doses beside the 25 x 25 cm2 of the field, such as what chambers see.
     primaries : int, optional
         Per energy; by default those of `PRIMARIES`.
     seed : int
@@ -221,7 +231,8 @@ def build_library(
     Raises
     ------
     OptionError
-        If the line has no such ion, or fewer than two energies or too few primaries are asked for.
+        If the line has no such ion, fewer than two energies or too few primaries are asked for, or two areas
+        have one name.
     """
     beam = beamline.beam(ion_name)
     if beam is None:
@@ -239,6 +250,7 @@ def build_library(
         )
     if number < BATCHES:
         raise OptionError(f"primaries: {number} are too few; give at least {BATCHES}")
+    check_areas(areas)
     if threads is not None and threads < 1:
         raise OptionError(f"threads: {threads} do no work; give at least 1")
     made_of: list[Simulated] = []
@@ -249,6 +261,7 @@ def build_library(
                 beam.ion,
                 energy,
                 momentum_spread_percent=beam.momentum_spread_percent,
+                areas=areas,
                 primaries=number,
                 seed=seed,
                 threads=threads,
@@ -260,6 +273,7 @@ def build_library(
         "ion": ion_name,
         "beamline": beamline.name,
         "momentum_spread_percent": beam.momentum_spread_percent,
+        "areas": as_header(areas),
         "mean_excitation_eV": mean_excitation_eV(beam.ion, WATER),
         "primaries": number,
         "seed": seed,

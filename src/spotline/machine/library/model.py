@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,13 +18,12 @@ from scipy.interpolate import PchipInterpolator
 
 from spotline.arrays import Floats
 from spotline.errors import LibraryError, OptionError
+from spotline.machine.library.areas import FIELD, of_header
 from spotline.machine.library.curve import Ranges, ranges_of
 from spotline.machine.library.grid import depth_edges_mm, middles
 from spotline.machine.library.modifiers import Thickness
 from spotline.physics.ions import IONS, Ion
-
-Scoring = Literal["field", "chamber"]
-"""Where dose is summed: in 25 x 25 cm2, or in the 40.8 mm radius of the water-column chamber."""
+from spotline.physics.transport.tally import Area
 
 N_HALOS = 2
 SURFACE_BINS = 6
@@ -46,8 +45,10 @@ class LibraryArrays(NamedTuple):
         Range in continuous slowing down, and the standard deviation by which the depths were laid out.
     depth_mm : ndarray, shape (n, n_depths)
         Depths of the four below: middles of the depth bins.
-    field_MeV_cm2_g, chamber_MeV_cm2_g : ndarray, shape (n, n_depths)
-        Depth dose per primary, in 25 x 25 cm2 and in a radius of 40.8 mm.
+    field_MeV_cm2_g : ndarray, shape (n, n_depths)
+        Depth dose per primary in 25 x 25 cm2.
+    within_MeV_cm2_g : ndarray, shape (n, n_areas, n_depths)
+        The same in each of the other areas that were scored.
     error_MeV_cm2_g : ndarray, shape (n, n_depths)
         Standard error of the simulation, over all of the water.
     letd_keV_um : ndarray, shape (n, n_depths)
@@ -73,7 +74,7 @@ class LibraryArrays(NamedTuple):
     sigma_mm: Floats
     depth_mm: Floats
     field_MeV_cm2_g: Floats
-    chamber_MeV_cm2_g: Floats
+    within_MeV_cm2_g: Floats
     error_MeV_cm2_g: Floats
     letd_keV_um: Floats
     lateral_depth_mm: Floats
@@ -109,6 +110,8 @@ class Entry:
     ----------
     ion : Ion
         The beam.
+    areas : tuple of Area
+        Those of ``within_MeV_cm2_g``.
     """
 
     ion: Ion
@@ -117,7 +120,7 @@ class Entry:
     sigma_mm: float
     depth_mm: Floats
     field_MeV_cm2_g: Floats
-    chamber_MeV_cm2_g: Floats
+    within_MeV_cm2_g: Floats
     error_MeV_cm2_g: Floats
     letd_keV_um: Floats
     lateral_depth_mm: Floats
@@ -127,14 +130,30 @@ class Entry:
     plane_mm: Floats
     spectrum_edges_MeV_u: Floats
     spectrum: Floats
+    areas: tuple[Area, ...] = ()
 
-    def dose_MeV_cm2_g(self, depth_mm: ArrayLike, scoring: Scoring = "field") -> Floats:
+    def scored_MeV_cm2_g(self, area: str = FIELD.name) -> Floats:
+        """Depth dose per primary in an area, at the depths of the entry.
+
+        Raises
+        ------
+        OptionError
+            If the library has none for that area.
+        """
+        names = [FIELD.name, *(scored.name for scored in self.areas)]
+        if area not in names:
+            raise OptionError(
+                f"area {area!r}: the library has depth doses in {', '.join(names)}; take one of these, or "
+                "build it anew with --area"
+            )
+        return self.field_MeV_cm2_g if area == FIELD.name else self.within_MeV_cm2_g[names.index(area) - 1]
+
+    def dose_MeV_cm2_g(self, depth_mm: ArrayLike, area: str = FIELD.name) -> Floats:
         """Depth dose per primary at any depths: PCHIP between the depths of the entry, 0 behind the last."""
-        return self._curve(scoring)(depth_mm)
+        return self._curve(self.scored_MeV_cm2_g(area))(depth_mm)
 
-    def _curve(self, scoring: Scoring) -> Callable[[ArrayLike], Floats]:
+    def _curve(self, values: Floats) -> Callable[[ArrayLike], Floats]:
         """Depth dose as a function, for those who need it more than once."""
-        values = self.field_MeV_cm2_g if scoring == "field" else self.chamber_MeV_cm2_g
         # Before the first middle of a bin the curve goes straight on.
         within = PchipInterpolator(
             np.concatenate([[0.0], self.depth_mm]), np.concatenate([[_at_surface(self, values)], values])
@@ -172,10 +191,10 @@ class Entry:
         particles: Floats = _between_planes(self, np.array([depth_mm]))[0]
         return particles
 
-    def ranges(self, scoring: Scoring = "field") -> Ranges:
+    def ranges(self, area: str = FIELD.name) -> Ranges:
         """Peak, ranges and widths of the depth dose."""
         depth = np.concatenate([[0.0], self.depth_mm])
-        return ranges_of(depth, self.dose_MeV_cm2_g(depth, scoring))
+        return ranges_of(depth, self.dose_MeV_cm2_g(depth, area))
 
     def with_thickness(self, thickness: Thickness) -> Entry:
         """Return the entry behind something in the beam, such as a nozzle with ripple filters.
@@ -205,15 +224,18 @@ class Entry:
         lateral_depth = np.maximum(self.lateral_depth_mm - thickness.mean_mm, 0.0)
         lateral_depth += 1e-6 * np.arange(len(lateral_depth))  # those before the surface fall onto it
         plane = np.maximum(self.plane_mm - thickness.mean_mm, 0.0) + 1e-6 * np.arange(len(self.plane_mm))
-        field, chamber, error, let = (np.zeros_like(depth) for _ in range(4))
+        field, error, let = (np.zeros_like(depth) for _ in range(3))
+        within = np.zeros((len(self.within_MeV_cm2_g), len(depth)))
         weight = np.zeros_like(lateral_depth)
         core, halo = np.zeros_like(self.core_mm), np.zeros_like(self.halo_mm)
         share, spectrum = np.zeros_like(self.halo_share), np.zeros_like(self.spectrum)
-        in_field, in_chamber = self._curve("field"), self._curve("chamber")
+        in_field = self._curve(self.field_MeV_cm2_g)
+        in_areas = [self._curve(values) for values in self.within_MeV_cm2_g]
         for t, p in zip(thickness.thickness_mm, thickness.share, strict=True):
             dose = in_field(depth + t)
             field += p * dose
-            chamber += p * in_chamber(depth + t)
+            for values, in_area in zip(within, in_areas, strict=True):
+                values += p * in_area(depth + t)
             # The same particles are seen in all terms, so errors add up and not their squares.
             error += p * np.interp(depth + t, self.depth_mm, self.error_MeV_cm2_g, right=0.0)
             let += p * dose * self.letd(depth + t)
@@ -233,7 +255,7 @@ class Entry:
             sigma_mm,
             depth,
             field,
-            chamber,
+            within,
             error,
             let,
             lateral_depth,
@@ -243,6 +265,7 @@ class Entry:
             plane,
             self.spectrum_edges_MeV_u,
             spectrum,
+            self.areas,
         )
 
 
@@ -278,6 +301,11 @@ class BeamLibrary:
     def momentum_spread_percent(self) -> float:
         """Full width at half maximum of the momentum distribution of the beam."""
         return float(self.header["momentum_spread_percent"])
+
+    @cached_property
+    def areas(self) -> tuple[Area, ...]:
+        """In which there are depth doses beside that of the field."""
+        return of_header(self.header)
 
     def as_arrays(self) -> LibraryArrays:
         """Return all figures as plain arrays, for compiled code."""
@@ -331,9 +359,14 @@ class BeamLibrary:
         return replace(self, arrays=stack(behind))
 
     def _mix(self, below: int, above: int, share: float, energy_MeV_u: float) -> Entry:
-        values = [(1.0 - share) * array[below] + share * array[above] for array in self.arrays[1:]]
-        range_mm, sigma_mm, *rest = values
-        return Entry(self.ion, float(energy_MeV_u), float(range_mm), float(sigma_mm), *rest)
+        mixed = {
+            name: (1.0 - share) * array[below] + share * array[above]
+            for name, array in zip(LibraryArrays._fields, self.arrays, strict=True)
+        }
+        for name in ("range_mm", "sigma_mm"):
+            mixed[name] = float(mixed[name])
+        mixed["energy_MeV_u"] = float(energy_MeV_u)
+        return Entry(ion=self.ion, areas=self.areas, **mixed)
 
 
 def stack(entries: Sequence[Entry]) -> LibraryArrays:

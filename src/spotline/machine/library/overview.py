@@ -154,7 +154,7 @@ def curve_of(view: EnergyView) -> dict[str, list[float]]:
     return {
         "depth_mm": entry.depth_mm.tolist(),
         "field_MeV_cm2_g": entry.field_MeV_cm2_g.tolist(),
-        "chamber_MeV_cm2_g": entry.chamber_MeV_cm2_g.tolist(),
+        **{f"{area.name}_MeV_cm2_g": entry.scored_MeV_cm2_g(area.name).tolist() for area in entry.areas},
         "error_MeV_cm2_g": entry.error_MeV_cm2_g.tolist(),
         "letd_keV_um": entry.letd_keV_um.tolist(),
     }

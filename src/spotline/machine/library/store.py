@@ -17,13 +17,19 @@ import numpy as np
 from spotline.errors import LibraryError, RecordError
 from spotline.hdf5 import as_written, header_of, new_file, plain, publish_file, text
 from spotline.machine import BeamLine
+from spotline.machine.library.areas import CHAMBER, as_header
 from spotline.machine.library.model import BeamLibrary, LibraryArrays
 from spotline.physics.ions import IONS
 from spotline.tables import closest
 
 FORMAT = "spotline beam library"
-VERSION = 2
-"""2: spectra are fluence; in 1 they were particles that cross a plane forward."""
+VERSION = 3
+"""3: depth doses in the areas that were asked for; 2 had one chamber, and is read as well.
+
+In 1 spectra were particles that cross a plane forward; it is refused.
+"""
+OLD_CHAMBER = "chamber_MeV_cm2_g"
+"""What version 2 has in place of ``within_MeV_cm2_g``: the depth dose within `CHAMBER`."""
 SHIPPED = Path(__file__).resolve().parent / "data"
 SUFFIX = ".h5"
 
@@ -38,7 +44,7 @@ _STORED: dict[str, tuple[str, float]] = {
     "sigma_mm": ("f8", 1.0),
     "depth_mm": ("f4", 1.0),
     "field_MeV_cm2_g": ("f4", 1.0),
-    "chamber_MeV_cm2_g": ("f4", 1.0),
+    "within_MeV_cm2_g": ("f4", 1.0),
     "error_MeV_cm2_g": ("f2", 64.0),
     "letd_keV_um": ("f2", 1.0),
     "lateral_depth_mm": ("f4", 1.0),
@@ -49,6 +55,8 @@ _STORED: dict[str, tuple[str, float]] = {
     "spectrum_edges_MeV_u": ("f4", 1.0),
     "spectrum": ("f2", 1024.0),
 }
+
+_AREAS = "within_MeV_cm2_g"
 
 
 def write_library(library: BeamLibrary, path: Path) -> str:
@@ -70,16 +78,9 @@ def write_library(library: BeamLibrary, path: Path) -> str:
         file.attrs["sha256"] = text(_hash(header, stored))
         for name, array in stored.items():
             # One chunk for all: neighbouring energies compress well together.
-            chunks = array.shape
-            data = file.create_dataset(
-                name,
-                data=array,
-                chunks=chunks,
-                compression="gzip",
-                compression_opts=9,
-                shuffle=True,
-                fletcher32=True,
-            )
+            whole = {"chunks": array.shape, "compression": "gzip", "compression_opts": 9, "shuffle": True}
+            whole["fletcher32"] = True
+            data = file.create_dataset(name, data=array, **(whole if array.size else {}))
             data.attrs["scale"] = _STORED[name][1]
         return publish_file(file, path)
 
@@ -99,15 +100,20 @@ def read_library(path: Path) -> BeamLibrary:
             found, version = plain(file.attrs.get("format")), plain(file.attrs.get("version"))
             if found != FORMAT:
                 raise LibraryError(f"{path}: is no beam library; give a file that `library build` wrote")
-            if version != VERSION:
+            if version not in (2, VERSION):
                 raise LibraryError(
-                    f"{path}: has version {version} of the format, but this Spotline reads {VERSION}; "
+                    f"{path}: has version {version} of the format, but this Spotline reads 2 and {VERSION}; "
                     "build it anew, or use the Spotline that wrote it"
                 )
-            stored = {name: file[name][()] for name in _STORED}
-            if plain(file.attrs["sha256"]) != _hash(plain(file.attrs["header"]), stored):
+            names = {name: OLD_CHAMBER if version == 2 and name == _AREAS else name for name in _STORED}
+            read = {name: file[name][()] for name in names.values()}
+            if plain(file.attrs["sha256"]) != _hash(plain(file.attrs["header"]), read):
                 raise ValueError("its figures are not those that were written")
             header = header_of(file)
+            if version == 2:
+                read[OLD_CHAMBER] = read[OLD_CHAMBER][:, None, :]
+                header["areas"] = as_header((CHAMBER,))
+            stored = {name: read[old] for name, old in names.items()}
             if header["ion"] not in IONS:
                 raise ValueError(f"ion {header['ion']!r} is not known")
     except RecordError as error:
@@ -209,8 +215,8 @@ def _without_noise(packed: np.ndarray, primaries: float) -> np.ndarray:
 def _hash(header: str, stored: dict[str, Any]) -> str:
     """Hash of all that a library holds."""
     digest = hashlib.sha256(header.encode())
-    for name in _STORED:
-        array = np.ascontiguousarray(stored[name])
+    for name, values in stored.items():
+        array = np.ascontiguousarray(values)
         digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()

@@ -16,7 +16,7 @@ from spotline.physics.transport.history import Steps, run_histories
 from spotline.physics.transport.reaction_tables import reaction_tables
 from spotline.physics.transport.source import Source
 from spotline.physics.transport.tables import transport_tables
-from spotline.physics.transport.tally import SUMS, TallyArrays, TallyPlan, new_arrays
+from spotline.physics.transport.tally import SUMS, Area, TallyArrays, TallyPlan, new_arrays
 from spotline.physics.transport.waiting import Scratch, new_scratch
 from spotline.random import stream_key
 
@@ -60,8 +60,9 @@ class Tally:
         and on the spot by reactions (9).
     energy_error_MeV : ndarray, shape (nz,)
         Standard error of the sum over groups.
-    chamber_MeV, field_MeV : ndarray, shape (nz,)
-        Part of the sum within 40.8 mm of the axis, and within 25 x 25 cm2.
+    areas : tuple of Area
+    within_MeV : ndarray, shape (na, nz)
+        Part of the sum in each area.
     let_MeV_keV_um : ndarray, shape (nz,)
         Energy times LET of what is transported (groups 0 to 8).
     ring_depth_mm, ring_mm : ndarray, shapes (nzc + 1,) and (nr + 1,)
@@ -86,8 +87,8 @@ class Tally:
     depth_mm: Floats
     energy_MeV: Floats
     energy_error_MeV: Floats
-    chamber_MeV: Floats
-    field_MeV: Floats
+    areas: tuple[Area, ...]
+    within_MeV: Floats
     let_MeV_keV_um: Floats
     ring_depth_mm: Floats
     ring_mm: Floats
@@ -107,6 +108,19 @@ class Tally:
         """Energy left in a depth bin by all; shape (nz,)."""
         total: Floats = self.energy_MeV.sum(axis=0)
         return total
+
+    def in_area_MeV(self, name: str) -> Floats:
+        """Energy left in a depth bin within one of the areas; shape (nz,).
+
+        Raises
+        ------
+        PhysicsError
+            If it was not scored.
+        """
+        names = [area.name for area in self.areas]
+        if name not in names:
+            raise PhysicsError(f"area {name!r}: was not scored; these were: {', '.join(names) or 'none'}")
+        return self.within_MeV[names.index(name)]
 
 
 def simulate(
@@ -236,8 +250,8 @@ def _tally(
         depth_mm=sums.z_mm,
         energy_MeV=means["energy"],
         energy_error_MeV=error("energy"),
-        chamber_MeV=means["chamber"],
-        field_MeV=means["field"],
+        areas=plan.areas,
+        within_MeV=means["within"],
         let_MeV_keV_um=means["let"],
         ring_depth_mm=np.asarray(plan.ring_depth_mm, dtype=float),
         ring_mm=np.asarray(plan.ring_mm, dtype=float),

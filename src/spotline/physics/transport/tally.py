@@ -8,6 +8,8 @@ for what stops before it meets a plane.  In a layer both count with the way that
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -23,10 +25,33 @@ PRIMARY, LOCAL = 0, 9
 """Groups of particles: primaries that have not reacted, secondaries by charge number from 1 to 8, and what
 reactions leave on the spot."""
 
-CHAMBER_RADIUS_mm = 40.8
-"""Of the chambers of the water column: Mirandola et al. 2015, 2.A.2."""
-FIELD_HALF_mm = 125.0
-"""Half width of the field in which planning systems want the depth dose: Mirandola et al. 2015, 2.A.1."""
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A part of every plane across the beam in which energy is summed: what a detector of that size sees.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in results: letters, digits and ``_``.
+    radius_mm : float
+        Distance from the axis within which it lies; infinite: no such border.
+    half_width_mm : float
+        Half the side of the square around the axis within which it lies; likewise.
+    """
+
+    name: str
+    radius_mm: float = math.inf
+    half_width_mm: float = math.inf
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w+", self.name, re.ASCII):
+            raise PhysicsError(f"area {self.name!r}: is no name; use letters, digits and _")
+        if not (self.radius_mm > 0.0 and self.half_width_mm > 0.0):
+            raise PhysicsError(
+                f"area {self.name}: radius {self.radius_mm:g} mm and half width {self.half_width_mm:g} mm "
+                "leave nothing; give sizes above 0"
+            )
 
 
 class TallyArrays(NamedTuple):
@@ -50,8 +75,10 @@ class TallyArrays(NamedTuple):
         Boundaries of the energy bins of the spectra.
     energy : ndarray, shape (GROUPS, nz)
         In MeV.
-    chamber, field : ndarray, shape (nz,)
-        The part of it within the radius of a chamber, and within a square field.
+    area_mm : ndarray, shape (na, 2)
+        Squared radius and half width of the areas.
+    within : ndarray, shape (na, nz)
+        The part of it within each area.
     let : ndarray, shape (nz,)
         Energy times LET, in MeV keV/um.
     ring : ndarray, shape (nzc, nr)
@@ -71,8 +98,8 @@ class TallyArrays(NamedTuple):
     per_layer_mm: Floats
     spectrum_MeV_u: Floats
     energy: Floats
-    chamber: Floats
-    field: Floats
+    area_mm: Floats
+    within: Floats
     let: Floats
     ring: Floats
     crossing: Floats
@@ -81,7 +108,7 @@ class TallyArrays(NamedTuple):
     voxel_let: Floats
 
 
-SUMS = ("energy", "chamber", "field", "let", "ring", "crossing", "fluence", "voxel_energy", "voxel_let")
+SUMS = ("energy", "within", "let", "ring", "crossing", "fluence", "voxel_energy", "voxel_let")
 """Fields of `TallyArrays` that are sums."""
 
 
@@ -103,6 +130,8 @@ class TallyPlan:
         First and last depth of the layers for spectra, one behind the other: some of `depth_mm`.
     spectrum_MeV_u : ndarray, shape (ne + 1,)
         Boundaries of their energy bins, ascending from above 0.
+    areas : tuple of Area
+        Parts of the plane in which energy is summed by depth beside all of it.
     voxels : bool
         Whether to score in the voxels of the geometry too.
     """
@@ -113,6 +142,7 @@ class TallyPlan:
     plane_mm: Floats = field(default_factory=lambda: np.zeros(0))
     layer_mm: Floats = field(default_factory=lambda: np.zeros((0, 2)))
     spectrum_MeV_u: Floats = field(default_factory=lambda: np.geomspace(0.5, 500.0, 49))
+    areas: tuple[Area, ...] = ()
     voxels: bool = False
 
 
@@ -153,8 +183,8 @@ def new_arrays(plan: TallyPlan, shape: tuple[int, ...]) -> TallyArrays:
         1.0 / np.diff(np.reshape(plan.layer_mm, (-1, 2)), axis=1).ravel(),
         spectrum,
         np.zeros((GROUPS, n)),
-        np.zeros(n),
-        np.zeros(n),
+        np.array([(area.radius_mm**2, area.half_width_mm) for area in plan.areas]).reshape(-1, 2),
+        np.zeros((len(plan.areas), n)),
         np.zeros(n),
         np.zeros((max(0, len(edges) - 1), len(plan.ring_mm) - 1)),
         np.zeros((len(plan.plane_mm), GROUPS)),
@@ -238,10 +268,9 @@ def _score(
     r2 = x * x + y * y
     tally.energy[group, bin_] += energy_MeV
     tally.let[bin_] += energy_MeV * let
-    if r2 < CHAMBER_RADIUS_mm * CHAMBER_RADIUS_mm:
-        tally.chamber[bin_] += energy_MeV
-    if abs(x) < FIELD_HALF_mm and abs(y) < FIELD_HALF_mm:
-        tally.field[bin_] += energy_MeV
+    for area in range(len(tally.within)):
+        if r2 < tally.area_mm[area, 0] and max(abs(x), abs(y)) < tally.area_mm[area, 1]:
+            tally.within[area, bin_] += energy_MeV
     row = tally.coarse[bin_]
     if row >= 0:
         rings = tally.ring2_mm2
