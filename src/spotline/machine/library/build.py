@@ -36,8 +36,8 @@ from spotline.physics.transport.source import pencil_source
 from spotline.physics.transport.tally import Area, TallyPlan
 from spotline.random import stream_key
 from spotline.tables import closest
+from spotline.units import FWHM_PER_SIGMA
 
-FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 PRIMARIES = {"proton": 400_000, "helium": 200_000, "carbon": 400_000, "oxygen": 300_000}
 """Primaries per energy of the shipped libraries."""
 FAINTEST = 1e-6
