@@ -145,7 +145,9 @@ def test_other_gas(first, second, gas, later, data):
         assert (after["int1_done"] + after["int1_left"] == after["int1_prescribed"]).all()
         assert (after["int1_left"] <= spots["int1_left"]).all()
         if not any(n > 0 or complete for n, complete in visits[0]):
-            assert after["int1_left"].tolist() == spots["int1_left"].tolist()  # nothing given, nothing rounded
+            assert (
+                after["int1_left"].tolist() == spots["int1_left"].tolist()
+            )  # nothing given, nothing rounded
             return
         lacks = np.array(list(left_by_hand(rest, visits[0]).values()))
         assert ((after["int1_left"] == 0) == (lacks == 0)).all()
