@@ -135,7 +135,7 @@ def _play(setting: Setting, drawn: Drawn, watch: Watch, folder: Path, disk: Faul
 
 
 def _is_complete(record: Record | None) -> bool:
-    return record is not None and record.summary["status"] == "complete"
+    return record is not None and record.outcome.status == "complete"
 
 
 def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: Path) -> Row:

@@ -20,9 +20,10 @@ from spotline.delivery.orders import Asked, Inbox
 from spotline.delivery.progress import Orders, Progress, Report
 from spotline.delivery.session import DeliveryOptions, Session
 from spotline.delivery.status import StatusFile
-from spotline.delivery.stream import CAPACITY, Sink, SinkNote, Stream, Subscription
+from spotline.delivery.stream import CAPACITY, Sink, Stream, Subscription
 from spotline.errors import OptionError
 from spotline.record import delivery_file
+from spotline.record.headers import SinkNote
 from spotline.record.model import Record
 from spotline.room import Room
 from spotline.sim.disk import FaultyDisk
@@ -280,7 +281,7 @@ class Delivery:
     def _deliver(self, session: Session | Record, wall: float) -> Record:
         """Deliver; `wall` is the time at which the clock of the computer was started."""
         if isinstance(session, Record):
-            self._end(session.summary["status"])
+            self._end(session.outcome.status)
             return session
         with session.lock:
             try:
@@ -288,7 +289,7 @@ class Delivery:
             except BaseException as error:
                 self._fail(error)
                 raise
-            notes = self._end(record.summary["status"])
+            notes = self._end(record.outcome.status)
             return session.note(record, notes) if notes else record
 
     def _fail(self, error: BaseException) -> None:

@@ -127,8 +127,9 @@ def resumption(
     def opened(stream: Stream, orders: Inbox | Asked | None) -> Session | Record:
         delivery = delivery_file.read_delivery(where)
         read_states(where, delivery)  # before anything is believed
-        if _is_complete(where, delivery, options.documents):
-            return open_record(where)
+        complete = _complete(where, delivery, options.documents)
+        if complete is not None:
+            return complete
         who = _operator(operator, reason, resumed)
         line = _load_line(where, delivery, beamline)
         intent = plan or _read_plan(where, delivery)
@@ -170,11 +171,13 @@ def _refuse_given_up(folder: Path, states: Sequence[FieldState]) -> None:
     )
 
 
-def _is_complete(folder: Path, delivery: DeliveryFile, documents: bool) -> bool:
-    """Whether there is nothing left to deliver or to write."""
-    if not (folder / SUMMARY).exists() or open_record(folder).summary["status"] != "complete":
-        return False
-    return not documents or all((folder / field.folder / DICOM_RECORD).exists() for field in delivery.fields)
+def _complete(folder: Path, delivery: DeliveryFile, documents: bool) -> Record | None:
+    """The record, if there is nothing left to deliver or to write."""
+    record = open_record(folder) if (folder / SUMMARY).exists() else None
+    if record is None or record.outcome.status != "complete":
+        return None
+    written = all((folder / field.folder / DICOM_RECORD).exists() for field in delivery.fields)
+    return record if written or not documents else None
 
 
 def _load_line(folder: Path, delivery: DeliveryFile, given: str | Path | None) -> BeamLine:

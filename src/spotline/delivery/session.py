@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -26,14 +26,14 @@ from spotline.delivery.loading import law_settings, slice_memory
 from spotline.delivery.orders import Asked, Inbox
 from spotline.delivery.outcome import Outcome
 from spotline.delivery.recorder import FieldFiles
-from spotline.delivery.stream import SinkNote, Stream
+from spotline.delivery.stream import Stream
 from spotline.errors import OutputError
 from spotline.files import write_json
 from spotline.hdf5 import keys_of
 from spotline.record import journal
 from spotline.record.field_file import read_field_file
 from spotline.record.folder import DICOM_RECORD, FIELD_HEADER, SUMMARY
-from spotline.record.headers import DeliveryFile
+from spotline.record.headers import DeliveryFile, SinkNote
 from spotline.record.journal import Journal
 from spotline.record.log import write_log
 from spotline.record.model import FieldRecord, Record
@@ -129,7 +129,7 @@ class Session:
                 if records[-1].outcome.status != "complete":
                     break  # the next field waits until somebody has looked at the interlock
             summary = summarize(self.delivery, records, time.perf_counter() - wall)
-            write_json(self.folder / SUMMARY, summary, self.disk)
+            write_json(self.folder / SUMMARY, keys_of(summary), self.disk)
         except OSError as error:
             return self._without_disk(error)
         return open_record(self.folder)
@@ -137,7 +137,7 @@ class Session:
     def _without_disk(self, error: OSError) -> Record:
         """Return what is on the disk although it takes no more."""
         record = open_record(self.folder)
-        if record.fields and record.summary["status"] != "complete":
+        if record.fields and record.outcome.status != "complete":
             return record
         reason = " ".join((error.strerror or str(error)).split())
         what = "everything was delivered" if record.fields else "nothing was delivered"
@@ -196,7 +196,7 @@ class Session:
 
     def note(self, record: Record, notes: list[SinkNote]) -> Record:
         """Add to the summary what sinks did not see; if it cannot be written, that changes nothing."""
-        summary = {**record.summary, "sinks": [asdict(note) for note in notes]}
+        summary = keys_of(msgspec.structs.replace(record.outcome, sinks=tuple(notes)))
         with suppress(OSError):
             write_json(self.folder / SUMMARY, summary, self.disk)
         return replace(record, summary=summary)

@@ -34,6 +34,7 @@ from spotline.record.model import (
 from spotline.record.recovered import INTERRUPTED, FieldState, field_header, read_state, recover_spill
 from spotline.record.spill_file import Spill, read_spill, spill_path
 from spotline.record.summary import summarize
+from spotline.record.summary_file import summary_of
 from spotline.record.witnesses import read_states
 from spotline.treatment.headers import DeliveryHeader, IsocentrePerChamber
 from spotline.treatment.treatment import Slice
@@ -61,13 +62,13 @@ def open_record(path: str | Path) -> Record:
     folder = Path(path)
     if not (folder / SUMMARY).exists() and (folder / DELIVERY).exists():
         return _open_unfinished(folder)
-    summary = read_json(folder / SUMMARY)
-    fields = tuple(open_field(field) for field in field_folders(folder, summary))
-    with as_written(folder / SUMMARY):
-        is_old = [f["status"] for f in summary["fields"]] != [f.outcome.status for f in fields]
+    keys = read_json(folder / SUMMARY)
+    summary = summary_of(keys, folder / SUMMARY)
+    fields = tuple(open_field(folder / said.folder) for said in summary.fields)
+    is_old = [said.status for said in summary.fields] != [field.outcome.status for field in fields]
     if is_old and (folder / DELIVERY).exists():
         return _open_unfinished(folder)  # somebody went on with the delivery, and has not come to an end
-    return Record(folder, summary, fields)
+    return Record(folder, keys, fields)
 
 
 def _open_unfinished(folder: Path) -> Record:
@@ -78,13 +79,7 @@ def _open_unfinished(folder: Path) -> Record:
         for said, state in zip(delivery.fields, read_states(folder, delivery), strict=True)
         if state.begun is not None
     ]
-    return Record(folder, summarize(delivery, fields, wall_s=0.0), tuple(fields))
-
-
-def field_folders(folder: Path, summary: dict[str, Any]) -> list[Path]:
-    """Folders of the fields of a record, in the order of delivery."""
-    with as_written(folder / SUMMARY):
-        return [folder / field["folder"] for field in summary["fields"]]
+    return Record(folder, keys_of(summarize(delivery, fields, wall_s=0.0)), tuple(fields))
 
 
 def open_field(folder: Path) -> FieldRecord:

@@ -15,7 +15,6 @@ from pathlib import Path
 from msgspec import UNSET
 
 from spotline.errors import RecordError
-from spotline.files import read_json
 from spotline.hdf5 import as_written, keys_of
 from spotline.record import journal
 from spotline.record.field_file import read_field_file
@@ -24,6 +23,7 @@ from spotline.record.headers import DeliveryFile
 from spotline.record.log import NAME as LOG
 from spotline.record.recovered import FieldState, read_state
 from spotline.record.spill_file import read_spill, spill_path
+from spotline.record.summary_file import read_summary
 from spotline.storage import sha256_of
 from spotline.treatment.treatment_file import NAME as TREATMENT
 from spotline.treatment.treatment_file import read_treatment_file
@@ -64,7 +64,7 @@ def _contradictions(folder: Path, delivery: DeliveryFile, states: Sequence[Field
     for index, (field, state) in enumerate(zip(folders, states, strict=True)):
         for path, says in (
             *_beside(field, state),
-            *_in_the_summary(folder / SUMMARY, field.name, state),
+            *_in_the_summary(folder, field.name, state),
             *_in_the_status(folder / STATUS, index, state),
             *_in_later_fields(folders[index + 1 :], states[index + 1 :], state),
         ):
@@ -161,14 +161,13 @@ def _spill_files(folder: Path) -> list[Path]:
     return [path for path in found if path.stem.removeprefix("spill-").isdecimal()]
 
 
-def _in_the_summary(path: Path, name: str, state: FieldState) -> Iterator[tuple[Path, str]]:
+def _in_the_summary(folder: Path, name: str, state: FieldState) -> Iterator[tuple[Path, str]]:
+    path = folder / SUMMARY
     if not path.exists():
         return
-    summary = read_json(path)
-    with as_written(path):
-        for field in summary["fields"]:
-            if field["folder"] == name:
-                yield from _later(path, field["status"], int(field["spills"]), state)
+    for field in read_summary(folder).fields:
+        if field.folder == name:
+            yield from _later(path, field.status, field.spills, state)
 
 
 def _later(path: Path, status: str, spills: int, state: FieldState) -> Iterator[tuple[Path, str]]:
