@@ -8,7 +8,6 @@ goes on from it delivers again what was delivered.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from spotline.record.headers import DeliveryFile
 from spotline.record.log import NAME as LOG
 from spotline.record.recovered import FieldState, read_state
 from spotline.record.spill_file import read_spill, spill_path
+from spotline.record.status_file import read_status
 from spotline.record.summary_file import read_summary
 from spotline.storage import sha256_of
 from spotline.treatment.treatment_file import NAME as TREATMENT
@@ -179,14 +179,11 @@ def _later(path: Path, status: str, spills: int, state: FieldState) -> Iterator[
 
 def _in_the_status(path: Path, index: int, state: FieldState) -> Iterator[tuple[Path, str]]:
     """What was last shown; for displays, so it need not be there, nor be whole after a loss of power."""
-    try:
-        shown = json.loads(path.read_text(encoding="utf-8"))
-        if int(shown["field"]) != index + 1:
-            return
-        # The spill is counted from the request on, and noted before the first count of it can come.
-        spills = int(shown["spill"]) - (float(shown["int1_counts"]) == 0.0 == float(shown["int2_counts"]))
-    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError):
+    shown = read_status(path)
+    if shown is None or shown.field != index + 1:
         return
+    # The spill is counted from the request on, and noted before the first count of it can come.
+    spills = shown.spill - (shown.int1_counts == 0 == shown.int2_counts)
     if spills > state.spills:
         yield path, f"has shown counts of {spills} spills of the field"
 
