@@ -111,10 +111,10 @@ class Delivery:
         def opened(stream: Stream, orders: Inbox | Asked | None) -> Session:
             started = options.started if options.started is not None else datetime.now().astimezone()
             begun = Begun(seed, raw, started, failing)
-            delivery = begin(treatment, folder, begun, disk)
+            delivery, contents = begin(treatment, folder, begun, disk)
             lock = ExitStack()
             lock.enter_context(only_one(folder / delivery_file.NAME))
-            return Session(folder, treatment, delivery, room_of, options, stream, orders, lock=lock)
+            return Session(folder, treatment, delivery, contents, room_of, options, stream, orders, lock=lock)
 
         self._set_up(folder, opened, options)
 

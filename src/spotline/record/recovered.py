@@ -96,12 +96,18 @@ def read_state(folder: Path) -> FieldState:
     state = FieldState(is_torn=content.is_torn)
     with as_written(path):
         for entry in content.entries:
-            _take(state, entry, path)
+            take_entry(state, entry, path)
     return state
 
 
-def _take(state: FieldState, entry: Entry, path: Path) -> None:
-    """Take one entry."""
+def take_entry(state: FieldState, entry: Entry, path: Path) -> None:
+    """Take the next entry of the journal `path`.
+
+    Raises
+    ------
+    RecordError
+        If it cannot follow on those before.
+    """
     values = entry.values
     # A field whose checks failed before particles were converted begins once more.
     is_begun = state.begun is not None and (state.begun["converted"] or entry.kind != journal.FIELD)
