@@ -240,10 +240,10 @@ def _interlocks(
         if recorded.number != number:
             continue
         for row in recorded.outcome.interlocks_without_beam:
-            time_us = int(row["time_us"])
+            time_us = row.time_us
             if onset_us is not None and onset_us - slow_us <= time_us < onset_us:
                 time_us = onset_us
-            found.append((time_us, int(row["cause"])))
+            found.append((time_us, row.cause))
     return sorted(found)
 
 

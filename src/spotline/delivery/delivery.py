@@ -23,8 +23,8 @@ from spotline.delivery.status import StatusFile
 from spotline.delivery.stream import CAPACITY, Sink, Stream, Subscription
 from spotline.errors import OptionError
 from spotline.record import delivery_file
-from spotline.record.headers import SinkNote
 from spotline.record.model import Record
+from spotline.record.summary_file import SinkNote
 from spotline.room import Room
 from spotline.sim.disk import FaultyDisk
 from spotline.sim.faults import Fault

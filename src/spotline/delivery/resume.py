@@ -250,11 +250,11 @@ def _field_of(
     with as_written(path):
         for key in ("plan_sha256", "beamline_sha256", "seed"):
             own = getattr(delivery, key)
-            if getattr(header, key) != own or (state.begun and state.begun[key] != own):
+            if getattr(header, key) != own or (state.begun and getattr(state.begun, key) != own):
                 raise RecordError(f"{path}: {key} is not that of the delivery; restore it from a copy")
         if header.number != planned.number:
             raise RecordError(f"{path}: belongs to field {header.number}; restore it from a copy")
-        if state.begun and state.begun["treatment_sha256"] != content.treatment_sha256:
+        if state.begun and state.begun.treatment_sha256 != content.treatment_sha256:
             raise RecordError(f"{path}: is not the treatment that the journal began with; restore it")
         check_spill_files(content.folder, state)
         beam = line.beam(planned.ion.name)

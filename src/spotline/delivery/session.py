@@ -34,9 +34,10 @@ from spotline.hdf5 import keys_of
 from spotline.record import journal
 from spotline.record.account import account_of
 from spotline.record.assembly import FieldContent, assemble
+from spotline.record.entries import StoredEntry
 from spotline.record.field_file import read_field_file
 from spotline.record.folder import DICOM_RECORD, FIELD_HEADER, SUMMARY
-from spotline.record.headers import DeliveryFile, SinkNote
+from spotline.record.headers import DeliveryFile
 from spotline.record.journal import Journal
 from spotline.record.log import write_log
 from spotline.record.model import FieldRecord, Record
@@ -44,6 +45,7 @@ from spotline.record.read import open_record, read_content, read_spills
 from spotline.record.recovered import FieldState, field_header, take_entry
 from spotline.record.spill_file import Spill, SpillWriter, spill_path
 from spotline.record.summary import summarize
+from spotline.record.summary_file import SinkNote
 from spotline.room import Room, SpillResult
 from spotline.storage import Disk, sha256_of
 from spotline.treatment.treatment import FieldTreatment, Treatment
@@ -183,9 +185,9 @@ class Session:
         earlier, state = None, content.state
         if state.begun is not None:
             self._write_recovered(field, content)
-            account = account_of(content.slices, content.spills) if state.begun["converted"] else None
+            account = account_of(content.slices, content.spills) if state.begun.converted else None
             clock_us = max(
-                [reading["time_us"] + 1 for reading in state.readings]
+                [reading.time_us + 1 for reading in state.readings]
                 + [spill.header.end_us for spill in content.spills],
                 default=0,
             )
@@ -223,8 +225,8 @@ class Session:
             with SpillWriter(path, settings, memory, spill.spots, self.disk) as writer:
                 sha256 = writer.finish(spill.header, _result_of(spill), spill.slow_control, spill.assumed)
         with Journal(self.disk, book_path, lambda entry: take_entry(state, entry, book_path)) as book:
-            values = {"spill": state.spills, "sha256": sha256 or sha256_of(path), "recovered": bool(sha256)}
-            book.append(journal.STORED, values)
+            stored = StoredEntry(spill=state.spills, sha256=sha256 or sha256_of(path), recovered=bool(sha256))
+            book.append(journal.STORED, keys_of(stored))
 
     def _loaded(
         self, field: FieldTreatment, spill: Spill, state: FieldState

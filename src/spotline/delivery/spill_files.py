@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from spotline.arrays import Integers
 from spotline.delivery.events import DeliveryEvent, ReadingTaken, Samples, SpillBegun, SpillEnded
 from spotline.delivery.headers import announced, header_of
 from spotline.delivery.logbook import reading_row
-from spotline.record.headers import AnnouncedSpill, SpillHeader
+from spotline.record.assembly import table_of
+from spotline.record.headers import AnnouncedSpill, ReadingRow, SpillHeader
 from spotline.record.model import SLOW_CONTROL
 from spotline.record.spill_file import Spill, SpillWriter, spill_path
 from spotline.room import SpillResult
@@ -46,7 +44,7 @@ class SpillFiles:
         self._kept = kept
         self._spots: Integers | None = None
         self._header: AnnouncedSpill | None = None
-        self._readings: list[tuple[Any, ...]] = []
+        self._readings: list[ReadingRow] = []
         self._writer: SpillWriter | None = None
         self.sha256 = ""
         self.is_lost = False
@@ -69,8 +67,7 @@ class SpillFiles:
             self.close()
 
     def _publish(self, writer: SpillWriter, header: SpillHeader, result: SpillResult) -> None:
-        readings = self._readings
-        slow_control = np.array(readings, SLOW_CONTROL) if readings else np.zeros(0, SLOW_CONTROL)
+        slow_control = table_of(self._readings, SLOW_CONTROL)
         try:
             self.sha256 = writer.finish(header, result, slow_control)
         except OSError:

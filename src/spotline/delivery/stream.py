@@ -19,7 +19,7 @@ from typing import Self
 
 from spotline.delivery.events import DeliveryEvent
 from spotline.delivery.progress import Progress, Standing
-from spotline.record.headers import SinkNote
+from spotline.record.summary_file import SinkNote
 
 CAPACITY = 4096
 """Events that wait for a watcher at most: about forty seconds of beam."""

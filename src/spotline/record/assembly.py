@@ -15,7 +15,7 @@ import numpy as np
 
 from spotline.hdf5 import as_written, keys_of, typed
 from spotline.record.folder import FIELD_HEADER
-from spotline.record.headers import FieldFile, Row
+from spotline.record.headers import FieldFile, InterlockRow, ReadingRow
 from spotline.record.model import (
     ASSUMED,
     INTERLOCK,
@@ -110,8 +110,8 @@ def assemble(content: FieldContent, said: Mapping[str, Any]) -> FieldRecord:
         scale = _isocentre_per_chamber(content.header)
     with as_written(folder / FIELD_HEADER):
         how = typed(FieldFile, said)
-        slow_control = _rows(how.slow_control, SLOW_CONTROL)
-        interlocks = _rows(how.interlocks_without_beam, INTERLOCK)
+        slow_control = table_of(how.slow_control, SLOW_CONTROL)
+        interlocks = table_of(how.interlocks_without_beam, INTERLOCK)
         if how.status not in ("complete", "interlock", INTERRUPTED):
             raise ValueError(f"status is {how.status!r}")
     with as_written(folder / NAME):
@@ -348,10 +348,11 @@ def _in_time(tables: list[Table]) -> Table:
     return readings[np.argsort(readings["time_us"], kind="stable")]
 
 
-def _rows(rows: Sequence[Row], kind: np.dtype[np.void]) -> Table:
-    """Make a table of what a JSON file holds as objects; JSON has null for what is not a number."""
+def table_of(rows: Sequence[ReadingRow] | Sequence[InterlockRow], kind: np.dtype[np.void]) -> Table:
+    """Make a table of its rows; None is what is not a number."""
 
-    def value(row: Row, name: str) -> Any:
-        return np.nan if row[name] is None and kind[name].kind == "f" else row[name]
+    def value(row: ReadingRow | InterlockRow, name: str) -> float:
+        found: float | None = getattr(row, name)
+        return np.nan if found is None else found
 
     return np.array([tuple(value(row, name) for name in kind.names or ()) for row in rows], kind)

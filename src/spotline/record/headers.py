@@ -7,14 +7,70 @@ dictionaries, for whoever looks something up by its key, and have all that the f
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import UNSET, Struct, UnsetType, field
 
-from spotline.control.register import InterlockRegister
+from spotline.control.register import InterlockRegister, Reset
 
-Row = dict[str, Any]
-"""A row of a table or of the journal, as JSON has it."""
+
+class ReadingRow(Struct, frozen=True, kw_only=True):
+    """A reading of the slow control between spills, columns `SLOW_CONTROL` of the record model.
+
+    None stands for what is no number.
+    """
+
+    time_us: int
+    temperature1_C: float | None
+    temperature2_C: float | None
+    pressure1_Pa: float | None
+    pressure2_Pa: float | None
+    high_voltage1_V: float | None
+    high_voltage2_V: float | None
+    flux_correction1: float | None
+    flux_correction2: float | None
+
+
+class InterlockRow(Struct, frozen=True, kw_only=True):
+    """An interlock without beam, columns `INTERLOCK` of the record model.
+
+    None stands for what is no number.
+    """
+
+    cause: int
+    time_us: int
+    spill: int
+    slice: int
+    spot: int
+    value: float | None
+    limit: float | None
+    action: int
+
+
+class EventRow(Struct, frozen=True, kw_only=True):
+    """An event of the supervision: when it came, its name, the state after it; and a reset, if it was one."""
+
+    time_us: int
+    event: str
+    state: str
+    reset: Reset | UnsetType = UNSET
+
+
+class OrderRow(Struct, frozen=True, kw_only=True):
+    """An order that was obeyed: from when on, who gave it and why, and in or after which spill."""
+
+    time_us: int
+    command: str
+    identity: str
+    reason: str
+    spill: int
+
+
+class SessionRow(Struct, frozen=True, kw_only=True):
+    """Who had a delivery go on: name, reason, when by the clock of the computer, and from which spill on."""
+
+    operator: str
+    reason: str
+    resumed: str | None
+    spill: int
 
 
 class PlannedField(Struct, frozen=True, kw_only=True):
@@ -137,14 +193,13 @@ class FieldFile(Struct, frozen=True, kw_only=True):
         ``complete``, ``interlock`` or ``interrupted``.
     spills : int
         That were begun.
-    slow_control, interlocks_without_beam : tuple of dict
-        Between spills, columns `SLOW_CONTROL` and `INTERLOCK` of the record model.
-    events, orders : tuple of dict
-        Of the supervision; that were obeyed.
+    slow_control : tuple of ReadingRow
+    interlocks_without_beam : tuple of InterlockRow
+    events : tuple of EventRow
+    orders : tuple of OrderRow
     register : InterlockRegister
         As it was left.
-    sessions : tuple of dict
-        Operators who had it go on.
+    sessions : tuple of SessionRow
     journal_entries : int or None
         That the file was made of.
     started : str
@@ -155,188 +210,12 @@ class FieldFile(Struct, frozen=True, kw_only=True):
 
     status: str
     spills: int
-    slow_control: tuple[Row, ...]
-    interlocks_without_beam: tuple[Row, ...]
-    events: tuple[Row, ...] = ()
-    orders: tuple[Row, ...] = ()
+    slow_control: tuple[ReadingRow, ...]
+    interlocks_without_beam: tuple[InterlockRow, ...]
+    events: tuple[EventRow, ...] = ()
+    orders: tuple[OrderRow, ...] = ()
     register: InterlockRegister = field(default_factory=InterlockRegister)
-    sessions: tuple[Row, ...] = ()
+    sessions: tuple[SessionRow, ...] = ()
     journal_entries: int | None = None
     started: str = ""
     loop_wall_s: float | UnsetType = UNSET
-
-
-class AssumedSpot(Struct, frozen=True, kw_only=True):
-    """Counts of INT1 of one spot that nobody confirmed; `spot` is its index in the slice."""
-
-    spill: int
-    slice: int
-    spot: int
-    int1_counts: int
-
-
-class Assumed(Struct, frozen=True, kw_only=True):
-    """What counts as delivered without having been confirmed, because the delivery died.
-
-    Attributes
-    ----------
-    int1_counts, particles : int, float
-    spots : tuple of AssumedSpot or UNSET
-        Of one field; a total has none.
-    """
-
-    int1_counts: int = 0
-    particles: float = 0.0
-    spots: tuple[AssumedSpot, ...] | UnsetType = UNSET
-
-
-class InterlockFigures(Struct, frozen=True, kw_only=True):
-    """An interlock in ``summary.json``.
-
-    Attributes
-    ----------
-    cause : str
-        Its name.
-    time_s : float
-        When it tripped, on the clock of the field.
-    spill, slice, spot : int
-        As in the record.
-    value : float or None
-        What was measured; None if it is no number.
-    limit : float
-    unit : str
-        Of both.
-    action : str
-        ``pause``, ``stop`` or ``inhibit``.
-    """
-
-    cause: str
-    time_s: float
-    spill: int
-    slice: int
-    spot: int
-    value: float | None
-    limit: float
-    unit: str
-    action: str
-
-
-class Statistics(Struct, frozen=True, kw_only=True):
-    """Figures of a delivered field, or of all fields of a delivery, as ``summary.json`` has them.
-
-    Spots are those of the slices, of which repainting makes several for one of the plan; only what has
-    ``prescribed`` in its name joins them.
-
-    Attributes
-    ----------
-    status : str
-        ``complete``, ``interlock`` or ``interrupted``.
-    spots_planned, spots_delivered : int
-    particles_planned, particles_delivered : float
-    fraction_spots_within_1_percent : float or None
-        Of the complete spots; None without any, as all that follow.
-    prescribed_spots_delivered : int
-    fraction_prescribed_spots_within_1_percent : float or None
-    position_rms_mm : float or None
-        Root mean square distance of the measured positions from the planned ones.
-    spills : int
-    beam_on_s, treatment_s : float
-        Time with the chopper commanded open; clock of the field at the end of the last spill.
-    assumed : Assumed
-    interlocks : tuple of InterlockFigures
-    """
-
-    status: str
-    spots_planned: int
-    spots_delivered: int
-    particles_planned: float
-    particles_delivered: float
-    fraction_spots_within_1_percent: float | None = None
-    prescribed_spots_delivered: int = 0
-    fraction_prescribed_spots_within_1_percent: float | None = None
-    position_rms_mm: float | None = None
-    spills: int
-    beam_on_s: float
-    treatment_s: float
-    assumed: Assumed = Assumed()
-    interlocks: tuple[InterlockFigures, ...] = ()
-
-
-class FieldSummary(Statistics, frozen=True, kw_only=True):
-    """Entry of a field in ``summary.json``.
-
-    Attributes
-    ----------
-    folder : str
-        Its name in the folder of the record.
-    field, name : int, str
-        As in the plan.
-    loop_wall_s : float
-        Time that the fast loop took.
-    realtime_factor : float or None
-        Time with beam over that.
-    sessions : tuple of dict
-        As in ``field.json``.
-    warnings : tuple of str
-        Of the preparation.
-    """
-
-    folder: str
-    field: int = 0
-    name: str = ""
-    loop_wall_s: float = 0.0
-    realtime_factor: float | None = None
-    sessions: tuple[Row, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
-class SinkNote(Struct, frozen=True):
-    """That a sink did not see everything.
-
-    Attributes
-    ----------
-    name : str
-    missed : int
-        Events that it was not told.
-    failure : str or None
-        What it raised, or that it did not come to an end.
-    """
-
-    name: str
-    missed: int
-    failure: str | None
-
-
-class SummaryFile(Statistics, frozen=True, kw_only=True):
-    """Content of ``summary.json``: how a delivery went, and of what.
-
-    Attributes
-    ----------
-    wall_s : float
-        Time that the delivery took.
-    loop_wall_s, realtime_factor
-        Of all fields, as in `FieldSummary`.
-    seed, raw, plan_sha256, beamline, beamline_version, beamline_sha256, versions
-        As in `DeliveryFile`.
-    plan, plan_label : str
-        Name and label of the plan.
-    fields : tuple of FieldSummary
-        Those that were begun, in the order of delivery.
-    sinks : tuple of SinkNote or UNSET
-        Those that missed something; not there if none did.
-    """
-
-    wall_s: float = 0.0
-    loop_wall_s: float = 0.0
-    realtime_factor: float | None = None
-    seed: int | None = None
-    raw: bool = False
-    plan: str = ""
-    plan_label: str = ""
-    plan_sha256: str = ""
-    beamline: str = ""
-    beamline_version: str = ""
-    beamline_sha256: str = ""
-    versions: dict[str, str] = {}
-    fields: tuple[FieldSummary, ...]
-    sinks: tuple[SinkNote, ...] | UnsetType = UNSET

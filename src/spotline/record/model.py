@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.hdf5 import as_written, typed
-from spotline.record.headers import FieldFile, SummaryFile
+from spotline.record.headers import FieldFile
+from spotline.record.summary_file import SummaryFile
 from spotline.treatment.headers import DeliveryHeader
 from spotline.treatment.treatment import Slice
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from spotline.control.interlocks import CAUSES, INHIBIT, PAUSE, STOP
 from spotline.measurement import Result
-from spotline.record.headers import Assumed, AssumedSpot, InterlockFigures, Statistics
 from spotline.record.model import FieldRecord, Table
 from spotline.record.prescribed import prescribed_spots
+from spotline.record.summary_file import Assumed, AssumedSpot, InterlockFigures, Statistics
 
 PARTICLE_TOLERANCE = 0.01
 """A spot is good if its particles are this close (relative) to the prescription (section V of the paper)."""

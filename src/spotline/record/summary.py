@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET
 
-from spotline.record.headers import DeliveryFile, FieldSummary, SummaryFile
+from spotline.record.headers import DeliveryFile
 from spotline.record.model import FieldRecord
 from spotline.record.statistics import field_statistics, total_statistics
+from spotline.record.summary_file import FieldSummary, SummaryFile
 
 
 def field_summary(record: FieldRecord) -> FieldSummary:

@@ -14,8 +14,9 @@ from pathlib import Path
 from msgspec import UNSET
 
 from spotline.errors import RecordError
-from spotline.hdf5 import as_written, keys_of
+from spotline.hdf5 import as_written, typed
 from spotline.record import journal
+from spotline.record.entries import OverEntry, SpillEntry
 from spotline.record.field_file import read_field_file
 from spotline.record.folder import CONTINUATION, DICOM_RECORD, FIELD_HEADER, STATUS, SUMMARY
 from spotline.record.headers import DeliveryFile
@@ -97,18 +98,20 @@ def check_spill_files(folder: Path, state: FieldState) -> None:
     """
     for number, stored in state.stored.items():
         path = spill_path(folder, number)
-        if not path.is_file() or sha256_of(path) != stored["sha256"]:
+        if not path.is_file() or sha256_of(path) != stored.sha256:
             raise _other_file(path)
     path = spill_path(folder, state.spills)
     if not state.open_spill or not path.exists():
         return
     # Published, but nobody noted its hash: its header must be what was announced, and what came of it.
-    header = keys_of(read_spill(path).header)
+    header = read_spill(path).header
     with as_written(folder / journal.NAME):
         first, last = state.open_spill[0], state.open_spill[-1]
-        told = {**first.values["header"], **(last.values["header"] if last.kind == journal.OVER else {})}
-    if any(header.get(key) != value for key, value in told.items() if key != "recovered"):
-        raise _other_file(path)
+        announced = typed(SpillEntry, first.values).header
+        said = typed(OverEntry, last.values).header if last.kind == journal.OVER else announced
+    for name in said.__struct_fields__:
+        if name != "recovered" and getattr(header, name) != getattr(said, name):
+            raise _other_file(path)
 
 
 def given_up_for(states: Sequence[FieldState]) -> str | None:

@@ -20,7 +20,7 @@ from spotline.faces.cli.treatment import treatment_to_deliver
 if TYPE_CHECKING:
     from spotline.delivery import Delivery
     from spotline.record import Record
-    from spotline.record.headers import InterlockFigures, SummaryFile
+    from spotline.record.summary_file import InterlockFigures, SummaryFile
 
 REPORT = "report.html"
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from spotline.errors import LibraryError, RecordError
-from spotline.hdf5 import as_written, header_of, new_file, plain, publish_file, text
+from spotline.hdf5 import as_written, header_of, new_file, plain, publish_file, text, typed
 from spotline.machine import BeamLine
+from spotline.machine.library.headers import LibraryHeader
 from spotline.machine.library.model import BeamLibrary, LibraryArrays
 from spotline.physics.ions import IONS
 from spotline.tables import closest
@@ -60,7 +61,7 @@ def write_library(library: BeamLibrary, path: Path) -> str:
         If it cannot be written.
     """
     stored = {name: _packed(name, array) for name, array in library.arrays._asdict().items()}
-    primaries = library.header.get("primaries")
+    primaries = library.facts.primaries
     if primaries:  # a library that no simulation made has no noise
         stored["spectrum"] = _without_noise(stored["spectrum"], float(primaries))
     header = json.dumps(library.header, sort_keys=True)
@@ -108,8 +109,9 @@ def read_library(path: Path) -> BeamLibrary:
             if plain(file.attrs["sha256"]) != _hash(plain(file.attrs["header"]), stored):
                 raise ValueError("its figures are not those that were written")
             header = header_of(file)
-            if header["ion"] not in IONS:
-                raise ValueError(f"ion {header['ion']!r} is not known")
+            ion = typed(LibraryHeader, header).ion
+            if ion not in IONS:
+                raise ValueError(f"ion {ion!r} is not known")
     except RecordError as error:
         raise LibraryError(
             str(error).replace("restore it from a copy", "build it anew or restore it")
@@ -206,7 +208,7 @@ def _without_noise(packed: np.ndarray, primaries: float) -> np.ndarray:
     return rounded
 
 
-def _hash(header: str, stored: dict[str, Any]) -> str:
+def _hash(header: str, stored: Mapping[str, np.ndarray]) -> str:
     """Hash of all that a library holds."""
     digest = hashlib.sha256(header.encode())
     for name in _STORED:
