@@ -93,7 +93,7 @@ def nothing(treatment: Treatment) -> list[list[Visit]]:
 
 
 @st.composite
-def somevisits_of(draw: st.DrawFn, treatment: Treatment) -> list[list[Visit]]:
+def some_visits(draw: st.DrawFn, treatment: Treatment) -> list[list[Visit]]:
     """Any subset of the visits delivered, whole, in part, or a few counts beyond."""
 
     def visit(counts: int) -> Visit:

@@ -41,7 +41,7 @@ from spotline.record.headers import DeliveryFile
 from spotline.record.journal import Journal
 from spotline.record.log import write_log
 from spotline.record.model import FieldRecord, Record
-from spotline.record.read import open_record, read_content, read_spills
+from spotline.record.read import check_number_of_spills, open_record, read_content, read_spills
 from spotline.record.recovered import FieldState, field_header, take_entry
 from spotline.record.spill_file import Spill, SpillWriter, spill_path
 from spotline.record.summary import summarize
@@ -174,6 +174,8 @@ class Session:
             )
         )
         write_json(path, header, self.disk)
+        # One whose file the disk did not take is in the journal alone.
+        check_number_of_spills(folder, len(content.spills) - bool(content.state.open_spill))
         record = assemble(content, header)
         write_log(record, folder, self.disk)
         if self.options.documents:

@@ -75,15 +75,27 @@ def open_field(folder: Path) -> FieldRecord:
     with as_written(folder / FIELD_HEADER):
         n_spills = typed(FieldFile, said).spills
     recovered = recover_spill(folder, content.state, content.slices)
-    found, n_files = len(list((folder / "spills").glob("spill-*.h5"))), n_spills - (recovered is not None)
-    if found != n_files:
-        raise RecordError(
-            f"{folder}: {found} spill files, but {FIELD_HEADER} tells of {n_files}; restore them from a copy"
-        )
+    n_files = n_spills - (recovered is not None)
+    check_number_of_spills(folder, n_files)
     content.spills = _read_spill_files(content, n_files)
     if recovered is not None:
         content.spills.append(recovered)
     return assemble(content, said)
+
+
+def check_number_of_spills(folder: Path, n_files: int) -> None:
+    """Check that there are as many spill files in the folder of a field as ``field.json`` tells of.
+
+    Raises
+    ------
+    RecordError
+        If there are not.
+    """
+    found = len(list((folder / "spills").glob("spill-*.h5")))
+    if found != n_files:
+        raise RecordError(
+            f"{folder}: {found} spill files, but {FIELD_HEADER} tells of {n_files}; restore them from a copy"
+        )
 
 
 def read_content(folder: Path, state: FieldState | None = None) -> FieldContent:
