@@ -14,14 +14,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
 import spotline
+from spotline.campaign.headers import CampaignFile
 from spotline.campaign.invariants import INVARIANTS
+from spotline.campaign.row import Row, rows_in
 from spotline.campaign.run import SUMMARY, TABLE
 from spotline.campaign.summary import name_of
+from spotline.files import read_json
+from spotline.hdf5 import typed
 from spotline.measurement import Limits
 from verification.figures import Figure, figure, percent, power, table
 from verification.page import circumstances, fill, page_parser, put_page, say
@@ -29,7 +32,6 @@ from verification.runs import EXAMPLES
 
 PLAN = "two_layers_carbon.dcm"
 SEED = 1
-Found = dict[str, Any]
 
 
 def main(arguments: list[str]) -> int:
@@ -65,9 +67,9 @@ def main(arguments: list[str]) -> int:
             )
             wall_s = time.perf_counter() - began
             (folder / "took.json").write_text(json.dumps({"wall_s": wall_s, "workers": options.workers}))
-        found[name] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        found[name] = typed(CampaignFile, read_json(folder / SUMMARY))
     put_page(page_of(found, options.out), options.write)
-    return 1 if any(any(one["violations"].values()) for one in found.values()) else 0
+    return 1 if any(any(one.violations.values()) for one in found.values()) else 0
 
 
 def _tell(done: int, total: int, bad: int) -> None:
@@ -75,13 +77,13 @@ def _tell(done: int, total: int, bad: int) -> None:
         say(f"{done} of {total} runs, {bad} with violations")
 
 
-def page_of(found: dict[str, Found], out: Path) -> list[str]:
+def page_of(found: dict[str, CampaignFile], out: Path) -> list[str]:
     """The page: totals, invariants, and what found each kind of fault."""
     singles = found["singles"]
     return [
         "# Verification of the safety: a campaign of faults",
         fill(
-            f"""{sum(one["runs"] for one in found.values())} deliveries of `examples/{PLAN}` on
+            f"""{sum(one.runs for one in found.values())} deliveries of `examples/{PLAN}` on
             `cnao-h`, seed {SEED}: without faults, with one, and with two at a time. What is judged, with
             which bounds, is in [the reference](campaign.md). {circumstances()}."""
         ),
@@ -105,24 +107,24 @@ def page_of(found: dict[str, Found], out: Path) -> list[str]:
             nothing in the nozzle sees, and the particles by the ratio of the stopping powers, which is part
             of its bound."""
         ),
-        _unseen(pq.read_table(out / "singles" / TABLE).to_pylist()),
+        _unseen(rows_in(pq.read_table(out / "singles" / TABLE))),
     ]
 
 
-def _totals(found: dict[str, Found], out: Path) -> str:
+def _totals(found: dict[str, CampaignFile], out: Path) -> str:
     rows = []
     for name, one in found.items():
         took = json.loads((out / name / "took.json").read_text(encoding="utf-8"))
-        excess, off = one["worst_excess"], one["worst_beam_off"]
+        excess, off = one.worst_excess, one.worst_beam_off
         rows.append(
             (
                 name,
-                one["runs"],
-                one["faults"],
-                one["detections"],
-                "-" if excess is None else _of_bound(excess["value"], excess["bound"], power),
-                "-" if off is None else _of_bound(off["value"], off["bound"], "{:.0f}".format, "us"),
-                f"{took['wall_s'] * took['workers'] / one['runs']:.2f}",
+                one.runs,
+                one.faults,
+                one.detections,
+                "-" if excess is None else _of_bound(excess.value, excess.bound, power),
+                "-" if off is None else _of_bound(off.value, off.bound, "{:.0f}".format, "us"),
+                f"{took['wall_s'] * took['workers'] / one.runs:.2f}",
             )
         )
     heads = ("Campaign", "runs", "fault struck", "interlock", "most particles too many, of bound",
@@ -130,23 +132,23 @@ def _totals(found: dict[str, Found], out: Path) -> str:
     return table(heads, rows)
 
 
-def _violations(found: dict[str, Found]) -> str:
+def _violations(found: dict[str, CampaignFile]) -> str:
     rows = [
         (
             i.name.replace("_", " "),
             i.condition,
-            *(_violated(one["violations"][i.name]) for one in found.values()),
+            *(_violated(one.violations[i.name]) for one in found.values()),
         )
         for i in INVARIANTS
     ]
     return table(("Invariant", "what must hold", *(f"violated, {name}" for name in found)), rows, keys=1)
 
 
-def _violating(found: dict[str, Found]) -> list[str]:
+def _violating(found: dict[str, CampaignFile]) -> list[str]:
     rows = [
-        (name, row["run"], ", ".join(row["invariants"]), row["remarks"])
+        (name, row.run, ", ".join(row.invariants), row.remarks)
         for name, one in found.items()
-        for row in one["violating_runs"][:50]
+        for row in one.violating_runs[:50]
     ]
     return [table(("Campaign", "run", "invariant", "what did not hold"), rows, keys=4)] if rows else []
 
@@ -159,22 +161,22 @@ def _of_bound(value: float, bound: float, write: Callable[[float], str], unit: s
     return Figure(f"{write(value)} of {write(bound)}", value, unit, tolerance=Limits(high=bound))
 
 
-def _kinds(found: Found) -> str:
+def _kinds(found: CampaignFile) -> str:
     rows = []
-    for name, kind in found["kinds"].items():
-        by = ", ".join(f"{cause} {n}" for cause, n in kind["by"].items()) or "-"
-        delay, excess, unseen = kind["detection_us"], kind["worst_excess"], kind["worst_excess_undetected"]
+    for name, kind in found.kinds.items():
+        by = ", ".join(f"{cause} {n}" for cause, n in kind.by.items()) or "-"
+        delay, excess, unseen = kind.detection_us, kind.worst_excess, kind.worst_excess_undetected
         rows.append(
             (
                 f"`{name}`",
-                kind["struck"],
+                kind.struck,
                 by,
-                "-" if delay["median"] is None else figure(delay["median"], ".0f"),
-                "-" if delay["largest"] is None else delay["largest"],
-                "-" if kind["worst_beam_off"] is None else kind["worst_beam_off"]["value"],
-                "-" if excess is None else _of_bound(excess["value"], excess["bound"], power),
-                kind["struck"] - kind["detected"],
-                "-" if unseen is None else power(unseen["value"]),
+                "-" if delay.median is None else figure(delay.median, ".0f"),
+                "-" if delay.largest is None else delay.largest,
+                "-" if kind.worst_beam_off is None else kind.worst_beam_off.value,
+                "-" if excess is None else _of_bound(excess.value, excess.bound, power),
+                kind.struck - kind.detected,
+                "-" if unseen is None else power(unseen.value),
             )
         )
     heads = ("Fault", "struck", "first interlock", "median after (us)", "longest (us)",
@@ -182,19 +184,19 @@ def _kinds(found: Found) -> str:
     return table(heads, rows)
 
 
-def _unseen(runs: list[dict[str, Any]]) -> str:
-    kinds: dict[str, list[dict[str, Any]]] = {}
+def _unseen(runs: list[Row]) -> str:
+    kinds: dict[str, list[Row]] = {}
     for row in runs:
-        if row["struck"] and not row["detected_by"]:
+        if row.struck and not row.detected_by:
             kinds.setdefault(name_of(row), []).append(row)
     rows = [
         (
             f"`{name}`",
             len(some),
-            percent(max(row["excess"] / row["prescribed"] for row in some)),
-            percent(sum(row["misplaced"] > 0 for row in some) / len(some)),
-            power(max(row["misplaced"] for row in some)),
-            figure(max(row["displacement_mm"] for row in some), ".1f"),
+            percent(max(row.excess / row.prescribed for row in some)),
+            percent(sum(row.misplaced > 0 for row in some) / len(some)),
+            power(max(row.misplaced for row in some)),
+            figure(max(row.displacement_mm for row in some), ".1f"),
         )
         for name, some in sorted(kinds.items())
     ]

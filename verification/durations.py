@@ -313,9 +313,9 @@ def _came(delivered: Delivered) -> Came:
     beam_off = np.concatenate([s.beam_off for s in delivered.slices])[starts[spots["slice"]] + spots["spot"]]
     return Came(
         complete=record.header["status"] == "complete",
-        spills=statistics["spills"],
-        treatment_s=statistics["treatment_s"],
-        beam_on_s=statistics["beam_on_s"],
+        spills=statistics.spills,
+        treatment_s=statistics.treatment_s,
+        beam_on_s=statistics.beam_on_s,
         transit_s=float(np.nansum(spots["transit_us"][~beam_off])) * 1e-6,
         pause_s=math.fsum(map(_paused_us, delivered.commands)) * 1e-6,
     )

@@ -89,12 +89,12 @@ def measure(choice: str, job: Job, seeds: int) -> Point:
         shortest_us=min(float((s.particles / s.particles_per_s).min()) * 1e6 for s in field.slices),
         counts=float(np.concatenate([s.int1_counts for s in results[0].slices]).mean()),
         predicted=predict_duration(field, treatment.beamline).total,
-        treatment_s=mean_of(s["treatment_s"] for s in statistics),
+        treatment_s=mean_of(s.treatment_s for s in statistics),
         measured_within=mean_of(within(prescribed_deviations(r.record)) for r in results),
         true_within=mean_of(within(true) for true in truths),
         true_sd=mean_of(float(np.std(true)) for true in truths),
-        position_mm=mean_of(s["position_rms_mm"] for s in statistics),
-        interlocks=sum(len(s["interlocks"]) for s in statistics),
+        position_mm=mean_of(s.position_rms_mm for s in statistics if s.position_rms_mm is not None),
+        interlocks=sum(len(s.interlocks) for s in statistics),
     )
 
 

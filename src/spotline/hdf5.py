@@ -81,8 +81,15 @@ def typed(kind: type[H], keys: Mapping[str, Any]) -> H:
 
 def keys_of(header: msgspec.Struct) -> dict[str, Any]:
     """Return a header by key, as it is written; what is not known yet has no key."""
-    keys: dict[str, Any] = msgspec.to_builtins(header, enc_hook=_number)
+    keys: dict[str, Any] = _as_json_has_it(msgspec.to_builtins(header, enc_hook=_number))
     return keys
+
+
+def _as_json_has_it(value: Any) -> Any:
+    """The same with lists for tuples: what is handed on equals what is read back."""
+    if isinstance(value, dict):
+        return {key: _as_json_has_it(item) for key, item in value.items()}
+    return [_as_json_has_it(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _number(value: Any) -> Any:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from spotline.campaign.row import SCHEMA
+from spotline.campaign.headers import Provenance
+from spotline.campaign.row import SCHEMA, Row
 from spotline.campaign.watch import Watched
 from spotline.treatment.treatment import FieldTreatment
 
@@ -31,11 +32,26 @@ def spill_of(field: FieldTreatment, spill: int, index: int, first: int = 0, **fa
     return watched
 
 
-def row_of(run: int, **facts: Any) -> dict[str, Any]:
+PROVENANCE = Provenance(
+    seed=7,
+    plan="two.dcm",
+    plan_label="TWO <LAYERS>",
+    plan_sha256="a" * 64,
+    beamline="cnao-h",
+    beamline_version="1",
+    beamline_sha256="b" * 64,
+    drawn_from=("int2.dead",),
+    fixed=(),
+    pairs=False,
+    versions={"spotline": "0.1"},
+)
+
+
+def row_of(run: int, **facts: Any) -> Row:
     """A row of the table of runs in which nothing happened, but for some facts."""
     row: dict[str, Any] = dict.fromkeys(SCHEMA.names, 0)
     row |= dict.fromkeys(("fault1", "fault2", "detected_by", "remarks"), "")
     row |= dict.fromkeys(("value1", "value2", "duration1_us", "duration2_us", "at2_us"))
     row |= {"run": run, "outcome": "complete", "struck": False, "detection_us": None, "beam_off_us": None}
     row |= {"excess_bound": 1e5, "excess_field_bound": 1e6, "beam_off_bound_us": 500.0}
-    return row | facts
+    return Row(**row | facts)

@@ -29,9 +29,9 @@ def check(setting: Setting, numbers: Iterable[int]) -> list[Row]:
     """Make runs; none may violate an invariant."""
     rows = [run_one(setting, number) for number in numbers]
     violated = [
-        f"run {row['run']} ({row['fault1']} {row['fault2']}): {names_of(row['violations'])}: {row['remarks']}"
+        f"run {row.run} ({row.fault1} {row.fault2}): {names_of(row.violations)}: {row.remarks}"
         for row in rows
-        if row["violations"]
+        if row.violations
     ]
     assert not violated, "\n".join(violated)
     return rows
@@ -49,8 +49,8 @@ def runs_that_strike(setting: Setting) -> Iterator[int]:
 def test_single_faults(treatment: Treatment, kind: str):
     setting = Setting(treatment, SEED, (kind,))
     rows = check(setting, islice(runs_that_strike(setting), RUNS_PER_KIND))
-    assert all(row["struck"] for row in rows)
-    assert {row["outcome"] for row in rows} <= {"complete", "paused", "resumed"}
+    assert all(row.struck for row in rows)
+    assert {row.outcome for row in rows} <= {"complete", "paused", "resumed"}
 
 
 @pytest.mark.parametrize("first", range(0, PAIRS, 4))
@@ -60,7 +60,7 @@ def test_pairs_of_faults(treatment: Treatment, first: int):
 
 def test_without_faults(treatment: Treatment):
     rows = check(Setting(treatment, SEED), range(FAULTLESS))
-    assert {(row["outcome"], row["interlocks"]) for row in rows} == {("complete", 0)}
+    assert {(row.outcome, row.interlocks) for row in rows} == {("complete", 0)}
 
 
 def test_there_are_enough():

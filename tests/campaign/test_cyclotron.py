@@ -31,11 +31,11 @@ FAULTS = [
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.kind for fault in FAULTS])
 def test_invariants(fault: Fault, treatment: Treatment):
     row = run_one(Setting(treatment, 1, fixed=(fault,)), 0)
-    assert row["violations"] == 0, row["remarks"]
-    assert (row["struck"], row["outcome"]) == (True, "resumed")
+    assert row.violations == 0, row.remarks
+    assert (row.struck, row.outcome) == (True, "resumed")
 
 
 def test_nothing_fails(treatment: Treatment):
     row = run_one(Setting(treatment, 2), 0)
-    assert row["violations"] == 0, row["remarks"]
-    assert (row["struck"], row["outcome"], row["spills"]) == (False, "complete", 2)
+    assert row.violations == 0, row.remarks
+    assert (row.struck, row.outcome, row.spills) == (False, "complete", 2)

@@ -14,7 +14,7 @@ from spotline.campaign import one
 from spotline.campaign.bounds import Bound
 from spotline.campaign.counts import check_counts
 from spotline.campaign.invariants import BEAM_OFF, COUNTS, EXCESS, FAILURE, FALSE_TRIP, INVARIANTS, names_of
-from spotline.campaign.row import SCHEMA, table_of
+from spotline.campaign.row import SCHEMA, Row, rows_in, table_of
 from spotline.campaign.setting import Setting
 from spotline.campaign.watch import Watch
 from spotline.delivery.run import deliver
@@ -27,40 +27,40 @@ DEAD = Fault("int2", "dead", spill=1, at_us=300_000)
 
 
 @pytest.fixture(scope="module")
-def faultless(treatment: Treatment) -> dict[str, Any]:
+def faultless(treatment: Treatment) -> Row:
     return one.run_one(Setting(treatment, 1), 0)
 
 
-def test_nothing_fails(faultless: dict[str, Any]):
-    assert faultless["violations"] == 0, faultless["remarks"]
-    assert (faultless["outcome"], faultless["detected_by"], faultless["resumes"]) == ("complete", "", 0)
-    assert not faultless["struck"]
-    assert 0.0 < faultless["excess"] < faultless["excess_bound"]
-    assert faultless["misplaced"] == 0.0
-    assert faultless["spills"] == 3
+def test_nothing_fails(faultless: Row):
+    assert faultless.violations == 0, faultless.remarks
+    assert (faultless.outcome, faultless.detected_by, faultless.resumes) == ("complete", "", 0)
+    assert not faultless.struck
+    assert 0.0 < faultless.excess < faultless.excess_bound
+    assert faultless.misplaced == 0.0
+    assert faultless.spills == 3
 
 
-def test_a_row_is_what_the_schema_says(faultless: dict[str, Any]):
-    assert set(faultless) == set(SCHEMA.names)
-    assert table_of([faultless]).to_pylist() == [faultless]
+def test_a_row_is_what_the_schema_says(faultless: Row):
+    assert list(Row.__struct_fields__) == SCHEMA.names
+    assert rows_in(table_of([faultless])) == [faultless]
 
 
 def test_a_dead_chamber_is_found_and_the_treatment_resumed(treatment: Treatment, tmp_path: Path):
     row = one.run_one(Setting(treatment, 1, fixed=(DEAD,)), 0, keep=tmp_path / "kept")
-    assert row["violations"] == 0, row["remarks"]
-    assert (row["fault1"], row["struck"], row["outcome"]) == ("int2.dead", True, "resumed")
-    assert row["detected_by"].startswith("int ")
-    assert 0 < row["detection_us"] < 100_000
-    assert 0 < row["beam_off_us"] <= 500
-    assert row["resumes"] == 1
+    assert row.violations == 0, row.remarks
+    assert (row.fault1, row.struck, row.outcome) == ("int2.dead", True, "resumed")
+    assert row.detected_by.startswith("int ")
+    assert 0 < row.detection_us < 100_000
+    assert 0 < row.beam_off_us <= 500
+    assert row.resumes == 1
     record = open_record(tmp_path / "kept")
     assert record.summary["status"] == "complete"
-    assert len(record.fields[0].spills) == row["spills"]
+    assert len(record.fields[0].spills) == row.spills
 
 
 def test_a_fault_that_begins_too_late_does_not_strike(treatment: Treatment):
     row = one.run_one(Setting(treatment, 1, fixed=(replace_at(DEAD, spill=9),)), 0)
-    assert (row["struck"], row["outcome"], row["violations"]) == (False, "complete", 0)
+    assert (row.struck, row.outcome, row.violations) == (False, "complete", 0)
 
 
 def replace_at(fault: Fault, **changes: Any) -> Fault:
@@ -70,33 +70,33 @@ def replace_at(fault: Fault, **changes: Any) -> Fault:
 def test_an_event_that_comes_too_early_is_no_false_trip(treatment: Treatment):
     early = Fault("timing", "shift_start", value=-16_319.0, spill=2, at_us=-2_770)
     row = one.run_one(Setting(treatment, 1, fixed=(early,)), 0)
-    assert row["violations"] == 0, row["remarks"]
-    assert (row["struck"], row["detected_by"]) == (True, "unexpected event")
-    assert row["detection_us"] >= 0
+    assert row.violations == 0, row.remarks
+    assert (row.struck, row.detected_by) == (True, "unexpected event")
+    assert row.detection_us >= 0
 
 
 def test_too_many_particles_are_a_violation(treatment: Treatment, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(one, "bound_of", lambda *_: Bound(np.full(128, 10.0), -1e9, 500.0))
     row = one.run_one(Setting(treatment, 1), 0)
-    assert row["violations"] == EXCESS
-    assert "particles too many, bound 10" in row["remarks"]
-    assert "field: " in row["remarks"]
+    assert row.violations == EXCESS
+    assert "particles too many, bound 10" in row.remarks
+    assert "field: " in row.remarks
 
 
 def test_a_late_last_ion_is_a_violation(treatment: Treatment, monkeypatch: pytest.MonkeyPatch):
     real = one.bound_of
     monkeypatch.setattr(one, "bound_of", lambda *facts: replace(real(*facts), beam_off_us=100.0))
     row = one.run_one(Setting(treatment, 1, fixed=(DEAD,)), 0)
-    assert row["violations"] == BEAM_OFF
-    assert "us after the interlock, bound 100 us" in row["remarks"]
+    assert row.violations == BEAM_OFF
+    assert "us after the interlock, bound 100 us" in row.remarks
 
 
 def test_an_interlock_without_a_fault_is_a_violation(treatment: Treatment):
     narrow = with_facts(treatment.beamline, {"fast_interlocks.position_mm": 0.1})
     row = one.run_one(Setting(prepare(treatment.plan, narrow), 1), 0)
-    assert row["violations"] & FALSE_TRIP
-    assert "position" in row["remarks"]
-    assert "before anything had failed" in row["remarks"]
+    assert row.violations & FALSE_TRIP
+    assert "position" in row.remarks
+    assert "before anything had failed" in row.remarks
 
 
 def test_an_error_of_the_program_is_a_violation(treatment: Treatment, monkeypatch: pytest.MonkeyPatch):
@@ -105,8 +105,8 @@ def test_an_error_of_the_program_is_a_violation(treatment: Treatment, monkeypatc
 
     monkeypatch.setattr(one, "deliver", broken)
     row = one.run_one(Setting(treatment, 1), 0)
-    assert (row["violations"], row["outcome"]) == (FAILURE, "failed")
-    assert row["remarks"] == "RuntimeError: no such thing"
+    assert (row.violations, row.outcome) == (FAILURE, "failed")
+    assert row.remarks == "RuntimeError: no such thing"
 
 
 def test_counts_that_do_not_add_up_are_found(treatment: Treatment, tmp_path: Path):
@@ -131,7 +131,7 @@ def test_counts_that_do_not_add_up_are_found(treatment: Treatment, tmp_path: Pat
 def test_counts_are_judged(treatment: Treatment, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(one, "check_counts", lambda *_: ["a count is missing"])
     row = one.run_one(Setting(treatment, 1), 0)
-    assert (row["violations"], row["remarks"]) == (COUNTS, "a count is missing")
+    assert (row.violations, row.remarks) == (COUNTS, "a count is missing")
 
 
 def test_names_of_bits():

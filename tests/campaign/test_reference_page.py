@@ -7,7 +7,8 @@ import pytest
 from spotline.campaign.invariants import INVARIANTS
 from spotline.campaign.row import COLUMNS
 from spotline.campaign.summary import summary_of
-from tests.campaign.made_up import row_of
+from spotline.hdf5 import keys_of
+from tests.campaign.made_up import PROVENANCE, row_of
 from tests.places import ROOT
 
 pytestmark = pytest.mark.stored
@@ -28,6 +29,6 @@ def test_every_invariant():
 
 def test_every_key():
     text = PAGE.read_text(encoding="utf-8")
-    summary = summary_of([row_of(0, fault1="int2.dead", struck=True)])
+    summary = keys_of(summary_of([row_of(0, fault1="int2.dead", struck=True)], PROVENANCE))
     keys = [*summary, *summary["kinds"]["int2.dead"]]
     assert not [key for key in keys if f"`{key}`" not in text]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 from spotline.campaign.invariants import COUNTS, EXCESS
+from spotline.campaign.row import Row
 from spotline.campaign.summary import summary_of
-from tests.campaign.made_up import row_of
+from spotline.hdf5 import keys_of
+from tests.campaign.made_up import PROVENANCE, row_of
 
 
-def rows() -> list[dict[str, object]]:
+def rows() -> list[Row]:
     dead = {"fault1": "int2.dead", "struck": True, "detected_by": "int ratio", "outcome": "resumed"}
     return [
         row_of(0),
@@ -25,7 +27,7 @@ def rows() -> list[dict[str, object]]:
 
 
 def test_totals():
-    found = summary_of(rows())
+    found = keys_of(summary_of(rows(), PROVENANCE))
     assert (found["runs"], found["faults"], found["detections"]) == (6, 4, 2)
     assert found["outcomes"] == {"complete": 4, "resumed": 2}
     assert found["violations"] == {"excess": 1, "beam_off": 0, "counts": 1, "false_trip": 0, "failure": 0}
@@ -35,7 +37,7 @@ def test_totals():
 
 
 def test_by_kind():
-    kinds = summary_of(rows())["kinds"]
+    kinds = keys_of(summary_of(rows(), PROVENANCE))["kinds"]
     assert list(kinds) == ["beam.spike + strip_x.dead", "int2.dead", "strip_x.dead"]
     dead = kinds["int2.dead"]
     assert (dead["runs"], dead["struck"], dead["detected"], dead["by"]) == (3, 2, 2, {"int ratio": 2})
@@ -51,4 +53,6 @@ def test_by_kind():
 
 
 def test_is_json_without_a_run():
-    assert json.loads(json.dumps(summary_of([]), allow_nan=False))["worst_excess"] is None
+    assert (
+        json.loads(json.dumps(keys_of(summary_of([], PROVENANCE)), allow_nan=False))["worst_excess"] is None
+    )

@@ -25,6 +25,7 @@ from spotline.delivery.field import FieldDelivery, FieldTask
 from spotline.delivery.recorder import FieldFiles
 from spotline.delivery.stream import Stream
 from spotline.machine import load_beamline
+from spotline.record.assembly import FieldContent
 from spotline.room import Block, Broadcast, Room, SpillResult, boards_sha256
 from spotline.storage import Disk
 from spotline.treatment import prepare
@@ -153,5 +154,6 @@ def field_delivered(room: FakeRoom) -> Noted:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         task = FieldTask(treatment.fields[0], treatment.beamline)
-        delivery = FieldDelivery(task, Room(room, room, room), FieldFiles(folder, header, Disk()), Stream())
+        files = FieldFiles(FieldContent.before(folder, header, task.treatment.slices), Disk())
+        delivery = FieldDelivery(task, Room(room, room, room), files, Stream())
         return noted(delivery, folder)

@@ -9,6 +9,7 @@ from typing import Any
 from spotline.control.register import InterlockRegister
 from spotline.control.supervision import Event
 from spotline.delivery.field import FieldDelivery
+from spotline.hdf5 import keys_of
 from spotline.record.recovered import read_state
 
 
@@ -28,12 +29,12 @@ def noted(delivery: FieldDelivery, folder: Path) -> Noted:
     """Run a delivery; every one ends with the record being written, which is left out of the events."""
     outcome = delivery.run()
     state = read_state(folder)
-    assert state.events[-1]["event"] == Event.RECORD_WRITTEN.value
+    assert state.events[-1].event == Event.RECORD_WRITTEN.value
     return Noted(
         complete=outcome.complete,
         spills=outcome.spills,
         register=outcome.register,
-        events=state.events[:-1],
-        interlocks_without_beam=state.interlocks,
-        slow_control=state.readings,
+        events=[keys_of(event) for event in state.events[:-1]],
+        interlocks_without_beam=[keys_of(row) for row in state.interlocks],
+        slow_control=[keys_of(row) for row in state.readings],
     )

@@ -33,6 +33,7 @@ from spotline.delivery.progress import Orders
 from spotline.delivery.recorder import FieldFiles
 from spotline.delivery.stream import Stream
 from spotline.machine import BeamLine, load_beamline
+from spotline.record.assembly import FieldContent
 from spotline.room import Block, Broadcast, Room, SpillResult, boards_sha256
 from spotline.storage import Disk
 from spotline.treatment import prepare
@@ -219,7 +220,7 @@ def delivery_of(
     if orders is not None and not isinstance(orders, Inbox):
         orders = Asked(orders)
     folder.mkdir(parents=True, exist_ok=True)
-    files = FieldFiles(folder, header, disk or Disk())
+    files = FieldFiles(FieldContent.before(folder, header, treatment.slices), disk or Disk())
     devices = room if isinstance(room, Room) else Room(room, room, room)
     return FieldDelivery(task, devices, files, stream or Stream(), orders, **options)
 

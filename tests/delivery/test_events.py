@@ -138,9 +138,9 @@ def test_events_say_what_the_journal_says(tmp_path: Path):
     outcome, events = heard(room, tmp_path)
     state = read_state(tmp_path)
     happened = [(e.time_us, e.event, e.state) for e in events if isinstance(e, StateChanged)]
-    assert happened == [(row["time_us"], row["event"], row["state"]) for row in state.events]
+    assert happened == [(row.time_us, row.event, row.state) for row in state.events]
     stored = {e.spill: e for e in events if isinstance(e, SpillStored)}
-    assert {n: e.sha256 for n, e in stored.items()} == {n: s["sha256"] for n, s in state.stored.items()}
+    assert {n: e.sha256 for n, e in stored.items()} == {n: s.sha256 for n, s in state.stored.items()}
     assert all((tmp_path.parent / e.path).is_file() for e in stored.values())
     (trip,) = [e for e in events if isinstance(e, InterlockTripped)]
     spill = read_spill(tmp_path / "spills" / "spill-0002.h5")

@@ -84,7 +84,7 @@ def test_orders_at_any_time_are_obeyed_in_time_or_refused(
     for order, time_us in zip(taken, posted_us, strict=False):
         assert 0 <= order.time_us - time_us <= LIMIT_us, (order, between(told, order))
     obeyed = [order for order in taken if order.refusal is None]
-    assert [row["time_us"] for row in read_state(folder).orders] == [order.time_us for order in obeyed]
+    assert [row.time_us for row in read_state(folder).orders] == [order.time_us for order in obeyed]
     counts, prescribed = delivered_counts(folder, outcome.spills), prescribed_counts(folder)
     assert (counts <= prescribed).all()
     assert outcome.complete == bool((counts == prescribed).all())

@@ -48,11 +48,11 @@ def test_a_field_walks_through_the_table(tmp_path: Path):
 def test_the_record_ends_it(tmp_path: Path):
     delivery_of(ScriptedRoom(), tmp_path).run()
     last = read_state(tmp_path).events[-1]
-    assert (last["event"], last["state"]) == ("record written", "off treatment")
+    assert (last.event, last.state) == ("record written", "off treatment")
     (tmp_path / "b").mkdir()
     delivery_of(ScriptedRoom(background=(11.0, 0.0)), tmp_path / "b").run()
     last = read_state(tmp_path / "b").events[-1]
-    assert (last["event"], last["state"]) == ("record written", "interrupted"), "the rest waits"
+    assert (last.event, last.state) == ("record written", "interrupted"), "the rest waits"
 
 
 def test_counts_are_made_with_the_gas_of_either_box(tmp_path: Path):

@@ -19,7 +19,8 @@ from spotline.delivery.events import (
     SpillStored,
 )
 from spotline.delivery.progress import Progress
-from spotline.delivery.stream import DRAIN_S, SinkNote, Stream, Subscription
+from spotline.delivery.stream import DRAIN_S, Stream, Subscription
+from spotline.record.summary_file import SinkNote
 from tests.delivery.deliveries import PROTON, hashes, treatment_of
 from tests.delivery.listening import heard
 from tests.delivery.scripted_room import ScriptedRoom, delivered

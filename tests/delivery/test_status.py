@@ -16,6 +16,7 @@ from spotline.control.interlocks import STOP
 from spotline.delivery.progress import Progress
 from spotline.delivery.status import STATUS_COLUMNS, StatusFile, status_of
 from spotline.delivery.stream import Stream
+from spotline.hdf5 import keys_of
 from spotline.record.folder import STATUS
 from tests.delivery.scripted_room import CYCLE_US, GOOD, ScriptedRoom, delivered
 
@@ -104,11 +105,11 @@ def test_a_status_that_cannot_be_written_ends_no_treatment(tmp_path: Path):
     stream = Stream()
     stream.attend(StatusFile(tmp_path).take)
     assert delivered(ScriptedRoom(), tmp_path, stream=stream).complete
-    assert status_of(stream.progress)["state"] == "off treatment"
+    assert status_of(stream.progress).state == "off treatment"
 
 
 def test_what_is_in_the_status_is_described():
-    status = status_of(Progress(reading=GOOD, flux_corrections=(1.0, 1.0)))
+    status = keys_of(status_of(Progress(reading=GOOD, flux_corrections=(1.0, 1.0))))
     assert [column.name for column in STATUS_COLUMNS] == list(status)
     described = {column.name: [inner.name for inner in column.columns] for column in STATUS_COLUMNS}
     assert described["box1"] == described["box2"] == list(status["box1"])

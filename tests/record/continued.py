@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from spotline import BeamLine, Options, Plan, Record, load_beamline, prepare
 from spotline.delivery.opening import field_header
 from spotline.hdf5 import keys_of
+from spotline.record.assembly import visits_of
 from spotline.record.model import INTERLOCK, SLICE, SLOW_CONTROL, SPILL, SPOT, TREND, FieldRecord
-from spotline.record.read import _visits
 from spotline.treatment.counts import convert_counts
 from spotline.treatment.treatment import Treatment
 from spotline.treatment.treatment_file import write_treatment_file
@@ -45,7 +45,7 @@ def record_of(treatment: Treatment, visits: Sequence[Sequence[Visit]], folder: P
         sub.mkdir(parents=True)
         header = field_header(treatment, treated, 0)
         write_treatment_file(sub, header, treated.slices)
-        planned = _visits(treated.slices)
+        planned = visits_of(treated.slices)
         counts = np.array([count for count, _ in given])
         complete = np.array([is_complete for _, is_complete in given])
         used = (counts > 0) | complete

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from spotline import Slice
 from spotline.control.memory import COMMAND, PART, TREND
 from spotline.control.memory import INTERLOCK as LAW_INTERLOCK
+from spotline.record.assembly import merge_parts
 from spotline.record.headers import SpillHeader
 from spotline.record.model import SLOW_CONTROL, SPOT, TRUTH
-from spotline.record.read import merge_parts
 from spotline.record.spill_file import Spill
 from spotline.treatment.headers import IsocentrePerChamber
 

@@ -92,9 +92,9 @@ def test_nothing_was_delivered():
 def test_statistics_by_hand():
     np.testing.assert_allclose(prescribed_deviations(by_hand()), [-0.02, -0.05])
     statistics = field_statistics(by_hand())
-    assert statistics["prescribed_spots_delivered"] == 2
-    assert statistics["fraction_prescribed_spots_within_1_percent"] == 0.0
-    assert statistics["fraction_spots_within_1_percent"] == pytest.approx(1 / 3)
+    assert statistics.prescribed_spots_delivered == 2
+    assert statistics.fraction_prescribed_spots_within_1_percent == 0.0
+    assert statistics.fraction_spots_within_1_percent == pytest.approx(1 / 3)
 
 
 def test_without_repainting_it_is_the_table_of_the_spots(small: Record):
@@ -107,11 +107,8 @@ def test_without_repainting_it_is_the_table_of_the_spots(small: Record):
     for name in ("x_mm", "y_mm"):
         np.testing.assert_allclose(table[name], np.sort(record.spots, order=KEYS)[name], rtol=1e-12)
     statistics = field_statistics(record)
-    assert statistics["prescribed_spots_delivered"] == statistics["spots_delivered"] == 18
-    assert (
-        statistics["fraction_prescribed_spots_within_1_percent"]
-        == statistics["fraction_spots_within_1_percent"]
-    )
+    assert statistics.prescribed_spots_delivered == statistics.spots_delivered == 18
+    assert statistics.fraction_prescribed_spots_within_1_percent == statistics.fraction_spots_within_1_percent
 
 
 KEYS = ["planned_layer", "planned_spot"]

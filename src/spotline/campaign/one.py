@@ -77,8 +77,8 @@ def run_one(setting: Setting, number: int, keep: Path | None = None) -> Row:
 
     Returns
     -------
-    dict
-        A row of the table: the same for the same setting and number, wherever it is made.
+    Row
+        Of the table: the same for the same setting and number, wherever it is made.
     """
     drawn = draw_run(setting, number)
     struck_field = setting.treatment.fields[drawn.field].field.number
@@ -96,7 +96,7 @@ def run_one(setting: Setting, number: int, keep: Path | None = None) -> Row:
         row = _judge(setting, drawn, watch, story, folder)
         if keep is not None and folder.exists():
             shutil.copytree(folder, keep)
-    return {"run": number, "seed": setting.seed, "delivery_seed": drawn.delivery_seed, **row}
+    return row
 
 
 def _in_memory() -> Path | None:
@@ -135,7 +135,7 @@ def _play(setting: Setting, drawn: Drawn, watch: Watch, folder: Path, disk: Faul
 
 
 def _is_complete(record: Record | None) -> bool:
-    return record is not None and record.summary["status"] == "complete"
+    return record is not None and record.outcome.status == "complete"
 
 
 def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: Path) -> Row:
@@ -164,31 +164,45 @@ def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: 
         if other.field.number != number:
             _judge_faultless(setting, other, watch, story, folder, verdict)
     first = interlocks[0] if interlocks else None
-    return {
-        "field": number,
-        **_fault_columns(drawn.faults),
-        "struck": struck,
-        "outcome": _outcome(story, interlocks),
-        "detected_by": CAUSES[first[1]].name if first else "",
-        "detection_us": first[0] - onset_us if first and onset_us is not None else None,
-        "beam_off_us": beam_off_us,
-        "beam_off_bound_us": bound.beam_off_us,
-        "excess": float(received.excess[worst]),
-        "excess_bound": float(bound.spots[worst]),
-        "prescribed": float(received.prescribed[worst]),
-        "excess_field": float(received.excess.sum()),
-        "excess_field_bound": bound.field,
-        "slice": int(received.slice[worst]),
-        "spot": int(received.spot[worst]),
-        "missing": float(np.maximum(0.0, -received.excess).sum()),
-        "misplaced": received.misplaced,
-        "displacement_mm": received.displacement_mm,
-        "spills": len(spills),
-        "interlocks": len(interlocks),
-        "resumes": story.resumes,
-        "violations": verdict.violations,
-        "remarks": "; ".join(verdict.remarks),
-    }
+    strikes: list[Fault | None] = [*drawn.faults, None, None]
+    fault1, fault2 = strikes[:2]
+    return Row(
+        run=drawn.run,
+        seed=setting.seed,
+        delivery_seed=drawn.delivery_seed,
+        field=number,
+        fault1=fault1.kind if fault1 else "",
+        value1=fault1.value if fault1 else None,
+        spill1=fault1.spill if fault1 else 0,
+        at1_us=fault1.at_us if fault1 else None,
+        duration1_us=fault1.duration_us if fault1 else None,
+        fault2=fault2.kind if fault2 else "",
+        value2=fault2.value if fault2 else None,
+        spill2=fault2.spill if fault2 else 0,
+        at2_us=fault2.at_us if fault2 else None,
+        duration2_us=fault2.duration_us if fault2 else None,
+        struck=struck,
+        outcome=_outcome(story, interlocks),
+        detected_by=CAUSES[first[1]].name if first else "",
+        detection_us=first[0] - onset_us if first and onset_us is not None else None,
+        beam_off_us=beam_off_us,
+        beam_off_bound_us=bound.beam_off_us,
+        excess=float(received.excess[worst]),
+        excess_bound=float(bound.spots[worst]),
+        prescribed=float(received.prescribed[worst]),
+        excess_field=float(received.excess.sum()),
+        excess_field_bound=bound.field,
+        slice=int(received.slice[worst]),
+        spot=int(received.spot[worst]),
+        missing=float(np.maximum(0.0, -received.excess).sum()),
+        misplaced=received.misplaced,
+        displacement_mm=received.displacement_mm,
+        spills=len(spills),
+        interlocks=len(interlocks),
+        resumes=story.resumes,
+        violations=verdict.violations,
+        remarks="; ".join(verdict.remarks),
+    )
 
 
 def _onset_us(drawn: Drawn, setting: Setting, spills: list[Watched]) -> int | None:
@@ -226,10 +240,10 @@ def _interlocks(
         if recorded.number != number:
             continue
         for row in recorded.outcome.interlocks_without_beam:
-            time_us = int(row["time_us"])
+            time_us = row.time_us
             if onset_us is not None and onset_us - slow_us <= time_us < onset_us:
                 time_us = onset_us
-            found.append((time_us, int(row["cause"])))
+            found.append((time_us, row.cause))
     return sorted(found)
 
 
@@ -306,18 +320,3 @@ def _outcome(story: _Story, interlocks: list[tuple[int, int]]) -> str:
     if story.resumes:
         return RESUMED
     return PAUSED if interlocks else COMPLETE
-
-
-def _fault_columns(faults: tuple[Fault, ...]) -> Row:
-    """Columns of the first two faults."""
-    columns: Row = {}
-    for i in (1, 2):
-        fault = faults[i - 1] if len(faults) >= i else None
-        columns |= {
-            f"fault{i}": fault.kind if fault else "",
-            f"value{i}": fault.value if fault else None,
-            f"spill{i}": fault.spill if fault else 0,
-            f"at{i}_us": fault.at_us if fault else None,
-            f"duration{i}_us": fault.duration_us if fault else None,
-        }
-    return columns

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
+import msgspec
 import pyarrow as pa
+from msgspec import Struct
 
 COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("run", "int64", "number of the run, from 0"),
@@ -69,9 +71,54 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
 
 SCHEMA = pa.schema([(name, pa.type_for_alias(kind)) for name, kind, _ in COLUMNS])
 
-Row = dict[str, Any]
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One run; `COLUMNS` says what each attribute means."""
+
+    run: int
+    seed: int
+    delivery_seed: int
+    field: int
+    fault1: str
+    value1: float | None
+    spill1: int
+    at1_us: int | None
+    duration1_us: int | None
+    fault2: str
+    value2: float | None
+    spill2: int
+    at2_us: int | None
+    duration2_us: int | None
+    struck: bool
+    outcome: str
+    detected_by: str
+    detection_us: int | None
+    beam_off_us: int | None
+    beam_off_bound_us: float
+    excess: float
+    excess_bound: float
+    prescribed: float
+    excess_field: float
+    excess_field_bound: float
+    slice: int
+    spot: int
+    missing: float
+    misplaced: float
+    displacement_mm: float
+    spills: int
+    interlocks: int
+    resumes: int
+    violations: int
+    remarks: str
 
 
-def table_of(rows: list[Row]) -> pa.Table:
+def table_of(rows: Iterable[Row]) -> pa.Table:
     """Make the table: rows by number, whatever the order in which they came."""
-    return pa.Table.from_pylist(sorted(rows, key=lambda row: row["run"]), SCHEMA)
+    return pa.Table.from_pylist(
+        [msgspec.structs.asdict(row) for row in sorted(rows, key=lambda row: row.run)], SCHEMA
+    )
+
+
+def rows_in(table: pa.Table) -> list[Row]:
+    """Rows of a table of runs."""
+    return msgspec.convert(table.to_pylist(), list[Row])

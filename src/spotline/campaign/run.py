@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from spotline.campaign.headers import CampaignFile, FixedFault, Provenance
 from spotline.campaign.one import run_one
 from spotline.campaign.row import Row, table_of
 from spotline.campaign.setting import ALL, LARGEST_SEED, Setting, choose
@@ -18,6 +19,7 @@ from spotline.campaign.workers import rows_of
 from spotline.delivery.session import versions
 from spotline.errors import OptionError, OutputError
 from spotline.files import claim_folder, write_json
+from spotline.hdf5 import keys_of, typed
 from spotline.machine.true_line import true_line_of
 from spotline.treatment.treatment import Treatment
 
@@ -51,7 +53,12 @@ class Campaign:
     @property
     def has_violations(self) -> bool:
         """Whether any invariant was violated in any run."""
-        return any(self.summary["violations"].values())
+        return any(self.outcome.violations.values())
+
+    @property
+    def outcome(self) -> CampaignFile:
+        """What came out: `summary` with types."""
+        return typed(CampaignFile, self.summary)
 
 
 def run_campaign(
@@ -124,11 +131,11 @@ def run_campaign(
         bad = 0
         for row in rows_of(setting, numbers, workers, scheduler):
             rows.append(row)
-            bad += bool(row["violations"])
+            bad += bool(row.violations)
             if progress is not None:
                 progress(len(rows), len(numbers), bad)
-    rows.sort(key=lambda row: int(row["run"]))
-    campaign = Campaign(table_of(rows), {**_provenance(setting), **summary_of(rows)}, folder)
+    rows.sort(key=lambda row: row.run)
+    campaign = Campaign(table_of(rows), keys_of(summary_of(rows, _provenance(setting))), folder)
     if folder is not None:
         _write(campaign, folder)
     return campaign
@@ -144,31 +151,31 @@ def _check(runs: int, seed: int, workers: int, run: int | None) -> None:
         raise OptionError(f"run: {run} is none of the runs 0 to {runs - 1}; name one of them")
 
 
-def _provenance(setting: Setting) -> dict[str, Any]:
+def _provenance(setting: Setting) -> Provenance:
     """Everything that the runs depend on."""
     treatment = setting.treatment
-    return {
-        "seed": setting.seed,
-        "plan": treatment.plan.path.name,
-        "plan_label": treatment.plan.label,
-        "plan_sha256": treatment.plan.sha256,
-        "beamline": treatment.beamline.name,
-        "beamline_version": treatment.beamline.facts.version,
-        "beamline_sha256": treatment.beamline.sha256,
-        "drawn_from": list(setting.kinds),
-        "fixed": [
-            {
-                "kind": fault.kind,
-                "value": fault.value,
-                "spill": fault.spill,
-                "at_us": fault.at_us,
-                "duration_us": fault.duration_us,
-            }
+    return Provenance(
+        seed=setting.seed,
+        plan=treatment.plan.path.name,
+        plan_label=treatment.plan.label,
+        plan_sha256=treatment.plan.sha256,
+        beamline=treatment.beamline.name,
+        beamline_version=treatment.beamline.facts.version,
+        beamline_sha256=treatment.beamline.sha256,
+        drawn_from=tuple(setting.kinds),
+        fixed=tuple(
+            FixedFault(
+                kind=fault.kind,
+                value=fault.value,
+                spill=fault.spill,
+                at_us=fault.at_us,
+                duration_us=fault.duration_us,
+            )
             for fault in setting.fixed
-        ],
-        "pairs": setting.pairs,
-        "versions": versions(),
-    }
+        ),
+        pairs=setting.pairs,
+        versions=versions(),
+    )
 
 
 def _write(campaign: Campaign, folder: Path) -> None:

@@ -52,6 +52,8 @@ class Drawn:
 
     Attributes
     ----------
+    run : int
+        Its number, from 0.
     delivery_seed : int
         Seed of the simulated room.
     field : int
@@ -59,6 +61,7 @@ class Drawn:
     faults : tuple of Fault
     """
 
+    run: int
     delivery_seed: int
     field: int
     faults: tuple[Fault, ...]
@@ -127,7 +130,7 @@ def draw_run(setting: Setting, number: int) -> Drawn:
     entropy = np.random.SeedSequence((setting.seed, number))
     delivery_seed = int(entropy.generate_state(1, np.uint32)[0])
     if not setting.kinds:
-        return Drawn(delivery_seed, 0, setting.fixed)
+        return Drawn(number, delivery_seed, 0, setting.fixed)
     generator = np.random.default_rng(entropy)
     field = int(generator.integers(len(setting.treatment.fields)))
     n_spills = expected_spills(setting, field)
@@ -136,7 +139,7 @@ def draw_run(setting: Setting, number: int) -> Drawn:
         partners = [name for name in setting.kinds if may_meet(names[0], name)]
         if partners:
             names.append(partners[int(generator.integers(len(partners)))])
-    return Drawn(delivery_seed, field, tuple(draw(name, generator, n_spills) for name in names))
+    return Drawn(number, delivery_seed, field, tuple(draw(name, generator, n_spills) for name in names))
 
 
 def may_meet(first: str, second: str) -> bool:

@@ -20,10 +20,11 @@ from spotline.delivery.orders import Asked, Inbox
 from spotline.delivery.progress import Orders, Progress, Report
 from spotline.delivery.session import DeliveryOptions, Session
 from spotline.delivery.status import StatusFile
-from spotline.delivery.stream import CAPACITY, Sink, SinkNote, Stream, Subscription
+from spotline.delivery.stream import CAPACITY, Sink, Stream, Subscription
 from spotline.errors import OptionError
 from spotline.record import delivery_file
 from spotline.record.model import Record
+from spotline.record.summary_file import SinkNote
 from spotline.room import Room
 from spotline.sim.disk import FaultyDisk
 from spotline.sim.faults import Fault
@@ -110,10 +111,10 @@ class Delivery:
         def opened(stream: Stream, orders: Inbox | Asked | None) -> Session:
             started = options.started if options.started is not None else datetime.now().astimezone()
             begun = Begun(seed, raw, started, failing)
-            delivery = begin(treatment, folder, begun, disk)
+            delivery, contents = begin(treatment, folder, begun, disk)
             lock = ExitStack()
             lock.enter_context(only_one(folder / delivery_file.NAME))
-            return Session(folder, treatment, delivery, room_of, options, stream, orders, lock=lock)
+            return Session(folder, treatment, delivery, contents, room_of, options, stream, orders, lock=lock)
 
         self._set_up(folder, opened, options)
 
@@ -280,7 +281,7 @@ class Delivery:
     def _deliver(self, session: Session | Record, wall: float) -> Record:
         """Deliver; `wall` is the time at which the clock of the computer was started."""
         if isinstance(session, Record):
-            self._end(session.summary["status"])
+            self._end(session.outcome.status)
             return session
         with session.lock:
             try:
@@ -288,7 +289,7 @@ class Delivery:
             except BaseException as error:
                 self._fail(error)
                 raise
-            notes = self._end(record.summary["status"])
+            notes = self._end(record.outcome.status)
             return session.note(record, notes) if notes else record
 
     def _fail(self, error: BaseException) -> None:

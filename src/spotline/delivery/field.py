@@ -200,6 +200,7 @@ class FieldDelivery:
                     latched=self._outcome.register.latched,
                 )
             )
+        self._outcome.is_written = not recorder.is_lost
         return self._outcome
 
     def _begin(self) -> None:
@@ -260,6 +261,7 @@ class FieldDelivery:
         files, gas_factors = self._files, self._treatment.gas_factors
         header = msgspec.structs.replace(files.header, gas_factors=gas_factors)
         treatment_sha256 = write_treatment_file(files.folder, header, self._treatment.slices, files.disk)
+        files.content.converted(header, self._treatment.slices, treatment_sha256)
         self._stream.tell(
             Converted(
                 time_us=self._oversight.now_us,

@@ -8,6 +8,7 @@ import numpy as np
 
 from spotline.control.interlocks import RECORD
 from spotline.delivery.logbook import Logbook
+from spotline.record.entries import ProgressEntry
 from spotline.record.journal import PROGRESS
 from spotline.record.model import Table
 from spotline.room import Block, FastLoop
@@ -78,8 +79,8 @@ class Keeper:
     def _enter(self, now_us: int) -> None:
         """Make the entry, and have it confirmed."""
         parts = np.concatenate(self._waiting)
-        values = {"spill": self._spill, "row": self._row, "time_us": now_us}
-        if not self._logbook.note(PROGRESS, values, parts):
+        entry = ProgressEntry(spill=self._spill, row=self._row, time_us=now_us)
+        if not self._logbook.note(PROGRESS, entry, parts):
             return
         self._loop.confirm()
         self._row += len(parts) - 1

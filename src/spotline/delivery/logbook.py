@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from spotline.delivery.events import (
     Converted,
@@ -24,9 +24,10 @@ from spotline.delivery.events import (
 from spotline.delivery.headers import announced, header_of
 from spotline.hdf5 import keys_of
 from spotline.record import journal
-from spotline.record.headers import AnnouncedSpill, Row
+from spotline.record.entries import ClosedEntry, FieldEntry, OverEntry, SpillEntry, StoredEntry
+from spotline.record.headers import AnnouncedSpill, EventRow, InterlockRow, OrderRow, ReadingRow, SessionRow
 from spotline.record.journal import Journal
-from spotline.record.model import INTERLOCK, SLOW_CONTROL, Table
+from spotline.record.model import Table
 from spotline.treatment.headers import DeliveryHeader
 
 
@@ -56,7 +57,7 @@ class Logbook:
         self._resumed = resumed
         # What happens before the entry with which a field begins waits for it.
         self._is_begun = book.entries > 0
-        self._waiting: list[tuple[str, Row]] = []
+        self._waiting: list[tuple[str, msgspec.Struct]] = []
         self._header: AnnouncedSpill | None = None
         self.is_lost = False
 
@@ -72,70 +73,68 @@ class Logbook:
             self.note(journal.EVENT, _event(event))
         elif isinstance(event, ReadingTaken):
             if not event.spill:
-                self.note(journal.READING, _by_name(SLOW_CONTROL, reading_row(event)))
+                self.note(journal.READING, reading_row(event))
         elif isinstance(event, InterlockTripped):
             if not event.is_with_beam:
-                self.note(journal.INTERLOCK, {n: getattr(event, n) for n in INTERLOCK.names or ()})
+                self.note(journal.INTERLOCK, _interlock(event))
         elif isinstance(event, SpillBegun):
             self._header = announced(event, self._field)
             self.note(journal.SPILL, _spill(event, self._header), _loaded(event))
         elif isinstance(event, SpillEnded):
             self.note(journal.OVER, self._over(event), event.result.parts)
         elif isinstance(event, SpillStored):
-            values = {"spill": event.spill, "sha256": event.sha256, "recovered": False}
-            self.note(journal.STORED, values)
+            self.note(journal.STORED, StoredEntry(spill=event.spill, sha256=event.sha256))
         elif isinstance(event, OrderTaken):
             if event.refusal is None:
                 self.note(journal.ORDER, _order(event))
         elif isinstance(event, FieldBegun):
             if event.operator is not None:
-                who = {"operator": event.operator, "reason": event.reason, "resumed": self._resumed}
-                self.note(journal.RESUME, {**who, "spill": event.spills + 1})
+                self.note(journal.RESUME, self._session(event, event.operator))
         elif isinstance(event, Converted):
             self._begin(event)
         elif isinstance(event, FieldEnded):
-            latched = msgspec.to_builtins(event.latched)
-            self.note(journal.CLOSED, {"status": event.status, "latched": latched})
+            self.note(journal.CLOSED, ClosedEntry(status=event.status, latched=event.latched))
             self._finish()
 
     def _begin(self, event: Converted) -> None:
         """Note what is delivered, and what has happened before."""
-        values = {
-            "field": event.field,
-            "treatment_sha256": event.treatment_sha256,
-            "converted": event.is_converted,
-            "plan_sha256": self._field.plan_sha256,
-            "beamline_sha256": self._field.beamline_sha256,
-            "seed": self._field.seed,
-            "versions": self._field.versions,
-        }
-        self._book.append(journal.FIELD, values)
+        entry = FieldEntry(
+            field=event.field,
+            treatment_sha256=event.treatment_sha256,
+            converted=event.is_converted,
+            plan_sha256=self._field.plan_sha256,
+            beamline_sha256=self._field.beamline_sha256,
+            seed=self._field.seed,
+            versions=self._field.versions,
+        )
+        self._book.append(journal.FIELD, keys_of(entry))
         self._is_begun = True
         waiting, self._waiting = self._waiting, []
         for kind, early in waiting:
-            self._book.append(kind, early)
+            self._book.append(kind, keys_of(early))
 
-    def _over(self, event: SpillEnded) -> Row:
+    def _session(self, event: FieldBegun, operator: str) -> SessionRow:
+        return SessionRow(
+            operator=operator, reason=event.reason or "", resumed=self._resumed, spill=event.spills + 1
+        )
+
+    def _over(self, event: SpillEnded) -> OverEntry:
         assert self._header is not None
-        return {
-            "spill": event.spill,
-            "row": 0,
-            "header": keys_of(header_of(self._header, event)),
-            "interlocks": [row.item() for row in event.result.interlocks],
-        }
+        return OverEntry(
+            spill=event.spill,
+            row=0,
+            header=header_of(self._header, event),
+            interlocks=tuple(row.item() for row in event.result.interlocks),
+        )
 
-    def note(self, kind: str, values: Row, table: Table | None = None) -> bool:
-        """Write an entry; return whether it is on the disk.
-
-        JSON has no numbers that are not finite: these become None.
-        """
-        values = _plain(values)
+    def note(self, kind: str, entry: msgspec.Struct, table: Table | None = None) -> bool:
+        """Write an entry; return whether it is on the disk."""
         if not self._is_begun:
-            self._waiting.append((kind, values))
+            self._waiting.append((kind, entry))
             return True
         if not self.is_lost:
             try:
-                self._book.append(kind, values, table)
+                self._book.append(kind, keys_of(entry), table)
             except OSError:
                 self.is_lost = True
         return not self.is_lost
@@ -156,36 +155,58 @@ class Logbook:
             self._book.finish()
 
 
-def reading_row(event: ReadingTaken) -> tuple[Any, ...]:
+def reading_row(event: ReadingTaken) -> ReadingRow:
     """A row of `SLOW_CONTROL`."""
-    first, second = event.flux_corrections
-    corrections = {"flux_correction1": first, "flux_correction2": second}
-    names = SLOW_CONTROL.names or ()
-    return tuple(corrections[n] if n in corrections else getattr(event.reading, n) for n in names)
+    reading, (first, second) = event.reading, event.flux_corrections
+    return ReadingRow(
+        time_us=reading.time_us,
+        temperature1_C=_number(reading.temperature1_C),
+        temperature2_C=_number(reading.temperature2_C),
+        pressure1_Pa=_number(reading.pressure1_Pa),
+        pressure2_Pa=_number(reading.pressure2_Pa),
+        high_voltage1_V=_number(reading.high_voltage1_V),
+        high_voltage2_V=_number(reading.high_voltage2_V),
+        flux_correction1=_number(first),
+        flux_correction2=_number(second),
+    )
 
 
-def _by_name(dtype: np.dtype[np.void], row: tuple[Any, ...]) -> Row:
-    return dict(zip(dtype.names or (), row, strict=True))
+def _interlock(event: InterlockTripped) -> InterlockRow:
+    return InterlockRow(
+        cause=event.cause,
+        time_us=event.time_us,
+        spill=event.spill,
+        slice=event.slice,
+        spot=event.spot,
+        value=_number(event.value),
+        limit=_number(event.limit),
+        action=event.action,
+    )
 
 
-def _event(event: StateChanged) -> Row:
-    values: Row = {"time_us": event.time_us, "event": event.event, "state": event.state}
-    return values if event.reset is None else {**values, "reset": msgspec.to_builtins(event.reset)}
+def _event(event: StateChanged) -> EventRow:
+    reset = UNSET if event.reset is None else event.reset
+    return EventRow(time_us=event.time_us, event=event.event, state=event.state, reset=reset)
 
 
-def _order(event: OrderTaken) -> Row:
-    names = ("time_us", "command", "identity", "reason", "spill")
-    return {name: getattr(event, name) for name in names}
+def _order(event: OrderTaken) -> OrderRow:
+    return OrderRow(
+        time_us=event.time_us,
+        command=event.command,
+        identity=event.identity,
+        reason=event.reason,
+        spill=event.spill,
+    )
 
 
-def _spill(event: SpillBegun, header: AnnouncedSpill) -> Row:
-    return {
-        "spill": event.spill,
-        "slice": event.slice,
-        "start_us": event.extraction_start_us,
-        "unconfirmed": event.unconfirmed,
-        "header": keys_of(header),
-    }
+def _spill(event: SpillBegun, header: AnnouncedSpill) -> SpillEntry:
+    return SpillEntry(
+        spill=event.spill,
+        slice=event.slice,
+        start_us=event.extraction_start_us,
+        unconfirmed=event.unconfirmed,
+        header=header,
+    )
 
 
 def _loaded(event: SpillBegun) -> Table:
@@ -196,8 +217,6 @@ def _loaded(event: SpillBegun) -> Table:
     return table
 
 
-def _plain(row: Row) -> Row:
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in row.items()
-    }
+def _number(value: float) -> float | None:
+    """JSON has no numbers that are not finite."""
+    return value if math.isfinite(value) else None

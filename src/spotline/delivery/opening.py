@@ -18,6 +18,7 @@ from spotline.machine import BeamLine
 from spotline.machine.load import SHIPPED
 from spotline.machine.true_line import true_line_of
 from spotline.record import delivery_file
+from spotline.record.assembly import FieldContent
 from spotline.record.headers import DeliveryFile, PlannedField
 from spotline.room import Room
 from spotline.sim.disk import FaultyDisk
@@ -86,13 +87,17 @@ class Begun:
     faults: tuple[Fault, ...]
 
 
-def begin(treatment: Treatment, folder: Path, begun: Begun, disk: Disk) -> DeliveryFile:
+def begin(
+    treatment: Treatment, folder: Path, begun: Begun, disk: Disk
+) -> tuple[DeliveryFile, list[FieldContent]]:
     """Claim the folder of the record, and write everything that it takes to deliver the treatment.
 
     Returns
     -------
     DeliveryFile
         Content of ``delivery.json``, which comes last.
+    list of FieldContent
+        What is in the files of each field.
 
     Raises
     ------
@@ -101,7 +106,7 @@ def begin(treatment: Treatment, folder: Path, begun: Begun, disk: Disk) -> Deliv
     """
     claim_folder(folder, "the record")
     try:
-        delivery = _keep_what_it_takes(treatment, folder, begun, disk)
+        delivery, contents = _keep_what_it_takes(treatment, folder, begun, disk)
         if begun.faults:
             write_faults(folder / FAULTS, begun.faults)
     except OSError as error:
@@ -110,16 +115,20 @@ def begin(treatment: Treatment, folder: Path, begun: Begun, disk: Disk) -> Deliv
             f"{error.filename or folder}: cannot be written ({reason}); make room or choose another folder; "
             "nothing was delivered"
         ) from error
-    return delivery
+    return delivery, contents
 
 
-def _keep_what_it_takes(treatment: Treatment, folder: Path, begun: Begun, disk: Disk) -> DeliveryFile:
+def _keep_what_it_takes(
+    treatment: Treatment, folder: Path, begun: Begun, disk: Disk
+) -> tuple[DeliveryFile, list[FieldContent]]:
     plan, line = treatment.plan, treatment.beamline
-    fields = []
+    fields, contents = [], []
     for field in treatment.fields:
         name = f"field-{field.field.number:02d}"
         disk.make_folder(folder / name)
-        write_treatment_file(folder / name, field_header(treatment, field, begun.seed), field.slices, disk)
+        header = field_header(treatment, field, begun.seed)
+        sha256 = write_treatment_file(folder / name, header, field.slices, disk)
+        contents.append(FieldContent.before(folder / name, header, field.slices, sha256))
         fields.append(
             PlannedField(
                 number=field.field.number,
@@ -145,7 +154,7 @@ def _keep_what_it_takes(treatment: Treatment, folder: Path, begun: Begun, disk: 
         fields=tuple(fields),
     )
     write_json(folder / delivery_file.NAME, keys_of(delivery), disk)
-    return delivery
+    return delivery, contents
 
 
 def _keep_plan(treatment: Treatment, folder: Path, disk: Disk) -> str | None:

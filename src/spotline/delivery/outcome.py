@@ -21,9 +21,12 @@ class Outcome:
         Time that the fast loop took.
     register : InterlockRegister
         What is latched, and who reset what.
+    is_written : bool
+        Whether everything of it is in its files: the disk took it all.
     """
 
     complete: bool = False
     spills: int = 0
     loop_wall_s: float = 0.0
     register: InterlockRegister = field(default_factory=InterlockRegister)
+    is_written: bool = False

@@ -11,31 +11,40 @@ from spotline.delivery.events import DeliveryEvent
 from spotline.delivery.logbook import Logbook
 from spotline.delivery.spill_files import SpillFiles
 from spotline.record import journal
+from spotline.record.assembly import FieldContent
 from spotline.record.journal import Journal
+from spotline.record.recovered import take_entry
 from spotline.storage import Disk
 from spotline.treatment.headers import DeliveryHeader
 
 
 @dataclass(frozen=True, slots=True)
 class FieldFiles:
-    """Where the files of a field are, and what they say of it.
+    """Where the files of a field are, and what is in them.
 
     Attributes
     ----------
-    folder : Path
-        Of the field; exists.
-    header : DeliveryHeader
-        Facts of the field that its files carry.
+    content : FieldContent
+        What the files hold, kept up to date as they are written; their folder exists.
     disk : Disk
         Where they are written.
     raw : bool
         Whether spill files hold every frame: they are larger then.
     """
 
-    folder: Path
-    header: DeliveryHeader
+    content: FieldContent
     disk: Disk
     raw: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Of the field."""
+        return self.content.folder
+
+    @property
+    def header(self) -> DeliveryHeader:
+        """Facts of the field that its files carry."""
+        return self.content.header
 
 
 class Recorder:
@@ -57,9 +66,10 @@ class Recorder:
 
     def __init__(self, files: FieldFiles, resumed: str | None = None) -> None:
         self.files = files
-        self._book = Journal(files.disk, files.folder / journal.NAME)
+        path, state = files.folder / journal.NAME, files.content.state
+        self._book = Journal(files.disk, path, lambda entry: take_entry(state, entry, path))
         self.logbook = Logbook(self._book, files.header, resumed)
-        self.spill_files = SpillFiles(files.folder, files.header, files.disk)
+        self.spill_files = SpillFiles(files.folder, files.header, files.disk, files.content.spills)
 
     @property
     def is_lost(self) -> bool:

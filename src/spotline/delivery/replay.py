@@ -10,11 +10,9 @@ import numpy as np
 from spotline.control.memory import ABORT, LawSettings, LawState, new_state
 from spotline.control.replay import Recording, new_scratch, replay_spill
 from spotline.errors import RecordError
-from spotline.files import read_json
 from spotline.hdf5 import as_written
-from spotline.record.folder import SUMMARY
-from spotline.record.read import field_folders
 from spotline.record.spill_file import Spill, read_control, read_raw, read_spill
+from spotline.record.summary_file import read_summary
 from spotline.room import RawSamples
 
 
@@ -58,8 +56,8 @@ def replay(path: str | Path) -> list[SpillReplay]:
     folder = Path(path)
     spills = [
         spill
-        for field in field_folders(folder, read_json(folder / SUMMARY))
-        for spill in sorted((field / "spills").glob("spill-*.h5"))
+        for field in read_summary(folder).fields
+        for spill in sorted((folder / field.folder / "spills").glob("spill-*.h5"))
     ]
     if not spills:
         raise RecordError(f"{folder}: no spill files; nothing was delivered")

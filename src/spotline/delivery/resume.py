@@ -22,18 +22,17 @@ from spotline.machine import BeamLine, load_beamline
 from spotline.plan import Field, Plan
 from spotline.planning.read import read_plan
 from spotline.record import delivery_file
+from spotline.record.assembly import FieldContent
 from spotline.record.folder import CONTINUATION, DICOM_RECORD, SUMMARY
 from spotline.record.headers import DeliveryFile
 from spotline.record.model import Record
-from spotline.record.read import open_record
+from spotline.record.read import open_record, read_content
 from spotline.record.recovered import FieldState
 from spotline.record.witnesses import check_spill_files, given_up_for, read_states
 from spotline.room import Room
 from spotline.storage import Disk, only_one, sha256_of
-from spotline.treatment.headers import DeliveryHeader
 from spotline.treatment.treatment import FieldTreatment, Treatment
 from spotline.treatment.treatment_file import NAME as TREATMENT
-from spotline.treatment.treatment_file import read_treatment_file
 
 MakeRoomAgain = Callable[[FieldTreatment, int], Room]
 
@@ -126,9 +125,10 @@ def resumption(
 
     def opened(stream: Stream, orders: Inbox | Asked | None) -> Session | Record:
         delivery = delivery_file.read_delivery(where)
-        read_states(where, delivery)  # before anything is believed
-        if _is_complete(where, delivery, options.documents):
-            return open_record(where)
+        states = read_states(where, delivery)  # before anything is believed
+        complete = _complete(where, delivery, states, options.documents)
+        if complete is not None:
+            return complete
         who = _operator(operator, reason, resumed)
         line = _load_line(where, delivery, beamline)
         intent = plan or _read_plan(where, delivery)
@@ -139,9 +139,22 @@ def resumption(
             lock.enter_context(only_one(where / delivery_file.NAME))
             states = read_states(where, delivery)
             _refuse_given_up(where, states)
-            treatment = _read_treatment(where, delivery, intent, line, states)
+            contents = [
+                read_content(where / field.folder, state)
+                for field, state in zip(delivery.fields, states, strict=True)
+            ]
+            treatment = _treatment_of(where, delivery, intent, line, contents)
             return Session(
-                where, treatment, delivery, room_of, options, stream, orders, who, lock=lock.pop_all()
+                where,
+                treatment,
+                delivery,
+                contents,
+                room_of,
+                options,
+                stream,
+                orders,
+                who,
+                lock=lock.pop_all(),
             )
 
     return Delivery.opened_by(where, opened, options)
@@ -170,11 +183,15 @@ def _refuse_given_up(folder: Path, states: Sequence[FieldState]) -> None:
     )
 
 
-def _is_complete(folder: Path, delivery: DeliveryFile, documents: bool) -> bool:
-    """Whether there is nothing left to deliver or to write."""
-    if not (folder / SUMMARY).exists() or open_record(folder).summary["status"] != "complete":
-        return False
-    return not documents or all((folder / field.folder / DICOM_RECORD).exists() for field in delivery.fields)
+def _complete(
+    folder: Path, delivery: DeliveryFile, states: Sequence[FieldState], documents: bool
+) -> Record | None:
+    """The record, if there is nothing left to deliver or to write."""
+    if not (folder / SUMMARY).exists() or any(state.status != "complete" for state in states):
+        return None
+    if documents and not all((folder / field.folder / DICOM_RECORD).exists() for field in delivery.fields):
+        return None
+    return open_record(folder)
 
 
 def _load_line(folder: Path, delivery: DeliveryFile, given: str | Path | None) -> BeamLine:
@@ -210,38 +227,36 @@ def _read_plan(folder: Path, delivery: DeliveryFile) -> Plan:
     return read_plan(path)
 
 
-def _read_treatment(
-    folder: Path, delivery: DeliveryFile, plan: Plan, line: BeamLine, states: Sequence[FieldState]
+def _treatment_of(
+    folder: Path, delivery: DeliveryFile, plan: Plan, line: BeamLine, contents: Sequence[FieldContent]
 ) -> Treatment:
-    """Read what was prepared, as it was."""
+    """What was prepared, as it was."""
     if plan.sha256 != delivery.plan_sha256:
         raise RecordError(f"{folder / delivery_file.NAME}: the plan given is not that of this record")
     planned = {field.number: field for field in plan.fields}
     fields = []
-    for said, state in zip(delivery.fields, states, strict=True):
+    for said, content in zip(delivery.fields, contents, strict=True):
         if said.number not in planned:
             raise RecordError(f"{folder / delivery_file.NAME}: field {said.number} is not in the plan")
-        where = folder / said.folder
-        fields.append(_read_field(where, delivery, planned[said.number], line, state))
+        fields.append(_field_of(delivery, planned[said.number], line, content))
     return Treatment(plan, line, tuple(fields))
 
 
-def _read_field(
-    folder: Path, delivery: DeliveryFile, planned: Field, line: BeamLine, state: FieldState
+def _field_of(
+    delivery: DeliveryFile, planned: Field, line: BeamLine, content: FieldContent
 ) -> FieldTreatment:
-    path = folder / TREATMENT
-    content = read_treatment_file(folder, DeliveryHeader)
-    header = content.header
+    """A field as it was prepared; its files must be those of the delivery."""
+    path, header, state = content.folder / TREATMENT, content.header, content.state
     with as_written(path):
         for key in ("plan_sha256", "beamline_sha256", "seed"):
             own = getattr(delivery, key)
-            if getattr(header, key) != own or (state.begun and state.begun[key] != own):
+            if getattr(header, key) != own or (state.begun and getattr(state.begun, key) != own):
                 raise RecordError(f"{path}: {key} is not that of the delivery; restore it from a copy")
         if header.number != planned.number:
             raise RecordError(f"{path}: belongs to field {header.number}; restore it from a copy")
-        if state.begun and state.begun["treatment_sha256"] != content.sha256:
+        if state.begun and state.begun.treatment_sha256 != content.treatment_sha256:
             raise RecordError(f"{path}: is not the treatment that the journal began with; restore it")
-        check_spill_files(folder, state)
+        check_spill_files(content.folder, state)
         beam = line.beam(planned.ion.name)
         if beam is None:
             raise RecordError(f"{path}: the beam line has no {planned.ion.name}")

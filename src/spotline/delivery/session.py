@@ -1,7 +1,8 @@
 """A session of a delivery: from wherever the record is to its end, or to the next interlock.
 
-`deliver` and `resume` make one each.  What was delivered before is read from the record, and nowhere else
-kept: a delivery that goes on does what one that was never interrupted does.
+`deliver` and `resume` make one each.  What was delivered before is read from the record, once, and nowhere
+else kept: a delivery that goes on does what one that was never interrupted does.  What a session writes it
+keeps in memory, too, and makes the record of that: it reads none of its own files, unless the disk failed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import platform
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -26,26 +27,28 @@ from spotline.delivery.loading import law_settings, slice_memory
 from spotline.delivery.orders import Asked, Inbox
 from spotline.delivery.outcome import Outcome
 from spotline.delivery.recorder import FieldFiles
-from spotline.delivery.stream import SinkNote, Stream
+from spotline.delivery.stream import Stream
 from spotline.errors import OutputError
 from spotline.files import write_json
 from spotline.hdf5 import keys_of
 from spotline.record import journal
+from spotline.record.account import account_of
+from spotline.record.assembly import FieldContent, assemble
+from spotline.record.entries import StoredEntry
 from spotline.record.field_file import read_field_file
 from spotline.record.folder import DICOM_RECORD, FIELD_HEADER, SUMMARY
 from spotline.record.headers import DeliveryFile
 from spotline.record.journal import Journal
 from spotline.record.log import write_log
 from spotline.record.model import FieldRecord, Record
-from spotline.record.read import open_field, open_record, read_account
-from spotline.record.recovered import FieldState, field_header, read_state, recover_spill
+from spotline.record.read import check_number_of_spills, open_record, read_content, read_spills
+from spotline.record.recovered import FieldState, field_header, take_entry
 from spotline.record.spill_file import Spill, SpillWriter, spill_path
 from spotline.record.summary import summarize
+from spotline.record.summary_file import SinkNote
 from spotline.room import Room, SpillResult
 from spotline.storage import Disk, sha256_of
-from spotline.treatment.headers import DeliveryHeader
 from spotline.treatment.treatment import FieldTreatment, Treatment
-from spotline.treatment.treatment_file import read_treatment_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,8 @@ class Session:
     treatment : Treatment
         All fields; those that were begun with the slices of their treatment files.
     delivery : DeliveryFile
+    contents : list of FieldContent
+        What is in the files of each field; of those that were begun no spill is read yet.
     make_room : callable
         Given a field and the number of spills that it has used, makes the room to deliver it in.
     options : DeliveryOptions
@@ -106,6 +111,7 @@ class Session:
     folder: Path
     treatment: Treatment
     delivery: DeliveryFile
+    contents: list[FieldContent]
     make_room: Callable[[FieldTreatment, int], Room]
     options: DeliveryOptions
     stream: Stream
@@ -128,16 +134,16 @@ class Session:
                 records.append(self._field(index, field, records))
                 if records[-1].outcome.status != "complete":
                     break  # the next field waits until somebody has looked at the interlock
-            summary = summarize(self.delivery, records, time.perf_counter() - wall)
+            summary = keys_of(summarize(self.delivery, records, time.perf_counter() - wall))
             write_json(self.folder / SUMMARY, summary, self.disk)
         except OSError as error:
             return self._without_disk(error)
-        return open_record(self.folder)
+        return Record(self.folder, summary, tuple(records))
 
     def _without_disk(self, error: OSError) -> Record:
         """Return what is on the disk although it takes no more."""
         record = open_record(self.folder)
-        if record.fields and record.summary["status"] != "complete":
+        if record.fields and record.outcome.status != "complete":
             return record
         reason = " ".join((error.strerror or str(error)).split())
         what = "everything was delivered" if record.fields else "nothing was delivered"
@@ -148,34 +154,43 @@ class Session:
 
     def _field(self, index: int, field: FieldTreatment, before: list[FieldRecord]) -> FieldRecord:
         """Deliver what is left of a field, and write what belongs to the whole of it."""
-        folder = self.folder / self.delivery.fields[index].folder
-        state, loop_wall_s = read_state(folder), 0.0
-        if state.status != "complete":
-            loop_wall_s = self._deliver(index, field, folder, state).loop_wall_s
+        content, loop_wall_s = self.contents[index], 0.0
+        content.spills = read_spills(content)
+        if content.state.status != "complete":
+            outcome = self._deliver(index, field, content)
+            loop_wall_s = outcome.loop_wall_s
+            if not outcome.is_written:
+                content = read_content(content.folder)  # the disk alone knows what it has taken
+                content.spills = read_spills(content)
+        folder = content.folder
         before_s = sum(_treatment_s(record) for record in before)  # fields follow without a pause
         began = datetime.fromisoformat(self.delivery.started) + timedelta(seconds=before_s)
         path = folder / FIELD_HEADER
-        header = msgspec.structs.replace(
-            field_header(read_state(folder)),
-            started=began.isoformat(timespec="microseconds"),
-            loop_wall_s=_earlier_loop_wall_s(path) + loop_wall_s,
+        header = keys_of(
+            msgspec.structs.replace(
+                field_header(content.state),
+                started=began.isoformat(timespec="microseconds"),
+                loop_wall_s=_earlier_loop_wall_s(path) + loop_wall_s,
+            )
         )
-        write_json(path, keys_of(header), self.disk)
-        record = open_field(folder)
+        write_json(path, header, self.disk)
+        # One whose file the disk did not take is in the journal alone.
+        check_number_of_spills(folder, len(content.spills) - bool(content.state.open_spill))
+        record = assemble(content, header)
         write_log(record, folder, self.disk)
         if self.options.documents:
             _write_dicom(record, self.treatment, folder)
         return record
 
-    def _deliver(self, index: int, field: FieldTreatment, folder: Path, state: FieldState) -> Outcome:
+    def _deliver(self, index: int, field: FieldTreatment, content: FieldContent) -> Outcome:
         """Deliver what is left of a field."""
-        earlier = None
+        earlier, state = None, content.state
         if state.begun is not None:
-            self._write_recovered(folder, field, state)
-            account = read_account(folder) if state.begun["converted"] else None
+            self._write_recovered(field, content)
+            account = account_of(content.slices, content.spills) if state.begun.converted else None
             clock_us = max(
-                [reading["time_us"] + 1 for reading in state.readings]
-                + [int(row["end_us"]) for row in open_field(folder).spills],
+                [reading.time_us + 1 for reading in state.readings]
+                + [spill.header.end_us for spill in content.spills],
                 default=0,
             )
             earlier = Earlier(account, state.spills, clock_us, state.register())
@@ -183,9 +198,7 @@ class Session:
         outcome = FieldDelivery(
             FieldTask(field, self.treatment.beamline, position, n_fields, earlier, self.operator),
             self.make_room(field, state.spills),
-            FieldFiles(
-                folder, read_treatment_file(folder, DeliveryHeader).header, self.disk, self.delivery.raw
-            ),
+            FieldFiles(content, self.disk, self.delivery.raw),
             self.stream,
             self.orders,
             self.options.block_us,
@@ -196,25 +209,26 @@ class Session:
 
     def note(self, record: Record, notes: list[SinkNote]) -> Record:
         """Add to the summary what sinks did not see; if it cannot be written, that changes nothing."""
-        summary = {**record.summary, "sinks": [asdict(note) for note in notes]}
+        summary = keys_of(msgspec.structs.replace(record.outcome, sinks=tuple(notes)))
         with suppress(OSError):
             write_json(self.folder / SUMMARY, summary, self.disk)
         return replace(record, summary=summary)
 
-    def _write_recovered(self, folder: Path, field: FieldTreatment, state: FieldState) -> None:
+    def _write_recovered(self, field: FieldTreatment, content: FieldContent) -> None:
         """Note the file of the last spill; make it of the journal if there is none."""
+        state = content.state
         if not state.open_spill:
             return
-        path = spill_path(folder, state.spills)
-        spill = recover_spill(folder, state, field.slices)
+        path, book_path = spill_path(content.folder, state.spills), content.folder / journal.NAME
         sha256 = ""
-        if spill is not None:
+        if not path.exists():
+            spill = content.spills[-1]
             settings, memory = self._loaded(field, spill, state)
             with SpillWriter(path, settings, memory, spill.spots, self.disk) as writer:
                 sha256 = writer.finish(spill.header, _result_of(spill), spill.slow_control, spill.assumed)
-        with Journal(self.disk, folder / journal.NAME) as book:
-            values = {"spill": state.spills, "sha256": sha256 or sha256_of(path), "recovered": bool(sha256)}
-            book.append(journal.STORED, values)
+        with Journal(self.disk, book_path, lambda entry: take_entry(state, entry, book_path)) as book:
+            stored = StoredEntry(spill=state.spills, sha256=sha256 or sha256_of(path), recovered=bool(sha256))
+            book.append(journal.STORED, keys_of(stored))
 
     def _loaded(
         self, field: FieldTreatment, spill: Spill, state: FieldState

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from spotline.arrays import Integers
 from spotline.delivery.events import DeliveryEvent, ReadingTaken, Samples, SpillBegun, SpillEnded
 from spotline.delivery.headers import announced, header_of
 from spotline.delivery.logbook import reading_row
-from spotline.record.headers import AnnouncedSpill, SpillHeader
+from spotline.record.assembly import table_of
+from spotline.record.headers import AnnouncedSpill, ReadingRow, SpillHeader
 from spotline.record.model import SLOW_CONTROL
-from spotline.record.spill_file import SpillWriter, spill_path
+from spotline.record.spill_file import Spill, SpillWriter, spill_path
 from spotline.room import SpillResult
 from spotline.storage import Disk
 from spotline.treatment.headers import DeliveryHeader
@@ -28,6 +27,8 @@ class SpillFiles:
     field : DeliveryHeader
     disk : Disk
         Where to write.
+    kept : list of Spill
+        Gets what is in every file, so that nobody has to read it.
 
     Attributes
     ----------
@@ -38,10 +39,12 @@ class SpillFiles:
         is made from it when the delivery is resumed.
     """
 
-    def __init__(self, folder: Path, field: DeliveryHeader, disk: Disk) -> None:
+    def __init__(self, folder: Path, field: DeliveryHeader, disk: Disk, kept: list[Spill]) -> None:
         self._folder, self._field, self._disk = folder, field, disk
+        self._kept = kept
+        self._spots: Integers | None = None
         self._header: AnnouncedSpill | None = None
-        self._readings: list[tuple[Any, ...]] = []
+        self._readings: list[ReadingRow] = []
         self._writer: SpillWriter | None = None
         self.sha256 = ""
         self.is_lost = False
@@ -49,7 +52,7 @@ class SpillFiles:
     def take(self, event: DeliveryEvent) -> None:
         """Take what belongs into the file of the spill."""
         if isinstance(event, SpillBegun):
-            self._header, self._readings = announced(event, self._field), []
+            self._header, self._spots, self._readings = announced(event, self._field), event.spots, []
             path = spill_path(self._folder, event.spill)
             self._writer = SpillWriter(path, event.settings, event.memory, event.spots, self._disk)
         elif self._writer is None:
@@ -64,12 +67,26 @@ class SpillFiles:
             self.close()
 
     def _publish(self, writer: SpillWriter, header: SpillHeader, result: SpillResult) -> None:
-        readings = self._readings
-        slow_control = np.array(readings, SLOW_CONTROL) if readings else np.zeros(0, SLOW_CONTROL)
+        slow_control = table_of(self._readings, SLOW_CONTROL)
         try:
             self.sha256 = writer.finish(header, result, slow_control)
         except OSError:
             self.is_lost = True
+            return
+        assert self._spots is not None
+        # Copies: what the room hands over are its own memories, which the next spill fills.
+        self._kept.append(
+            Spill(
+                header=header,
+                spots=self._spots.copy(),
+                parts=result.parts.copy(),
+                trend=writer.trend,
+                commands=result.commands.copy(),
+                interlocks=result.interlocks.copy(),
+                slow_control=slow_control,
+                truth=None if result.truth is None else result.truth.copy(),
+            )
+        )
 
     def close(self) -> None:
         """Drop the spill that is under way, if one is."""

@@ -14,11 +14,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 
 from spotline.delivery.events import DeliveryEvent
 from spotline.delivery.progress import Progress, Standing
+from spotline.record.summary_file import SinkNote
 
 CAPACITY = 4096
 """Events that wait for a watcher at most: about forty seconds of beam."""
@@ -101,24 +102,6 @@ class Subscription:
             self._is_closed = True
             self._waiting.clear()
             self._changed.notify_all()
-
-
-@dataclass(frozen=True, slots=True)
-class SinkNote:
-    """That a sink did not see everything.
-
-    Attributes
-    ----------
-    name : str
-    missed : int
-        Events that it was not told.
-    failure : str or None
-        What it raised, or that it did not come to an end.
-    """
-
-    name: str
-    missed: int
-    failure: str | None
 
 
 class _Watcher:

@@ -3,84 +3,149 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
-import msgspec
+from msgspec import Struct
 
+from spotline.arrays import Floats
+from spotline.machine.accelerator import Accelerator
 from spotline.machine.load import BeamLine
-from spotline.machine.model import IonBeam
+from spotline.machine.model import (
+    Chambers,
+    Chopper,
+    Geometry,
+    IonBeam,
+    Nozzle,
+    PassiveElements,
+    Scanning,
+)
 
-# Tables of the file that say what the machine is, as they stand there.  The tolerances and the simulated room
-# are for who reads the file itself.
-_TABLES = ("geometry", "scanning", "chambers", "chopper", "accelerator", "passive_elements", "nozzle")
+
+class SpotFigures(Struct, frozen=True, kw_only=True):
+    """Spots of an ion with one focus: full widths at half maximum at the lowest and the highest energy."""
+
+    focus: str
+    range_modulators: int
+    fwhm_x_mm: tuple[float, ...]
+    fwhm_y_mm: tuple[float, ...]
+    fwhm_box_x_mm: tuple[float, ...]
+    fwhm_box_y_mm: tuple[float, ...]
 
 
-def summary_of(line: BeamLine) -> dict[str, Any]:
-    """Describe a beam line as a tree of plain values, for JSON.
+class IonFigures(Struct, frozen=True, kw_only=True):
+    """An ion of a line; of its tables there are the first and the last number."""
 
-    Its tables of the machine have the keys of the file; of each ion there are the ends of its tables.
+    name: str
+    energies: int
+    energy_selection: str
+    energy_MeV_u: tuple[float, float]
+    range_mm: tuple[float, float]
+    particles_per_count: tuple[float, float]
+    full_intensity_per_s: float
+    minimum_particles_per_spot: float
+    library: str | None
+    spots: tuple[SpotFigures, ...]
+
+
+class SourceFigures(Struct, frozen=True, kw_only=True):
+    """A source, and how many lines of the file name it in their comment."""
+
+    code: str
+    source: str
+    lines: int
+
+
+class LineFigures(Struct, frozen=True, kw_only=True):
+    """A beam line, as ``spotline beamline show --json`` prints it.
+
+    The tables that say what the machine is are those of the file.  The tolerances and the simulated room are
+    for who reads the file itself.
     """
-    summary: dict[str, Any] = {
-        "name": line.name,
-        "title": line.facts.title,
-        "version": line.facts.version,
-        "path": str(line.path),
-        "sha256": line.sha256,
-        "ions": [_ion(line, beam) for beam in line.facts.ions],
-    }
-    for table in _TABLES:
-        # By way of JSON, so that what is said here is what JSON says.
-        summary[table] = msgspec.json.decode(msgspec.json.encode(getattr(line.facts, table)))
-    summary["sources"] = _sources(line)
-    return summary
+
+    name: str
+    title: str
+    version: str
+    path: str
+    sha256: str
+    ions: tuple[IonFigures, ...]
+    geometry: Geometry
+    scanning: Scanning
+    chambers: Chambers
+    chopper: Chopper
+    accelerator: Accelerator
+    passive_elements: PassiveElements
+    nozzle: Nozzle | None
+    sources: tuple[SourceFigures, ...]
 
 
-def _ion(line: BeamLine, beam: IonBeam) -> dict[str, Any]:
+def figures_of(line: BeamLine) -> LineFigures:
+    """Describe a beam line."""
+    facts = line.facts
+    return LineFigures(
+        name=line.name,
+        title=facts.title,
+        version=facts.version,
+        path=str(line.path),
+        sha256=line.sha256,
+        ions=tuple(_ion(line, beam) for beam in facts.ions),
+        geometry=facts.geometry,
+        scanning=facts.scanning,
+        chambers=facts.chambers,
+        chopper=facts.chopper,
+        accelerator=facts.accelerator,
+        passive_elements=facts.passive_elements,
+        nozzle=facts.nozzle,
+        sources=_sources(line),
+    )
+
+
+def _ion(line: BeamLine, beam: IonBeam) -> IonFigures:
     table = line.energies[beam.name]
 
-    def ends(column: Any) -> list[float]:
-        return [float(column[0]), float(column[-1])]
+    def ends(column: Floats) -> tuple[float, float]:
+        return float(column[0]), float(column[-1])
 
     spots = []
     for optics in beam.optics:
-        sizes = [
+        found = [
             line.spot_size(beam.name, energy, optics.focus, optics.range_modulators)
             for energy in ends(table.energy_MeV_u)
         ]
-        fwhm_mm = [size._asdict() for size in sizes if size is not None]
+        sizes = [size for size in found if size is not None]
         spots.append(
-            {
-                "focus": optics.focus,
-                "range_modulators": optics.range_modulators,
-                **{key: [size[key] for size in fwhm_mm] for key in fwhm_mm[0]},
-            }
+            SpotFigures(
+                focus=optics.focus,
+                range_modulators=optics.range_modulators,
+                fwhm_x_mm=tuple(size.fwhm_x_mm for size in sizes),
+                fwhm_y_mm=tuple(size.fwhm_y_mm for size in sizes),
+                fwhm_box_x_mm=tuple(size.fwhm_box_x_mm for size in sizes),
+                fwhm_box_y_mm=tuple(size.fwhm_box_y_mm for size in sizes),
+            )
         )
-    return {
-        "name": beam.name,
-        "energies": len(table.energy_MeV_u),
-        "energy_selection": beam.energy_selection,
-        "energy_MeV_u": ends(table.energy_MeV_u),
-        "range_mm": ends(table.range_mm),
-        "particles_per_count": ends(table.particles_per_count),
-        "full_intensity_per_s": beam.full_intensity_per_s,
-        "minimum_particles_per_spot": beam.minimum_particles_per_spot,
-        "library": beam.library,
-        "spots": spots,
-    }
+    return IonFigures(
+        name=beam.name,
+        energies=len(table.energy_MeV_u),
+        energy_selection=beam.energy_selection,
+        energy_MeV_u=ends(table.energy_MeV_u),
+        range_mm=ends(table.range_mm),
+        particles_per_count=ends(table.particles_per_count),
+        full_intensity_per_s=beam.full_intensity_per_s,
+        minimum_particles_per_spot=beam.minimum_particles_per_spot,
+        library=beam.library,
+        spots=tuple(spots),
+    )
 
 
-def _sources(line: BeamLine) -> list[dict[str, Any]]:
-    """Each source, and how many lines of the file name it in their comment."""
+def _sources(line: BeamLine) -> tuple[SourceFigures, ...]:
     comments = [
         comment
         for text in line.path.read_text(encoding="utf-8").splitlines()
         if (comment := text.partition("#")[2])
     ]
-    return [
-        {
-            "code": code,
-            "source": source,
-            "lines": sum(bool(re.search(rf"\[[^]]*\b{re.escape(code)}\b", comment)) for comment in comments),
-        }
+    return tuple(
+        SourceFigures(
+            code=code,
+            source=source,
+            lines=sum(bool(re.search(rf"\[[^]]*\b{re.escape(code)}\b", comment)) for comment in comments),
+        )
         for code, source in line.facts.sources.items()
-    ]
+    )

@@ -15,8 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from spotline.errors import OutputError, RecordError
+from spotline.hdf5 import keys_of
 from spotline.record import delivery_file, journal
 from spotline.record.delivery_file import read_delivery
+from spotline.record.entries import GivenUpEntry
 from spotline.record.folder import CONTINUATION
 from spotline.record.journal import Journal
 from spotline.record.recovered import FieldState
@@ -88,7 +90,7 @@ class Rest:
             for folder, state in self.fields:
                 if state.begun is not None and state.given_up is None:
                     with Journal(disk, folder / journal.NAME) as book:
-                        book.append(journal.GIVEN_UP, {"plan_uid": uid})
+                        book.append(journal.GIVEN_UP, keys_of(GivenUpEntry(plan_uid=uid)))
             if not (self.folder / CONTINUATION).exists():
                 disk.publish(plan, self.folder / CONTINUATION, is_new=True)
         except OSError as error:

@@ -2,19 +2,75 @@
 
 For treatment files see `spotline.treatment.headers`.  `FieldRecord.header` and `Record.summary` stay
 dictionaries, for whoever looks something up by its key, and have all that the files say; the code itself asks
-`FieldRecord.facts` and `FieldRecord.outcome`.
+`FieldRecord.facts`, `FieldRecord.outcome` and `Record.outcome`.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import UNSET, Struct, UnsetType, field
 
-from spotline.control.register import InterlockRegister
+from spotline.control.register import InterlockRegister, Reset
 
-Row = dict[str, Any]
-"""A row of a table or of the journal, as JSON has it."""
+
+class ReadingRow(Struct, frozen=True, kw_only=True):
+    """A reading of the slow control between spills, columns `SLOW_CONTROL` of the record model.
+
+    None stands for what is no number.
+    """
+
+    time_us: int
+    temperature1_C: float | None
+    temperature2_C: float | None
+    pressure1_Pa: float | None
+    pressure2_Pa: float | None
+    high_voltage1_V: float | None
+    high_voltage2_V: float | None
+    flux_correction1: float | None
+    flux_correction2: float | None
+
+
+class InterlockRow(Struct, frozen=True, kw_only=True):
+    """An interlock without beam, columns `INTERLOCK` of the record model.
+
+    None stands for what is no number.
+    """
+
+    cause: int
+    time_us: int
+    spill: int
+    slice: int
+    spot: int
+    value: float | None
+    limit: float | None
+    action: int
+
+
+class EventRow(Struct, frozen=True, kw_only=True):
+    """An event of the supervision: when it came, its name, the state after it; and a reset, if it was one."""
+
+    time_us: int
+    event: str
+    state: str
+    reset: Reset | UnsetType = UNSET
+
+
+class OrderRow(Struct, frozen=True, kw_only=True):
+    """An order that was obeyed: from when on, who gave it and why, and in or after which spill."""
+
+    time_us: int
+    command: str
+    identity: str
+    reason: str
+    spill: int
+
+
+class SessionRow(Struct, frozen=True, kw_only=True):
+    """Who had a delivery go on: name, reason, when by the clock of the computer, and from which spill on."""
+
+    operator: str
+    reason: str
+    resumed: str | None
+    spill: int
 
 
 class PlannedField(Struct, frozen=True, kw_only=True):
@@ -137,14 +193,13 @@ class FieldFile(Struct, frozen=True, kw_only=True):
         ``complete``, ``interlock`` or ``interrupted``.
     spills : int
         That were begun.
-    slow_control, interlocks_without_beam : tuple of dict
-        Between spills, columns `SLOW_CONTROL` and `INTERLOCK` of the record model.
-    events, orders : tuple of dict
-        Of the supervision; that were obeyed.
+    slow_control : tuple of ReadingRow
+    interlocks_without_beam : tuple of InterlockRow
+    events : tuple of EventRow
+    orders : tuple of OrderRow
     register : InterlockRegister
         As it was left.
-    sessions : tuple of dict
-        Operators who had it go on.
+    sessions : tuple of SessionRow
     journal_entries : int or None
         That the file was made of.
     started : str
@@ -155,12 +210,12 @@ class FieldFile(Struct, frozen=True, kw_only=True):
 
     status: str
     spills: int
-    slow_control: tuple[Row, ...]
-    interlocks_without_beam: tuple[Row, ...]
-    events: tuple[Row, ...] = ()
-    orders: tuple[Row, ...] = ()
+    slow_control: tuple[ReadingRow, ...]
+    interlocks_without_beam: tuple[InterlockRow, ...]
+    events: tuple[EventRow, ...] = ()
+    orders: tuple[OrderRow, ...] = ()
     register: InterlockRegister = field(default_factory=InterlockRegister)
-    sessions: tuple[Row, ...] = ()
+    sessions: tuple[SessionRow, ...] = ()
     journal_entries: int | None = None
     started: str = ""
     loop_wall_s: float | UnsetType = UNSET

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -125,12 +126,15 @@ class Journal:
         Where to.
     path : Path
         New file, or a journal to go on with.
+    taken : callable, optional
+        Given every entry that is on the disk, as it will be read.
     """
 
-    def __init__(self, disk: Disk, path: Path) -> None:
+    def __init__(self, disk: Disk, path: Path, taken: Callable[[Entry], None] | None = None) -> None:
         content = read_journal(path) if path.exists() else JournalContent((), 0, 0, False)
         self._count, self._crc = len(content.entries), content.crc
         self._file = disk.open_append(path, content.end)
+        self._taken = taken
 
     @property
     def entries(self) -> int:
@@ -150,6 +154,8 @@ class Journal:
         self._file.sync()
         self._count += 1
         (self._crc,) = _CRC.unpack(content[-_CRC.size :])
+        if self._taken is not None:
+            self._taken(_decode(content))
 
     def reserve(self, n_bytes: int) -> None:
         """Set room aside for so many bytes, and some more for the end.

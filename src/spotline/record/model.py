@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from spotline.hdf5 import as_written, typed
 from spotline.record.headers import FieldFile
+from spotline.record.summary_file import SummaryFile
 from spotline.treatment.headers import DeliveryHeader
 from spotline.treatment.treatment import Slice
 
@@ -181,7 +182,13 @@ ASSUMED = dtype_of(ASSUMED_COLUMNS)
 
 _NO_FACTS: dict[str, Any] = {"plan_sha256": "", "beamline_sha256": "", "seed": None}
 _NO_OUTCOME: dict[str, Any] = {"status": "", "spills": 0, "slow_control": (), "interlocks_without_beam": ()}
-"""For a header that was made by hand and lacks what that of a file has."""
+_NO_SUMMARY: dict[str, Any] = {
+    **dict.fromkeys(("spots_planned", "spots_delivered", "particles_planned", "particles_delivered"), 0),
+    **dict.fromkeys(("spills", "beam_on_s", "treatment_s"), 0),
+    "status": "",
+    "fields": (),
+}
+"""For headers that were made by hand and lack what those of a file have."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -260,3 +267,15 @@ class Record:
     path: Path
     summary: dict[str, Any]
     fields: tuple[FieldRecord, ...]
+
+    @property
+    def outcome(self) -> SummaryFile:
+        """How the delivery went: `summary` with types; empty where it says nothing.
+
+        Raises
+        ------
+        RecordError
+            If the summary holds something else than it should.
+        """
+        with as_written(self.path):
+            return typed(SummaryFile, {**_NO_SUMMARY, **self.summary})

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from spotline.control.memory import COMMAND, END_NONE, INTERLOCK, PART, TREND
-from spotline.control.register import InterlockRegister
+from spotline.control.register import InterlockRegister, Latched
 from spotline.errors import RecordError
 from spotline.hdf5 import as_written, keys_of, typed
 from spotline.record import journal
-from spotline.record.headers import AnnouncedSpill, FieldFile, Row, SpillHeader
+from spotline.record.entries import (
+    ClosedEntry,
+    FieldEntry,
+    GivenUpEntry,
+    OverEntry,
+    ProgressEntry,
+    SpillEntry,
+    StoredEntry,
+)
+from spotline.record.headers import (
+    EventRow,
+    FieldFile,
+    InterlockRow,
+    OrderRow,
+    ReadingRow,
+    SessionRow,
+    SpillHeader,
+)
 from spotline.record.journal import Entry
 from spotline.record.model import SLOW_CONTROL, Table
 from spotline.record.spill_file import ASSUMED_PART, NOTHING_ASSUMED, Spill, spill_path
@@ -31,24 +48,20 @@ class FieldState:
 
     Attributes
     ----------
-    begun : dict or None
-        Values of the entry with which its delivery began; None if it never did.
+    begun : FieldEntry or None
+        With which its delivery began; None if it never did.
     status : str
         ``complete``, ``interlock``, or `INTERRUPTED`.
     spills : int
         Spills begun.
-    interlocks, readings : list of dict
-        Between spills, columns `INTERLOCK` of the record model and attributes of the slow control.
-    events : list of dict
-        Of the supervision: ``time_us``, ``event``, ``state``; a reset has ``reset`` too.
-    orders : list of dict
-        That were obeyed: ``time_us``, ``command``, ``identity``, ``reason``, ``spill``.
-    latched : list of dict
+    interlocks, readings : list of InterlockRow, list of ReadingRow
+        Between spills.
+    events, orders, sessions : list of EventRow, list of OrderRow, list of SessionRow
+        Of the supervision; that were obeyed; operators who had it go on.
+    latched : tuple of Latched
         Causes that were latched when the delivery ended; none if it died.
-    sessions : list of dict
-        Operators who had it go on: ``operator``, ``reason``, ``resumed``, ``spill``.
-    stored : dict of int to dict
-        Values of the entry of every spill file, by number of the spill.
+    stored : dict of int to StoredEntry
+        Of every spill file, by number of the spill.
     open_spill : list of Entry
         Entries of the last spill, if its file is not noted; the first is `SPILL`.
     entries : int
@@ -59,16 +72,16 @@ class FieldState:
         Whether the journal ends with something that was never confirmed.
     """
 
-    begun: Row | None = None
+    begun: FieldEntry | None = None
     status: str = INTERRUPTED
     spills: int = 0
-    interlocks: list[Row] = field(default_factory=list)
-    readings: list[Row] = field(default_factory=list)
-    events: list[Row] = field(default_factory=list)
-    orders: list[Row] = field(default_factory=list)
-    latched: list[Row] = field(default_factory=list)
-    sessions: list[Row] = field(default_factory=list)
-    stored: dict[int, Row] = field(default_factory=dict)
+    interlocks: list[InterlockRow] = field(default_factory=list)
+    readings: list[ReadingRow] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
+    orders: list[OrderRow] = field(default_factory=list)
+    latched: tuple[Latched, ...] = ()
+    sessions: list[SessionRow] = field(default_factory=list)
+    stored: dict[int, StoredEntry] = field(default_factory=dict)
     open_spill: list[Entry] = field(default_factory=list)
     entries: int = 0
     given_up: str | None = None
@@ -76,9 +89,9 @@ class FieldState:
 
     def register(self) -> InterlockRegister:
         """The interlock register, as it was left."""
-        resets = [event["reset"] for event in self.events if "reset" in event]
-        content = {"latched": self.latched, "resets": resets}
-        return InterlockRegister.from_json(json.dumps(content))
+        resets = tuple(event.reset for event in self.events if event.reset is not UNSET)
+        # By way of JSON, which refuses causes that are in no table.
+        return InterlockRegister.from_json(InterlockRegister(latched=self.latched, resets=resets).to_json())
 
 
 def read_state(folder: Path) -> FieldState:
@@ -96,47 +109,58 @@ def read_state(folder: Path) -> FieldState:
     state = FieldState(is_torn=content.is_torn)
     with as_written(path):
         for entry in content.entries:
-            _take(state, entry, path)
+            take_entry(state, entry, path)
     return state
 
 
-def _take(state: FieldState, entry: Entry, path: Path) -> None:
-    """Take one entry."""
-    values = entry.values
+def take_entry(state: FieldState, entry: Entry, path: Path) -> None:
+    """Take the next entry of the journal `path`.
+
+    Raises
+    ------
+    RecordError
+        If it cannot follow on those before.
+    """
+    values, kind = entry.values, entry.kind
     # A field whose checks failed before particles were converted begins once more.
-    is_begun = state.begun is not None and (state.begun["converted"] or entry.kind != journal.FIELD)
-    if (entry.kind == journal.FIELD) == is_begun:
+    is_begun = state.begun is not None and (state.begun.converted or kind != journal.FIELD)
+    if (kind == journal.FIELD) == is_begun:
         raise RecordError(f"{path}: begins not once but never or twice; restore the journal from a copy")
-    if entry.kind == journal.FIELD:
-        state.begun = values
-    elif entry.kind == journal.SPILL:
-        if values["spill"] != state.spills + 1 or state.open_spill:
-            raise RecordError(f"{path}: spill {values['spill']} is out of order; restore it from a copy")
-        state.spills, state.open_spill = values["spill"], [entry]
-    elif entry.kind in (journal.PROGRESS, journal.OVER):
-        if not state.open_spill or values["spill"] != state.spills:
-            raise RecordError(f"{path}: progress in spill {values['spill']}, which is not open; restore it")
+    if kind == journal.FIELD:
+        state.begun = typed(FieldEntry, values)
+    elif kind == journal.SPILL:
+        spill = typed(SpillEntry, values).spill
+        if spill != state.spills + 1 or state.open_spill:
+            raise RecordError(f"{path}: spill {spill} is out of order; restore it from a copy")
+        state.spills, state.open_spill = spill, [entry]
+    elif kind in (journal.PROGRESS, journal.OVER):
+        is_over = kind == journal.OVER
+        spill = (typed(OverEntry, values) if is_over else typed(ProgressEntry, values)).spill
+        if not state.open_spill or spill != state.spills:
+            raise RecordError(f"{path}: progress in spill {spill}, which is not open; restore it")
         state.open_spill.append(entry)
-    elif entry.kind == journal.STORED:
-        state.stored[values["spill"]] = values
+    elif kind == journal.STORED:
+        stored = typed(StoredEntry, values)
+        state.stored[stored.spill] = stored
         state.open_spill = []
-    elif entry.kind == journal.READING:
-        state.readings.append(values)
-    elif entry.kind == journal.INTERLOCK:
-        state.interlocks.append(values)
-    elif entry.kind == journal.RESUME:
-        state.sessions.append(values)
-    elif entry.kind == journal.EVENT:
-        state.events.append(values)
-    elif entry.kind == journal.GIVEN_UP:
-        state.given_up = str(values["plan_uid"])
+    elif kind == journal.READING:
+        state.readings.append(typed(ReadingRow, values))
+    elif kind == journal.INTERLOCK:
+        state.interlocks.append(typed(InterlockRow, values))
+    elif kind == journal.RESUME:
+        state.sessions.append(typed(SessionRow, values))
+    elif kind == journal.EVENT:
+        state.events.append(typed(EventRow, values))
+    elif kind == journal.GIVEN_UP:
+        state.given_up = typed(GivenUpEntry, values).plan_uid
         return  # nothing else has changed
-    elif entry.kind == journal.ORDER:
-        state.orders.append(values)
+    elif kind == journal.ORDER:
+        state.orders.append(typed(OrderRow, values))
     state.entries += 1
-    state.status, state.latched = INTERRUPTED, []
-    if entry.kind == journal.CLOSED:
-        state.status, state.latched = str(values["status"]), values["latched"]
+    state.status, state.latched = INTERRUPTED, ()
+    if kind == journal.CLOSED:
+        closed = typed(ClosedEntry, values)
+        state.status, state.latched = closed.status, closed.latched
 
 
 def recover_spill(folder: Path, state: FieldState, slices: tuple[Slice, ...]) -> Spill | None:
@@ -166,14 +190,16 @@ def recover_spill(folder: Path, state: FieldState, slices: tuple[Slice, ...]) ->
         loaded, parts = first.table, _parts(state.open_spill[1:])
         spots = loaded["spot"].astype(np.int64)
         if last.kind == journal.OVER:
-            header, assumed = typed(SpillHeader, last.values["header"]), NOTHING_ASSUMED.copy()
-            interlocks = np.array([tuple(row) for row in last.values["interlocks"]], INTERLOCK)
+            over = typed(OverEntry, last.values)
+            header, assumed = over.header, NOTHING_ASSUMED.copy()
+            interlocks = np.array(list(over.interlocks), INTERLOCK)
         else:
-            slice_ = slices[first.values["slice"]]
+            begun = typed(SpillEntry, first.values)
+            slice_ = slices[begun.slice]
             per_int2 = (slice_.particles_per_count2 / slice_.particles_per_count1)[spots]
             header, assumed = (
                 _header(state, parts),
-                assume(first.values["unconfirmed"], loaded, parts, per_int2),
+                assume(begun.unconfirmed, loaded, parts, per_int2),
             )
             interlocks = np.zeros(0, INTERLOCK)
         return Spill(
@@ -203,14 +229,14 @@ def _parts(entries: list[Entry]) -> Table:
 
 def _header(state: FieldState, parts: Table) -> SpillHeader:
     """Header of the file of a spill that was cut short, as far as it is known."""
-    first, last = state.open_spill[0].values, state.open_spill[-1].values
-    assert state.begun is not None
-    announced, end_us = typed(AnnouncedSpill, first["header"]), last.get("time_us", first["start_us"])
+    first, last = state.open_spill[0], state.open_spill[-1]
+    begun = typed(SpillEntry, first.values)
+    end_us = typed(ProgressEntry, last.values).time_us if last is not first else begun.start_us
     return SpillHeader(
-        **keys_of(announced),
-        start_us=first["start_us"],
+        **keys_of(begun.header),
+        start_us=begun.start_us,
         end_us=end_us,
-        beam_on_us=max(0, end_us - announced.extraction_start_us),
+        beam_on_us=max(0, end_us - begun.header.extraction_start_us),
         end_reason=END_NONE,
         request=0,
         int1_counts=int(parts["int1_counts"].sum()),

@@ -173,6 +173,11 @@ class SpillWriter:
             self._raw[name] = [values[rows:].copy()]
             _append(group, name, values[:rows], rows)
 
+    @property
+    def trend(self) -> Table:
+        """What came in so far."""
+        return np.concatenate(self._trend) if self._trend else np.zeros(0, TREND)
+
     def finish(
         self,
         header: SpillHeader,
@@ -193,7 +198,7 @@ class SpillWriter:
             put(self._file.require_group("raw"), "aborts", np.concatenate(self._aborts))
         measured = self._file.create_group("measured")
         put(measured, "parts", result.parts)
-        put(measured, "trend", np.concatenate(self._trend) if self._trend else np.zeros(0, TREND))
+        put(measured, "trend", self.trend)
         put(measured, "commands", result.commands)
         put(measured, "interlocks", result.interlocks)
         put(measured, "slow_control", slow_control)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from spotline.control.interlocks import CAUSES, INHIBIT, PAUSE, STOP
 from spotline.measurement import Result
 from spotline.record.model import FieldRecord, Table
 from spotline.record.prescribed import prescribed_spots
+from spotline.record.summary_file import Assumed, AssumedSpot, InterlockFigures, Statistics
 
 PARTICLE_TOLERANCE = 0.01
 """A spot is good if its particles are this close (relative) to the prescription (section V of the paper)."""
@@ -45,48 +45,42 @@ def position_rms_mm(record: FieldRecord) -> float | None:
     return float(math.sqrt(np.mean(squares)))
 
 
-def field_statistics(record: FieldRecord) -> dict[str, Any]:
-    """Statistics of a field for ``summary.json``.
-
-    Spots are those of the slices, of which repainting makes several for one of the plan; only what has
-    ``prescribed`` in its name joins them.
-    """
+def field_statistics(record: FieldRecord) -> Statistics:
+    """Statistics of a field for ``summary.json``."""
     prescribed = prescribed_deviations(record)
-    return {
-        "spots_planned": int(record.slices["spots_planned"].sum()),
-        "spots_delivered": int(np.count_nonzero(record.spots["complete"])),
-        "particles_planned": float(record.slices["particles_planned"].sum()),
-        "particles_delivered": float(record.spots["particles"].sum()),
-        "fraction_spots_within_1_percent": _fraction_good(particle_deviations(record)),
-        "prescribed_spots_delivered": len(prescribed),
-        "fraction_prescribed_spots_within_1_percent": _fraction_good(prescribed),
-        "position_rms_mm": position_rms_mm(record),
-        "spills": len(record.spills),
-        "beam_on_s": float(record.spills["beam_on_us"].sum()) * 1e-6,
-        "treatment_s": float(record.spills["end_us"].max()) * 1e-6 if len(record.spills) else 0.0,
-        "assumed": _assumed(record),
-        "interlocks": [describe_interlock(row) for row in record.interlocks],
-    }
+    return Statistics(
+        status=record.outcome.status,
+        spots_planned=int(record.slices["spots_planned"].sum()),
+        spots_delivered=int(np.count_nonzero(record.spots["complete"])),
+        particles_planned=float(record.slices["particles_planned"].sum()),
+        particles_delivered=float(record.spots["particles"].sum()),
+        fraction_spots_within_1_percent=_fraction_good(particle_deviations(record)),
+        prescribed_spots_delivered=len(prescribed),
+        fraction_prescribed_spots_within_1_percent=_fraction_good(prescribed),
+        position_rms_mm=position_rms_mm(record),
+        spills=len(record.spills),
+        beam_on_s=float(record.spills["beam_on_us"].sum()) * 1e-6,
+        treatment_s=float(record.spills["end_us"].max()) * 1e-6 if len(record.spills) else 0.0,
+        assumed=_assumed(record),
+        interlocks=tuple(describe_interlock(row) for row in record.interlocks),
+    )
 
 
-def statistics_results(statistics: Mapping[str, Any], name: str = "") -> tuple[Result, ...]:
+def statistics_results(statistics: Statistics, name: str = "") -> tuple[Result, ...]:
     """Give the figures of `field_statistics` or `total_statistics` as results.
 
     Parameters
     ----------
-    statistics : mapping
+    statistics : Statistics
     name : str
         Begins the names, if there is more than one field.
     """
     what = f"{name}: " if name else ""
-    return tuple(
-        Result(
-            name=what + title,
-            value=None if statistics[key] is None else factor * statistics[key],
-            unit=unit,
-        )
-        for key, title, unit, factor in _RESULTS
-    )
+    results = []
+    for key, title, unit, factor in _RESULTS:
+        value = getattr(statistics, key)
+        results.append(Result(name=what + title, value=None if value is None else factor * value, unit=unit))
+    return tuple(results)
 
 
 _RESULTS = (
@@ -107,71 +101,82 @@ _RESULTS = (
     ("beam_on_s", "beam on", "s", 1.0),
     ("treatment_s", "treatment", "s", 1.0),
 )
-"""Key of a statistic, name, unit and factor of its result."""
+"""Attribute of `Statistics`, name, unit and factor of its result."""
 
 _ACTIONS = {PAUSE: "pause", STOP: "stop", INHIBIT: "inhibit"}
 
 
-def _assumed(record: FieldRecord) -> dict[str, Any]:
-    """What counts as delivered without having been confirmed, because the delivery died."""
-    return {
-        "int1_counts": int(record.assumed["int1_counts"].sum()),
-        "particles": float(record.assumed["particles"].sum()),
-        "spots": [
-            {name: int(row[name]) for name in ("spill", "slice", "spot", "int1_counts")}
+def _assumed(record: FieldRecord) -> Assumed:
+    return Assumed(
+        int1_counts=int(record.assumed["int1_counts"].sum()),
+        particles=float(record.assumed["particles"].sum()),
+        spots=tuple(
+            AssumedSpot(
+                spill=int(row["spill"]),
+                slice=int(row["slice"]),
+                spot=int(row["spot"]),
+                int1_counts=int(row["int1_counts"]),
+            )
             for row in record.assumed
-        ],
-    }
+        ),
+    )
 
 
-def describe_interlock(row: np.void) -> dict[str, Any]:
+def describe_interlock(row: np.void) -> InterlockFigures:
     """An interlock in words."""
     cause = CAUSES[int(row["cause"])]
-    return {
-        "cause": cause.name,
-        "time_s": float(row["time_us"]) * 1e-6,
-        "spill": int(row["spill"]),
-        "slice": int(row["slice"]),
-        "spot": int(row["spot"]),
-        "value": float(row["value"]) if math.isfinite(row["value"]) else None,
-        "limit": float(row["limit"]),
-        "unit": cause.unit,
-        "action": _ACTIONS[int(row["action"])],
-    }
+    return InterlockFigures(
+        cause=cause.name,
+        time_s=float(row["time_us"]) * 1e-6,
+        spill=int(row["spill"]),
+        slice=int(row["slice"]),
+        spot=int(row["spot"]),
+        value=float(row["value"]) if math.isfinite(row["value"]) else None,
+        limit=float(row["limit"]),
+        unit=cause.unit,
+        action=_ACTIONS[int(row["action"])],
+    )
 
 
-def total_statistics(fields: list[dict[str, Any]]) -> dict[str, Any]:
-    """The same over several fields; fractions and distances weighted with the spots delivered."""
-    summed = (
-        "spots_planned",
-        "spots_delivered",
-        "particles_planned",
-        "particles_delivered",
-        "prescribed_spots_delivered",
-        "spills",
-        "beam_on_s",
-        "treatment_s",
+def total_statistics(fields: Sequence[Statistics]) -> Statistics:
+    """The same over several fields.
+
+    Fractions and distances are weighted with the spots delivered; the status is that of the first field that
+    is not complete.
+    """
+    delivered = [field.spots_delivered for field in fields]
+    prescribed = [field.prescribed_spots_delivered for field in fields]
+    squares = _mean([_square(field.position_rms_mm) for field in fields], delivered)
+    return Statistics(
+        status=next((field.status for field in fields if field.status != "complete"), "complete"),
+        spots_planned=sum(field.spots_planned for field in fields),
+        spots_delivered=sum(delivered),
+        particles_planned=sum(field.particles_planned for field in fields),
+        particles_delivered=sum(field.particles_delivered for field in fields),
+        fraction_spots_within_1_percent=_mean([f.fraction_spots_within_1_percent for f in fields], delivered),
+        prescribed_spots_delivered=sum(prescribed),
+        fraction_prescribed_spots_within_1_percent=_mean(
+            [f.fraction_prescribed_spots_within_1_percent for f in fields], prescribed
+        ),
+        position_rms_mm=None if squares is None else math.sqrt(squares),
+        spills=sum(field.spills for field in fields),
+        beam_on_s=sum(field.beam_on_s for field in fields),
+        treatment_s=sum(field.treatment_s for field in fields),
+        assumed=Assumed(
+            int1_counts=sum(field.assumed.int1_counts for field in fields),
+            particles=sum(field.assumed.particles for field in fields),
+        ),
+        interlocks=tuple(interlock for field in fields for interlock in field.interlocks),
     )
-    total: dict[str, Any] = {name: sum(field[name] for field in fields) for name in summed}
-    total["assumed"] = {
-        name: sum(field["assumed"][name] for field in fields) for name in ("int1_counts", "particles")
-    }
-    total["interlocks"] = [interlock for field in fields for interlock in field["interlocks"]]
-    for of in ("spots", "prescribed_spots"):
-        fraction = f"fraction_{of}_within_1_percent"
-        measured = [f for f in fields if f[fraction] is not None]
-        weights = [f[f"{of}_delivered"] for f in measured]
-        total[fraction] = (
-            float(np.average([f[fraction] for f in measured], weights=weights)) if sum(weights) else None
-        )
-    placed = [f for f in fields if f["position_rms_mm"] is not None and f["spots_delivered"]]
-    total["position_rms_mm"] = (
-        math.sqrt(
-            np.average(
-                [f["position_rms_mm"] ** 2 for f in placed], weights=[f["spots_delivered"] for f in placed]
-            )
-        )
-        if placed
-        else None
-    )
-    return total
+
+
+def _mean(values: Sequence[float | None], weights: Sequence[int]) -> float | None:
+    """Weighted mean of the values that there are; None without any of weight."""
+    known = [(value, n) for value, n in zip(values, weights, strict=True) if value is not None and n]
+    if not known:
+        return None
+    return float(np.average([value for value, _ in known], weights=[n for _, n in known]))
+
+
+def _square(value: float | None) -> float | None:
+    return None if value is None else value**2

@@ -8,22 +8,23 @@ goes on from it delivers again what was delivered.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec import UNSET
 
 from spotline.errors import RecordError
-from spotline.files import read_json
-from spotline.hdf5 import as_written, keys_of
+from spotline.hdf5 import as_written, typed
 from spotline.record import journal
+from spotline.record.entries import OverEntry, SpillEntry
 from spotline.record.field_file import read_field_file
 from spotline.record.folder import CONTINUATION, DICOM_RECORD, FIELD_HEADER, STATUS, SUMMARY
 from spotline.record.headers import DeliveryFile
 from spotline.record.log import NAME as LOG
 from spotline.record.recovered import FieldState, read_state
 from spotline.record.spill_file import read_spill, spill_path
+from spotline.record.status_file import read_status
+from spotline.record.summary_file import read_summary
 from spotline.storage import sha256_of
 from spotline.treatment.treatment_file import NAME as TREATMENT
 from spotline.treatment.treatment_file import read_treatment_file
@@ -64,7 +65,7 @@ def _contradictions(folder: Path, delivery: DeliveryFile, states: Sequence[Field
     for index, (field, state) in enumerate(zip(folders, states, strict=True)):
         for path, says in (
             *_beside(field, state),
-            *_in_the_summary(folder / SUMMARY, field.name, state),
+            *_in_the_summary(folder, field.name, state),
             *_in_the_status(folder / STATUS, index, state),
             *_in_later_fields(folders[index + 1 :], states[index + 1 :], state),
         ):
@@ -97,18 +98,20 @@ def check_spill_files(folder: Path, state: FieldState) -> None:
     """
     for number, stored in state.stored.items():
         path = spill_path(folder, number)
-        if not path.is_file() or sha256_of(path) != stored["sha256"]:
+        if not path.is_file() or sha256_of(path) != stored.sha256:
             raise _other_file(path)
     path = spill_path(folder, state.spills)
     if not state.open_spill or not path.exists():
         return
     # Published, but nobody noted its hash: its header must be what was announced, and what came of it.
-    header = keys_of(read_spill(path).header)
+    header = read_spill(path).header
     with as_written(folder / journal.NAME):
         first, last = state.open_spill[0], state.open_spill[-1]
-        told = {**first.values["header"], **(last.values["header"] if last.kind == journal.OVER else {})}
-    if any(header.get(key) != value for key, value in told.items() if key != "recovered"):
-        raise _other_file(path)
+        announced = typed(SpillEntry, first.values).header
+        said = typed(OverEntry, last.values).header if last.kind == journal.OVER else announced
+    for name in said.__struct_fields__:
+        if name != "recovered" and getattr(header, name) != getattr(said, name):
+            raise _other_file(path)
 
 
 def given_up_for(states: Sequence[FieldState]) -> str | None:
@@ -161,14 +164,13 @@ def _spill_files(folder: Path) -> list[Path]:
     return [path for path in found if path.stem.removeprefix("spill-").isdecimal()]
 
 
-def _in_the_summary(path: Path, name: str, state: FieldState) -> Iterator[tuple[Path, str]]:
+def _in_the_summary(folder: Path, name: str, state: FieldState) -> Iterator[tuple[Path, str]]:
+    path = folder / SUMMARY
     if not path.exists():
         return
-    summary = read_json(path)
-    with as_written(path):
-        for field in summary["fields"]:
-            if field["folder"] == name:
-                yield from _later(path, field["status"], int(field["spills"]), state)
+    for field in read_summary(folder).fields:
+        if field.folder == name:
+            yield from _later(path, field.status, field.spills, state)
 
 
 def _later(path: Path, status: str, spills: int, state: FieldState) -> Iterator[tuple[Path, str]]:
@@ -180,14 +182,11 @@ def _later(path: Path, status: str, spills: int, state: FieldState) -> Iterator[
 
 def _in_the_status(path: Path, index: int, state: FieldState) -> Iterator[tuple[Path, str]]:
     """What was last shown; for displays, so it need not be there, nor be whole after a loss of power."""
-    try:
-        shown = json.loads(path.read_text(encoding="utf-8"))
-        if int(shown["field"]) != index + 1:
-            return
-        # The spill is counted from the request on, and noted before the first count of it can come.
-        spills = int(shown["spill"]) - (float(shown["int1_counts"]) == 0.0 == float(shown["int2_counts"]))
-    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError):
+    shown = read_status(path)
+    if shown is None or shown.field != index + 1:
         return
+    # The spill is counted from the request on, and noted before the first count of it can come.
+    spills = shown.spill - (shown.int1_counts == 0 == shown.int2_counts)
     if spills > state.spills:
         yield path, f"has shown counts of {spills} spills of the field"
 

@@ -9,24 +9,19 @@ from typing import Any
 import pytest
 
 from spotline.campaign.invariants import EXCESS
+from spotline.campaign.row import Row
 from spotline.campaign.summary import summary_of
 from spotline.errors import OutputError
 from spotline.faces.report.campaign_page import write_campaign_page
-from tests.campaign.made_up import row_of
-
-PROVENANCE: dict[str, Any] = {
-    "seed": 7, "plan": "two.dcm", "plan_label": "TWO <LAYERS>", "plan_sha256": "a" * 64, "beamline": "cnao-h",
-    "beamline_version": "1", "beamline_sha256": "b" * 64, "drawn_from": ["int2.dead"], "fixed": [],
-    "pairs": False, "versions": {"spotline": "0.1"},
-}  # fmt: skip
+from tests.campaign.made_up import PROVENANCE, row_of
 
 
-def page(rows: list[dict[str, Any]], path: Path) -> str:
-    write_campaign_page({**PROVENANCE, **summary_of(rows)}, rows, path)
+def page(rows: list[Row], path: Path) -> str:
+    write_campaign_page(summary_of(rows, PROVENANCE), rows, path)
     return path.read_text(encoding="utf-8")
 
 
-def dead(run: int, **facts: Any) -> dict[str, Any]:
+def dead(run: int, **facts: Any) -> Row:
     usual = {"fault1": "int2.dead", "struck": True, "detected_by": "int ratio", "detection_us": 900}
     return row_of(run, **{**usual, "beam_off_us": 250, "excess": 2e4, "outcome": "resumed", **facts})
 

@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 
+from spotline.hdf5 import keys_of
 from spotline.machine.library import grid
 from spotline.machine.library.areas import CHAMBER, FIELD, as_header
 from spotline.machine.library.build import condense, energy_sigma
@@ -99,7 +100,7 @@ def fake_library(ion_name: str, *energies_MeV_u: float) -> BeamLibrary:
         "ion": ion_name,
         "beamline": "cnao-h",
         "momentum_spread_percent": SPREAD_percent[ion_name],
-        "areas": as_header((CHAMBER,)),
+        "areas": [keys_of(area) for area in as_header((CHAMBER,))],
         "mean_excitation_eV": 77.0,
         "primaries": 1000,
         "seed": 0,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from spotline.errors import OptionError
+from spotline.hdf5 import keys_of
 from spotline.machine import load_beamline
 from spotline.machine.library import overview
 from tests.machine.library.fakes import fake_library
@@ -25,20 +26,19 @@ def test_all_energies():
 
 def test_depths_go_from_the_surface_to_the_peak():
     (one,) = overview.library_overview(LIBRARY, LINE, 279.97, range_modulators=["RIFI1"]).energies
-    rows = overview.depth_rows(one)
-    assert rows[0]["depth_mm"] == 0.0
-    assert rows[-1]["depth_mm"] == pytest.approx(one.ranges.peak_mm)
-    assert rows[-1]["dose_MeV_cm2_g"] == pytest.approx(one.ranges.peak_MeV_cm2_g, rel=0.01)
-    assert np.all(np.diff([row["core_mm"] for row in rows]) > 0.0)
+    rows = overview.depth_figures(one)
+    assert rows[0].depth_mm == 0.0
+    assert rows[-1].depth_mm == pytest.approx(one.ranges.peak_mm)
+    assert rows[-1].dose_MeV_cm2_g == pytest.approx(one.ranges.peak_MeV_cm2_g, rel=0.01)
+    assert np.all(np.diff([row.core_mm for row in rows]) > 0.0)
 
 
 def test_what_is_not_there_is_none():
     """An energy that the line does not have lies at no nominal depth; JSON knows no NaN."""
     view = overview.library_overview(fake_library("carbon", 100.0, 279.97), LINE, 105.0)
-    row = overview.energy_row(view.energies[0])
-    assert row["nominal_depth_mm"] is None
-    shown = overview.summary_of(view) | {"energies": [row], "curve": overview.curve_of(view.energies[0])}
-    json.dumps(shown, allow_nan=False)
+    row = overview.energy_figures(view.energies[0])
+    assert row.nominal_depth_mm is None
+    json.dumps(keys_of(overview.figures_of(view, in_full=True)), allow_nan=False)
 
 
 def test_beam_that_is_stopped():

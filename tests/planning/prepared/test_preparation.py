@@ -237,7 +237,8 @@ def test_other_beam_line(copy: Path, tmp_path: Path):
         ({"version": 2}, "version 2, not 'spotline-preparation' version 1"),
         ({"files": 3}, "truncated or altered"),
         ({"fields": [{"name": "no number"}]}, "truncated or altered"),
-        ({"beamline_sha256": None}, "was prepared for cnao-h version 1"),
+        ({"beamline_sha256": None}, "truncated or altered"),
+        ({"beamline_sha256": "0" * 64}, "was prepared for cnao-h version 1"),
     ],
 )
 def test_broken_summary(change: dict[str, Any], words: str, copy: Path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from spotline.dose.evaluation.dvh import DoseStatistics
 from spotline.dose.evaluation.patients import PatientOnGrid
 from spotline.dose.grid import DoseGrid
 from spotline.dose.masks import Mask
+from spotline.machine.library.model import BeamLibrary
 from spotline.machine.load import BeamLine
 
 
@@ -88,7 +88,7 @@ class Evaluation:
                 "model": "pencil beams of a library, dose to water",
                 "beamline": self.beamline.name,
                 "beamline_sha256": self.beamline.sha256,
-                "libraries": {ion: _library(library.header) for ion, library in done.libraries.items()},
+                "libraries": {ion: _library(library) for ion, library in done.libraries.items()},
                 "rbe": self.rbe or None,
             },
             "grid": {
@@ -131,5 +131,6 @@ def _figures(dose: SummedDose) -> dict[str, Any]:
     }
 
 
-def _library(header: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: header.get(key) for key in ("beamline", "primaries", "seed", "physics_sha256", "versions")}
+def _library(library: BeamLibrary) -> dict[str, Any]:
+    keys = ("beamline", "primaries", "seed", "physics_sha256", "versions")
+    return {key: library.header.get(key) for key in keys}

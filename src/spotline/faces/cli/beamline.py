@@ -51,13 +51,14 @@ def show(beamline: str, *, json: Switch = False) -> int:
 
     import spotline
     from spotline.faces.cli.beamline_text import print_line
-    from spotline.machine.overview import summary_of
+    from spotline.hdf5 import keys_of
+    from spotline.machine.overview import figures_of
 
-    summary = summary_of(spotline.load_beamline(beamline))
+    figures = figures_of(spotline.load_beamline(beamline))
     if json:
-        print(json_module.dumps(summary, indent=2, allow_nan=False))
+        print(json_module.dumps(keys_of(figures), indent=2, allow_nan=False))
     else:
-        print_line(summary)
+        print_line(figures)
     return STATUS_DONE
 
 

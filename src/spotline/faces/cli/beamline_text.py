@@ -6,62 +6,63 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from spotline.faces.cli.columns import print_columns
+from spotline.hdf5 import keys_of
+from spotline.machine.overview import IonFigures, LineFigures
 
-_OF_A_LINE = ("name", "title", "version", "path", "sha256", "ions", "sources")
+_OF_THE_FILE = ("geometry", "scanning", "chambers", "chopper", "accelerator", "passive_elements", "nozzle")
 
 
-def print_line(summary: Mapping[str, Any]) -> None:
-    """Print what `spotline.machine.overview.summary_of` says of a line."""
-    print(f"{summary['name']}: {summary['title']}, version {summary['version']}")
-    print(f"{summary['path']}, SHA-256 {summary['sha256'][:12]}...")
+def print_line(line: LineFigures) -> None:
+    """Print what there is to say of a line."""
+    print(f"{line.name}: {line.title}, version {line.version}")
+    print(f"{line.path}, SHA-256 {line.sha256[:12]}...")
     print("\nions")
-    _print_ions(summary["ions"])
+    _print_ions(line.ions)
     print("\nspots, full width at half maximum at the lowest and highest energy")
-    _print_spots(summary["ions"])
-    for name, table in summary.items():
-        if name not in _OF_A_LINE and table is not None:
+    _print_spots(line.ions)
+    for name in _OF_THE_FILE:
+        table = getattr(line, name)
+        if table is not None:
             print(f"\n{name}")
-            pairs = list(_flat(table))
+            pairs = list(_flat(keys_of(table)))
             width = max((len(key) for key, _ in pairs), default=0)
             for key, value in pairs:
                 print(f"  {key:<{width}}  {value}")
     print("\nsources, and how many lines of the file name each")
-    width = max((len(source["code"]) for source in summary["sources"]), default=0)
-    for source in summary["sources"]:
-        print(f"  {source['code']:<{width}}  {source['lines']:>4}  {source['source']}")
+    width = max((len(source.code) for source in line.sources), default=0)
+    for source in line.sources:
+        print(f"  {source.code:<{width}}  {source.lines:>4}  {source.source}")
 
 
-def _print_ions(ions: Sequence[Mapping[str, Any]]) -> None:
+def _print_ions(ions: Sequence[IonFigures]) -> None:
     rows: list[tuple[str, ...]] = [
         ("ion", "energies", "energy", "range", "particles per count", "full intensity", "library"),
         ("", "", "MeV/u", "mm", "", "1/s", ""),
     ]
     for ion in ions:
-        listed = str(ion["energies"]) if ion["energy_selection"] == "listed" else "continuous"
         rows.append(
             (
-                ion["name"],
-                listed,
-                _from_to(ion["energy_MeV_u"]),
-                _from_to(ion["range_mm"]),
-                _from_to(ion["particles_per_count"]),
-                f"{ion['full_intensity_per_s']:g}",
-                ion["library"] or "none",
+                ion.name,
+                str(ion.energies) if ion.energy_selection == "listed" else "continuous",
+                _from_to(ion.energy_MeV_u),
+                _from_to(ion.range_mm),
+                _from_to(ion.particles_per_count),
+                f"{ion.full_intensity_per_s:g}",
+                ion.library or "none",
             )
         )
     print_columns(rows)
 
 
-def _print_spots(ions: Sequence[Mapping[str, Any]]) -> None:
+def _print_spots(ions: Sequence[IonFigures]) -> None:
     rows: list[tuple[str, ...]] = [
         ("ion", "focus", "ripple filters", "isocentre x", "isocentre y", "chambers x", "chambers y"),
         ("", "", "", "mm", "mm", "mm", "mm"),
     ]
-    keys = ("fwhm_x_mm", "fwhm_y_mm", "fwhm_box_x_mm", "fwhm_box_y_mm")
     for ion in ions:
-        for spot in ion["spots"]:
-            sizes = (_from_to(spot[key]) for key in keys)
-            rows.append((ion["name"], spot["focus"], str(spot["range_modulators"]), *sizes))
+        for spot in ion.spots:
+            sizes = (spot.fwhm_x_mm, spot.fwhm_y_mm, spot.fwhm_box_x_mm, spot.fwhm_box_y_mm)
+            rows.append((ion.name, spot.focus, str(spot.range_modulators), *map(_from_to, sizes)))
     print_columns(rows)
 
 

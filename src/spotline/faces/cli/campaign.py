@@ -12,6 +12,7 @@ from spotline.faces.cli.treatment import treatment_to_deliver
 
 if TYPE_CHECKING:
     from spotline.campaign import Campaign
+    from spotline.campaign.headers import Worst
 
 REPORT = "report.html"
 
@@ -67,6 +68,7 @@ def campaign(
         Say nothing but errors.
     """
     import spotline
+    from spotline.campaign.row import rows_in
     from spotline.faces.report.campaign_page import write_campaign_page
 
     treatment = treatment_to_deliver(plan, beamline, field, quiet)
@@ -84,7 +86,7 @@ def campaign(
             run=run,
             progress=show,
         )
-    write_campaign_page(made.summary, made.runs.to_pylist(), out / REPORT)
+    write_campaign_page(made.outcome, rows_in(made.runs), out / REPORT)
     if not quiet:
         print(_in_words(made, out, time.perf_counter() - began))
     return STATUS_DIFFERENT if made.has_violations else STATUS_DONE
@@ -94,28 +96,26 @@ def _in_words(made: Campaign, out: Path, wall_s: float) -> str:
     """The summary in a few lines."""
     from spotline.wording import several
 
-    found = made.summary
-    outcomes = ", ".join(f"{n} {name}" for name, n in found["outcomes"].items())
+    found = made.outcome
+    outcomes = ", ".join(f"{n} {name}" for name, n in found.outcomes.items())
     lines = [
-        f"{several(found['runs'], 'run')} in {wall_s:.0f} s: {outcomes}",
-        f"  a fault struck in {found['faults']}; an interlock came in {found['detections']} of them",
+        f"{several(found.runs, 'run')} in {wall_s:.0f} s: {outcomes}",
+        f"  a fault struck in {found.faults}; an interlock came in {found.detections} of them",
     ]
     for key, text, unit in (
         ("worst_excess", "most particles too many in a spot", "particles"),
         ("worst_excess_field", "in a field", "particles"),
         ("worst_beam_off", "longest way to beam off", "us"),
     ):
-        worst = found[key]
+        worst: Worst | None = getattr(found, key)
         if worst is not None:
-            lines.append(
-                f"  {text}: {worst['value']:.6g} {unit}, bound {worst['bound']:.6g} (run {worst['run']})"
-            )
-    bad = {name: n for name, n in found["violations"].items() if n}
+            lines.append(f"  {text}: {worst.value:.6g} {unit}, bound {worst.bound:.6g} (run {worst.run})")
+    bad = {name: n for name, n in found.violations.items() if n}
     if bad:
         lines.append("  VIOLATED: " + ", ".join(f"{name} in {several(n, 'run')}" for name, n in bad.items()))
-        lines += [f"    run {row['run']}: {row['remarks']}" for row in found["violating_runs"][:10]]
-        if len(found["violating_runs"]) > 10:
-            lines.append(f"    and {len(found['violating_runs']) - 10} more in campaign.json")
+        lines += [f"    run {row.run}: {row.remarks}" for row in found.violating_runs[:10]]
+        if len(found.violating_runs) > 10:
+            lines.append(f"    and {len(found.violating_runs) - 10} more in campaign.json")
     else:
         lines.append("  all invariants held")
     return "\n".join([*lines, f"  report: {out / REPORT}"])

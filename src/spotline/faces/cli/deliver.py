@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spotline.faces.cli.bars import delivery_bar
 from spotline.faces.cli.common import (
@@ -20,6 +20,7 @@ from spotline.faces.cli.treatment import treatment_to_deliver
 if TYPE_CHECKING:
     from spotline.delivery import Delivery
     from spotline.record import Record
+    from spotline.record.summary_file import InterlockFigures, SummaryFile
 
 REPORT = "report.html"
 
@@ -85,8 +86,8 @@ def deliver(
         return STATUS_INTERLOCK
     write_page(record, out)
     if not quiet:
-        print(in_words(record.summary, out))
-    return STATUS_DONE if record.summary["status"] == "complete" else STATUS_INTERLOCK
+        print(in_words(record.outcome, out))
+    return STATUS_DONE if record.outcome.status == "complete" else STATUS_INTERLOCK
 
 
 def run_shown(delivery: Delivery, quiet: bool) -> Record:
@@ -118,28 +119,27 @@ def replay(record: Path, *, raw: Switch = False) -> int:
     return STATUS_DIFFERENT if any(result.differences for result in results) else STATUS_DONE
 
 
-def in_words(summary: dict[str, Any], out: Path) -> str:
+def in_words(summary: SummaryFile, out: Path) -> str:
     """The summary in a few lines."""
-    verdict = VERDICTS[summary["status"]]
     lines = [
-        "{}: {spots_delivered} of {spots_planned} spots",
-        "  {particles_delivered:.6g} of {particles_planned:.6g} particles",
-        "  {spills} spills, {beam_on_s:.2f} s beam on, {treatment_s:.1f} s treatment; took {wall_s:.1f} s",
+        f"{VERDICTS[summary.status]}: {summary.spots_delivered} of {summary.spots_planned} spots",
+        f"  {summary.particles_delivered:.6g} of {summary.particles_planned:.6g} particles",
+        (
+            f"  {summary.spills} spills, {summary.beam_on_s:.2f} s beam on, "
+            f"{summary.treatment_s:.1f} s treatment; took {summary.wall_s:.1f} s"
+        ),
     ]
-    if summary["fraction_spots_within_1_percent"] is not None:
-        lines.append("  particles within 1 %: {fraction_spots_within_1_percent:.1%} of the spots")
-    if summary["position_rms_mm"] is not None:
-        lines.append("  position: {position_rms_mm:.2f} mm rms")
-    said = [line.format(verdict, **summary) for line in lines]
-    if summary["assumed"]["int1_counts"]:
-        said.append(
-            "  assumed delivered, not confirmed: {int1_counts} counts of INT1".format(**summary["assumed"])
-        )
-    said += [f"  interlock: {_interlock_in_words(interlock)}" for interlock in summary["interlocks"]]
-    if summary["status"] != "complete":
-        said.append(f"  to go on: spotline resume {out} --operator NAME --reason TEXT")
+    if summary.fraction_spots_within_1_percent is not None:
+        lines.append(f"  particles within 1 %: {summary.fraction_spots_within_1_percent:.1%} of the spots")
+    if summary.position_rms_mm is not None:
+        lines.append(f"  position: {summary.position_rms_mm:.2f} mm rms")
+    if summary.assumed.int1_counts:
+        lines.append(f"  assumed delivered, not confirmed: {summary.assumed.int1_counts} counts of INT1")
+    lines += [f"  interlock: {_interlock_in_words(interlock)}" for interlock in summary.interlocks]
+    if summary.status != "complete":
+        lines.append(f"  to go on: spotline resume {out} --operator NAME --reason TEXT")
     report = out / REPORT
-    return "\n".join([*said, f"  report: {report}"] if report.exists() else said)
+    return "\n".join([*lines, f"  report: {report}"] if report.exists() else lines)
 
 
 def write_page(record: Record, out: Path) -> None:
@@ -152,9 +152,9 @@ def write_page(record: Record, out: Path) -> None:
         print(f"spotline: {error}; the record is whole without it", file=sys.stderr)
 
 
-def _interlock_in_words(interlock: dict[str, Any]) -> str:
-    value = "not a number" if interlock["value"] is None else f"{interlock['value']:.6g}"
+def _interlock_in_words(interlock: InterlockFigures) -> str:
+    value = "not a number" if interlock.value is None else f"{interlock.value:.6g}"
     return (
-        f"{interlock['cause']} at {interlock['time_s']:.6f} s: {value}, limit {interlock['limit']:.6g} "
-        f"{interlock['unit']} ({interlock['action']})"
+        f"{interlock.cause} at {interlock.time_s:.6f} s: {value}, limit {interlock.limit:.6g} "
+        f"{interlock.unit} ({interlock.action})"
     )

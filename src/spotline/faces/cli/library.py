@@ -107,7 +107,7 @@ def build(
         if quiet:
             continue
         print(
-            f"{path}: {len(made.energy_MeV_u)} energies of {name}, {made.header['primaries']} primaries "
+            f"{path}: {len(made.energy_MeV_u)} energies of {name}, {made.facts.primaries} primaries "
             f"each, {path.stat().st_size / 1e6:.2f} MB, {time.monotonic() - began:.0f} s"
         )
         depths = line.range_mm(name, made.energy_MeV_u)
@@ -161,6 +161,7 @@ def show(
 
     import spotline
     from spotline.errors import LibraryError
+    from spotline.hdf5 import keys_of
     from spotline.machine.library import overview
     from spotline.machine.library.store import load_library, read_library
 
@@ -186,11 +187,7 @@ def show(
     if html is not None:
         write_library_page(view, html)
     if json:
-        shown = overview.summary_of(view)
-        shown["energies"] = [overview.energy_row(one) for one in view.energies]
-        if energy is not None:
-            shown["depths"] = overview.depth_rows(view.energies[0])
-            shown["curve"] = overview.curve_of(view.energies[0])
+        shown = keys_of(overview.figures_of(view, in_full=energy is not None))
         print(json_module.dumps(shown, indent=2, allow_nan=False))
     else:
         from spotline.faces.cli.library_text import print_library

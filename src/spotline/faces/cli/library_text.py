@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 from spotline.faces.cli.columns import print_columns
-from spotline.machine.library.overview import EnergyView, LibraryView, depth_rows
+from spotline.machine.library.overview import EnergyView, LibraryView, depth_figures
 
 WIDTH, HEIGHT = 72, 12
 """Characters of the picture of a curve."""
@@ -18,12 +18,12 @@ def print_library(view: LibraryView, *, in_full: bool) -> None:
     """Print one energy in full, or a line for each."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
-    header = view.library.header
+    made = view.library.facts
     before = f"behind {view.thickness.mean_mm:.2f} mm of water ({', '.join(('nozzle', *view.mounted))})"
     print(f"{view.library.ion.name} on {view.beamline.name}, {before}")
     print(
-        f"simulated {header['made'][:10]} with {header['primaries']} primaries per energy, momentum spread "
-        f"{header['momentum_spread_percent']:g} % (FWHM)"
+        f"simulated {made.made[:10]} with {made.primaries} primaries per energy, momentum spread "
+        f"{made.momentum_spread_percent:g} % (FWHM)"
     )
     print()
     if in_full:
@@ -56,16 +56,16 @@ def _print_energy(view: EnergyView) -> None:
     print()
     rows = [
         (
-            _mm(row["depth_mm"], 1),
-            f"{row['dose_MeV_cm2_g']:.4g}",
-            f"{row['letd_keV_um']:.3g}",
-            _mm(row["core_mm"]),
-            f"{100 * row['halo_share']:.2f}",
-            _mm(row["halo_mm"], 1),
-            f"{100 * row['wide_halo_share']:.2f}",
-            _mm(row["wide_halo_mm"], 1),
+            _mm(row.depth_mm, 1),
+            f"{row.dose_MeV_cm2_g:.4g}",
+            f"{row.letd_keV_um:.3g}",
+            _mm(row.core_mm),
+            f"{100 * row.halo_share:.2f}",
+            _mm(row.halo_mm, 1),
+            f"{100 * row.wide_halo_share:.2f}",
+            _mm(row.wide_halo_mm, 1),
         )
-        for row in depth_rows(view)
+        for row in depth_figures(view)
     ]
     heads = ("depth", "dose", "LETd", "core", "halo", "sigma", "wide halo", "sigma")
     units = ("mm", "MeV cm2/g", "keV/um", "mm", "%", "mm", "%", "mm")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from spotline.faces.cli.bars import preparation_bar
 from spotline.faces.cli.common import STATUS_DONE, Switch, WholeNumber
+
+if TYPE_CHECKING:
+    from spotline.planning.prepared.headers import PreparationFile
 
 
 def prepare(
@@ -65,6 +68,7 @@ def prepare(
         Say nothing but errors.
     """
     import spotline
+    from spotline.planning.prepared.write import write_folder
     from spotline.treatment.retarget import retarget as retarget_plan
 
     line = spotline.load_beamline(beamline)
@@ -84,29 +88,37 @@ def prepare(
     prepared = retargeted.plan if retargeted else read
     with preparation_bar(quiet) as progress:
         treatment = spotline.prepare(prepared, line, field=field, options=options, progress=progress)
-    summary = spotline.write_preparation(treatment, out, options=options, retargeted=retargeted)
+    summary = write_folder(treatment, out, options, retargeted)
     if not quiet:
         if retargeted is not None:
             print(retargeted.in_words())
-        for warning in summary["warnings"]:
+        for warning in summary.warnings:
             print(f"spotline: {warning}", file=sys.stderr)
         print(_in_words(summary, out))
     return STATUS_DONE
 
 
-def _in_words(summary: dict[str, Any], out: Path) -> str:
+def _in_words(summary: PreparationFile, out: Path) -> str:
     """The summary in a few lines."""
-    said = []
-    for field in summary["fields"]:
-        slices = field["slices"]
-        old, new = (sum(s[key]["time_us"] for s in slices) for key in ("planned_path", "path"))
-        levels = sorted({s["intensity_level"] for s in slices}, reverse=True)
-        lines = (
-            "field {number} ({name}): {spots} spots in {n} slices, {visits} visits",
-            f"  path: {new * 1e-6:.3f} s of magnet moves ({old * 1e-6:.3f} s in the order of the plan)",
-            "  {beam_off_jumps} beam-off jumps",
-            f"  intensity {', '.join(f'{level:.0%}' for level in levels)}; {{predicted_spills:.1f}} spills",
-            "  predicted: {predicted_beam_on_s:.1f} s beam on, {predicted_treatment_s:.0f} s treatment",
-        )
-        said += [line.format(**field, n=len(slices)) for line in lines]
-    return "\n".join([*said, f"prepared in {out}"])
+    lines = []
+    for field in summary.fields:
+        new_us = sum(slice_.path.time_us for slice_ in field.slices)
+        old_us = sum(slice_.planned_path.time_us for slice_ in field.slices)
+        levels = sorted({slice_.intensity_level for slice_ in field.slices}, reverse=True)
+        lines += [
+            (
+                f"field {field.number} ({field.name}): {field.spots} spots in {len(field.slices)} slices, "
+                f"{field.visits} visits"
+            ),
+            f"  path: {new_us * 1e-6:.3f} s of magnet moves ({old_us * 1e-6:.3f} s in the order of the plan)",
+            f"  {field.beam_off_jumps} beam-off jumps",
+            (
+                f"  intensity {', '.join(f'{level:.0%}' for level in levels)}; "
+                f"{field.predicted_spills:.1f} spills"
+            ),
+            (
+                f"  predicted: {field.predicted_beam_on_s:.1f} s beam on, "
+                f"{field.predicted_treatment_s:.0f} s treatment"
+            ),
+        ]
+    return "\n".join([*lines, f"prepared in {out}"])

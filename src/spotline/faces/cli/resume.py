@@ -52,5 +52,5 @@ def resume(
     if not quiet:
         if nothing_left:
             print("nothing is left to deliver")
-        print(in_words(after.summary, record))
-    return STATUS_DONE if after.summary["status"] == "complete" else STATUS_INTERLOCK
+        print(in_words(after.outcome, record))
+    return STATUS_DONE if after.outcome.status == "complete" else STATUS_INTERLOCK

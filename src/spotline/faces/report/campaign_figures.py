@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from spotline.campaign.row import Row
 from spotline.faces.report.draw import nothing
 from spotline.faces.report.style import BLUE, INK, MUTED, RED, sheet, styled
 
-Rows = Sequence[dict[str, Any]]
+Rows = Sequence[Row]
 
 UNDETECTED = "no interlock"
 ROW_in = 0.19  # height of a kind of fault in a picture
@@ -22,15 +22,15 @@ BEAM_OFF_US = 500
 
 def kinds_of(rows: Rows) -> list[str]:
     """Kinds of faults that struck, in the order of the alphabet."""
-    return sorted({kind for row in rows if row["struck"] for kind in _kinds(row)})
+    return sorted({kind for row in rows if row.struck for kind in _kinds(row)})
 
 
-def _kinds(row: dict[str, Any]) -> list[str]:
-    return [row[name] for name in ("fault1", "fault2") if row[name]]
+def _kinds(row: Row) -> list[str]:
+    return [fault for fault in (row.fault1, row.fault2) if fault]
 
 
-def _by_kind(rows: Rows, kind: str) -> list[dict[str, Any]]:
-    return [row for row in rows if row["struck"] and kind in _kinds(row)]
+def _by_kind(rows: Rows, kind: str) -> list[Row]:
+    return [row for row in rows if row.struck and kind in _kinds(row)]
 
 
 def _kind_axis(axes: Axes, kinds: list[str]) -> None:
@@ -52,7 +52,7 @@ def figure_delays(rows: Rows) -> Figure:
     _kind_axis(left, kinds)
     for place, kind in enumerate(kinds):
         some = _by_kind(rows, kind)
-        delays_us = np.array([row["detection_us"] for row in some if row["detected_by"]], float)
+        delays_us = np.array([row.detection_us for row in some if row.detected_by], float)
         left.plot(
             np.maximum(1.0, delays_us),
             np.full(len(delays_us), place),
@@ -63,7 +63,7 @@ def figure_delays(rows: Rows) -> Figure:
             alpha=0.7,
             rasterized=True,
         )
-        missed = sum(not row["detected_by"] for row in some)
+        missed = sum(not row.detected_by for row in some)
         right.barh(place, 100.0 * missed / len(some), 0.7, color=MUTED, lw=0)
     left.set(xscale="log", xlabel="from the begin of the fault to the first interlock (us)")
     right.set_xlabel(f"{UNDETECTED} (%)")
@@ -75,7 +75,7 @@ def figure_delays(rows: Rows) -> Figure:
 def figure_matrix(rows: Rows) -> Figure:
     """Part of the runs with each kind of fault in which each interlock came first."""
     kinds = kinds_of(rows)
-    found = sorted({row["detected_by"] for row in rows if row["struck"] and row["detected_by"]})
+    found = sorted({row.detected_by for row in rows if row.struck and row.detected_by})
     columns = [*found, UNDETECTED]
     figure = sheet(1.9 + ROW_in * max(4, len(kinds)))
     axes = figure.subplots()
@@ -86,7 +86,7 @@ def figure_matrix(rows: Rows) -> Figure:
     for place, kind in enumerate(kinds):
         some = _by_kind(rows, kind)
         for column, name in enumerate(columns):
-            part = sum((row["detected_by"] or UNDETECTED) == name for row in some) / len(some)
+            part = sum((row.detected_by or UNDETECTED) == name for row in some) / len(some)
             if part > 0:
                 colour = MUTED if name == UNDETECTED else BLUE
                 # The area goes with the part: few of many can still be seen.
@@ -104,9 +104,9 @@ def figure_excess(rows: Rows) -> Figure:
     for axes, value, title in zip(
         figure.subplots(1, 2), ("excess", "excess_field"), ("worst spot of each run", "field"), strict=True
     ):
-        bound = np.array([row[f"{value}_bound"] for row in rows], float)
-        excess = np.array([row[value] for row in rows], float)
-        found = np.array([bool(row["detected_by"]) for row in rows])
+        bound = np.array([getattr(row, f"{value}_bound") for row in rows], float)
+        excess = np.array([getattr(row, value) for row in rows], float)
+        found = np.array([bool(row.detected_by) for row in rows])
         axes.set_title(title)
         for some, colour, mark, label in (
             (found, BLUE, "o", "found by an interlock"),
@@ -130,7 +130,7 @@ def figure_beam_off(rows: Rows) -> Figure:
     """Time from the first interlock of a spill to its last ion: worst spill of each run."""
     figure = sheet(3.0)
     axes = figure.subplots()
-    delays_us = np.array([row["beam_off_us"] for row in rows if row["beam_off_us"] is not None], float)
+    delays_us = np.array([row.beam_off_us for row in rows if row.beam_off_us is not None], float)
     axes.set(xlabel="from the first sample out of tolerance to the last ion (us)", ylabel="runs")
     if not len(delays_us):
         nothing(axes, "no interlock with beam")

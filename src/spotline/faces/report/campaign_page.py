@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from spotline.campaign.headers import CampaignFile, KindFigures, Worst
+from spotline.campaign.row import Row
 from spotline.faces.report.page import render, replace_page
 from spotline.faces.report.tables import Pairs, Table
 from spotline.faces.report.words import NOTHING, number, plain, power, short_hash
+from spotline.hdf5 import keys_of
 
 if TYPE_CHECKING:
     from spotline.faces.report.pictures import Picture
 
 TEMPLATE = "campaign.html.j2"
-Summary = dict[str, Any]
 
 
-def write_campaign_page(summary: Summary, rows: list[dict[str, Any]], path: Path) -> None:
+def write_campaign_page(summary: CampaignFile, rows: Sequence[Row], path: Path) -> None:
     """Write the report of a campaign.
 
     Parameters
     ----------
-    summary : dict
-        Content of ``campaign.json``.
-    rows : list of dict
-        Rows of the table of runs.
+    summary : CampaignFile
+    rows : sequence of Row
+        Of the table of runs.
     path : Path
         HTML file to write; one that exists is replaced.
 
@@ -34,10 +36,10 @@ def write_campaign_page(summary: Summary, rows: list[dict[str, Any]], path: Path
     spotline.errors.OutputError
         If the file cannot be written.
     """
-    violated = sum(bool(row["violations"]) for row in rows)
+    violated = sum(bool(row.violations) for row in rows)
     html = render(
         TEMPLATE,
-        title=plain(summary["plan_label"] or summary["plan"]),
+        title=plain(summary.plan_label or summary.plan),
         status=("Invariants violated", "bad") if violated else ("All invariants held", "good"),
         facts=_facts(summary),
         results=_results(summary),
@@ -45,98 +47,98 @@ def write_campaign_page(summary: Summary, rows: list[dict[str, Any]], path: Path
         violating=_violating(summary),
         kinds=kind_table(summary),
         pictures=_pictures(rows),
-        summary=json.dumps(summary, indent=2, ensure_ascii=False),
+        summary=json.dumps(keys_of(summary), indent=2, ensure_ascii=False),
     )
     replace_page(html, path)
 
 
-def _facts(summary: Summary) -> Pairs:
-    line = f"{summary['beamline']}, version {summary['beamline_version']}"
-    drawn = summary["drawn_from"]
-    faults = f"{len(drawn)} kinds in turn{', in pairs' if summary['pairs'] else ''}" if drawn else "none"
-    if summary["fixed"]:
-        faults = ", ".join(fault["kind"] for fault in summary["fixed"])
+def _facts(summary: CampaignFile) -> Pairs:
+    line = f"{summary.beamline}, version {summary.beamline_version}"
+    drawn = summary.drawn_from
+    faults = f"{len(drawn)} kinds in turn{', in pairs' if summary.pairs else ''}" if drawn else "none"
+    if summary.fixed:
+        faults = ", ".join(fault.kind for fault in summary.fixed)
     return [
-        ("Plan", f"{summary['plan']} ({short_hash(summary['plan_sha256'])})"),
-        ("Beam line", f"{line} ({short_hash(summary['beamline_sha256'])})"),
+        ("Plan", f"{summary.plan} ({short_hash(summary.plan_sha256)})"),
+        ("Beam line", f"{line} ({short_hash(summary.beamline_sha256)})"),
         ("Faults", faults),
-        ("Seed", plain(summary["seed"])),
-        ("Versions", plain(summary["versions"])),
+        ("Seed", plain(summary.seed)),
+        ("Versions", plain(summary.versions)),
     ]
 
 
-def _results(summary: Summary) -> Pairs:
+def _results(summary: CampaignFile) -> Pairs:
     def near(key: str, unit: str) -> str:
-        worst = summary[key]
+        worst: Worst | None = getattr(summary, key)
         if worst is None:
             return NOTHING
-        return f"{power(worst['value'], 3)} {unit}, bound {power(worst['bound'], 3)} (run {worst['run']})"
+        return f"{power(worst.value, 3)} {unit}, bound {power(worst.bound, 3)} (run {worst.run})"
 
     return [
-        ("Runs", number(summary["runs"], 0)),
-        ("Runs in which a fault struck", number(summary["faults"], 0)),
-        ("Of these with an interlock", number(summary["detections"], 0)),
-        ("How runs ended", plain(summary["outcomes"])),
+        ("Runs", number(summary.runs, 0)),
+        ("Runs in which a fault struck", number(summary.faults, 0)),
+        ("Of these with an interlock", number(summary.detections, 0)),
+        ("How runs ended", plain(summary.outcomes)),
         ("Spot nearest to its bound", near("worst_excess", "particles too many")),
         ("Field nearest to its bound", near("worst_excess_field", "particles too many")),
         ("Beam off nearest to its bound", near("worst_beam_off", "us")),
     ]
 
 
-def _invariants(summary: Summary) -> Table:
+def _invariants(summary: CampaignFile) -> Table:
     rows: list[tuple[str, ...]] = [
-        (name.replace("_", " "), number(n, 0)) for name, n in summary["violations"].items()
+        (name.replace("_", " "), number(n, 0)) for name, n in summary.violations.items()
     ]
     return Table(("Invariant", "Runs that violate it"), (0,), rows)
 
 
-def _violating(summary: Summary) -> Table | None:
-    if not summary["violating_runs"]:
+def _violating(summary: CampaignFile) -> Table | None:
+    if not summary.violating_runs:
         return None
     rows: list[tuple[str, ...]] = [
-        (plain(row["run"]), plain(row["invariants"]).replace("_", " "), plain(row["remarks"]))
-        for row in summary["violating_runs"][:200]
+        (plain(row.run), plain(row.invariants).replace("_", " "), plain(row.remarks))
+        for row in summary.violating_runs[:200]
     ]
     return Table(("Run", "Invariant", "What did not hold"), (1, 2), rows)
 
 
-def kind_table(summary: Summary) -> Table:
+def kind_table(summary: CampaignFile) -> Table:
     """Make the table of faults: one row per kind, or pair of kinds."""
     heads = (
         "Fault", "Struck", "With an interlock", "First interlock", "After, median (us)", "Longest (us)",
         "Beam off, longest (us)", "Most particles too many in a spot", "Bound", "Misplaced at most",
         "Violations",
     )  # fmt: skip
-    return Table(heads, (0, 3), [_kind_row(name, kind) for name, kind in summary["kinds"].items()])
+    return Table(heads, (0, 3), [_kind_row(name, kind) for name, kind in summary.kinds.items()])
 
 
-def _kind_row(name: str, kind: dict[str, Any]) -> tuple[str, ...]:
-    by = ", ".join(f"{cause} {n}" for cause, n in kind["by"].items())
-    delay, excess, off = kind["detection_us"], kind["worst_excess"], kind["worst_beam_off"]
+def _kind_row(name: str, kind: KindFigures) -> tuple[str, ...]:
+    by = ", ".join(f"{cause} {n}" for cause, n in kind.by.items())
+    delay, excess, off = kind.detection_us, kind.worst_excess, kind.worst_beam_off
     return (
         name,
-        number(kind["struck"], 0),
-        number(kind["detected"], 0),
+        number(kind.struck, 0),
+        number(kind.detected, 0),
         by or NOTHING,
-        NOTHING if delay["median"] is None else number(delay["median"], 0),
-        NOTHING if delay["largest"] is None else number(delay["largest"], 0),
-        NOTHING if off is None else number(off["value"], 0),
-        NOTHING if excess is None else power(excess["value"], 3),
-        NOTHING if excess is None else power(excess["bound"], 3),
-        NOTHING if kind["worst_misplaced"] is None else power(kind["worst_misplaced"], 3),
-        number(sum(kind["violations"].values()), 0),
+        NOTHING if delay.median is None else number(delay.median, 0),
+        NOTHING if delay.largest is None else number(delay.largest, 0),
+        NOTHING if off is None else number(off.value, 0),
+        NOTHING if excess is None else power(excess.value, 3),
+        NOTHING if excess is None else power(excess.bound, 3),
+        NOTHING if kind.worst_misplaced is None else power(kind.worst_misplaced, 3),
+        number(sum(kind.violations.values()), 0),
     )
 
 
-def _pictures(rows: list[dict[str, Any]]) -> list[Picture]:
+def _pictures(rows: Sequence[Row]) -> list[Picture]:
     from markupsafe import Markup
 
     from spotline.faces.report import campaign_figures as figures
     from spotline.faces.report.pictures import Picture
     from spotline.faces.report.svg import to_svg
 
-    struck = sum(row["struck"] for row in rows)
-    found = sum(bool(row["detected_by"]) for row in rows if row["struck"])
+    struck = sum(row.struck for row in rows)
+    found = sum(bool(row.detected_by) for row in rows if row.struck)
     pictures = (
         (
             figures.figure_delays,

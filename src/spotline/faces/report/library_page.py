@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from spotline.faces.report.page import check_new, render, write_page
 from spotline.faces.report.tables import Pairs, Table
-from spotline.faces.report.words import moment, number, plain, power, short_hash
-from spotline.machine.library.overview import EnergyView, LibraryView, depth_rows
+from spotline.faces.report.words import NOTHING, moment, number, plain, power, short_hash
+from spotline.machine.library.overview import EnergyView, LibraryView, depth_figures
 
 if TYPE_CHECKING:
     from spotline.faces.report.pictures import Picture
@@ -47,17 +47,21 @@ def write_library_page(view: LibraryView, path: Path) -> None:
 
 
 def _facts(view: LibraryView) -> Pairs:
-    header = view.library.header
+    made = view.library.facts
     return [
         ("In the beam", ", ".join(("nozzle", *view.mounted))),
         ("Water-equivalent thickness", f"{number(view.thickness.mean_mm)} mm"),
-        ("Primaries per energy", power(header["primaries"])),
-        ("Momentum spread (FWHM)", f"{header['momentum_spread_percent']:g} %"),
-        ("Mean excitation energy of water", f"{header['mean_excitation_eV']:g} eV"),
-        ("Made", moment(header["made"])),
-        ("Command", plain(header["command"])),
-        ("SHA-256 of the physics", short_hash(header["physics_sha256"])),
+        ("Primaries per energy", NOTHING if made.primaries is None else power(made.primaries)),
+        ("Momentum spread (FWHM)", f"{made.momentum_spread_percent:g} %"),
+        ("Mean excitation energy of water", _eV(made.mean_excitation_eV)),
+        ("Made", moment(made.made)),
+        ("Command", plain(made.command)),
+        ("SHA-256 of the physics", short_hash(made.physics_sha256)),
     ]
+
+
+def _eV(energy_eV: float | None) -> str:
+    return NOTHING if energy_eV is None else f"{energy_eV:g} eV"
 
 
 def _energy_facts(one: EnergyView) -> Pairs:
@@ -157,15 +161,15 @@ def _depths(one: EnergyView) -> Table:
     )
     rows: list[tuple[str, ...]] = [
         (
-            number(row["depth_mm"]),
-            power(row["dose_MeV_cm2_g"]),
-            number(row["letd_keV_um"]),
-            number(row["core_mm"], 3),
-            number(100.0 * row["halo_share"]),
-            number(row["halo_mm"]),
-            number(100.0 * row["wide_halo_share"]),
-            number(row["wide_halo_mm"]),
+            number(row.depth_mm),
+            power(row.dose_MeV_cm2_g),
+            number(row.letd_keV_um),
+            number(row.core_mm, 3),
+            number(100.0 * row.halo_share),
+            number(row.halo_mm),
+            number(100.0 * row.wide_halo_share),
+            number(row.wide_halo_mm),
         )
-        for row in depth_rows(one)
+        for row in depth_figures(one)
     ]
     return Table(heads, (), rows)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spotline.faces.report import plan_tables
 from spotline.faces.report.page import check_new, render, write_page
 from spotline.faces.report.plan_tables import PAGE
+from spotline.faces.report.tables import Pairs, Table
 from spotline.planning.overview import FieldOverview, PlanOverview
 from spotline.wording import layers_named, several
 
@@ -44,26 +46,44 @@ def write_plan_page(view: PlanOverview, path: Path) -> None:
     write_page(html, path)
 
 
-def _field_view(view: PlanOverview, field: FieldOverview) -> dict[str, Any]:
-    """Return what the template shows of one field."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldView:
+    """What the template shows of one field; `id` is where links lead to."""
+
+    id: str
+    number: int
+    name: str
+    status: tuple[str, str] | None
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+    facts: Pairs
+    totals: Pairs
+    energies: list[Picture]
+    layers: Table
+    slices: Table | None
+    maps: list[Picture]
+    other_maps: list[Picture]
+
+
+def _field_view(view: PlanOverview, field: FieldOverview) -> FieldView:
     from spotline.faces.report import plan_figures
 
     first, *others = plan_figures.map_groups(field)
-    return {
-        "id": f"field-{field.field.number}",
-        "number": field.field.number,
-        "name": field.field.name,
-        "status": plan_tables.status_of(view, field),
-        "problems": field.problems,
-        "warnings": field.warnings,
-        "facts": plan_tables.field_facts(field),
-        "totals": plan_tables.totals(field, PAGE),
-        "energies": [_energies(field)],
-        "layers": plan_tables.layer_table(field, PAGE),
-        "slices": plan_tables.slice_table(field, PAGE) if field.slices else None,
-        "maps": [_maps(field, first)],
-        "other_maps": [_maps(field, group) for group in others],
-    }
+    return FieldView(
+        id=f"field-{field.field.number}",
+        number=field.field.number,
+        name=field.field.name,
+        status=plan_tables.status_of(view, field),
+        problems=field.problems,
+        warnings=field.warnings,
+        facts=plan_tables.field_facts(field),
+        totals=plan_tables.totals(field, PAGE),
+        energies=[_energies(field)],
+        layers=plan_tables.layer_table(field, PAGE),
+        slices=plan_tables.slice_table(field, PAGE) if field.slices else None,
+        maps=[_maps(field, first)],
+        other_maps=[_maps(field, group) for group in others],
+    )
 
 
 def _energies(field: FieldOverview) -> Picture:

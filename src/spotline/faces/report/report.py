@@ -7,8 +7,9 @@ script, and says nothing that is not in the record, so a record gives the same r
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spotline.faces.report import tables
 from spotline.faces.report.page import render, replace_page
@@ -16,6 +17,8 @@ from spotline.record.model import FieldRecord, Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from spotline.faces.report.pictures import Picture
 
 TEMPLATE = "report.html.j2"
 
@@ -58,24 +61,44 @@ def figure_overview(record: Record) -> Figure:
     return figures.figure_overview(record)
 
 
-def _field_view(field: FieldRecord) -> dict[str, Any]:
-    """Return what the template shows of one field."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldView:
+    """What the template shows of one field; `id` is where links lead to."""
+
+    id: str
+    number: int
+    name: str
+    status: tuple[str, str]
+    facts: tables.Pairs
+    warnings: tuple[str, ...]
+    figures_of_merit: tables.Pairs
+    interlocks: tables.Table
+    slices: tables.Table
+    time: list[Picture]
+    spots: list[Picture]
+    maps: list[Picture]
+    other_maps: list[Picture]
+    machine: list[Picture]
+    truth: list[Picture]
+
+
+def _field_view(field: FieldRecord) -> FieldView:
     from spotline.faces.report import pictures
 
-    return {
-        "id": f"field-{field.number}",
-        "number": field.number,
-        "name": field.name,
-        "status": tables.status_of(field),
-        "facts": tables.facts(field),
-        "warnings": list(field.facts.warnings),
-        "figures_of_merit": tables.figures_of_merit(field),
-        "interlocks": tables.interlock_table(field),
-        "slices": tables.slice_table(field),
-        "time": pictures.of_time(field),
-        "spots": pictures.of_spots(field),
-        "maps": pictures.of_slices(field),
-        "other_maps": pictures.of_other_slices(field),
-        "machine": pictures.of_machine(field),
-        "truth": pictures.of_truth(field),
-    }
+    return FieldView(
+        id=f"field-{field.number}",
+        number=field.number,
+        name=field.name,
+        status=tables.status_of(field),
+        facts=tables.facts(field),
+        warnings=field.facts.warnings,
+        figures_of_merit=tables.figures_of_merit(field),
+        interlocks=tables.interlock_table(field),
+        slices=tables.slice_table(field),
+        time=pictures.of_time(field),
+        spots=pictures.of_spots(field),
+        maps=pictures.of_slices(field),
+        other_maps=pictures.of_other_slices(field),
+        machine=pictures.of_machine(field),
+        truth=pictures.of_truth(field),
+    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
 
 from spotline.errors import OptionError, PhysicsError
+from spotline.machine.library.headers import ScoredArea
 from spotline.physics.transport.tally import Area
 
 FIELD = Area("field", half_width_mm=125.0)
@@ -47,21 +48,20 @@ def check_areas(areas: Sequence[Area]) -> None:
             raise OptionError(f"area {name!r}: there are two of that name; give each its own")
 
 
-def as_header(areas: Sequence[Area]) -> list[dict[str, Any]]:
+def as_header(areas: Sequence[Area]) -> tuple[ScoredArea, ...]:
     """Describe areas for the header of a library; infinite sizes are left out."""
-    return [
-        {
-            "name": area.name,
-            **{
-                key: value
-                for key, value in (("radius_mm", area.radius_mm), ("half_width_mm", area.half_width_mm))
-                if value != float("inf")
-            },
-        }
+    return tuple(
+        ScoredArea(
+            name=area.name,
+            radius_mm=area.radius_mm if area.radius_mm < math.inf else None,
+            half_width_mm=area.half_width_mm if area.half_width_mm < math.inf else None,
+        )
         for area in areas
-    ]
+    )
 
 
-def of_header(header: dict[str, Any]) -> tuple[Area, ...]:
-    """Return the areas that a header describes, in the order of their depth doses."""
-    return tuple(Area(**described) for described in header.get("areas", ()))
+def of_header(described: Sequence[ScoredArea]) -> tuple[Area, ...]:
+    """Return the areas that a header describes."""
+    return tuple(
+        Area(one.name, one.radius_mm or math.inf, one.half_width_mm or math.inf) for one in described
+    )

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 
 from spotline.arrays import Floats
 from spotline.errors import OptionError
+from spotline.hdf5 import keys_of
 from spotline.machine import BeamLine
 from spotline.machine.library.areas import CHAMBER, FIELD, as_header, check_areas
 from spotline.machine.library.grid import (
@@ -25,6 +25,7 @@ from spotline.machine.library.grid import (
     ring_depth_edges_mm,
     spectrum_edges_MeV_u,
 )
+from spotline.machine.library.headers import LateralResidual, LibraryHeader
 from spotline.machine.library.lateral import fit_lateral
 from spotline.machine.library.model import BeamLibrary, Entry, stack
 from spotline.physics.ions import Ion
@@ -269,22 +270,22 @@ def build_library(
             )
         )
     residuals = [simulated.residual for simulated in made_of]
-    header: dict[str, Any] = {
-        "ion": ion_name,
-        "beamline": beamline.name,
-        "momentum_spread_percent": beam.momentum_spread_percent,
-        "areas": as_header(areas),
-        "mean_excitation_eV": mean_excitation_eV(beam.ion, WATER),
-        "primaries": number,
-        "seed": seed,
-        "made": origin.made.isoformat(timespec="seconds"),
-        "command": origin.command,
-        "versions": {name: version(name) for name in ("spotline", "numpy", "numba")},
-        "physics_sha256": physics_sha256(),
-        "lateral_residual": {"mean": float(np.mean(residuals)), "largest": max(residuals)},
-        "lost": sum(simulated.lost for simulated in made_of),
-    }
-    return BeamLibrary(header, stack([simulated.entry for simulated in made_of]))
+    header = LibraryHeader(
+        ion=ion_name,
+        beamline=beamline.name,
+        momentum_spread_percent=beam.momentum_spread_percent,
+        areas=as_header(areas),
+        mean_excitation_eV=mean_excitation_eV(beam.ion, WATER),
+        primaries=number,
+        seed=seed,
+        made=origin.made.isoformat(timespec="seconds"),
+        command=origin.command,
+        versions={name: version(name) for name in ("spotline", "numpy", "numba")},
+        physics_sha256=physics_sha256(),
+        lateral_residual=LateralResidual(mean=float(np.mean(residuals)), largest=max(residuals)),
+        lost=sum(simulated.lost for simulated in made_of),
+    )
+    return BeamLibrary(keys_of(header), stack([simulated.entry for simulated in made_of]))
 
 
 def physics_sha256() -> str:

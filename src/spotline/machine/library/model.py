@@ -18,9 +18,11 @@ from scipy.interpolate import PchipInterpolator
 
 from spotline.arrays import Floats
 from spotline.errors import LibraryError, OptionError
+from spotline.hdf5 import typed
 from spotline.machine.library.areas import FIELD, of_header
 from spotline.machine.library.curve import Ranges, ranges_of
 from spotline.machine.library.grid import depth_edges_mm, middles
+from spotline.machine.library.headers import LibraryHeader
 from spotline.machine.library.modifiers import Thickness
 from spotline.physics.ions import IONS, Ion
 from spotline.physics.transport.tally import Area
@@ -287,10 +289,21 @@ class BeamLibrary:
     arrays: LibraryArrays
     path: Path | None = None
 
+    @cached_property
+    def facts(self) -> LibraryHeader:
+        """`header` with types.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If it lacks something, or holds something else.
+        """
+        return typed(LibraryHeader, self.header)
+
     @property
     def ion(self) -> Ion:
         """The beam."""
-        return IONS[self.header["ion"]]
+        return IONS[self.facts.ion]
 
     @property
     def energy_MeV_u(self) -> Floats:
@@ -300,12 +313,12 @@ class BeamLibrary:
     @property
     def momentum_spread_percent(self) -> float:
         """Full width at half maximum of the momentum distribution of the beam."""
-        return float(self.header["momentum_spread_percent"])
+        return self.facts.momentum_spread_percent
 
     @cached_property
     def areas(self) -> tuple[Area, ...]:
         """In which there are depth doses beside that of the field."""
-        return of_header(self.header)
+        return of_header(self.facts.areas)
 
     def as_arrays(self) -> LibraryArrays:
         """Return all figures as plain arrays, for compiled code."""

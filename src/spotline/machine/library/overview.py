@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
 from spotline.errors import OptionError
 from spotline.machine import BeamLine
 from spotline.machine.library.curve import Ranges
+from spotline.machine.library.headers import DepthFigures, EnergyFigures, LibraryFigures
 from spotline.machine.library.model import BeamLibrary, Entry
 from spotline.machine.library.modifiers import Thickness, in_beam
 
@@ -109,52 +109,56 @@ def library_overview(
     return LibraryView(library, beamline, mounted, thickness, tuple(views))
 
 
-def summary_of(view: LibraryView) -> dict[str, Any]:
-    """Return what is common to all energies, for JSON."""
-    return {
-        "beamline": view.beamline.name,
-        "ion": view.library.ion.name,
-        "library": None if view.library.path is None else view.library.path.name,
-        "mounted": list(view.mounted),
-        "thickness_mm": view.thickness.mean_mm,
-        "made_with": view.library.header,
-    }
+def figures_of(view: LibraryView, *, in_full: bool) -> LibraryFigures:
+    """Return all figures for JSON; with those along the depth of the first energy if `in_full`."""
+    first = view.energies[0]
+    return LibraryFigures(
+        beamline=view.beamline.name,
+        ion=view.library.ion.name,
+        library=None if view.library.path is None else view.library.path.name,
+        mounted=view.mounted,
+        thickness_mm=view.thickness.mean_mm,
+        made_with=view.library.header,
+        energies=tuple(map(energy_figures, view.energies)),
+        depths=depth_figures(first) if in_full else (),
+        curve=_curve_of(first) if in_full else None,
+    )
 
 
-def energy_row(view: EnergyView) -> dict[str, Any]:
-    """Return the figures of one energy, for JSON: None where there is none."""
+def energy_figures(view: EnergyView) -> EnergyFigures:
+    """Return the figures of one energy: None where there is none."""
     row = {"energy_MeV_u": view.energy_MeV_u, "nominal_depth_mm": view.nominal_mm, **asdict(view.ranges)}
-    return {name: value if np.isfinite(value) else None for name, value in row.items()}
+    return EnergyFigures(**{name: value if np.isfinite(value) else None for name, value in row.items()})
 
 
-def depth_rows(view: EnergyView) -> list[dict[str, float]]:
-    """Return dose, LET and lateral shape at some depths up to the peak, for tables and JSON."""
+def depth_figures(view: EnergyView) -> tuple[DepthFigures, ...]:
+    """Return dose, LET and lateral shape at some depths up to the peak."""
     rows = []
     for fraction in DEPTHS:
         depth_mm = fraction * view.ranges.peak_mm
         lateral = view.entry.lateral(depth_mm)
         rows.append(
-            {
-                "depth_mm": depth_mm,
-                "dose_MeV_cm2_g": float(view.entry.dose_MeV_cm2_g(depth_mm)),
-                "letd_keV_um": float(view.entry.letd(depth_mm)),
-                "core_mm": float(lateral.core_mm[0]),
-                "halo_mm": float(lateral.halo_mm[0, 0]),
-                "halo_share": float(lateral.halo_share[0, 0]),
-                "wide_halo_mm": float(lateral.halo_mm[0, 1]),
-                "wide_halo_share": float(lateral.halo_share[0, 1]),
-            }
+            DepthFigures(
+                depth_mm=depth_mm,
+                dose_MeV_cm2_g=float(view.entry.dose_MeV_cm2_g(depth_mm)),
+                letd_keV_um=float(view.entry.letd(depth_mm)),
+                core_mm=float(lateral.core_mm[0]),
+                halo_mm=float(lateral.halo_mm[0, 0]),
+                halo_share=float(lateral.halo_share[0, 0]),
+                wide_halo_mm=float(lateral.halo_mm[0, 1]),
+                wide_halo_share=float(lateral.halo_share[0, 1]),
+            )
         )
-    return rows
+    return tuple(rows)
 
 
-def curve_of(view: EnergyView) -> dict[str, list[float]]:
-    """Return the depth dose and LET of one energy at its own depths, for JSON."""
+def _curve_of(view: EnergyView) -> dict[str, tuple[float, ...]]:
     entry = view.entry
-    return {
-        "depth_mm": entry.depth_mm.tolist(),
-        "field_MeV_cm2_g": entry.field_MeV_cm2_g.tolist(),
-        **{f"{area.name}_MeV_cm2_g": entry.scored_MeV_cm2_g(area.name).tolist() for area in entry.areas},
-        "error_MeV_cm2_g": entry.error_MeV_cm2_g.tolist(),
-        "letd_keV_um": entry.letd_keV_um.tolist(),
+    columns = {
+        "depth_mm": entry.depth_mm,
+        "field_MeV_cm2_g": entry.field_MeV_cm2_g,
+        **{f"{area.name}_MeV_cm2_g": entry.scored_MeV_cm2_g(area.name) for area in entry.areas},
+        "error_MeV_cm2_g": entry.error_MeV_cm2_g,
+        "letd_keV_um": entry.letd_keV_um,
     }
+    return {name: tuple(values.tolist()) for name, values in columns.items()}

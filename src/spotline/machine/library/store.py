@@ -8,16 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from spotline.errors import LibraryError, RecordError
-from spotline.hdf5 import as_written, header_of, new_file, plain, publish_file, text
+from spotline.hdf5 import as_written, header_of, keys_of, new_file, plain, publish_file, text, typed
 from spotline.machine import BeamLine
 from spotline.machine.library.areas import CHAMBER, as_header
+from spotline.machine.library.headers import LibraryHeader
 from spotline.machine.library.model import BeamLibrary, LibraryArrays
 from spotline.physics.ions import IONS
 from spotline.tables import closest
@@ -68,7 +69,7 @@ def write_library(library: BeamLibrary, path: Path) -> str:
         If it cannot be written.
     """
     stored = {name: _packed(name, array) for name, array in library.arrays._asdict().items()}
-    primaries = library.header.get("primaries")
+    primaries = library.facts.primaries
     if primaries:  # a library that no simulation made has no noise
         stored["spectrum"] = _without_noise(stored["spectrum"], float(primaries))
     header = json.dumps(library.header, sort_keys=True)
@@ -112,10 +113,11 @@ def read_library(path: Path) -> BeamLibrary:
             header = header_of(file)
             if version == 2:
                 read[OLD_CHAMBER] = read[OLD_CHAMBER][:, None, :]
-                header["areas"] = as_header((CHAMBER,))
+                header["areas"] = [keys_of(area) for area in as_header((CHAMBER,))]
             stored = {name: read[old] for name, old in names.items()}
-            if header["ion"] not in IONS:
-                raise ValueError(f"ion {header['ion']!r} is not known")
+            ion = typed(LibraryHeader, header).ion
+            if ion not in IONS:
+                raise ValueError(f"ion {ion!r} is not known")
     except RecordError as error:
         raise LibraryError(
             str(error).replace("restore it from a copy", "build it anew or restore it")
@@ -212,7 +214,7 @@ def _without_noise(packed: np.ndarray, primaries: float) -> np.ndarray:
     return rounded
 
 
-def _hash(header: str, stored: dict[str, Any]) -> str:
+def _hash(header: str, stored: Mapping[str, np.ndarray]) -> str:
     """Hash of all that a library holds."""
     digest = hashlib.sha256(header.encode())
     for name, values in stored.items():

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from msgspec import UNSET
 
 from spotline.errors import PlanError, RecordError
 from spotline.files import read_json
-from spotline.hdf5 import as_written
+from spotline.hdf5 import as_written, typed
 from spotline.machine import BeamLine
+from spotline.planning.prepared.headers import PreparationFile
 from spotline.planning.prepared.layout import PLAN, SUMMARY, folder_of, header_of, sha256_of, treatment_of
 from spotline.planning.prepared.summary import FORMAT, VERSION
 from spotline.treatment.headers import PreparationHeader
@@ -27,11 +28,7 @@ def prepared_for(folder: Path) -> str:
     RecordError
         If the folder holds no preparation.
     """
-    path = folder / SUMMARY
-    name = _read_summary(path).get("beamline")
-    if not isinstance(name, str):
-        raise RecordError(f"{path}: names no beam line; prepare the treatment again")
-    return name
+    return read_preparation(folder).beamline
 
 
 def open_preparation(folder: str | Path, beamline: BeamLine, *, field: int | None = None) -> Treatment:
@@ -62,11 +59,10 @@ def open_preparation(folder: str | Path, beamline: BeamLine, *, field: int | Non
         treatment was prepared for another beam line, or another version of it.
     """
     folder = Path(folder)
-    summary = _read_summary(folder / SUMMARY)
-    _check_summary(summary, folder, beamline)
+    summary = read_preparation(folder)
+    _check_line(summary, folder, beamline)
     _check_files(summary, folder)
-    with as_written(folder / SUMMARY):
-        numbers = [int(said["number"]) for said in summary["fields"]]
+    numbers = [said.number for said in summary.fields]
     if field is not None:
         if field not in numbers:
             known = ", ".join(map(str, numbers))
@@ -78,30 +74,40 @@ def open_preparation(folder: str | Path, beamline: BeamLine, *, field: int | Non
     return treatment
 
 
-def _read_summary(path: Path) -> dict[str, Any]:
+def read_preparation(folder: Path) -> PreparationFile:
+    """Read ``preparation.json``.
+
+    Raises
+    ------
+    RecordError
+        If it is missing or broken, or of another version.
+    """
+    path = folder / SUMMARY
     if not path.is_file():
         raise RecordError(f"{path}: no such file; give a folder that `spotline prepare` wrote")
-    return read_json(path)
-
-
-def _check_summary(summary: dict[str, Any], folder: Path, beamline: BeamLine) -> None:
-    path = folder / SUMMARY
-    if summary.get("format") != FORMAT or summary.get("version") != VERSION:
+    keys = read_json(path)
+    if keys.get("format") != FORMAT or keys.get("version") != VERSION:
         raise RecordError(
-            f"{path}: is {summary.get('format')!r} version {summary.get('version')!r}, not {FORMAT!r} "
+            f"{path}: is {keys.get('format')!r} version {keys.get('version')!r}, not {FORMAT!r} "
             f"version {VERSION}; prepare the treatment again"
         )
-    if summary.get("beamline_sha256") != beamline.sha256:
+    with as_written(path):
+        return typed(PreparationFile, keys)
+
+
+def _check_line(summary: PreparationFile, folder: Path, beamline: BeamLine) -> None:
+    if summary.beamline_sha256 != beamline.sha256:
         raise RecordError(
-            f"{path}: was prepared for {summary.get('beamline')} version {summary.get('beamline_version')} "
-            f"(SHA-256 {str(summary.get('beamline_sha256'))[:12]}), not for this {beamline.name} version "
+            f"{folder / SUMMARY}: was prepared for {summary.beamline} version {summary.beamline_version} "
+            f"(SHA-256 {summary.beamline_sha256[:12]}), not for this {beamline.name} version "
             f"{beamline.facts.version} ({beamline.sha256[:12]}); prepare the treatment again"
         )
 
 
-def _check_files(summary: dict[str, Any], folder: Path) -> None:
-    with as_written(folder / SUMMARY):
-        files = dict(summary["files"])
+def _check_files(summary: PreparationFile, folder: Path) -> None:
+    files = summary.files
+    if files is UNSET:
+        raise RecordError(f"{folder / SUMMARY}: truncated or altered (no 'files'); restore it from a copy")
     for name, expected in files.items():
         path = folder / name
         if not path.is_file():

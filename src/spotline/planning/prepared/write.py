@@ -11,11 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from spotline.dicom.extended_plan import write_extended_plan
 from spotline.errors import OutputError
 from spotline.files import write_json
+from spotline.hdf5 import keys_of
 from spotline.machine import BeamLine
 from spotline.plan import Field
+from spotline.planning.prepared.headers import PreparationFile, PreparedField
 from spotline.planning.prepared.layout import (
     CYCLES,
     PLAN,
@@ -68,7 +72,13 @@ def write_preparation(
     PlanError
         If the plan cannot be written as DICOM.
     """
-    out = Path(out)
+    return keys_of(write_folder(treatment, Path(out), options, retargeted))
+
+
+def write_folder(
+    treatment: Treatment, out: Path, options: Options | None, retargeted: Retargeted | None
+) -> PreparationFile:
+    """Do what `write_preparation` does, and return what was decided."""
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise OutputError(f"{out}: exists and is not an empty folder; choose another for the preparation")
@@ -96,13 +106,13 @@ def write_preparation(
 
 def _fill(
     folder: Path, treatment: Treatment, options: Options | None, retargeted: Retargeted | None
-) -> dict[str, Any]:
+) -> PreparationFile:
     write_extended_plan(_with_angles(treatment), folder / PLAN)
     summary = summarize(treatment, options, retargeted)
     # DICOM stores positions and sizes as 32-bit floats: the files hold what the stored plan makes.
     numbers = [field.field.number for field in treatment.fields]
     stored = treatment_of(folder / PLAN, treatment.beamline, numbers)
-    for field, said in zip(stored.fields, summary["fields"], strict=True):
+    for field, said in zip(stored.fields, summary.fields, strict=True):
         sub = folder / folder_of(field)
         (sub / SLICES).mkdir(parents=True)
         header = header_of(stored, field)
@@ -112,8 +122,9 @@ def _fill(
         cycles = _cycle_codes(field, said, treatment.beamline)
         publish(cycles.encode(), sub / CYCLES)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    summary["files"] = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
-    write_json(folder / SUMMARY, summary)
+    hashes = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
+    summary = msgspec.structs.replace(summary, files=hashes)
+    write_json(folder / SUMMARY, keys_of(summary))
     return summary
 
 
@@ -135,14 +146,14 @@ def _with_angles(treatment: Treatment) -> Treatment:
     return replace(treatment, plan=plan)
 
 
-def _cycle_codes(field: FieldTreatment, said: dict[str, Any], line: BeamLine) -> str:
+def _cycle_codes(field: FieldTreatment, said: PreparedField, line: BeamLine) -> str:
     """The list for the accelerator: one row per expected spill; Repeat_cycle asks for more if needed."""
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
     table.writerow(("spill", "slice", "cycle_code", "in_words"))
     spill = 0
-    for slice_, predicted in zip(field.slices, said["slices"], strict=True):
-        for _ in range(max(1, math.ceil(predicted["predicted_spills"] - 0.5))):
+    for slice_, predicted in zip(field.slices, said.slices, strict=True):
+        for _ in range(max(1, math.ceil(predicted.predicted_spills - 0.5))):
             spill += 1
             code = slice_.cycle_code
             table.writerow((spill, slice_.index, f"{code:010x}", in_words(code, line)))
