@@ -104,8 +104,8 @@ part = st.fixed_dictionaries(
         "start_tick": st.integers(0, 10**6),
         "end_tick": st.integers(0, 10**6),
         "truth": st.tuples(st.integers(0, 3), *[st.floats(-10.0, 10.0)] * 2).map(
-            # Ions, and sums of x, x^2, y, y^2 of ions that are all at one place, and of the variance of their beam.
-            lambda t: (t[0], t[0] * t[1], t[0] * t[1] ** 2, t[0] * t[2], t[0] * t[2] ** 2, 4.0 * t[0], 9.0 * t[0])
+            # Ions; sums of x, x^2, y, y^2 of ions that are all at one place; of the variance of their beam.
+            lambda t: (t[0], *(t[0] * k for k in (t[1], t[1] ** 2, t[2], t[2] ** 2, 4.0, 9.0)))
         ),
     }
 )

@@ -150,10 +150,11 @@ def strip_width(
     variance, slope = untruncated(measured - SHEPPARD, reach + 0.5 - abs(mean))
     if not variance > 0.0:
         return math.nan, math.nan, total
-    tail = TAIL * math.sqrt(variance)
+    seen = variance + SHEPPARD
+    tail = TAIL * math.sqrt(seen)
     first, last = max(-reach, math.floor(mean - tail)), min(reach, math.ceil(mean + tail))
-    density, ratio, ratios = gaussian_steps(first - mean, variance)
-    per_channel = total / math.sqrt(2.0 * math.pi * variance)
+    density, ratio, ratios = gaussian_steps(first - mean, seen)
+    per_channel = total / math.sqrt(2.0 * math.pi * seen)
     spread = 0.0
     for k in range(first, last + 1):
         expected = per_channel * density
@@ -184,20 +185,22 @@ def pixel_spread(
     """
     mean_x -= math.floor(mean_x)
     mean_y -= math.floor(mean_y)
-    tail_x, tail_y = TAIL * math.sqrt(variance_x), TAIL * math.sqrt(variance_y)
+    # What pixels see: the beam, spread over the pixel that it falls into.
+    seen_x, seen_y = variance_x + SHEPPARD, variance_y + SHEPPARD
+    tail_x, tail_y = TAIL * math.sqrt(seen_x), TAIL * math.sqrt(seen_y)
     first_x, last_x = math.floor(mean_x - tail_x), math.ceil(mean_x + tail_x)
     first_y, last_y = math.floor(mean_y - tail_y), math.ceil(mean_y + tail_y)
-    density_y, ratio_y, ratios_y = gaussian_steps(first_y - mean_y, variance_y)
-    begin_x, begin_ratio_x, ratios_x = gaussian_steps(first_x - mean_x, variance_x)
-    per_pixel = total / (2.0 * math.pi * math.sqrt(variance_x * variance_y))
+    density_y, ratio_y, ratios_y = gaussian_steps(first_y - mean_y, seen_y)
+    begin_x, begin_ratio_x, ratios_x = gaussian_steps(first_x - mean_x, seen_x)
+    per_pixel = total / (2.0 * math.pi * math.sqrt(seen_x * seen_y))
     spread_x = 0.0
     spread_y = 0.0
     for j in range(first_y, last_y + 1):
-        off_y = (j - mean_y) * (j - mean_y) - variance_y - SHEPPARD
+        off_y = (j - mean_y) * (j - mean_y) - seen_y
         density_x, ratio_x = begin_x, begin_ratio_x
         for i in range(first_x, last_x + 1):
             expected = per_pixel * density_x * density_y
-            off_x = (i - mean_x) * (i - mean_x) - variance_x - SHEPPARD
+            off_x = (i - mean_x) * (i - mean_x) - seen_x
             noise = rounding(expected) + expected * ion_noise
             spread_x += noise * off_x * off_x
             spread_y += noise * off_y * off_y

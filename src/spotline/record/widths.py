@@ -4,8 +4,8 @@ The beam line has the size of a spot at the chambers and at the isocentre.  What
 expected is taken to be so by something that adds in quadrature and goes on from there as the scanned beam
 does, from its virtual source: ``sigma_iso^2 = expected_iso^2 + k^2 (sigma_chamber^2 - expected_chamber^2)``,
 where k is the position at the isocentre per position at the chamber.  So the expected scattering between
-chamber and isocentre is left as it is, and a beam whose angles changed but not its width at the chamber is not
-noticed.
+chamber and isocentre is left as it is, and a beam whose angles changed but not its width at the chamber is
+not noticed.
 """
 
 from __future__ import annotations
