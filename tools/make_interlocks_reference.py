@@ -52,6 +52,8 @@ def limit_of(cause: Cause, line: BeamLine) -> str:
         values = ", ".join(f"{getattr(ion, key):g} ({ion.name})" for ion in line.facts.ions)
     else:
         value = getattr(getattr(line.facts, table), key)
+        if value is None:
+            return f"`{cause.limit}`<br>not checked"
         values = " to ".join(f"{v:g}" for v in value) if isinstance(value, tuple) else f"{value:g}"
     return f"`{cause.limit}`<br>{values}"
 

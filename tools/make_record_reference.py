@@ -113,7 +113,8 @@ Besides `updated`, when it was written by the clock of the computer, it has:
 
 ## The treatment file
 
-Format `spotline-treatment`, version 3. The attribute `header` is JSON with facts of the field; `sha256` is
+Format `spotline-treatment`, version 4; version 3, without sizes at the chambers, is read, too. The attribute
+`header` is JSON with facts of the field; `sha256` is
 a hash of all content ([how](preparation-files.md#treatment-and-slice-files)). Each group `slices/NNNN` holds
 the attributes of `spotline.Slice`:
 
@@ -121,9 +122,11 @@ the attributes of `spotline.Slice`:
 
 ## The spill file
 
-Format `spotline-spill`, version 2; datasets are compressed and carry a checksum. The attribute `header` is
+Format `spotline-spill`, version 3; version 2, without widths, is read, too, with NaN for what it lacks.
+Datasets are compressed and carry a checksum. The attribute `header` is
 JSON with field, spill, slice, cycle-code, times, counts, how the spill ended, what was asked of the
-accelerator then, and whether the file was `recovered` from the journal.
+accelerator then, whether the file was `recovered` from the journal, and the hash of the memory boards as they
+were acknowledged.
 
 | dataset | rows | contents |
 | --- | --- | --- |

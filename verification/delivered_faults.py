@@ -21,6 +21,7 @@ from spotline.dose.grid import DoseGrid
 from spotline.machine.true_line import true_line_of
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import mass_stopping_power_MeV_cm2_per_g
+from spotline.units import FWHM_PER_SIGMA
 from verification.figures import Figure, figure, table
 from verification.page import fill, say
 
@@ -136,18 +137,44 @@ def same(beams: FieldBeams) -> FieldBeams:
 
 
 def changed(
-    particles: float = 1.0, x_mm: float = 0.0, width: float = 1.0, energy: float = 1.0
+    particles: float = 1.0, x_mm: float = 0.0, energy: float = 1.0
 ) -> Callable[[FieldBeams], FieldBeams]:
-    """Particles and widths times a factor, positions moved, energies times a factor."""
+    """Particles times a factor, positions moved, energies times a factor."""
 
     def change(beams: FieldBeams) -> FieldBeams:
         layers = []
         for layer in beams.layers:
             s = layer.spots
-            spots = Spots(
-                s.x_mm + x_mm, s.y_mm, s.particles * particles, s.sigma_x_mm * width, s.sigma_y_mm * width
-            )
+            spots = replace(s, x_mm=s.x_mm + x_mm, particles=s.particles * particles)
             layers.append(replace(layer, spots=spots, energy_MeV_u=layer.energy_MeV_u * energy))
+        return replace(beams, layers=tuple(layers))
+
+    return change
+
+
+def wider(line: spotline.BeamLine) -> Callable[[FieldBeams], FieldBeams]:
+    """Spots that are wider at the chambers by a factor."""
+    geometry = line.facts.geometry
+    x_mm, y_mm = geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm
+    k = x_mm / (x_mm - geometry.strip_x_to_isocentre_mm), y_mm / (y_mm - geometry.strip_y_to_isocentre_mm)
+
+    def change(beams: FieldBeams) -> FieldBeams:
+        filters = sum(name in line.facts.passive_elements.range_modulators for name in beams.passive_elements)
+        layers = []
+        for layer in beams.layers:
+            size = line.spot_size(beams.ion.name, layer.energy_MeV_u, layer.focus, filters)
+            assert size is not None, "it was delivered"
+            s = layer.spots
+            more_x, more_y = (
+                (WIDER**2 - 1.0) * (factor * box_mm / FWHM_PER_SIGMA) ** 2
+                for factor, box_mm in zip(k, (size.fwhm_box_x_mm, size.fwhm_box_y_mm), strict=True)
+            )
+            spots = replace(
+                s,
+                sigma_x_mm=np.sqrt(s.sigma_x_mm**2 + more_x),
+                sigma_y_mm=np.sqrt(s.sigma_y_mm**2 + more_y),
+            )
+            layers.append(replace(layer, spots=spots))
         return replace(beams, layers=tuple(layers))
 
     return change
@@ -214,11 +241,10 @@ def cases(line: spotline.BeamLine) -> list[Injected]:
         Injected(
             f"the beam is {WIDER:g} times as wide",
             (fault("beam", "wide", value=WIDER),),
-            """No width is recorded, neither measured nor true: both doses stay what they were, and are
-            wrong.""",
-            same,
-            same,
-            changed(width=WIDER),
+            """The strips measure it: at the chambers spots are as much wider, and at the isocentre by as
+            much in quadrature, projected there.""",
+            wider(line),
+            wider(line),
         ),
         Injected(
             f"{ENERGY:g} times the energy with the right cycle-code",
@@ -419,9 +445,9 @@ def sections(results: Results) -> list[str]:
         table((*heads, "gamma 1 %/1 mm (%)"), rows),
         reasons(results.whys),
         fill(
-            """Two of these faults change the dose of the patient and neither of ours, since records hold
-            neither width nor energy, also not the true ones. What the patient gets, by the engine with wider
-            spots or other energies, as a difference to the delivery without the fault:"""
+            """One of these faults changes the dose of the patient and neither of ours, since records do not
+            hold the energy, also not the true one. What the patient gets, by the engine with other energies,
+            as a difference to the delivery without the fault:"""
         ),
         table(
             ("Fault", *heads[2:]),

@@ -120,8 +120,8 @@ def publish_file(file: h5py.File, path: Path, disk: Disk | None = None, *, is_ne
 
 
 @contextmanager
-def open_file(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
-    """Open a file for reading and check what it says it is.
+def open_file(path: Path, kind: str, versions: int | tuple[int, ...]) -> Iterator[h5py.File]:
+    """Open a file for reading and check what it says it is; `versions` are those that can be read.
 
     Raises
     ------
@@ -134,10 +134,11 @@ def open_file(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
         found, found_version = plain(file.attrs.get("format")), plain(file.attrs.get("version"))
         if found != kind:
             raise RecordError(f"{path}: format is {found!r}, not {kind!r}; give a file that Spotline wrote")
-        if found_version != version:
+        known = (versions,) if isinstance(versions, int) else versions
+        if found_version not in known:
             raise RecordError(
                 f"{path}: has version {found_version} of the format, but this Spotline reads version "
-                f"{version}; use the Spotline that wrote it"
+                f"{' and '.join(map(str, known))}; use the Spotline that wrote it"
             )
         yield file
 

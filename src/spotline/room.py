@@ -20,6 +20,9 @@ from spotline.control.slow import SlowReading
 
 Table = NDArray[Any]
 
+TRUTH_COLUMNS = 7
+"""Columns of `SpillResult.truth`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Broadcast:
@@ -108,8 +111,9 @@ class SpillResult:
         First and last sample, on the clock of the field.
     int1_counts, int2_counts : int
         Counts of the whole spill.
-    truth : ndarray of float, shape (n_parts, 5), or None
-        Ions, and sums of x, x^2, y, y^2 in mm at the isocentre, for each part; None in a real room.
+    truth : ndarray of float, shape (n_parts, TRUTH_COLUMNS), or None
+        Ions, sums of x, x^2, y, y^2 in mm at the isocentre, and sums of the variance in mm^2 of the beam
+        about its centre at the strips in x and y, for each part; None in a real room.
     last_ion_us : int or None
         End of the scan period in which the last ion passed the chopper (0: none); None in a real room.
     """

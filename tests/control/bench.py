@@ -290,7 +290,7 @@ class Bench:
             self.fed["pixels"].append(image)
         if s.phase == DONE:
             close_strip_spot(law, settings, memory)
-            close_pixel_spot(law, settings, N_PIXELS)
+            close_pixel_spot(law, settings, memory, N_PIXELS)
 
     def run_to(self, tick: int) -> Bench:
         """Run until the clock stands at a tick, or the spill is done."""

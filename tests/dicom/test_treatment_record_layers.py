@@ -11,6 +11,7 @@ from pydicom import dcmread
 
 from spotline.dicom.treatment_record import read_treatment_record, write_treatment_record
 from spotline.plan import Plan
+from spotline.units import FWHM_PER_SIGMA
 from tests.dicom.delivered import REORDERED, SPOT_US, STOP, TWO_MORE, field_record
 from tests.dicom.plans import layer, with_field
 from tests.dicom.written import points_of, session_beam, values, written
@@ -46,7 +47,7 @@ def test_control_points_follow_the_layers(plan: Plan):
         for point in (first, second):
             assert point.ScanSpotReordered == "NO"
             assert "ScanSpotPrescribedIndices" not in point
-            assert "ScanSpotSizesDelivered" not in point  # sizes are not measured
+            assert "ScanSpotSizesDelivered" not in point  # none was measured
 
 
 def test_times_of_control_points_count_from_the_start(plan: Plan):
@@ -237,3 +238,24 @@ def test_large_layer(plan: Plan, tmp_path: Path):
     assert point.n_delivered == n_spots
     assert point.prescribed_index is not None
     assert point.prescribed_index.tolist() == list(reversed(range(n_spots)))
+
+
+def test_sizes_of_spots_as_they_were_measured(plan: Plan, tmp_path: Path):
+    """Those of the strips; a spot without has that of its slice, and a layer without any has none."""
+    record = field_record(plan)
+    rows = record.spots
+    first = rows["planned_layer"] == 0
+    rows["sigma_x_mm"][first] = 2.5 + 0.1 * rows["planned_spot"][first]
+    rows["sigma_y_mm"][first] = 3.5
+    rows["width_valid"][first] = rows["planned_spot"][first] != 2
+    record.slices["sigma_x_mm"][0], record.slices["sigma_y_mm"][0] = 2.0, 3.0
+    path = tmp_path / "record.dcm"
+    write_treatment_record(record, plan, path)
+    points = points_of(dcmread(path))
+    assert values(points[0], "ScanningSpotSize") == [6.0, 6.5]  # as planned
+    (field,) = read_treatment_record(path).fields
+    sizes_mm = field.control_points[0].sizes_mm
+    assert sizes_mm is not None
+    expected_mm = np.array([[2.5, 3.5], [2.6, 3.5], [2.0, 3.0], [2.8, 3.5]]) * FWHM_PER_SIGMA
+    np.testing.assert_allclose(sizes_mm, expected_mm, rtol=1e-6)
+    assert field.control_points[2].sizes_mm is None

@@ -104,8 +104,8 @@ part = st.fixed_dictionaries(
         "start_tick": st.integers(0, 10**6),
         "end_tick": st.integers(0, 10**6),
         "truth": st.tuples(st.integers(0, 3), *[st.floats(-10.0, 10.0)] * 2).map(
-            # Ions, and sums of x, x^2, y, y^2 of ions that are all at one place.
-            lambda t: (t[0], t[0] * t[1], t[0] * t[1] ** 2, t[0] * t[2], t[0] * t[2] ** 2)
+            # Ions; sums of x, x^2, y, y^2 of ions that are all at one place; of the variance of their beam.
+            lambda t: (t[0], *(t[0] * k for k in (t[1], t[1] ** 2, t[2], t[2] ** 2, 4.0, 9.0)))
         ),
     }
 )
@@ -228,7 +228,7 @@ def test_spread_of_the_beam_centre():
 
     def row(ions: int, x_mm: float) -> dict[str, Any]:
         blank = dict.fromkeys([n for n in PART.names or () if n != "spot"], 0)
-        return {**blank, "int1_counts": 1, "truth": (ions, ions * x_mm, ions * x_mm**2, 0.0, 0.0)}
+        return {**blank, "int1_counts": 1, "truth": (ions, ions * x_mm, ions * x_mm**2, 0.0, 0.0, 0.0, 0.0)}
 
     _, truth = merge_parts(SLICES, SCALE, as_read([(0, [2], [row(2, 1.0)]), (0, [2], [row(2, 3.0)])], True))
     assert truth is not None
@@ -237,7 +237,7 @@ def test_spread_of_the_beam_centre():
 
 def test_nothing_was_counted():
     """The spill was stopped before the first particle: there is a part, and nothing in it."""
-    blank = {**dict.fromkeys([n for n in PART.names or () if n != "spot"], 0), "truth": (0.0,) * 5}
+    blank = {**dict.fromkeys([n for n in PART.names or () if n != "spot"], 0), "truth": (0.0,) * 7}
     spots, truth = merge_parts(SLICES, SCALE, as_read([(0, [0, 1], [blank])], with_truth=True))
     assert len(spots) == 0
     assert truth is not None

@@ -130,7 +130,7 @@ def _misplaced(truth: np.ndarray, x_mm: Floats, y_mm: Floats) -> tuple[float, fl
     some = truth[:, 0] > 0
     if not some.any():
         return 0.0, 0.0
-    n, x, xx, y, yy = truth[some].T
+    n, x, xx, y, yy = truth[some, :5].T
     x_mm, y_mm = x_mm[some], y_mm[some]
     squares = (xx - 2.0 * x_mm * x + n * x_mm**2 + yy - 2.0 * y_mm * y + n * y_mm**2) / n
     rms_mm = np.sqrt(np.maximum(squares, 0.0))

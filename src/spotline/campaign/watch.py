@@ -11,7 +11,7 @@ from spotline.arrays import Floats, Integers
 from spotline.control.interlocks import STOP
 from spotline.control.memory import LawSettings, SliceMemory
 from spotline.machine.true_line import TrueLine
-from spotline.room import Block, Broadcast, Room, SpillResult
+from spotline.room import TRUTH_COLUMNS, Block, Broadcast, Room, SpillResult
 from spotline.sim.disk import FaultyDisk
 from spotline.sim.faults import Fault
 from spotline.sim.room import SimulatedRoom
@@ -38,7 +38,7 @@ class Watched:
         Where they are: to know them again.
     interlocks : list of (int, int)
         Sample and cause of every interlock.
-    truth : ndarray of float, shape (n, 5)
+    truth : ndarray of float, shape (n, TRUTH_COLUMNS)
         `spotline.room.SpillResult.truth`, with zeros for spots that were not reached.
     last_ion_us : int
         When the last ion passed; 0 if none did.
@@ -90,7 +90,7 @@ class WatchedLoop:
                 x_current_A=memory.x_current_A.copy(),
                 y_current_A=memory.y_current_A.copy(),
                 interlocks=[],
-                truth=np.zeros((len(memory.int1_counts), 5)),
+                truth=np.zeros((len(memory.int1_counts), TRUTH_COLUMNS)),
             )
         )
         return held

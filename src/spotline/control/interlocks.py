@@ -46,6 +46,8 @@ DATA_STRIP = 33
 DATA_PIXEL = 34
 DATA_CURRENT = 35
 MEMORY_BOARDS = 36
+WIDTH_X = 37
+WIDTH_Y = 38
 EVENT_MISSING = 40
 EVENT_UNEXPECTED = 41
 RECOVERY = 42
@@ -131,6 +133,7 @@ _TABLE_4, _TABLE_5 = f"{_PAPER}, Table 4", f"{_PAPER}, Table 5"
 _POSITION = f"{_PAPER}, III.B.2.1 and Table 4"
 _PIXEL = f"{_PAPER}, III.C (interlock of the Pixel FPGA)"
 _OWN = "decision 0013"
+_WIDTH = "decision 0030"
 
 CAUSES = {
     cause.code: cause
@@ -280,6 +283,15 @@ CAUSES = {
         Cause(
             MEMORY_BOARDS, "memory boards", FAST, "the memory boards acknowledge what was loaded by its hash",
             "1", "", STOP, "every spill, before it begins", "none", _OWN,
+        ),
+        # With STOP, for optics do not come right by waiting: the next spill of this cycle is as wide.
+        Cause(
+            WIDTH_X, "width x", FAST, "width at StripX as expected, over many counts of one or several spots",
+            "1", "fast_interlocks.width_ratio", STOP, "every spot", "none", _WIDTH,
+        ),
+        Cause(
+            WIDTH_Y, "width y", FAST, "width at StripY as expected, over many counts of one or several spots",
+            "1", "fast_interlocks.width_ratio", STOP, "every spot", "none", _WIDTH,
         ),
         Cause(
             EVENT_MISSING, "missing event", TIMING, "an event of the spill comes when it was announced", "us",

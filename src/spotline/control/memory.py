@@ -7,6 +7,7 @@ for anything that a chamber, a supply or the timing system could not report.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,9 +96,54 @@ PART = np.dtype(
         ("y_current_A", "f8"),
         ("settled_tick", "i8"),  # when the magnets had arrived; -1 never
         ("from_trigger", "i8"),  # 1 if the spot began with a move from the one before
+        ("x_strip_sd_mm", "f8"),  # standard deviation of the beam at StripX and StripY; NaN: not known ...
+        ("y_strip_sd_mm", "f8"),
+        ("x_strip_sd_error_mm", "f8"),  # ... and its uncertainty
+        ("y_strip_sd_error_mm", "f8"),
+        ("strip_x_sd_counts", "i8"),  # counts behind it, all with the magnets settled
+        ("strip_y_sd_counts", "i8"),
+        ("width_valid", "i8"),  # 1: both planes of the strips have a width
+        ("x_pixel_sd_mm", "f8"),  # the same at the pixel chamber
+        ("y_pixel_sd_mm", "f8"),
+        ("x_pixel_sd_error_mm", "f8"),
+        ("y_pixel_sd_error_mm", "f8"),
+        ("pixel_sd_counts", "i8"),
+        ("pixel_width_valid", "i8"),
     ]
 )
 """What the fast control measures of a spot during one spill."""
+
+PART_UNKNOWN = {
+    "x_strip_mm": np.nan,
+    "y_strip_mm": np.nan,
+    "x_pixel_mm": np.nan,
+    "y_pixel_mm": np.nan,
+    "settled_tick": -1,
+    **{
+        f"{plane}_{chamber}_sd{what}_mm": np.nan
+        for chamber in ("strip", "pixel")
+        for what in ("", "_error")
+        for plane in ("x", "y")
+    },
+}
+"""What columns of `PART` hold that were never measured; the others are 0."""
+
+
+def blank_parts(n_parts: int) -> NDArray[np.void]:
+    """Make rows of `PART` of which nothing is known."""
+    parts = np.zeros(n_parts, PART)
+    for name, value in PART_UNKNOWN.items():
+        parts[name] = value
+    return parts
+
+
+def widened(parts: NDArray[np.void]) -> NDArray[np.void]:
+    """Rows of `PART` from a file that may lack columns: what these hold was never measured."""
+    table = blank_parts(len(parts))
+    for name in parts.dtype.names or ():
+        table[name] = parts[name]
+    return table
+
 
 COMMAND = np.dtype([("tick", "i8"), ("command", "i8"), ("spot", "i8")])
 
@@ -188,6 +234,8 @@ AXIS = np.dtype(
         ("last_row", "i8"),  # row of `parts` that it belongs to; -1 before the first
         ("total", "i8"),  # counts of all frames since the charge was last compared ...
         ("from_total1", "i8"),  # ... and what `total1` was then
+        ("width_sum", "f8"),  # counts times measured over expected variance since the last comparison ...
+        ("width_counts", "i8"),  # ... and those counts
     ]
 )
 
@@ -196,6 +244,8 @@ PIXELS = np.dtype(
         ("inside", "i8"),  # counts near the prescribed position with the magnets settled ...
         ("x_moment", "i8"),  # ... and their sums of count times index
         ("y_moment", "i8"),
+        ("x_second", "i8"),  # ... and its square (first row only)
+        ("y_second", "i8"),
         ("everywhere", "i8"),  # the same of all pixels
         ("everywhere_x_moment", "i8"),
         ("everywhere_y_moment", "i8"),
@@ -297,6 +347,11 @@ class LawSettings(NamedTuple):
     event_tolerance_ticks: int
     unconfirmed_counts: int  # the beam is paused when the recovery journal is so far behind
     watchdog_ticks: int  # the patient interlock system waits so long for a sign of life
+    # What files of format 2 have not has the value that does nothing.
+    ion_noise1: float = math.nan  # variance of a count of BOX1 that comes of the ions behind it
+    ion_noise2: float = math.nan  # the same of BOX2
+    width_ratio: float = 0.0  # of the width at the strips to the expected one, less 1; 0: not checked ...
+    width_counts: int = NEVER  # ... over so many counts
 
 
 class SliceMemory(NamedTuple):
@@ -313,6 +368,8 @@ class SliceMemory(NamedTuple):
     x_current_A: Floats
     y_current_A: Floats
     beam_off: NDArray[np.uint8]  # beam off on the way to this spot
+    x_sd_mm: float = math.nan  # expected standard deviation of the beam at the chambers
+    y_sd_mm: float = math.nan
 
 
 class LawState(NamedTuple):
@@ -360,14 +417,11 @@ def new_state(
         settled_strips=np.zeros((2, n_strips), np.int64),
         bins1=np.zeros(settings.intensity_bins, np.int64),
         bins2=np.zeros(settings.intensity_bins, np.int64),
-        parts=np.zeros(n_spots, PART).view(np.recarray),
+        parts=blank_parts(n_spots).view(np.recarray),
         # A spot makes three entries at most: complete, beam off, beam on; and so does the spill.
         commands=np.zeros(3 * n_spots + 8, COMMAND).view(np.recarray),
         interlocks=np.zeros(INTERLOCK_ROWS, INTERLOCK).view(np.recarray),
     )
-    state.parts["settled_tick"] = -1
-    for name in ("x_strip_mm", "y_strip_mm", "x_pixel_mm", "y_pixel_mm"):
-        state.parts[name] = np.nan
     s = scalars[0]
     s.tick = start_tick
     s.phase_tick = start_tick

@@ -18,7 +18,11 @@ from spotline.control.strip import (
     nearest_channel,
     total_and_moment,
 )
+from spotline.control.width import error_of, pixel_spread, within
 from spotline.jit import kernel
+
+NARROWEST = 0.2
+"""Variance in pitch^2 below which pixels tell no width: it would depend on where in a pixel the beam lies."""
 
 
 @kernel
@@ -28,6 +32,8 @@ def clear(registers: Any, tick: int) -> None:
     registers.inside = 0
     registers.x_moment = 0
     registers.y_moment = 0
+    registers.x_second = 0
+    registers.y_second = 0
     registers.everywhere = 0
     registers.everywhere_x_moment = 0
     registers.everywhere_y_moment = 0
@@ -51,8 +57,40 @@ def position(registers: Any, settings: LawSettings, n_pixels: int) -> tuple[floa
 
 
 @kernel
-def close_pixel_spot(law: LawState, settings: LawSettings, n_pixels: int) -> None:
-    """Write the position of the spot that the registers belong to, and clear them."""
+def write_pixel_widths(
+    registers: Any, settings: LawSettings, memory: SliceMemory, row: int, part: Any, n_pixels: int
+) -> None:
+    """Write the widths of a finished spot; as many counts as for the centre of gravity, see the strips."""
+    counts = registers.inside
+    part.pixel_sd_counts = counts
+    if counts < settings.pixel_centroid_counts or counts == 0:
+        return
+    if is_elsewhere(counts, registers.everywhere):
+        return
+    pitch_mm = settings.pixel_pitch_mm
+    column = nearest_channel(memory.x_pixel_mm[row], n_pixels, pitch_mm)
+    line = nearest_channel(memory.y_pixel_mm[row], n_pixels, pitch_mm)
+    # At the edge of the chamber the window is cut, and a width is not worth the trouble.
+    reach = settings.pixel_reach
+    if min(column, line) < reach or max(column, line) + reach >= n_pixels:
+        return
+    x_mean, x_variance, x_slope = within(registers.x_moment, registers.x_second, counts, column, reach)
+    y_mean, y_variance, y_slope = within(registers.y_moment, registers.y_second, counts, line, reach)
+    if not (x_variance > NARROWEST and y_variance > NARROWEST):
+        return
+    x_spread, y_spread = pixel_spread(counts, x_mean, y_mean, x_variance, y_variance, settings.ion_noise2)
+    x_mm, x_error_mm = error_of(x_variance, x_spread, x_slope, pitch_mm)
+    y_mm, y_error_mm = error_of(y_variance, y_spread, y_slope, pitch_mm)
+    part.x_pixel_sd_mm = x_mm
+    part.y_pixel_sd_mm = y_mm
+    part.x_pixel_sd_error_mm = x_error_mm
+    part.y_pixel_sd_error_mm = y_error_mm
+    part.pixel_width_valid = 1
+
+
+@kernel
+def close_pixel_spot(law: LawState, settings: LawSettings, memory: SliceMemory, n_pixels: int) -> None:
+    """Write the position and the width of the spot that the registers belong to, and clear them."""
     s = law.scalars[0]
     part = law.parts[s.pixel_row]
     x_mm, y_mm, counts = position(law.pixels[0], settings, n_pixels)
@@ -60,9 +98,25 @@ def close_pixel_spot(law: LawState, settings: LawSettings, n_pixels: int) -> Non
     if counts >= settings.pixel_centroid_counts:
         part.x_pixel_mm = x_mm
         part.y_pixel_mm = y_mm
+    write_pixel_widths(law.pixels[0], settings, memory, s.pixel_row, part, n_pixels)
     clear(law.pixels[0], s.tick)
     clear(law.pixels[1], s.tick)
     s.pixel_row = s.row
+
+
+@kernel
+def three_moments(counts: Frame, first: int, past: int) -> tuple[int, int, int]:
+    """Sum of counts, of counts times channel index, and of counts times its square, of some channels."""
+    first = max(first, 0)
+    part = counts[first : max(first, min(past, len(counts)))]
+    total = 0
+    moment = 0
+    second = 0
+    for i in range(len(part)):
+        total += part[i]
+        moment += part[i] * i
+        second += part[i] * i * i
+    return total, moment + total * first, second + (2 * moment + total * first) * first
 
 
 @kernel
@@ -80,7 +134,9 @@ def add_pixels(registers: Any, frame: Frame, region: Integers, column: int, row:
             sums.everywhere_x_moment += moment
             sums.everywhere_y_moment += total * j
         if abs(j - row) <= reach:
-            total, moment = total_and_moment(frame[j], near, beyond)
+            total, moment, second = three_moments(frame[j], near, beyond)
+            spot.x_second += second
+            spot.y_second += total * j * j
             for sums in (spot, window):
                 sums.inside += total
                 sums.x_moment += moment
@@ -145,7 +201,7 @@ def pixel_frame(
     n_pixels = frame.shape[0]
     check_charge(law, settings, law.pixels[0], frame_counts(frame, region), interlocks.PIXEL_CHARGE)
     if s.pixel_row != s.row:
-        close_pixel_spot(law, settings, n_pixels)
+        close_pixel_spot(law, settings, memory, n_pixels)
         return
     if not is_beam_placed(law, settings, settings.pixel_period):
         return

@@ -117,6 +117,6 @@ def replay_spill(
             n_pixels += 1
         if control.phase == DONE:
             close_strip_spot(law, settings, memory)
-            close_pixel_spot(law, settings, scratch.pixels.shape[0])
+            close_pixel_spot(law, settings, memory, scratch.pixels.shape[0])
             return period + 1
     return len(recording.inputs)

@@ -21,6 +21,7 @@ from spotline.control.memory import (
     LawState,
     SliceMemory,
 )
+from spotline.control.width import strip_width
 from spotline.jit import kernel
 
 
@@ -173,11 +174,56 @@ def spot_position(
 
 
 @kernel
+def write_strip_widths(law: LawState, settings: LawSettings, memory: SliceMemory, part: Any) -> None:
+    """Write the widths of a finished spot, from counts taken with the magnets settled only.
+
+    A width takes as many counts as a centre of gravity: rounding to whole counts makes either uncertain by
+    about the same part of a millimetre.
+    """
+    row = law.scalars[0].strip_row
+    pitch_mm, n_strips = settings.strip_pitch_mm, law.strips.shape[1]
+    reach, minimum, noise = settings.strip_reach, settings.centroid_counts, settings.ion_noise1
+    x = nearest_channel(memory.x_strip_mm[row], n_strips, pitch_mm)
+    y = nearest_channel(memory.y_strip_mm[row], n_strips, pitch_mm)
+    x_mm, x_error_mm, x_counts = strip_width(law.settled_strips[0], x, reach, minimum, pitch_mm, noise)
+    y_mm, y_error_mm, y_counts = strip_width(law.settled_strips[1], y, reach, minimum, pitch_mm, noise)
+    part.x_strip_sd_mm = x_mm
+    part.y_strip_sd_mm = y_mm
+    part.x_strip_sd_error_mm = x_error_mm
+    part.y_strip_sd_error_mm = y_error_mm
+    part.strip_x_sd_counts = x_counts
+    part.strip_y_sd_counts = y_counts
+    part.width_valid = 1 if x_mm > 0.0 and y_mm > 0.0 else 0
+    if settings.width_ratio > 0.0:
+        check_width(law, settings, law.axes[0], x_mm / memory.x_sd_mm, x_counts, interlocks.WIDTH_X)
+        check_width(law, settings, law.axes[1], y_mm / memory.y_sd_mm, y_counts, interlocks.WIDTH_Y)
+
+
+@kernel
+def check_width(
+    law: LawState, settings: LawSettings, axis: Any, ratio: float, counts: int, cause: int
+) -> None:
+    """Compare the measured width with the expected one, over enough counts of one or several spots."""
+    if not ratio > 0.0:
+        return
+    axis.width_sum += counts * ratio * ratio
+    axis.width_counts += counts
+    if axis.width_counts < settings.width_counts:
+        return
+    deviation = math.sqrt(axis.width_sum / axis.width_counts) - 1.0
+    axis.width_sum = 0.0
+    axis.width_counts = 0
+    if abs(deviation) >= settings.width_ratio:
+        trip(law, cause, interlocks.STOP, deviation, settings.width_ratio)
+
+
+@kernel
 def close_strip_spot(law: LawState, settings: LawSettings, memory: SliceMemory) -> None:
     """Write the position of the spot that the registers belong to, and clear them."""
     s = law.scalars[0]
     part = law.parts[s.strip_row]
     # Rows of `parts` and spots in the memory boards have the same numbers.
+    write_strip_widths(law, settings, memory, part)
     x_mm, x_counts, x_valid = spot_position(law, settings, 0, memory.x_strip_mm[s.strip_row])
     y_mm, y_counts, y_valid = spot_position(law, settings, 1, memory.y_strip_mm[s.strip_row])
     part.x_strip_mm = x_mm

@@ -171,6 +171,7 @@ class SpillEnded(DeliveryEvent):
     request: int
     spots_complete: int
     result: SpillResult
+    boards_sha256: str = ""
 
     def for_watchers(self) -> SpillEnded:
         """Without what only a simulation knows."""
@@ -337,6 +338,21 @@ TREND = (
 )
 """Columns of the trend (`spotline.control.memory.TREND`), one row per millisecond."""
 
+
+def _widths(chamber: str, where: str, counts: tuple[str, ...]) -> tuple[Column, ...]:
+    """Columns of the width of a spot at a chamber."""
+    return (
+        *(
+            _fast(
+                f"{plane}_{chamber}_sd{what}_mm", "float", "mm", f"{about} at {where.format(plane.upper())}"
+            )
+            for what, about in (("", "standard deviation of the beam"), ("_error", "its uncertainty"))
+            for plane in ("x", "y")
+        ),
+        *(_fast(name, "int", "counts", "counts behind that width", FROM_0) for name in counts),
+    )
+
+
 PARTS = (
     _fast("spot", "int", "", "index in the memory boards, among the spots not yet complete", FROM_0),
     _fast("start_tick", "int", "us", "first sample", FROM_0),
@@ -355,6 +371,10 @@ PARTS = (
     *(_fast(f"{plane}_current_A", "float", "A", "current read back") for plane in ("x", "y")),
     _fast("settled_tick", "int", "us", "when the magnets had arrived; -1 never"),
     _fast("from_trigger", "int", "", "1 if the spot began with a move from the one before", (0, 1)),
+    *_widths("strip", "Strip{}", ("strip_x_sd_counts", "strip_y_sd_counts")),
+    _fast("width_valid", "int", "", "1 if both planes of the strips have a width", (0, 1)),
+    *_widths("pixel", "the pixel chamber", ("pixel_sd_counts",)),
+    _fast("pixel_width_valid", "int", "", "1 if the pixel chamber has a width", (0, 1)),
 )
 """Columns of parts of spots (`spotline.control.memory.PART`)."""
 
@@ -492,6 +512,7 @@ EVENTS: dict[type[DeliveryEvent], tuple[Column, ...]] = {
         Column("request", "int", "", "0 nothing, 1 Repeat_cycle, 2 Next_cycle", limits=(0, 2)),
         SPOTS_COMPLETE,
         Column("result", "table", "", "what the fast control has of it", source=FAST, columns=RESULT),
+        Column("boards_sha256", "str", "", "hash of the memory boards, as acknowledged", source=FAST),
     ),
     SpillStored: (
         SPILL,

@@ -38,6 +38,7 @@ def header_of(before: AnnouncedSpill, ended: SpillEnded) -> SpillHeader:
         request=ended.request,
         int1_counts=result.int1_counts,
         int2_counts=result.int2_counts,
+        boards_sha256=ended.boards_sha256,
     )
 
 

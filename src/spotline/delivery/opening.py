@@ -16,6 +16,7 @@ from spotline.files import claim_folder, write_json
 from spotline.hdf5 import keys_of
 from spotline.machine import BeamLine
 from spotline.machine.load import SHIPPED
+from spotline.machine.model import PassiveElements
 from spotline.machine.true_line import true_line_of
 from spotline.record import delivery_file
 from spotline.record.assembly import FieldContent
@@ -25,7 +26,7 @@ from spotline.sim.disk import FaultyDisk
 from spotline.sim.faults import Fault, write_faults
 from spotline.sim.room import SimulatedRoom
 from spotline.storage import Disk
-from spotline.treatment.headers import DeliveryHeader, IsocentrePerChamber, LineGeometry
+from spotline.treatment.headers import DeliveryHeader, IsocentrePerChamber, LineGeometry, MountedElement
 from spotline.treatment.treatment import FieldTreatment, Treatment
 from spotline.treatment.treatment_file import write_treatment_file
 
@@ -171,6 +172,17 @@ def _keep_plan(treatment: Treatment, folder: Path, disk: Disk) -> str | None:
     return plan.path.name
 
 
+def _mounted(names: tuple[str, ...], known: PassiveElements) -> tuple[MountedElement, ...]:
+    """What the line knows of the elements that are mounted."""
+    kinds = {"range_shifter": known.range_shifters, "range_modulator": known.range_modulators}
+    return tuple(
+        MountedElement(name=name, kind=kind, thickness_mm=thickness_mm[name])
+        for name in names
+        for kind, thickness_mm in kinds.items()
+        if name in thickness_mm
+    )
+
+
 def field_header(treatment: Treatment, field: FieldTreatment, seed: int) -> DeliveryHeader:
     """Facts of a field that its files carry."""
     beamline, geometry, plan = treatment.beamline, treatment.beamline.facts.geometry, treatment.plan
@@ -200,6 +212,7 @@ def field_header(treatment: Treatment, field: FieldTreatment, seed: int) -> Deli
         versions=versions(),
         focus=tuple(s.focus for s in field.slices),
         passive_elements=field.passive_elements,
+        mounted_elements=_mounted(field.passive_elements, beamline.facts.passive_elements),
         gantry_angle_deg=planned.gantry_angle_deg,
         patient_support_angle_deg=planned.patient_support_angle_deg,
         isocentre_mm=planned.isocentre_mm,

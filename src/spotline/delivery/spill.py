@@ -148,7 +148,7 @@ class SpillDelivery:
         result = self._loop.result()
         account.book(slice_.index, spots, result.parts)
         is_last = slice_.index == len(treatment.slices) - 1
-        self._end(begun, result, account, is_last=is_last)
+        self._end(begun, result, account, held, is_last=is_last)
         return result
 
     def _run(self, begun: SpillBegun, complete_before: int) -> None:
@@ -191,7 +191,9 @@ class SpillDelivery:
                 )
             )
 
-    def _end(self, begun: SpillBegun, result: SpillResult, account: Account, *, is_last: bool) -> None:
+    def _end(
+        self, begun: SpillBegun, result: SpillResult, account: Account, held: str, *, is_last: bool
+    ) -> None:
         """Tell that a spill is over, and what became of its file."""
         for row in result.interlocks:
             self._stream.tell(
@@ -217,6 +219,7 @@ class SpillDelivery:
                 request=timing.request_after(result.end_reason, is_last, is_complete),
                 spots_complete=account.n_complete,
                 result=result,
+                boards_sha256=held,
             )
         )
         files, written = self._recorder.files, self._recorder.spill_files

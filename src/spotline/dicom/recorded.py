@@ -46,6 +46,8 @@ class RecordedControlPoint:
         From `time` until the beam was at the spot.
     fwhm_mm : tuple of two floats or None
         Spot size in X and Y as the planning system assumed it.
+    sizes_mm : ndarray of shape (n_spots, 2), or None
+        Full widths at half maximum in X and Y of each spot as delivered; None if the record does not say.
     tune_id : str
         Scan Spot Tune ID.
     """
@@ -64,6 +66,7 @@ class RecordedControlPoint:
     time_offset_us: Floats | None
     fwhm_mm: tuple[float, float] | None
     tune_id: str
+    sizes_mm: Floats | None = None
 
     @property
     def n_spots(self) -> int:

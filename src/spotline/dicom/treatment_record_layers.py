@@ -24,6 +24,7 @@ from spotline.dicom.ion_plan_layers import NO_TUNE
 from spotline.errors import RecordError
 from spotline.plan.model import Field, Layer
 from spotline.record.model import FieldRecord, Table
+from spotline.units import FWHM_PER_SIGMA
 
 PRIVATE_GROUP = 0x3009
 """Group of the one private element that Spotline writes."""
@@ -70,6 +71,9 @@ class DeliveredLayer:
         First and last tick of the layer, on the clock of the field.
     fwhm_mm : tuple of two floats or None
         Spot size that the planning system assumed.
+    sizes_mm : ndarray, shape (n_spots, 2), or None
+        Full widths at half maximum in x and y, of a spot as the strips measured it, and where they did not
+        that of the slice; None unless there is one for every spot.
     tune_id : str
         Optics that the accelerator was asked for; empty if it has no name.
     """
@@ -86,6 +90,7 @@ class DeliveredLayer:
     start_us: int
     end_us: int
     fwhm_mm: tuple[float, float] | None
+    sizes_mm: Floats | None
     tune_id: str
 
     @property
@@ -133,7 +138,8 @@ def delivered_layers(record: FieldRecord, field: Field, where: str) -> tuple[Del
         paintings = int(visits["painting"].max()) + 1 if len(visits) else layer.paintings
         tune_id = _tune_id(layer, visits, record)
         if len(rows):
-            layers.append(_delivered(layer, paintings, rows, per_particle, fwhm_mm, tune_id))
+            sizes_mm = _sizes_mm(rows, record)
+            layers.append(_delivered(layer, paintings, rows, per_particle, (fwhm_mm, sizes_mm), tune_id))
         else:
             layers.append(_undelivered(layer, paintings, end_us, fwhm_mm, tune_id))
     return tuple(layers)
@@ -152,6 +158,15 @@ def _fwhm_mm(layer: Layer, visits: Table, record: FieldRecord) -> tuple[float, f
     else:
         size_mm = (layer.fwhm_x_mm or 0.0, layer.fwhm_y_mm or 0.0)
     return size_mm if min(size_mm) > 0.0 else None
+
+
+def _sizes_mm(rows: Table, record: FieldRecord) -> Floats | None:
+    """Measured sizes of spots; those without one have that of their slice."""
+    sizes_mm = np.empty((len(rows), 2))
+    for column, name in enumerate(("sigma_x_mm", "sigma_y_mm")):
+        of_slice = record.slices[name][rows["slice"]]
+        sizes_mm[:, column] = np.where(rows["width_valid"], rows[name], of_slice) * FWHM_PER_SIGMA
+    return sizes_mm if (sizes_mm > 0.0).all() else None
 
 
 def _check_spots(record: FieldRecord, field: Field, where: str) -> None:
@@ -201,7 +216,7 @@ def _delivered(
     paintings: int,
     rows: Table,
     per_particle: Floats,
-    fwhm_mm: tuple[float, float] | None,
+    sizes: tuple[tuple[float, float] | None, Floats | None],
     tune_id: str,
 ) -> DeliveredLayer:
     index = rows["planned_spot"]
@@ -220,7 +235,8 @@ def _delivered(
         time_offset_us=(rows["start_us"] - start_us).astype(np.float64),
         start_us=start_us,
         end_us=int(rows["end_us"].max()),
-        fwhm_mm=fwhm_mm,
+        fwhm_mm=sizes[0],
+        sizes_mm=sizes[1],
         tune_id=tune_id,
     )
 
@@ -241,6 +257,7 @@ def _undelivered(
         start_us=end_us,
         end_us=end_us,
         fwhm_mm=fwhm_mm,
+        sizes_mm=None,
         tune_id=tune_id,
     )
 
@@ -344,6 +361,8 @@ def _control_point(layer: DeliveredLayer, meterset: Floats) -> Dataset:
         point.ScanSpotPrescribedIndices = (layer.prescribed_index + INDEX_BASE).tolist()
     if layer.fwhm_mm is not None:
         point.ScanningSpotSize = list(layer.fwhm_mm)
+    if layer.sizes_mm is not None:
+        point.ScanSpotSizesDelivered = layer.sizes_mm.ravel().tolist()
     if layer.unmeasured.any():
         block = point.private_block(PRIVATE_GROUP, PRIVATE_CREATOR, create=True)
         block.add_new(UNMEASURED_POSITIONS, "UL", (np.flatnonzero(layer.unmeasured) + 1).tolist())

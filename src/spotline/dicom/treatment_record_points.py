@@ -26,7 +26,6 @@ from spotline.dicom.attributes import (
     required_integer,
     required_number,
     text,
-    value,
     written_rounding,
 )
 from spotline.dicom.ion_plan_layers import SUM_TOLERANCE
@@ -131,8 +130,6 @@ def _read_point(point: Dataset, index_base: int, offset: str, place: str) -> Rec
             f"{place}: ScanSpotMetersetsDelivered is {meterset[negative[0]]:g} at spot {negative[0]}, less "
             f"than zero; {ADVICE}"
         )
-    if value(point, "ScanSpotSizesDelivered", place) is not None:
-        _spots(point, "ScanSpotSizesDelivered", n_spots, place, per_spot=2)
     return RecordedControlPoint(
         index=required_integer(point, "ReferencedControlPointIndex", place),
         time=_control_point_time(point, offset, place),
@@ -147,6 +144,7 @@ def _read_point(point: Dataset, index_base: int, offset: str, place: str) -> Rec
         prescribed_index=_prescribed_index(point, n_spots, index_base, place),
         time_offset_us=_optional_spots(point, "ScanSpotTimeOffset", n_spots, place),
         fwhm_mm=_fwhm_mm(point, place),
+        sizes_mm=_sizes_mm(point, n_spots, place),
         tune_id=text(point, "ScanSpotTuneID", place),
     )
 
@@ -201,6 +199,11 @@ def _fwhm_mm(point: Dataset, place: str) -> tuple[float, float] | None:
     if len(found) != 2:
         raise RecordError(f"{place}: ScanningSpotSize has {len(found)} values instead of two; {ADVICE}")
     return float(found[0]), float(found[1])
+
+
+def _sizes_mm(point: Dataset, n_spots: int, place: str) -> Floats | None:
+    found = _optional_spots(point, "ScanSpotSizesDelivered", n_spots, place, per_spot=2)
+    return None if found is None or not n_spots else found.reshape(n_spots, 2)
 
 
 def _measured(point: Dataset, n_spots: int, place: str) -> NDArray[np.bool_]:

@@ -15,7 +15,14 @@ from typing import Literal
 import numpy as np
 
 from spotline.arrays import Floats, Integers
-from spotline.dose.engine.beams import FieldBeams, LayerBeam, measured_places_mm, with_particles
+from spotline.dose.engine.beams import (
+    FieldBeams,
+    LayerBeam,
+    measured_places_mm,
+    measured_widths_mm,
+    planned_sigma_mm,
+    with_particles,
+)
 from spotline.dose.engine.fluence import Spots
 from spotline.dose.engine.forward import Patient
 from spotline.dose.engine.reconstruct import DoseSum, SummedDose, libraries_for
@@ -28,6 +35,7 @@ from spotline.machine.load import BeamLine
 from spotline.record.arriving import ArrivingSpills
 from spotline.record.model import Table
 from spotline.record.spill_file import Spill
+from spotline.record.widths import error_iso_mm, sigma_iso_mm
 from spotline.treatment.treatment import Slice, Treatment
 
 
@@ -157,15 +165,16 @@ class Reconstructor:
             raise DoseError(f"spill: the treatment has no slice {slice_index} of a field {field}")
         planned = known.beams.layers[slice_index]
         index = np.asarray(spots)[parts["spot"]]
+        part = known.slices[slice_index]
         if self._of == "measured":
-            found = self._measured(planned, known.slices[slice_index], index, parts)
+            found = self._measured(planned, part, index, parts)
         elif truth is None:
             raise DoseError(
                 "spill: there is no truth in it, because no simulation made it; follow what is measured"
             )
         else:
-            found = _true(planned, index, truth)
-        layer = replace(planned, spots=with_particles(found))
+            found = _true(planned, part, self._scale, index, truth)
+        layer = replace(planned, spots=with_particles(found), planned_sigma_mm=planned_sigma_mm(planned))
         self._sum.engine.add_layer(known.beams, layer)
         self.spills += 1
         self.particles += float(layer.spots.particles.sum())
@@ -181,9 +190,18 @@ class Reconstructor:
             measured_places_mm(parts["x_strip_mm"] * self._scale[0], valid, spots.x_mm[index]),
             measured_places_mm(parts["y_strip_mm"] * self._scale[1], valid, spots.y_mm[index]),
             parts["int1_counts"] * part.particles_per_count1[index],
-            spots.sigma_x_mm[index],
-            spots.sigma_y_mm[index],
+            self._width_mm("x", spots.sigma_x_mm[index], part, parts),
+            self._width_mm("y", spots.sigma_y_mm[index], part, parts),
         )
+
+    def _width_mm(self, plane: str, planned_mm: Floats, part: Slice, parts: Table) -> Floats:
+        """Width of the beam of this spill at the isocentre, the planned one if it was not measured."""
+        k = self._scale[0 if plane == "x" else 1]
+        at_mm, error_mm = parts[f"{plane}_strip_sd_mm"], parts[f"{plane}_strip_sd_error_mm"]
+        expected_mm = getattr(part, f"fwhm_{plane}_mm"), getattr(part, f"fwhm_box_{plane}_mm")
+        sigma_mm = sigma_iso_mm(at_mm, k, *expected_mm)
+        error_mm = error_iso_mm(error_mm, at_mm, sigma_mm, k)
+        return measured_widths_mm(sigma_mm, error_mm, np.zeros(len(parts), np.int64), planned_mm)
 
 
 def _iso_per_strip(line: BeamLine) -> tuple[float, float]:
@@ -193,15 +211,21 @@ def _iso_per_strip(line: BeamLine) -> tuple[float, float]:
     return x / (x - geometry.strip_x_to_isocentre_mm), y / (y - geometry.strip_y_to_isocentre_mm)
 
 
-def _true(planned: LayerBeam, index: Integers, truth: Floats) -> Spots:
+def _true(
+    planned: LayerBeam, part: Slice, scale: tuple[float, float], index: Integers, truth: Floats
+) -> Spots:
     ions = truth[:, 0]
     any_ion = np.maximum(ions, 1.0)
     spots = planned.spots
     columns = []
-    for first, sigma in ((1, spots.sigma_x_mm), (3, spots.sigma_y_mm)):
+    expected_mm = (part.fwhm_x_mm, part.fwhm_box_x_mm), (part.fwhm_y_mm, part.fwhm_box_y_mm)
+    for plane, (first, sigma) in enumerate(((1, spots.sigma_x_mm), (3, spots.sigma_y_mm))):
+        at_mm = np.sqrt(truth[:, 5 + plane] / any_ion)
+        true_mm = sigma_iso_mm(at_mm, scale[plane], *expected_mm[plane])
+        sigma_mm = np.where(np.isfinite(true_mm) & (ions > 0), true_mm, sigma[index])
         mean = truth[:, first] / any_ion
         # A beam that moved while the spot was the current one is as much wider.
         wander = np.maximum(0.0, truth[:, first + 1] / any_ion - mean**2)
-        columns.append((mean, np.sqrt(sigma[index] ** 2 + wander)))
+        columns.append((mean, np.sqrt(sigma_mm**2 + wander)))
     (x_mm, sigma_x_mm), (y_mm, sigma_y_mm) = columns
     return Spots(x_mm, y_mm, ions, sigma_x_mm, sigma_y_mm)

@@ -257,6 +257,11 @@ class FastInterlocks(Facts, frozen=True, kw_only=True):
     arrive."""
     watchdog_us: Several
     """Longest time without a sign of life of the fast control."""
+    width_ratio: Positive | None = None
+    """Largest relative difference between the width at the strips and that of the table of optics; None: the
+    beam is not stopped for its width."""
+    width_counts: Several = 1000
+    """... over so many counts of a strip chamber, of one or several spots."""
 
 
 class SlowInterlocks(Facts, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ from spotline.record.model import (
 )
 from spotline.record.recovered import INTERRUPTED, FieldState
 from spotline.record.spill_file import Spill
+from spotline.record.widths import error_iso_mm, mean_widths, sigma_iso_mm
 from spotline.treatment.headers import DeliveryHeader, IsocentrePerChamber
 from spotline.treatment.treatment import Slice
 from spotline.treatment.treatment_file import NAME, TreatmentFile
@@ -192,10 +193,20 @@ def merge_parts(
     moved &= parts["from_trigger"][last] == 1
     transit = parts["settled_tick"][last] - parts["start_tick"][last]
     spots["transit_us"] = np.where(moved, transit, np.nan)
+    truth = _truth(spots, sums) if sums is not None else None
+    of_part = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(parts))))
     for slice_ in slices:
         here = np.flatnonzero(spots["slice"] == slice_.index)
         _planned(spots, here, slice_, counts1, counts2)
-    return spots, _truth(spots, sums) if sums is not None else None
+        if len(here):
+            _widths(spots, here, slice_, parts, of_part, scale)
+    for valid, names in (("width_valid", ""), ("pixel_width_valid", "pixel_")):
+        spots[valid] = np.maximum.reduceat(parts[valid], first) == 1
+        spots[valid] &= np.isfinite(spots[f"sigma_x_{names}mm"]) & np.isfinite(spots[f"sigma_y_{names}mm"])
+    if truth is not None:
+        assert sums is not None
+        _true_widths(truth, sums, slices, scale)
+    return spots, truth
 
 
 def _is_used(parts: Table) -> np.ndarray:
@@ -242,6 +253,47 @@ def _measured_positions(spots: Table, parts: Table, first: np.ndarray, scale: Is
     spots["x_current_A"], spots["y_current_A"] = parts["x_current_A"][last], parts["y_current_A"][last]
 
 
+def _widths(
+    spots: Table,
+    rows: np.ndarray,
+    slice_: Slice,
+    parts: Table,
+    of_part: np.ndarray,
+    scale: IsocentrePerChamber,
+) -> None:
+    """Average the widths of the parts of the spots of one slice, projected to the isocentre."""
+    here = np.flatnonzero((of_part >= rows[0]) & (of_part <= rows[-1]))
+    for source, names, factors in (
+        ("strip", "", (scale.strip_x, scale.strip_y)),
+        ("pixel", "pixel_", (scale.pixel_x, scale.pixel_y)),
+    ):
+        for plane, k in zip("xy", factors, strict=True):
+            expected_mm = getattr(slice_, f"fwhm_{plane}_mm"), getattr(slice_, f"fwhm_box_{plane}_mm")
+            at_mm, error_mm = (parts[f"{plane}_{source}_sd{what}_mm"][here] for what in ("", "_error"))
+            sigma_mm = sigma_iso_mm(at_mm, k, *expected_mm)
+            mean_mm, mean_error_mm = mean_widths(
+                sigma_mm, error_iso_mm(error_mm, at_mm, sigma_mm, k), of_part[here] - rows[0], len(rows)
+            )
+            spots[f"sigma_{plane}_{names}mm"][rows] = mean_mm
+            spots[f"sigma_error_{plane}_{names}mm"][rows] = mean_error_mm
+
+
+def _true_widths(
+    truth: Table, total: np.ndarray, slices: tuple[Slice, ...], scale: IsocentrePerChamber
+) -> None:
+    """True widths of the spots at the isocentre, from sums of the variance at the strips."""
+    with np.errstate(invalid="ignore"):
+        at_mm = np.sqrt(total[:, 5:7] / total[:, :1])
+    for slice_ in slices:
+        here = truth["slice"] == slice_.index
+        truth["sigma_x_mm"][here] = sigma_iso_mm(
+            at_mm[here, 0], scale.strip_x, slice_.fwhm_x_mm, slice_.fwhm_box_x_mm
+        )
+        truth["sigma_y_mm"][here] = sigma_iso_mm(
+            at_mm[here, 1], scale.strip_y, slice_.fwhm_y_mm, slice_.fwhm_box_y_mm
+        )
+
+
 def _truth(spots: Table, total: np.ndarray) -> Table:
     """True particles and positions of the spots, from sums over their parts."""
     truth = np.zeros(len(spots), TRUTH)
@@ -282,6 +334,13 @@ def _slices(slices: tuple[Slice, ...], spots: Table, spills: list[Spill]) -> Tab
         row["particles_planned"], row["particles"] = slice_.particles.sum(), spots["particles"][here].sum()
         row["fwhm_x_mm"], row["fwhm_y_mm"] = slice_.fwhm_x_mm, slice_.fwhm_y_mm
         row["spills"] = spills_of[slice_.index]
+        row["fwhm_box_x_mm"], row["fwhm_box_y_mm"] = slice_.fwhm_box_x_mm, slice_.fwhm_box_y_mm
+        for plane in "xy":
+            names = f"sigma_{plane}_mm", f"sigma_error_{plane}_mm"
+            ours = np.zeros(np.count_nonzero(here), np.int64)
+            found = mean_widths(spots[names[0]][here], spots[names[1]][here], ours, 1)
+            for name, mean in zip(names, found, strict=True):
+                row[name] = mean[0]
     return table
 
 

@@ -173,6 +173,9 @@ class SpillHeader(AnnouncedSpill, frozen=True, kw_only=True):
         What the fast control asked for at its end.
     int1_counts, int2_counts : int
         Of the whole spill.
+    boards_sha256 : str
+        Of what the memory boards held when the fast loop acknowledged them (`spotline.room.boards_sha256`);
+        empty before format 3.
     """
 
     start_us: int
@@ -182,6 +185,7 @@ class SpillHeader(AnnouncedSpill, frozen=True, kw_only=True):
     request: int
     int1_counts: int
     int2_counts: int
+    boards_sha256: str = ""
 
 
 class FieldFile(Struct, frozen=True, kw_only=True):

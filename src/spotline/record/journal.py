@@ -26,13 +26,15 @@ from typing import Any, Self
 
 import numpy as np
 
-from spotline.control.memory import PART
+from spotline.control.memory import PART, widened
 from spotline.errors import RecordError
 from spotline.record.model import Table
 from spotline.storage import Disk
 
 NAME = "journal.bin"
-FORMAT = 1
+FORMAT = 2
+READ_FORMATS = (1, FORMAT)
+"""Format 1 has no widths of spots in its rows of parts."""
 
 LOADED = np.dtype([("spot", "<i8"), ("int1_counts", "<i8"), ("int2_counts", "<i8")])
 """Spots in the memory boards: index in the slice, and what each still lacks."""
@@ -64,6 +66,8 @@ KINDS: dict[str, tuple[int, np.dtype[np.void] | None]] = {
     GIVEN_UP: (11, None),
     ORDER: (12, None),
 }
+_PART_1 = np.dtype([(name, PART[name].newbyteorder("<")) for name in (PART.names or ())[:18]])
+"""Columns of parts in format 1; those of today begin with the same."""
 _KIND_OF = {number: kind for kind, (number, _) in KINDS.items()}
 
 _MARK = b"SpJ\x01"
@@ -272,7 +276,7 @@ def _has_entry(content: bytes) -> bool:
 def _decode(content: bytes) -> Entry:
     """Make an entry of its bytes, which are whole."""
     _, code, size, version, _, _, _ = _HEAD.unpack_from(content)
-    if version != FORMAT:
+    if version not in READ_FORMATS:
         raise ValueError(f"version {version} of the format")
     kind = _KIND_OF.get(code)
     if kind is None:
@@ -284,4 +288,8 @@ def _decode(content: bytes) -> Entry:
     if len(said) != n_json or not isinstance(values, dict):
         raise ValueError("no table of keys")
     dtype = KINDS[kind][1]
-    return Entry(kind, values, None if dtype is None else np.frombuffer(rows, dtype))
+    if dtype is None:
+        return Entry(kind, values, None)
+    if version == 1 and kind in (PROGRESS, OVER):
+        return Entry(kind, values, widened(np.frombuffer(rows, _PART_1)))
+    return Entry(kind, values, np.frombuffer(rows, dtype))

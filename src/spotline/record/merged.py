@@ -22,7 +22,7 @@ import numpy as np
 from spotline.arrays import Floats, Integers
 from spotline.errors import RecordError
 from spotline.hdf5 import as_written
-from spotline.record.model import Columns, FieldRecord, Record, Table, dtype_of
+from spotline.record.model import WIDTH_COLUMNS, Columns, FieldRecord, Record, Table, dtype_of
 from spotline.record.prescribed import join_measured, prescribed_spots
 from spotline.treatment.counts import HALF
 from spotline.treatment.headers import DeliveryHeader
@@ -48,6 +48,7 @@ MERGED_COLUMNS: Columns = (
     ("y_planned_mm", "f8", "likewise"),
     ("x_mm", "f8", "mean of the positions measured with StripX, by particles; NaN if never measured"),
     ("y_mm", "f8", "the same with StripY"),
+    *WIDTH_COLUMNS,
 )
 MERGED = dtype_of(MERGED_COLUMNS)
 """Columns of `MergedField.spots`."""

@@ -32,6 +32,19 @@ def dtype_of(columns: Columns) -> np.dtype[np.void]:
     return np.dtype([(name, code) for name, code, _ in columns])
 
 
+WIDTH_COLUMNS: Columns = (
+    (
+        "sigma_x_mm",
+        "f8",
+        "standard deviation of the beam in air at the isocentre, from StripX; NaN if it was not measured",
+    ),
+    ("sigma_y_mm", "f8", "the same from StripY"),
+    ("sigma_error_x_mm", "f8", "its uncertainty: counts, ions, and where in a strip the beam lies"),
+    ("sigma_error_y_mm", "f8", "likewise"),
+    ("width_valid", "?", "whether both were measured, with enough counts"),
+)
+"""Width of the beam at a spot; the full width at half maximum is 2.3548 times as much."""
+
 SPOT_COLUMNS: Columns = (
     ("slice", "i4", "index of the slice in the field, from 0"),
     ("spot", "i4", "index of the spot in the slice, from 0, in delivery order"),
@@ -59,6 +72,12 @@ SPOT_COLUMNS: Columns = (
         "f8",
         "from the trigger until the read-backs had settled; NaN for a spot that began otherwise",
     ),
+    *WIDTH_COLUMNS,
+    ("sigma_x_pixel_mm", "f8", "the same as `sigma_x_mm` from the pixel chamber"),
+    ("sigma_y_pixel_mm", "f8", "likewise"),
+    ("sigma_error_x_pixel_mm", "f8", "its uncertainty"),
+    ("sigma_error_y_pixel_mm", "f8", "likewise"),
+    ("pixel_width_valid", "?", "whether the pixel chamber measured both, with enough counts"),
 )
 SPOT = dtype_of(SPOT_COLUMNS)
 """Columns of `FieldRecord.spots`: every spot of which anything was delivered."""
@@ -88,6 +107,16 @@ SLICE_COLUMNS: Columns = (
     ("fwhm_x_mm", "f8", "spot size in air at the isocentre that the planning system assumed"),
     ("fwhm_y_mm", "f8", "likewise"),
     ("spills", "i4", "spills used"),
+    ("fwhm_box_x_mm", "f8", "spot size at the chambers that the beam line expects; NaN before format 3"),
+    ("fwhm_box_y_mm", "f8", "likewise"),
+    (
+        "sigma_x_mm",
+        "f8",
+        "measured standard deviation of the beam at the isocentre, mean of its spots",
+    ),
+    ("sigma_y_mm", "f8", "likewise"),
+    ("sigma_error_x_mm", "f8", "its uncertainty"),
+    ("sigma_error_y_mm", "f8", "likewise"),
 )
 SLICE = dtype_of(SLICE_COLUMNS)
 """Columns of `FieldRecord.slices`: every slice of the treatment, delivered or not."""
@@ -162,6 +191,8 @@ TRUTH_COLUMNS: Columns = (
     ("y_mm", "f8", "likewise"),
     ("x_sd_mm", "f8", "standard deviation of the centre of the beam while they passed"),
     ("y_sd_mm", "f8", "likewise"),
+    ("sigma_x_mm", "f8", "standard deviation of the beam about its centre, in air; NaN before format 3"),
+    ("sigma_y_mm", "f8", "likewise"),
 )
 TRUTH = dtype_of(TRUTH_COLUMNS)
 """Columns of `FieldRecord.truth`: known to the simulation only."""

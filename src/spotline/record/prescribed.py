@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from spotline.arrays import Integers
-from spotline.record.model import Columns, FieldRecord, Table, dtype_of
+from spotline.record.model import WIDTH_COLUMNS, Columns, FieldRecord, Table, dtype_of
+from spotline.record.widths import mean_widths
 
 PRESCRIBED_COLUMNS: Columns = (
     ("planned_layer", "i4", "index of the layer in the plan's field, from 0"),
@@ -22,6 +23,7 @@ PRESCRIBED_COLUMNS: Columns = (
     ("y_planned_mm", "f8", "likewise"),
     ("x_mm", "f8", "mean of the positions measured with StripX, by particles; NaN if never measured"),
     ("y_mm", "f8", "the same with StripY"),
+    *WIDTH_COLUMNS,
 )
 PRESCRIBED = dtype_of(PRESCRIBED_COLUMNS)
 """Columns of `prescribed_spots`."""
@@ -70,7 +72,8 @@ def join_measured(table: Table, row: Integers, measured: Table) -> None:
     Parameters
     ----------
     table : Table
-        Takes the columns ``particles``, ``particles_int2``, ``position_valid``, ``x_mm`` and ``y_mm``.
+        Takes the columns ``particles``, ``particles_int2``, ``position_valid``, ``x_mm``, ``y_mm`` and
+        those of `WIDTH_COLUMNS`; widths are averaged by their uncertainty.
     row : ndarray of int, shape (n,)
         Row of `table` to which each row of `measured` belongs.
     measured : Table
@@ -88,3 +91,7 @@ def join_measured(table: Table, row: Integers, measured: Table) -> None:
         moment = np.bincount(row[used], (measured["particles"] * measured[name])[used], n)
         with np.errstate(invalid="ignore"):
             table[name] = moment / weight
+    for plane in "xy":
+        sigma, error = f"sigma_{plane}_mm", f"sigma_error_{plane}_mm"
+        table[sigma], table[error] = mean_widths(measured[sigma], measured[error], row, n)
+    table["width_valid"] = np.isfinite(table["sigma_x_mm"]) & np.isfinite(table["sigma_y_mm"])

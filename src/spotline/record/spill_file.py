@@ -10,6 +10,9 @@ group               contents
 ``assumed``         only in a file that was recovered from the journal: counts that may have been
                     delivered after the last entry, and count as delivered
 ==================  =========================================================================
+
+Files of format 2 are read, too.  They have no widths: what they lack is filled in by `read_spill` and
+`read_control`, and nowhere else.
 """
 
 from __future__ import annotations
@@ -32,15 +35,18 @@ from spotline.control.memory import (
     IntegralLimits,
     LawSettings,
     SliceMemory,
+    widened,
 )
 from spotline.hdf5 import header_of, keys_of, new_file, open_file, publish_file, put, text, typed
 from spotline.record.headers import SpillHeader
 from spotline.record.model import SLOW_CONTROL, Table
-from spotline.room import RawSamples, SpillResult
+from spotline.room import TRUTH_COLUMNS, RawSamples, SpillResult
 from spotline.storage import Disk
 
 FORMAT = "spotline-spill"
-VERSION = 2
+VERSION = 3
+READ_VERSIONS = (2, VERSION)
+"""Version 2 has no widths of spots, no expected ones in the memory boards, and no hash of these."""
 
 RAW_CHUNK_US = 100_000
 """Raw samples are written in stretches of this length, whatever the size of the blocks: the same bytes."""
@@ -71,7 +77,7 @@ def file_bytes(n_spots: int, duration_us: int, raw_bytes_per_us: float) -> int:
     raw_bytes_per_us : float
         Of all chambers; 0 without raw samples.
     """
-    truth_bytes = 5 * 8
+    truth_bytes = TRUTH_COLUMNS * 8
     per_spot = PART.itemsize + truth_bytes + 3 * COMMAND.itemsize + len(SliceMemory._fields) * 8
     trend = duration_us // TREND_TICKS * TREND.itemsize
     return n_spots * per_spot + trend + int(raw_bytes_per_us * duration_us) + _FRAME_BYTES
@@ -91,6 +97,8 @@ class Spill:
         `spotline.room.SpillResult.truth`.
     assumed : Table
         Columns `ASSUMED_PART`; empty unless the delivery died during the spill.
+    part_columns : tuple of str
+        Columns of `parts` that the file has; the others were not measured when it was written.
     """
 
     header: SpillHeader
@@ -102,6 +110,7 @@ class Spill:
     slow_control: Table
     truth: np.ndarray | None
     assumed: Table = field(default_factory=NOTHING_ASSUMED.copy)
+    part_columns: tuple[str, ...] = PART.names or ()
 
 
 class SpillWriter:
@@ -218,25 +227,28 @@ def read_spill(path: Path) -> Spill:
     spotline.errors.RecordError
         If it is missing or broken.
     """
-    with open_file(path, FORMAT, VERSION) as file:
+    with open_file(path, FORMAT, READ_VERSIONS) as file:
         measured = file["measured"]
         slow = measured["slow_control"][()]
+        recorded = measured["parts"][()]
+        parts, truth = _as_now(recorded, file["truth/parts"][()] if "truth" in file else None)
         return Spill(
             header=typed(SpillHeader, header_of(file)),
             spots=file["control/spots"][()],
-            parts=measured["parts"][()],
+            parts=parts,
             trend=measured["trend"][()],
             commands=measured["commands"][()],
             interlocks=measured["interlocks"][()],
             slow_control=slow if slow.size else np.zeros(0, SLOW_CONTROL),
-            truth=file["truth/parts"][()] if "truth" in file else None,
+            truth=truth,
             assumed=file["assumed/parts"][()] if "assumed" in file else NOTHING_ASSUMED.copy(),
+            part_columns=recorded.dtype.names or (),
         )
 
 
 def read_control(path: Path) -> tuple[LawSettings, SliceMemory]:
     """Read what the fast control was loaded with."""
-    with open_file(path, FORMAT, VERSION) as file:
+    with open_file(path, FORMAT, READ_VERSIONS) as file:
         control = file["control"]
         values = json.loads(control.attrs["settings"])
         settings = LawSettings(
@@ -247,18 +259,31 @@ def read_control(path: Path) -> tuple[LawSettings, SliceMemory]:
                 "y": AxisSettings(**values["y"]),
             }
         )
-        memory = {name: control[name][()] for name in SliceMemory._fields}
+        # What a file of format 2 lacks has a default.
+        memory = {name: control[name][()] for name in SliceMemory._fields if name in control}
         memory["cycle_code"] = int(memory["cycle_code"])
+        memory |= {name: float(memory[name]) for name in ("x_sd_mm", "y_sd_mm") if name in memory}
+        missing = set(SliceMemory._fields) - set(SliceMemory._field_defaults) - set(memory)
+        if missing:
+            raise KeyError(min(missing))
         return settings, SliceMemory(**memory)
 
 
 def read_raw(path: Path) -> RawSamples | None:
     """Read the raw samples of a spill; None if it was recorded without."""
-    with open_file(path, FORMAT, VERSION) as file:
+    with open_file(path, FORMAT, READ_VERSIONS) as file:
         if "raw" not in file:
             return None
         raw = file["raw"]
         return RawSamples(**{name: raw[name][()] for name in RawSamples.__slots__})
+
+
+def _as_now(parts: Table, truth: np.ndarray | None) -> tuple[Table, np.ndarray | None]:
+    """Bring the tables of a file of any format to the columns that they have now."""
+    if truth is not None and truth.shape[1] < TRUTH_COLUMNS:
+        unknown = np.full((len(truth), TRUTH_COLUMNS - truth.shape[1]), np.nan)
+        truth = np.concatenate([truth, unknown], axis=1)
+    return widened(parts), truth
 
 
 def _as_lists(settings: LawSettings) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from spotline.control.memory import (
     new_state,
     open_parts,
 )
-from spotline.room import Block, Broadcast, RawSamples, SpillResult, Table, boards_sha256
+from spotline.room import TRUTH_COLUMNS, Block, Broadcast, RawSamples, SpillResult, Table, boards_sha256
 from spotline.sim import settings as truths
 from spotline.sim.accelerator import SimulatedAccelerator
 from spotline.sim.course import Course
@@ -46,8 +46,8 @@ class SpillHistory(NamedTuple):
     ----------
     spill : int
         Its number.
-    truth : ndarray of float, shape (n_spots, 5)
-        Ions, and sums of x, x^2, y, y^2 in mm at the isocentre, for each spot in the memory boards.
+    truth : ndarray of float, shape (n_spots, TRUTH_COLUMNS)
+        As `spotline.room.SpillResult.truth`, for each spot in the memory boards.
     last_ion_us : int
         End of the scan period in which the last ion passed the chopper; 0: none did.
     first_interlock_us : int or None
@@ -143,7 +143,9 @@ class SimulatedLoop:
             self._fault_driver.begin(self._truth, broadcast)
             self._plant.lines[1] |= self._faults.lines_between(self._ended_us, self._start_us)
             self._next_fault_change_us = self._start_us
-        self._samples = new_samples(self._beamline, 0, False, np.zeros((len(memory.int1_counts), 5)))
+        self._samples = new_samples(
+            self._beamline, 0, False, np.zeros((len(memory.int1_counts), TRUTH_COLUMNS))
+        )
         return boards_sha256(self._settings, self._memory)
 
     def run(self, max_samples: int) -> Block:

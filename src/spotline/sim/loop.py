@@ -40,15 +40,16 @@ from spotline.sim.plant import PlantSettings, PlantState, SpillTruth
 from spotline.sim.readout_faults import disturb_pixels, disturb_strips, noise_counts
 from spotline.sim.spill import advance_spill, command_chopper, move_chopper
 
-TRUTH_PARTICLES, TRUTH_X, TRUTH_XX, TRUTH_Y, TRUTH_YY = range(5)
-"""Columns of the truth table: ions, and sums of position and its square at the isocentre."""
+TRUTH_PARTICLES, TRUTH_X, TRUTH_XX, TRUTH_Y, TRUTH_YY, TRUTH_WIDE_X, TRUTH_WIDE_Y = range(7)
+"""Columns of the truth table: ions, sums of position and its square at the isocentre, and sums of the
+variance of the beam about its centre at the strips."""
 
 
 class Samples(NamedTuple):
     """Room for what a block of samples leaves behind."""
 
     trend: Any  # record array, dtype TREND
-    truth: Floats  # (n_spots, 5)
+    truth: Floats  # (n_spots, TRUTH_COLUMNS)
     raw: int  # 1: keep every frame of every chamber in the arrays below
     integrals: NDArray[np.uint16]  # (n_ticks, 2)
     strips: NDArray[np.uint16]  # (n_frames, 2, n_strips)
@@ -69,13 +70,17 @@ def event_at(spill: SpillTruth, tick: int) -> int:
 
 
 @kernel
-def add_truth(sums: Floats, particles: int, x_mm: float, y_mm: float) -> None:
-    """Book ions at the true position to a spot."""
+def add_truth(
+    sums: Floats, particles: int, x_mm: float, y_mm: float, x_strip_sd_mm: float, y_strip_sd_mm: float
+) -> None:
+    """Book ions at the true position to a spot, and how wide their beam is at the strips."""
     sums[TRUTH_PARTICLES] += particles
     sums[TRUTH_X] += particles * x_mm
     sums[TRUTH_XX] += particles * x_mm * x_mm
     sums[TRUTH_Y] += particles * y_mm
     sums[TRUTH_YY] += particles * y_mm * y_mm
+    sums[TRUTH_WIDE_X] += particles * x_strip_sd_mm * x_strip_sd_mm
+    sums[TRUTH_WIDE_Y] += particles * y_strip_sd_mm * y_strip_sd_mm
 
 
 @kernel
@@ -111,6 +116,7 @@ def sample_integrals(
     beam, charge, control = plant.beam[0], plant.charge[0], law.scalars[0]
     truth, arrivals, limits = truths.integrals, plant.arrivals, settings.integral
     x_mm, y_mm = beam.x_iso_mm, beam.y_iso_mm
+    x_sd_mm, y_sd_mm = truths.strip_x.sigma_mm, truths.strip_y.sigma_mm
     mean = rate * max(beam.transmission, truths.chopper.leak)
     root = math.sqrt(mean)
     # What the law decided between two periods; what it decides on a sample follows below.
@@ -172,7 +178,7 @@ def sample_integrals(
             if is_wanted != beam.chopper_command:
                 command_chopper(beam, truths.chopper, is_wanted, tick)
             if control.row != row:
-                add_truth(samples.truth[row], total - booked, x_mm, y_mm)
+                add_truth(samples.truth[row], total - booked, x_mm, y_mm, x_sd_mm, y_sd_mm)
                 booked = total
         if samples.raw == 1:
             samples.integrals[sample + i, 0] = int1
@@ -182,7 +188,7 @@ def sample_integrals(
     charge.int1_charge, charge.int2_charge = charge1, charge2
     charge.int1_counted, charge.int2_counted = counted1, counted2
     charge.arrivals_sum, charge.ion_current, charge.arrivals_index = drifting, ion_current, index
-    add_truth(samples.truth[control.row], total - booked, x_mm, y_mm)
+    add_truth(samples.truth[control.row], total - booked, x_mm, y_mm, x_sd_mm, y_sd_mm)
     if total > 0:
         beam.last_ion_tick = start + truths.period
     for frame in range(2):
@@ -380,6 +386,6 @@ def run_block(
             n_trend += 1
         if control.phase == DONE:
             close_strip_spot(law, settings, memory)
-            close_pixel_spot(law, settings, plant.pixel.counts.shape[0])
+            close_pixel_spot(law, settings, memory, plant.pixel.counts.shape[0])
             return period + 1
     return n_periods

@@ -22,7 +22,7 @@ def new_samples(beamline: BeamLine, n_ticks: int, raw: bool, truth: Floats) -> S
         Microseconds.
     raw : bool
         Whether every frame of every chamber is kept.
-    truth : ndarray, shape (n_spots, 5)
+    truth : ndarray, shape (n_spots, TRUTH_COLUMNS)
         Table of the truth, which goes on from block to block.
     """
     chambers = beamline.facts.chambers

@@ -85,6 +85,27 @@ class IsocentrePerChamber(Struct, frozen=True, kw_only=True):
     pixel_y: float
 
 
+class MountedElement(Struct, frozen=True, kw_only=True):
+    """A passive element as the beam line knows it.
+
+    Attributes
+    ----------
+    name : str
+        As in plans.
+    kind : str
+        ``range_shifter`` or ``range_modulator``.
+    material : str
+        What its thickness is told in: of a passive element a line knows the water-equivalent thickness only.
+    thickness_mm : float
+        Of that material; of a ripple filter the mean.
+    """
+
+    name: str
+    kind: str
+    material: str = "water"
+    thickness_mm: float
+
+
 class DeliveryHeader(TreatmentHeader, frozen=True, kw_only=True):
     """Facts of a field in the treatment file of a delivery.
 
@@ -116,6 +137,8 @@ class DeliveryHeader(TreatmentHeader, frozen=True, kw_only=True):
     warnings : tuple of str
         Of the preparation.
     iso_per_chamber : IsocentrePerChamber or None
+    mounted_elements : tuple of MountedElement
+        Material and thickness of `passive_elements`; empty in records before format 3.
     """
 
     seed: int | None
@@ -136,3 +159,4 @@ class DeliveryHeader(TreatmentHeader, frozen=True, kw_only=True):
     particles_per_count: tuple[float, ...] = ()
     warnings: tuple[str, ...] = ()
     iso_per_chamber: IsocentrePerChamber | None = None
+    mounted_elements: tuple[MountedElement, ...] = ()

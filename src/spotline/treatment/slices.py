@@ -75,6 +75,8 @@ def make_slice(index: int, instruction: Instruction, field: Field, beamline: Bea
         particles_per_count2=np.ones(len(particles)),
         fwhm_x_mm=first.fwhm_x_mm or size.fwhm_x_mm,
         fwhm_y_mm=first.fwhm_y_mm or size.fwhm_y_mm,
+        fwhm_box_x_mm=size.fwhm_box_x_mm,
+        fwhm_box_y_mm=size.fwhm_box_y_mm,
     )
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -60,6 +61,8 @@ class Slice:
         Particles per count of INT1 and INT2 at the spot, with gas and gain corrections.
     fwhm_x_mm, fwhm_y_mm : float
         Spot size in air at the isocentre (of the plan; of the beam line if the plan has none).
+    fwhm_box_x_mm, fwhm_box_y_mm : float
+        Spot size at the chambers that the beam line expects; NaN in files that were written without.
     """
 
     index: int
@@ -87,6 +90,8 @@ class Slice:
     particles_per_count2: Floats
     fwhm_x_mm: float
     fwhm_y_mm: float
+    fwhm_box_x_mm: float = math.nan
+    fwhm_box_y_mm: float = math.nan
 
     @property
     def n_spots(self) -> int:

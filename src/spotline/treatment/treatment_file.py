@@ -27,7 +27,9 @@ from spotline.treatment.treatment import Slice
 
 FORMAT = "spotline-treatment"
 SLICE_FORMAT = "spotline-slice"
-VERSION = 3
+VERSION = 4
+READ_VERSIONS = (3, VERSION)
+"""Version 3 has no sizes of spots at the chambers."""
 NAME = "DDS_treatment.h5"
 CHECKSUM = "sha256"
 
@@ -78,7 +80,7 @@ def read_treatment_file(folder: Path, kind: type[Any] = TreatmentHeader) -> Trea
     spotline.errors.RecordError
         If it is missing, truncated or altered.
     """
-    with open_file(folder / NAME, FORMAT, VERSION) as file:
+    with open_file(folder / NAME, FORMAT, READ_VERSIONS) as file:
         keys = _checked_keys(file)
         header = typed(kind, keys)
         slices = tuple(_get_slice(file["slices"][name]) for name in sorted(file["slices"]))
@@ -107,7 +109,7 @@ def read_slice_file(path: Path) -> tuple[PreparationHeader, Slice]:
     spotline.errors.RecordError
         If it is missing, truncated or altered.
     """
-    with open_file(path, SLICE_FORMAT, VERSION) as file:
+    with open_file(path, SLICE_FORMAT, READ_VERSIONS) as file:
         return typed(PreparationHeader, _checked_keys(file)), _get_slice(file["slice"])
 
 

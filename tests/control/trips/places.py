@@ -6,8 +6,12 @@ import math
 
 from spotline.control import interlocks
 from spotline.control.interlocks import PAUSE, STOP
-from tests.control.bench import Bench, listed, spots
+from spotline.control.width import strip_width
+from tests.control.bench import SETTINGS, Bench, line_of, listed, spots
 from tests.control.trips.case import Case, Tripped, on_bench
+
+EXPECTED_mm = 2.0
+"""Expected width of the beam where it is checked."""
 
 
 def current(name: str, cause: int, plane: int, limit_A: float, *, short: bool = False) -> Case:
@@ -108,7 +112,38 @@ def pixels(name: str, cause: int, off: tuple[int, int], value: float) -> Case:
     return on_bench(name, Tripped(cause, value, 4.5, PAUSE, 200), drive, memory)
 
 
+WIDE = {60: 4, 62: 8, 63: 16, 64: 16, 65: 8, 67: 4}
+NARROWER = {60: 4, 62: 8, 63: 16, 64: 17, 65: 8, 67: 3}
+"""One count of 56 nearer to the middle."""
+
+
+def width(name: str, cause: int, plane: str, middle: int) -> Case:
+    """A spot of 56 counts whose width is off by the limit; or one count of it lies nearer to its middle."""
+
+    def line(counts: dict[int, int]) -> dict[int, int]:
+        return {strip + middle - 64: number for strip, number in counts.items()}
+
+    found_mm, _, _ = strip_width(
+        line_of(line(WIDE)), middle, SETTINGS.strip_reach, 56, SETTINGS.strip_pitch_mm, 0.0
+    )
+    limit = math.sqrt((found_mm / EXPECTED_mm) ** 2 * 56 / 56) - 1.0
+
+    def drive(bench: Bench, reach: bool) -> None:
+        bench.counts = listed({400: (10, 11)})
+        frame = line(WIDE if reach else NARROWER)
+        setattr(bench, f"strip_{plane}", lambda tick: frame if tick == 200 else {})
+        bench.begin().run_to(600)
+
+    memory = spots([10, 1000], strip=64, row=60)._replace(x_sd_mm=EXPECTED_mm, y_sd_mm=EXPECTED_mm)
+    expected = Tripped(cause, limit, limit, STOP, 450)
+    return on_bench(
+        name, expected, drive, memory, centroid_counts=56, width_ratio=limit, width_counts=56, ion_noise1=0.0
+    )
+
+
 CASES = [
+    width("wide in x", interlocks.WIDTH_X, "x", 64),
+    width("wide in y", interlocks.WIDTH_Y, "y", 60),
     current("read-back of x", interlocks.CURRENT_X, 0, 1.0),
     current("read-back of x for a time", interlocks.CURRENT_X, 0, 1.0, short=True),
     current("read-back of y", interlocks.CURRENT_Y, 1, 0.5),

@@ -8,16 +8,20 @@ from typing import Literal
 
 import numpy as np
 
-from spotline.arrays import Floats
+from spotline.arrays import Floats, Integers
 from spotline.dose.engine.fluence import Spots
 from spotline.errors import DoseError
 from spotline.physics.ions import IONS, Ion
 from spotline.record.model import FieldRecord
+from spotline.record.widths import mean_widths
 from spotline.treatment.treatment import FieldTreatment, Slice, Treatment
 from spotline.units import FWHM_PER_SIGMA
 
 What = Literal["planned", "measured", "true"]
 """Of a record: what was prescribed, what the chambers measured, what the simulation knows."""
+
+Widths = Literal["measured", "planned"]
+"""Width of the spots of what was measured: as the strips found it, or as the plan has it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,12 +38,15 @@ class LayerBeam:
         Optics of the beam line.
     spots : Spots
         In the plane of the isocentre.
+    planned_sigma_mm : tuple of two floats or None
+        Standard deviations that the plan has, where those of `spots` may be others; None: they are these.
     """
 
     slice: int
     energy_MeV_u: float
     focus: str
     spots: Spots
+    planned_sigma_mm: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +103,10 @@ def _of_field_treatment(prepared: FieldTreatment) -> FieldBeams:
 
 
 def beams_of_record(
-    field: FieldRecord, what: What, isocentre_mm: tuple[float, float, float] | None = None
+    field: FieldRecord,
+    what: What,
+    isocentre_mm: tuple[float, float, float] | None = None,
+    widths: Widths = "measured",
 ) -> FieldBeams:
     """Beams of a field that was delivered.
 
@@ -108,6 +118,8 @@ def beams_of_record(
         see `measured_places_mm`.  True: what the simulation knows.
     isocentre_mm : tuple of three floats, optional
         In patient coordinates; by default that of the record.
+    widths : {"measured", "planned"}
+        Of what was measured: see `measured_widths_mm`.  A record without widths has the planned ones.
 
     Raises
     ------
@@ -124,7 +136,7 @@ def beams_of_record(
                 "measured"
             )
         layers = tuple(
-            _delivered(layer, part, table[table["slice"] == part.index])
+            _delivered(layer, table[table["slice"] == part.index], what, widths)
             for layer, part in zip(layers, slices, strict=True)
         )
     return FieldBeams(
@@ -150,9 +162,20 @@ def _planned(part: Slice) -> LayerBeam:
     )
 
 
-def _delivered(layer: LayerBeam, part: Slice, rows: np.ndarray) -> LayerBeam:
+def _delivered(layer: LayerBeam, rows: np.ndarray, what: What, widths: Widths) -> LayerBeam:
     spot = rows["spot"]
     planned = layer.spots
+    sigma_x_mm, sigma_y_mm = planned.sigma_x_mm[spot], planned.sigma_y_mm[spot]
+    if what == "measured" and widths == "measured":
+        sigma_x_mm = measured_widths_mm(
+            rows["sigma_x_mm"], rows["sigma_error_x_mm"], rows["spill"], sigma_x_mm
+        )
+        sigma_y_mm = measured_widths_mm(
+            rows["sigma_y_mm"], rows["sigma_error_y_mm"], rows["spill"], sigma_y_mm
+        )
+    elif what == "true":
+        sigma_x_mm = np.where(np.isfinite(rows["sigma_x_mm"]), rows["sigma_x_mm"], sigma_x_mm)
+        sigma_y_mm = np.where(np.isfinite(rows["sigma_y_mm"]), rows["sigma_y_mm"], sigma_y_mm)
 
     names = rows.dtype.names or ()
     valid = rows["position_valid"] if "position_valid" in names else np.ones(len(rows), dtype=bool)
@@ -164,10 +187,45 @@ def _delivered(layer: LayerBeam, part: Slice, rows: np.ndarray) -> LayerBeam:
         x_mm,
         y_mm,
         rows["particles"].astype(float),
-        np.sqrt(planned.sigma_x_mm[spot] ** 2 + np.nan_to_num(wander[0])),
-        np.sqrt(planned.sigma_y_mm[spot] ** 2 + np.nan_to_num(wander[1])),
+        np.sqrt(sigma_x_mm**2 + np.nan_to_num(wander[0])),
+        np.sqrt(sigma_y_mm**2 + np.nan_to_num(wander[1])),
     )
-    return replace(layer, spots=with_particles(spots))
+    return replace(layer, spots=with_particles(spots), planned_sigma_mm=planned_sigma_mm(layer))
+
+
+def planned_sigma_mm(layer: LayerBeam) -> tuple[float, float] | None:
+    """Width that the plan gives the spots of a layer, all the same; None without any spot."""
+    spots = layer.spots
+    return (float(spots.sigma_x_mm[0]), float(spots.sigma_y_mm[0])) if len(spots.x_mm) else None
+
+
+def measured_widths_mm(sigma_mm: Floats, error_mm: Floats, spill: Integers, planned_mm: Floats) -> Floats:
+    """Most likely widths of the spots of a slice in one plane.
+
+    A spill is one beam, so that its spots share a width: the mean of what was measured in them, weighted by
+    the uncertainty.  A spill without a measured width has that of the slice, and a slice without one that of
+    the plan.
+
+    Parameters
+    ----------
+    sigma_mm, error_mm : ndarray, shape (n,)
+        Measured standard deviations and their uncertainty; NaN where nothing was measured.
+    spill : ndarray of int, shape (n,)
+        Number of the spill of each spot.
+    planned_mm : ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        In mm.
+    """
+    if not len(sigma_mm):
+        return planned_mm
+    _, row = np.unique(spill, return_inverse=True)
+    of_spill, _ = mean_widths(sigma_mm, error_mm, row, int(row.max()) + 1)
+    of_slice, _ = mean_widths(sigma_mm, error_mm, np.zeros(len(row), np.int64), 1)
+    found = np.where(np.isfinite(of_spill[row]), of_spill[row], of_slice[0])
+    return np.where(np.isfinite(found), found, planned_mm)
 
 
 def measured_places_mm(measured_mm: Floats, valid: np.ndarray, prescribed_mm: Floats) -> Floats:

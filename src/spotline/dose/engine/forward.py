@@ -176,8 +176,7 @@ class DoseEngine:
         entry, divergence, sigma_mm = self._entry(prepared, layer)
         spots = layer.spots
         if sigma_mm is not None:
-            ones = np.ones(len(spots.x_mm))
-            spots = Spots(spots.x_mm, spots.y_mm, spots.particles, sigma_mm[0] * ones, sigma_mm[1] * ones)
+            spots = _behind(spots, sigma_mm, layer.planned_sigma_mm)
         weighting = None
         if self._quantities is not None:
             weighting = Weighting(prepared.weighted, self._quantities(entry))
@@ -282,4 +281,20 @@ def _key(beams: FieldBeams) -> tuple[object, ...]:
         beams.gantry_deg,
         beams.patient_support_deg,
         beams.isocentre_mm,
+    )
+
+
+def _behind(spots: Spots, sigma_mm: tuple[float, float], planned_mm: tuple[float, float] | None) -> Spots:
+    """Spots behind passive elements: as wide as these make them, and wider if they were so before."""
+    x_mm2, y_mm2 = (
+        0.0 if planned_mm is None else given_mm**2 - planned_mm[plane] ** 2
+        for plane, given_mm in enumerate((spots.sigma_x_mm, spots.sigma_y_mm))
+    )
+    ones = np.ones(len(spots.x_mm))
+    return Spots(
+        spots.x_mm,
+        spots.y_mm,
+        spots.particles,
+        np.sqrt(np.maximum(sigma_mm[0] ** 2 + x_mm2, 0.0)) * ones,
+        np.sqrt(np.maximum(sigma_mm[1] ** 2 + y_mm2, 0.0)) * ones,
     )

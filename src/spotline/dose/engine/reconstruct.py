@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spotline.arrays import Float32s, Floats
-from spotline.dose.engine.beams import FieldBeams, What
+from spotline.dose.engine.beams import FieldBeams, What, Widths
 from spotline.dose.engine.forward import DoseEngine, Patient, Quantities
 from spotline.dose.engine.sources import Source, SourceBeams, beams_of
 from spotline.dose.grid import DoseGrid, Grid, Point
@@ -158,6 +158,7 @@ def reconstruct(
     per_field: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
+    widths: Widths = "measured",
 ) -> Reconstruction:
     """Compute the dose of a treatment, or of records.
 
@@ -187,6 +188,9 @@ def reconstruct(
         By default as many as there are processors.  The result does not depend on it.
     progress : callable, optional
         Called with the layers that are done, and all.
+    widths : {"measured", "planned"}
+        Of the spots of what was measured: as the strips found them, or as the plan has them.  A record
+        without widths has the planned ones.
 
     Returns
     -------
@@ -200,7 +204,7 @@ def reconstruct(
     LibraryError
         If a beam library cannot be had.
     """
-    found = beams_of(source, beamline, of=of, fields=fields, isocentres_mm=isocentres_mm)
+    found = beams_of(source, beamline, of=of, fields=fields, isocentres_mm=isocentres_mm, widths=widths)
     every = [beams for group in found.beams.values() for beams in group]
     known = libraries_for(beamline, every, libraries)
     adding = DoseSum(beamline, patient, grid, known, rbe, threads)

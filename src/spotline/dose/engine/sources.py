@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from spotline.dose.engine.beams import FieldBeams, What, beams_of_record, beams_of_treatment
+from spotline.dose.engine.beams import FieldBeams, What, Widths, beams_of_record, beams_of_treatment
 from spotline.dose.grid import Point
 from spotline.errors import DoseError
 from spotline.machine.load import BeamLine
@@ -48,6 +48,7 @@ def beams_of(
     of: Sequence[What] | None = None,
     fields: Sequence[int] | None = None,
     isocentres_mm: Mapping[int, Point] | None = None,
+    widths: Widths = "measured",
 ) -> SourceBeams:
     """Collect the beams of a source.
 
@@ -65,6 +66,8 @@ def beams_of(
         Numbers of the only fields to take.
     isocentres_mm : mapping of int to point, optional
         In patient coordinates by number of the field; they outrank those of the source.
+    widths : {"measured", "planned"}
+        Of spots as they were measured, see `spotline.dose.engine.beams.beams_of_record`.
 
     Raises
     ------
@@ -78,7 +81,7 @@ def beams_of(
     if isinstance(source, Treatment):
         return _of_treatment(source, beamline, of, fields, places)
     records = [source] if isinstance(source, Record) else list(source)
-    return _of_records(records, beamline, of, fields, places)
+    return _of_records(records, beamline, of, fields, places, widths)
 
 
 def _of_treatment(
@@ -110,6 +113,7 @@ def _of_records(
     of: Sequence[What] | None,
     fields: Sequence[int] | None,
     places: dict[int, Point],
+    widths: Widths,
 ) -> SourceBeams:
     if not records:
         raise DoseError("dose: there is no record to reconstruct; give at least one")
@@ -138,14 +142,26 @@ def _of_records(
     beams: dict[What, tuple[FieldBeams, ...]] = {}
     for what in of:
         counted = first if what == "planned" and first else [field for _, field in chosen]
-        beams[what] = tuple(_of_field(field, what, beamline, places, notes) for field in counted)
+        beams[what] = tuple(_of_field(field, what, beamline, places, notes, widths) for field in counted)
     return SourceBeams(beams, fractions, tuple(dict.fromkeys(notes)))
 
 
 def _of_field(
-    field: FieldRecord, what: What, beamline: BeamLine, places: dict[int, Point], notes: list[str]
+    field: FieldRecord,
+    what: What,
+    beamline: BeamLine,
+    places: dict[int, Point],
+    notes: list[str],
+    widths: Widths,
 ) -> FieldBeams:
-    beams, facts = beams_of_record(field, what), field.facts
+    beams, facts = beams_of_record(field, what, widths=widths), field.facts
+    if (
+        what == "measured"
+        and widths == "measured"
+        and len(field.spots)
+        and not field.spots["width_valid"].any()
+    ):
+        notes.append(f"{field.path.parent.name}: field {field.number}: no measured widths; taken as planned")
     at, gantry = facts.isocentre_mm, facts.gantry_angle_deg
     return _placed(beams, at, gantry, beamline, places, str(field.path), notes)
 

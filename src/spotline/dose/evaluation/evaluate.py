@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from spotline.dose.engine.beams import Widths
 from spotline.dose.engine.reconstruct import (
     DoseSum,
     Progress,
@@ -58,6 +59,8 @@ class DoseOptions:
         By number of the field, in patient coordinates; they outrank those of records and plan.
     per_field : bool
         Whether to give the physical dose of each field too.
+    widths : {"measured", "planned"}
+        Of the spots of what was measured: as the strips found them, or as the plan has them.
 
     Raises
     ------
@@ -73,6 +76,7 @@ class DoseOptions:
     fields: Sequence[int] | None = None
     isocentres_mm: Mapping[int, Point] = field(default_factory=dict)
     per_field: bool = False
+    widths: Widths = "measured"
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.grid_mm) and self.grid_mm > 0.0):
@@ -145,7 +149,7 @@ def evaluate(
 
     notes: list[str] = []
     places = _isocentres(source, plan, chosen.isocentres_mm, isinstance(patient, WaterBox), notes)
-    beams = beams_of(source, line, fields=chosen.fields, isocentres_mm=places)
+    beams = beams_of(source, line, fields=chosen.fields, isocentres_mm=places, widths=chosen.widths)
     every = [one for group in beams.beams.values() for one in group]
     libraries = libraries_for(line, every, chosen.libraries)
     met = put_on_grid(patient, every, line, chosen.grid or chosen.grid_mm, identity, structures)

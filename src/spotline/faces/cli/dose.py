@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -27,6 +27,7 @@ def dose(
     compare: Path | None = None,
     field: WholeNumber | None = None,
     per_field: Switch = False,
+    widths: Literal["measured", "planned"] = "measured",
     letd: Switch = False,
     library: Path | None = None,
     plan: Path | None = None,
@@ -69,6 +70,8 @@ def dose(
         Beam number of the only field to take.
     per_field
         Write the dose of each field too.
+    widths
+        Width of the spots of what was measured: as the strips found it, or as the plan has it.
     letd
         Write maps of the dose-averaged LET too (MetaImage, .mha).
     library
@@ -102,6 +105,7 @@ def dose(
         compare=compare,
         field=field,
         per_field=per_field,
+        widths=widths,
         library=library,
         plan=plan,
         calibration=calibration,

@@ -12,6 +12,7 @@ from spotline.dicom.dose import read_dose
 from spotline.dicom.structures import read_structures
 from spotline.dicom.treatment_record_reader import record_uid
 from spotline.dose.calibration import read_calibration
+from spotline.dose.engine.beams import Widths
 from spotline.dose.evaluation.evaluate import DoseOptions
 from spotline.dose.evaluation.patients import CtPatient, WaterBox
 from spotline.dose.grid import DoseGrid
@@ -48,6 +49,7 @@ class DoseRequest:
     compare: Path | None
     field: int | None
     per_field: bool
+    widths: Widths
     library: Path | None
     plan: Path | None
     calibration: Path | None
@@ -104,6 +106,7 @@ def read_inputs(request: DoseRequest) -> Inputs:
         fields=None if request.field is None else [request.field],
         isocentres_mm={one.number: one.isocentre_mm for one in placed if one.isocentre_mm},
         per_field=request.per_field,
+        widths=request.widths,
     )
     return Inputs(
         source, patient, plan, structures, prescribed_Gy, compare, options, _provenance(request, source, plan)

@@ -21,6 +21,7 @@ from spotline.faces.report.quantities import (
 from spotline.faces.report.words import number, percent, plain, power, seconds
 from spotline.record.model import FieldRecord, Record
 from spotline.record.prescribed import prescribed_spots
+from spotline.units import FWHM_PER_SIGMA
 
 Pairs = list[tuple[str, str]]
 """Names and values."""
@@ -257,6 +258,8 @@ def slice_table(field: FieldRecord) -> Table:
         "Deviation (%)",
         "Spills",
         "FWHM x × y (mm)",
+        "FWHM measured (mm)",
+        "Wider by (%)",
     )
     rows: list[tuple[str, ...]] = [
         (
@@ -271,7 +274,30 @@ def slice_table(field: FieldRecord) -> Table:
             number(100 * (quotient(row["particles"], row["particles_planned"]).item() - 1), 2, sign=True),
             str(row["spills"]),
             f"{number(float(row['fwhm_x_mm']), 1)} × {number(float(row['fwhm_y_mm']), 1)}",
+            _both(_measured_fwhm_mm(row), 2),
+            _both(_wider_percent(row), 1, sign=True),
         )
         for row in field.slices
     ]
     return Table(heads, (), rows)
+
+
+def _measured_fwhm_mm(row: np.void) -> tuple[float, float]:
+    x_mm, y_mm = (float(row[f"sigma_{plane}_mm"]) * FWHM_PER_SIGMA for plane in "xy")
+    return (x_mm, y_mm) if min(x_mm, y_mm) > 0.0 else (np.nan, np.nan)
+
+
+def _wider_percent(row: np.void) -> tuple[float, float]:
+    """By how much the spots of a slice are wider than expected, in x and y."""
+    x_mm, y_mm = _measured_fwhm_mm(row)
+    return (
+        100 * (quotient(x_mm, float(row["fwhm_x_mm"])).item() - 1),
+        100 * (quotient(y_mm, float(row["fwhm_y_mm"])).item() - 1),
+    )
+
+
+def _both(values: tuple[float, float], digits: int, *, sign: bool = False) -> str:
+    """Values of x and y; nothing was measured if neither is a number."""
+    if not any(np.isfinite(values)):
+        return number(np.nan)
+    return " × ".join(number(value, digits, sign=sign) for value in values)

@@ -207,7 +207,8 @@ def _beam() -> tuple[FaultKind, ...]:
         *moving("x", _X),
         *moving("y", _Y),
         kind("wide", "the beam is wider by this factor", unit="1", legal=(0.05, 20.0), draws=(0.4, 3.0),
-             detected_by=_POSITIONS, unseen="the width is not checked: only the profile is wrong"),
+             detected_by=(*_POSITIONS, by.WIDTH_X, by.WIDTH_Y),
+             unseen="lines without `width_ratio` do not check the width; the record has it, and so its dose"),
         kind("energy", "its energy is that of the cycle-code times the value, as far as the tables of the "
              "line go", unit="1", legal=(0.1, 10.0), draws=(0.8, 1.25), detected_by=_POSITIONS,
              unseen="on the axis nothing in the nozzle sees the energy; particles are off as the stopping "

@@ -1,0 +1,241 @@
+"""Width of a spot from the strips and from the pixels: oracles, the window, and honest uncertainties."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm, truncnorm
+
+from spotline import load_beamline
+from spotline.control.width import (
+    LEAST_REACH,
+    pixel_spread,
+    rounding,
+    strip_width,
+    untruncated,
+    within,
+)
+from spotline.physics.ions import IONS
+from spotline.record.model import FieldRecord
+from spotline.record.spill_file import read_spill
+from spotline.sim.chambers import channel_shares
+from tests.delivery.deliveries import deliver_field
+from tests.lines.facts import with_facts
+from tests.treatment.plans import field, layer, plan_of
+
+pytestmark = pytest.mark.kernel
+
+N_STRIPS, PITCH_mm, PIXEL_PITCH_mm = 128, 1.65, 6.6
+
+
+def shares_of(sigma: float, mean: float, n: int = N_STRIPS) -> np.ndarray:
+    """Share of a Gaussian beam in every channel; all in channels."""
+    edges = np.arange(n + 1) - 0.5
+    return np.diff(norm.cdf(edges, mean, sigma))
+
+
+@given(sigma=st.floats(0.5, 8.0), reach=st.floats(2.0, 6.0))
+def test_what_a_window_cuts_off_is_put_back(sigma: float, reach: float):
+    cut = truncnorm.var(-reach, reach) * sigma**2
+    whole, slope = untruncated(cut, reach * sigma)
+    assert whole == pytest.approx(sigma**2, rel=2e-4)
+    step = 1e-4 * cut
+    above, below = untruncated(cut + step, reach * sigma)[0], untruncated(cut - step, reach * sigma)[0]
+    assert slope == pytest.approx((above - below) / (2.0 * step), rel=0.02)
+
+
+@pytest.mark.parametrize("variance", [math.nan, 0.0, -1.0, 1.01 / LEAST_REACH**2])
+def test_nothing_is_put_back_where_there_is_too_little(variance: float):
+    assert all(math.isnan(found) for found in untruncated(variance, 1.0))
+
+
+@given(sigma=st.floats(0.7, 6.0), mean=st.floats(40.0, 80.0), counts=st.integers(10**7, 10**8))
+def test_width_of_a_gaussian(sigma: float, mean: float, counts: int):
+    spot = np.rint(counts * shares_of(sigma, mean)).astype(np.int64)
+    middle = round(mean)
+    reach = math.ceil(3.06 * sigma + 2.0)
+    sd_mm, error_mm, behind = strip_width(spot, middle, reach, 50, PITCH_mm, 0.0)
+    assert behind == spot[middle - reach : middle + reach + 1].sum()
+    assert sd_mm == pytest.approx(sigma * PITCH_mm, rel=3e-3)
+    assert 0.0 < error_mm < 1e-2 * sd_mm
+
+
+def test_the_second_moment_agrees_with_numpy():
+    spot = np.zeros(N_STRIPS, np.int64)
+    spot[58:68] = (1, 4, 9, 30, 57, 55, 28, 11, 3, 2)
+    index, window = np.arange(N_STRIPS), 12.5
+    mean = np.average(index, weights=spot)
+    variance = np.average((index - mean) ** 2, weights=spot) - 1.0 / 12.0
+    whole, _ = untruncated(variance, window - abs(mean - 63))
+    sd_mm, _, counts = strip_width(spot, 63, 12, 50, PITCH_mm, 0.01)
+    assert counts == spot.sum()
+    assert sd_mm == pytest.approx(math.sqrt(whole) * PITCH_mm, rel=1e-12)
+
+
+def few() -> np.ndarray:
+    spot = np.zeros(N_STRIPS, np.int64)
+    spot[60:65] = (5, 12, 16, 12, 5)
+    return spot
+
+
+def far(spot: np.ndarray) -> np.ndarray:
+    spot[100] = 60
+    return spot
+
+
+@pytest.mark.parametrize(
+    ("spot", "middle", "minimum"),
+    [
+        (np.zeros(N_STRIPS, np.int64), 62, 0),
+        (few(), 62, 51),
+        (far(few()), 62, 50),
+        (few(), 1, 1),
+        (few(), -5, 1),
+        (few(), 140, 1),
+    ],
+    ids=["none", "too few", "most elsewhere", "not there", "below the chamber", "above the chamber"],
+)
+def test_no_width(spot: np.ndarray, middle: int, minimum: int):
+    sd_mm, error_mm, _ = strip_width(spot, middle, 8, minimum, PITCH_mm, 0.0)
+    assert math.isnan(sd_mm)
+    assert math.isnan(error_mm)
+
+
+def test_far_background_does_not_widen_a_spot():
+    alone = strip_width(few(), 62, 8, 50, PITCH_mm, 0.0)
+    with_background = few()
+    with_background[[3, 120]] = 1
+    assert strip_width(with_background, 62, 8, 50, PITCH_mm, 0.0) == alone
+
+
+@given(expected=st.floats(0.0, 30.0))
+def test_rounding_is_that_of_a_remainder(expected: float):
+    fraction = np.linspace(0.0, 1.0, 2001)
+    drawn = np.floor(expected + fraction) - expected
+    if expected < 0.2:
+        assert rounding(expected) == pytest.approx(np.mean(drawn**2), abs=1e-3)
+    else:
+        assert np.mean(drawn**2) <= 0.25 + 1e-3
+        assert rounding(expected) <= 1.0 / 6.0 + 1e-4
+
+
+@given(
+    total=st.integers(50, 10**5),
+    mean=st.tuples(st.floats(10.0, 20.0), st.floats(10.0, 20.0)),
+    sigma=st.tuples(st.floats(0.3, 1.5), st.floats(0.3, 1.5)),
+)
+def test_spread_over_pixels_agrees_with_numpy(
+    total: int, mean: tuple[float, float], sigma: tuple[float, float]
+):
+    """The sum over all pixels within four standard deviations, without recurrences."""
+    found = pixel_spread(total, *mean, sigma[0] ** 2, sigma[1] ** 2, 0.02)
+    seen = [math.sqrt(s**2 + 1 / 12) for s in sigma]
+    axes = [
+        np.arange(math.floor(m % 1 - 4 * s), math.ceil(m % 1 + 4 * s) + 1) - m % 1
+        for m, s in zip(mean, seen, strict=True)
+    ]
+    x, y = np.meshgrid(*axes)
+    charge = total * norm.pdf(x, 0.0, seen[0]) * norm.pdf(y, 0.0, seen[1])
+    noise = np.where(charge < 0.2113, charge * (1 - charge), 1 / 6) + 0.02 * charge
+    for spread, off, sd in ((found[0], x, seen[0]), (found[1], y, seen[1])):
+        oracle = np.sum(noise * (off**2 - sd**2) ** 2) / total**2
+        assert spread == pytest.approx(oracle, rel=1e-6)
+
+
+def test_mean_and_variance_of_a_plane_of_pixels():
+    counts = np.zeros(32)
+    counts[14:19] = (10, 30, 45, 28, 9)
+    index = np.arange(32)
+    mean, variance, _ = within(counts @ index, counts @ index**2, int(counts.sum()), 16, 4)
+    expected = np.average((index - mean) ** 2, weights=counts) - 1 / 12
+    assert mean == pytest.approx(np.average(index, weights=counts), rel=1e-12)
+    assert variance == pytest.approx(untruncated(expected, 4.5 - abs(mean - 16))[0], rel=1e-12)
+
+
+# What follows is measured in the simulated room, with a beam that stands still.
+STILL = {
+    "simulation.beam.jitter_mm": 0.0,
+    "simulation.beam.spill_offset_mm": 0.0,
+    "simulation.beam.drift_mm_per_s": 0.0,
+    "control.feedback_gain": 0.0,
+}
+CASES = {
+    "carbon, few counts": ("carbon", 221.45, 6e4),
+    "carbon, many counts": ("carbon", 221.45, 1.5e6),
+    "proton, few counts": ("proton", 148.27, 4e6),
+    "proton, many counts": ("proton", 148.27, 6e7),
+    "widest proton beam": ("proton", 62.73, 2e7),
+}
+
+
+def truncated_sd_mm(sigma_mm: float, pitch_mm: float) -> float:
+    """Standard deviation of the beam as the simulated chamber sees it, which ends at 3.5 of its own."""
+    shares = channel_shares(sigma_mm, pitch_mm)[0]
+    index = np.arange(shares.shape[1])
+    mean = shares @ index
+    variance = (shares * (index - mean[:, None]) ** 2).sum(axis=1).mean() - 1.0 / 12.0
+    return float(math.sqrt(variance) * pitch_mm)
+
+
+def pulls(record: FieldRecord, chamber: str, pitch_mm: float) -> np.ndarray:
+    """Measured less true, over the uncertainty, of both planes of all spots with a width."""
+    found = []
+    for path in sorted((record.path / "spills").glob("*.h5")):
+        spill = read_spill(path)
+        assert spill.truth is not None
+        for plane, column in (("x", 5), ("y", 6)):
+            true_mm = np.sqrt(spill.truth[:, column] / spill.truth[:, 0])
+            sd_mm = spill.parts[f"{plane}_{chamber}_sd_mm"]
+            error_mm = spill.parts[f"{plane}_{chamber}_sd_error_mm"]
+            known = np.isfinite(sd_mm)
+            seen_mm = np.array([truncated_sd_mm(t, pitch_mm) for t in np.unique(true_mm[known])])
+            place = np.searchsorted(np.unique(true_mm[known]), true_mm[known])
+            found.append((sd_mm[known] - seen_mm[place]) / error_mm[known])
+    return np.concatenate(found)
+
+
+@pytest.fixture(scope="module", params=CASES, ids=list(CASES))
+def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FieldRecord:
+    """A hundred spots of one beam, 3.1 mm apart, so that they lie anywhere in strips and pixels."""
+    ion, energy_MeV_u, particles = CASES[request.param]
+    x_mm, y_mm = np.meshgrid(3.1 * np.arange(-5.0, 5.0), 3.3 * np.arange(-5.0, 5.0))
+    x_mm[1::2] = x_mm[1::2, ::-1]
+    spots = layer(x_mm.ravel(), y_mm.ravel(), particles, energy_MeV_u=energy_MeV_u)
+    one = field(spots)
+    one = dataclasses.replace(one, ion=IONS[ion])
+    line = with_facts(load_beamline("cnao-h"), STILL)
+    return deliver_field(plan_of(one), line, tmp_path_factory.mktemp("widths") / "out", seed=11)
+
+
+def test_uncertainties_are_honest(measured: FieldRecord):
+    """Both planes of a hundred spots: their mean is uncertain by 0.07, their standard deviation by 0.05."""
+    found = pulls(measured, "strip", PITCH_mm)
+    assert len(found) >= 180
+    assert abs(found.mean()) < 0.4
+    assert 0.75 < found.std() < 1.25
+
+
+def test_uncertainties_of_pixels_are_honest(measured: FieldRecord):
+    """A beam narrower than half a pixel has no width there."""
+    found = pulls(measured, "pixel", PIXEL_PITCH_mm)
+    if measured.facts.ion == "carbon":
+        assert not len(found)
+        return
+    assert len(found) >= 180
+    assert abs(found.mean()) < 0.4
+    assert 0.75 < found.std() < 1.25
+
+
+def test_the_window_takes_little_of_the_widest_beam(measured: FieldRecord):
+    """With many counts a bias would show: it is far below one percent of the width."""
+    truth, spots = measured.truth, measured.spots
+    assert truth is not None
+    if spots["sigma_error_x_mm"][0] > 0.01 * truth["sigma_x_mm"][0]:
+        return
+    for name in ("sigma_x_mm", "sigma_y_mm"):
+        assert np.mean(spots[name]) == pytest.approx(np.mean(truth[name]), rel=0.007)
