@@ -28,7 +28,7 @@ from spotline.control.memory import (
 )
 from spotline.control.slow import SlowReading
 from spotline.delivery.field import Earlier, FieldDelivery, FieldTask
-from spotline.delivery.orders import Asked, Inbox
+from spotline.delivery.orders import Inbox, OrderCallback
 from spotline.delivery.progress import Orders
 from spotline.delivery.recorder import FieldFiles
 from spotline.delivery.stream import Stream
@@ -218,7 +218,7 @@ def delivery_of(
     )
     task = FieldTask(treatment, LINE, earlier=earlier)
     if orders is not None and not isinstance(orders, Inbox):
-        orders = Asked(orders)
+        orders = OrderCallback(orders)
     folder.mkdir(parents=True, exist_ok=True)
     files = FieldFiles(FieldContent.before(folder, header, treatment.slices), disk or Disk())
     devices = room if isinstance(room, Room) else Room(room, room, room)

@@ -126,10 +126,10 @@ def test_keepers_hear_every_event_once(tmp_path: Path):
     heard_by: list[tuple[str, int]] = []
     stream = Stream()
     stream.attend(lambda event, _: heard_by.append(("attendant", event.sequence)))
-    with stream.kept_by(lambda event: heard_by.append(("keeper", event.sequence))):
+    with stream.written_by(lambda event: heard_by.append(("writer", event.sequence))):
         for number in range(1, 4):
             assert stream.tell(SpillStored(time_us=0, spill=number, path="", sha256="")).sequence == number
-    assert heard_by == [(who, n) for n in (1, 2, 3) for who in ("keeper", "attendant")]
+    assert heard_by == [(who, n) for n in (1, 2, 3) for who in ("writer", "attendant")]
 
 
 def test_a_keeper_that_fails_ends_the_delivery_and_nobody_hears_of_it(tmp_path: Path):
@@ -138,7 +138,7 @@ def test_a_keeper_that_fails_ends_the_delivery_and_nobody_hears_of_it(tmp_path: 
 
     stream = Stream()
     subscription = stream.subscribe()
-    with stream.kept_by(full), pytest.raises(OSError, match="full"):
+    with stream.written_by(full), pytest.raises(OSError, match="full"):
         stream.tell(SpillStored(time_us=0, spill=1, path="", sha256=""))
     stream.end(DeliveryEnded(time_us=0, status="interrupted"))
     assert [type(event) for event in subscription] == [DeliveryEnded]

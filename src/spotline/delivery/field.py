@@ -15,7 +15,7 @@ from spotline.control.slow import Grant, SlowTrip
 from spotline.control.supervision import Event, State
 from spotline.delivery.command import Command
 from spotline.delivery.events import Converted, FieldBegun, FieldEnded, OrderTaken
-from spotline.delivery.orders import STEP_US, Asked, Inbox, Posted
+from spotline.delivery.orders import STEP_US, Inbox, OrderCallback, Posted
 from spotline.delivery.outcome import Outcome
 from spotline.delivery.oversight import Oversight
 from spotline.delivery.recorder import FieldFiles, Recorder
@@ -118,7 +118,7 @@ class FieldDelivery:
         Where its files are.
     stream : Stream
         Told what happens.
-    orders : Inbox or Asked, optional
+    orders : Inbox or OrderCallback, optional
         Where orders come from; by default nobody has any.
     block_us : int
         Samples per call of the fast loop at most, a multiple of 1000; changes nothing in the results.
@@ -132,7 +132,7 @@ class FieldDelivery:
         room: Room,
         files: FieldFiles,
         stream: Stream,
-        orders: Inbox | Asked | None = None,
+        orders: Inbox | OrderCallback | None = None,
         block_us: int = BLOCK_US,
         reset_wait_s: float = 0.0,
     ) -> None:
@@ -168,7 +168,7 @@ class FieldDelivery:
         self._stream.field = self._treatment.field.number
         with (
             Recorder(self._files, None if operator is None else operator.resumed) as recorder,
-            self._stream.kept_by(recorder.take),
+            self._stream.written_by(recorder.take),
         ):
             self._recorder = recorder
             self._spills = SpillDelivery(
@@ -296,7 +296,9 @@ class FieldDelivery:
         """Wait until somebody orders to go on; the slow control watches, and its readings tell the time."""
         while self._is(State.PAUSED):
             self._wait_for_looks()
-            posted = self._ask() if isinstance(self._orders, Asked) and self._is(State.PAUSED) else None
+            posted = (
+                self._ask() if isinstance(self._orders, OrderCallback) and self._is(State.PAUSED) else None
+            )
             if posted is not None:
                 self._obey(posted)
 
@@ -382,7 +384,7 @@ class FieldDelivery:
             posted.answer.set_result(event)
             return
         posted.answer.set_exception(refusal)
-        if isinstance(self._orders, Asked) and not persisting:
+        if isinstance(self._orders, OrderCallback) and not persisting:
             raise refusal
 
     def _is_reset(self, posted: Posted) -> bool:

@@ -85,7 +85,7 @@ class Inbox:
                 posted.answer.set_exception(_too_late(posted.order, end))
 
 
-class Asked:
+class OrderCallback:
     """Orders of a callable that is asked: the argument `orders` of `spotline.deliver`.
 
     Parameters

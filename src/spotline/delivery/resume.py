@@ -12,7 +12,7 @@ from msgspec import UNSET
 from spotline.delivery.delivery import Delivery
 from spotline.delivery.field import BLOCK_US, Operator
 from spotline.delivery.opening import simulated_rooms
-from spotline.delivery.orders import Asked, Inbox
+from spotline.delivery.orders import Inbox, OrderCallback
 from spotline.delivery.progress import Orders, Report
 from spotline.delivery.session import DeliveryOptions, Session
 from spotline.delivery.stream import Stream
@@ -123,7 +123,7 @@ def resumption(
     """
     where, options = Path(folder), options or DeliveryOptions()
 
-    def opened(stream: Stream, orders: Inbox | Asked | None) -> Session | Record:
+    def opened(stream: Stream, orders: Inbox | OrderCallback | None) -> Session | Record:
         delivery = delivery_file.read_delivery(where)
         states = read_states(where, delivery)  # before anything is believed
         complete = _complete(where, delivery, states, options.documents)

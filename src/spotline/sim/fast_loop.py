@@ -113,7 +113,7 @@ class SimulatedLoop:
         self._truth: PlantSettings
         self._samples: Samples
         self._start_us = 0
-        self._told_row = 0
+        self._reported_row = 0
 
     def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> str:
         """Load the memory boards for the announced spill; return the hash of what they hold."""
@@ -126,7 +126,7 @@ class SimulatedLoop:
         broadcast = Broadcast(asked.code, *announced)
         self._law = new_state(memory, settings, facts.chambers.strips, self._start_us, announced)
         self._aborts: list[tuple[int, int, float, float, int]] = []
-        self._told_row = 0
+        self._reported_row = 0
         self._truth, ring, phases = truths.plant_settings(
             self._setup.line,
             settings,
@@ -165,7 +165,7 @@ class SimulatedLoop:
                 self._let_beam_end()
             self._close_spill()
         n_samples = int(control.tick) - start_us
-        first, self._told_row = self._told_row, int(control.row)
+        first, self._reported_row = self._reported_row, int(control.row)
         return Block(
             n_samples=n_samples,
             finished=finished,
