@@ -262,11 +262,9 @@ class Delivery:
         if self._is_begun:
             raise ValueError("a delivery is delivered once; make another, or resume it")
         self._is_begun = True
-        orders = (
-            self._order_callback
-            if self._order_callback is not None or not self._options.takes_orders
-            else self._inbox
-        )
+        orders: Inbox | OrderCallback | None = self._order_callback
+        if orders is None and self._options.takes_orders:
+            orders = self._inbox
         try:
             session = self._open(self._stream, orders)
         except BaseException as error:
