@@ -34,8 +34,8 @@ def allowed_unconfirmed_counts(facts: BeamLineFile, slice_: Slice) -> int:
 def largest_unconfirmed_counts(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> int:
     """Most counts of INT1 that may follow the last entry of the journal: the U of the documents.
 
-    Those that are allowed, and what passes at the largest intensity that is no interlock until the fast control has
-    looked (a scan period), the chopper has closed, and the chambers have been read out.
+    Those that are allowed, and what passes at the largest intensity that is no interlock until the fast
+    control has looked (a scan period), the chopper has closed, and the chambers have been read out.
 
     Parameters
     ----------
