@@ -43,8 +43,8 @@ from tests.delivery.noted import Noted, noted
 from tests.treatment.plans import field, layer, plan_of
 
 GOOD = SlowReading(0, 20.0, 20.0, 101325.0, 101325.0, 400.0, 400.0, ())
-CYCLE_US = 2_000_000
-SPILL_MS = 20
+CYCLE_us = 2_000_000
+SPILL_ms = 20
 LINE: BeamLine = load_beamline("cnao-h")
 _CAUSES = {
     INPUT_OPERATOR: interlocks.OPERATOR,
@@ -83,7 +83,7 @@ class ScriptedRoom:
         background: tuple[float, float] = (0.0, 0.0),
         trips: Mapping[int, tuple[int, int, int]] | None = None,
         no_beam: tuple[int, ...] = (),
-        spill_ms: int = SPILL_MS,
+        spill_ms: int = SPILL_ms,
     ) -> None:
         self._reading = reading
         self.background = background
@@ -97,7 +97,7 @@ class ScriptedRoom:
 
     def request_beam(self, code: int, after_us: int = 0, gantry_angle_deg: float | None = None) -> Broadcast:
         before_us = self.spills[-1][0] if self.spills else 0
-        start_us = (max(before_us, after_us) // CYCLE_US + 1) * CYCLE_US
+        start_us = (max(before_us, after_us) // CYCLE_us + 1) * CYCLE_us
         self.spills.append((start_us, code))
         return Broadcast(code, start_us, start_us + self._spill_ms * 1000)
 

@@ -12,7 +12,7 @@ from spotline.delivery.events import OrderTaken
 from spotline.delivery.progress import Orders, Progress
 from spotline.errors import OptionError
 
-STEP_US = 10_000
+STEP_us = 10_000
 """An order in the inbox is obeyed within so much time on the clock of the field."""
 
 

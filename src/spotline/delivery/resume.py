@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import UNSET
 
 from spotline.delivery.delivery import Delivery
-from spotline.delivery.field import BLOCK_US, Operator
+from spotline.delivery.field import BLOCK_us, Operator
 from spotline.delivery.opening import simulated_rooms
 from spotline.delivery.orders import Inbox, OrderCallback
 from spotline.delivery.progress import Orders, Report
@@ -47,7 +47,7 @@ def resume(
     make_room: MakeRoomAgain | None = None,
     progress: Report | None = None,
     orders: Orders | None = None,
-    block_us: int = BLOCK_US,
+    block_us: int = BLOCK_us,
     documents: bool = True,
     resumed: datetime | None = None,
     disk: Disk | None = None,

@@ -22,7 +22,7 @@ import numpy as np
 from msgspec import UNSET
 
 from spotline.control.memory import LawSettings, SliceMemory
-from spotline.delivery.field import BLOCK_US, Earlier, FieldDelivery, FieldTask, Operator
+from spotline.delivery.field import BLOCK_us, Earlier, FieldDelivery, FieldTask, Operator
 from spotline.delivery.loading import law_settings, slice_memory
 from spotline.delivery.orders import Inbox, OrderCallback
 from spotline.delivery.outcome import Outcome
@@ -76,7 +76,7 @@ class DeliveryOptions:
     started: datetime | None = None
     documents: bool = True
     disk: Disk | None = None
-    block_us: int = BLOCK_US
+    block_us: int = BLOCK_us
     takes_orders: bool = True
     reset_wait_s: float = 0.0
 

@@ -24,7 +24,7 @@ from spotline.record.spill_file import file_bytes, spill_path
 from spotline.room import Broadcast, FastLoop, SpillResult, boards_sha256
 from spotline.treatment.treatment import FieldTreatment, Slice
 
-MARGIN_US = 200_000
+MARGIN_us = 200_000
 """A spill file begins before the extraction and ends after it, by less than this."""
 
 
@@ -75,7 +75,7 @@ class SpillDelivery:
         """Check that the next spill can be written, and set room aside for its part of the journal."""
         accelerator, control = self._beamline.facts.accelerator, self._beamline.facts.control
         files = self._recorder.files
-        duration_us = round(accelerator.longest_s * 1e6) + MARGIN_US
+        duration_us = round(accelerator.longest_s * 1e6) + MARGIN_us
         needed = file_bytes(n_spots, duration_us, _raw_bytes_per_us(self._beamline) if files.raw else 0.0)
         n_bytes = journal.spill_bytes(n_spots, duration_us // control.recovery_period_us + 1)
         try:

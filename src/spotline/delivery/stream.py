@@ -23,7 +23,7 @@ from spotline.record.summary_file import SinkNote
 
 CAPACITY = 4096
 """Events that wait for a watcher at most: about forty seconds of beam."""
-DRAIN_S = 2.0
+DRAIN_s = 2.0
 """So long, by the clock of the computer, a delivery waits at its end for all its sinks together."""
 
 Writer = Callable[[DeliveryEvent], None]
@@ -130,7 +130,7 @@ class _Watcher:
         self._thread.join(max(0.0, until - time.monotonic()))
         failure = self._failure
         if self._thread.is_alive():
-            failure = f"had not come to an end {DRAIN_S:g} s after the delivery"
+            failure = f"had not come to an end {DRAIN_s:g} s after the delivery"
             self.queue.discard()
         if failure is None and not self.queue.missed:
             return None
@@ -235,6 +235,6 @@ class Stream:
             subscription.close()
         for watcher in self._watchers:
             watcher.queue.close()
-        until = time.monotonic() + DRAIN_S
+        until = time.monotonic() + DRAIN_s
         notes = (watcher.finish(until) for watcher in self._watchers)
         return [note for note in notes if note is not None]
