@@ -16,7 +16,7 @@ from spotline.planning.phantom_plan import Setup
 from spotline.planning.qa_fields import uniform_plan
 from spotline.planning.read import read_plan
 from spotline.room import Broadcast
-from spotline.sim.fast_loop import PRE_ROLL_US
+from spotline.sim.fast_loop import PRE_ROLL_us
 from spotline.sim.room import SimulatedRoom
 from spotline.treatment import Treatment, prepare
 from tests.lines.dcpt import write_dcpt_line
@@ -26,9 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 SHARED = ROOT.parent / "shared"
 
-FLAT_TOP_US = 100_000
+FLAT_TOP_us = 100_000
 """After the start of extraction the intensity no longer rises."""
-TIMED_US = 100_000
+TIMED_us = 100_000
 """Samples of beam that a round of the benchmark of the loop runs."""
 
 
@@ -96,7 +96,7 @@ class Loaded:
     def room_with_beam(self, *, raw: bool) -> SimulatedRoom:
         """A room in the middle of the spill, its code compiled."""
         room, _ = self.room(raw=raw)
-        room.loop.run(PRE_ROLL_US + FLAT_TOP_US)
+        room.loop.run(PRE_ROLL_us + FLAT_TOP_us)
         return room
 
 

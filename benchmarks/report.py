@@ -17,16 +17,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cases import ROOT, TIMED_US
+from benchmarks.cases import ROOT, TIMED_us
 from benchmarks.processes import Memory, Starts, measure_memory, measure_starts
 from verification.figures import table
 from verification.page import circumstances, fill, page_parser, put_page, say
 
 LEAST_FACTOR, AIMED_FACTOR = 40.0, 80.0
-FIRST_S, START_S, HELP_S, MEMORY_MiB = 60.0, 2.0, 0.3, 1024.0
+FIRST_s, START_s, HELP_s, MEMORY_MiB = 60.0, 2.0, 0.3, 1024.0
 PATH_ms = {500: 50.0, 5000: 2000.0}
 """Of the search of a delivery path, by spots."""
-PRIMARIES_PER_S = {"proton 150 MeV/u": 50_000.0, "carbon 280 MeV/u": 15_000.0}
+PRIMARIES_per_s = {"proton 150 MeV/u": 50_000.0, "carbon 280 MeV/u": 15_000.0}
 """Of the Monte Carlo on one core."""
 PLAN_s, SLICE_s = 2.0, 0.3
 """Dose of a plan of 17 600 spots on a grid of 2.5 mm, and of a slice of 484 on one of 2 mm, on two cores."""
@@ -106,21 +106,21 @@ def _targets(timings: Sequence[Timing], starts: Starts, memory: Memory) -> list[
         ("the same, aimed at", f">= {AIMED_FACTOR:g}", f"{least:.0f} to {most:.0f}", aim),
         (
             "first delivery after installation, compilation and report included",
-            f"< {FIRST_S:g} s",
+            f"< {FIRST_s:g} s",
             f"{starts.first_s:.0f} s",
-            _verdict(starts.first_s, FIRST_S),
+            _verdict(starts.first_s, FIRST_s),
         ),
         (
             "later ones, from the command to the first sample",
-            f"< {START_S:g} s",
+            f"< {START_s:g} s",
             _least_and_median(starts.start_s),
-            _verdict(min(starts.start_s), START_S),
+            _verdict(min(starts.start_s), START_s),
         ),
         (
             "`spotline --help`",
-            f"< {HELP_S:g} s",
+            f"< {HELP_s:g} s",
             _least_and_median(starts.help_s),
-            _verdict(min(starts.help_s), HELP_S),
+            _verdict(min(starts.help_s), HELP_s),
         ),
         (
             f"memory for a field of {memory.spots} spots in {memory.layers} layers",
@@ -141,12 +141,12 @@ def _targets(timings: Sequence[Timing], starts: Starts, memory: Memory) -> list[
         *(
             (
                 f"primaries of {t.info['name']} in water per second and core",
-                f"> {PRIMARIES_PER_S[t.info['name']]:g}",
+                f"> {PRIMARIES_per_s[t.info['name']]:g}",
                 f"{_rate(t, t.least_s):.0f} (median {_rate(t, t.median_s):.0f})",
-                "met" if _rate(t, t.least_s) > PRIMARIES_PER_S[t.info["name"]] else "**missed**",
+                "met" if _rate(t, t.least_s) > PRIMARIES_per_s[t.info["name"]] else "**missed**",
             )
             for t in of_kind(timings, "transport")
-            if t.info["name"] in PRIMARIES_PER_S and t.info["threads"] == 1
+            if t.info["name"] in PRIMARIES_per_s and t.info["threads"] == 1
         ),
         *_dose_targets(of_kind(timings, "dose")),
     ]
@@ -202,7 +202,7 @@ def _loop_parts(timings: Sequence[Timing]) -> list[str]:
         "## The fast loop",
         fill(
             f"""Plant and control law on one core, on the flat top of a spill, per sample of 1 µs;
-            {TIMED_US // 1000} ms of beam at a time, as the delivery runs it. *Factor* is seconds of beam
+            {TIMED_us // 1000} ms of beam at a time, as the delivery runs it. *Factor* is seconds of beam
             per second. With raw samples every frame of every chamber is kept in memory, not yet written."""
         ),
         table(

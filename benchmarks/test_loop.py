@@ -7,7 +7,7 @@ import functools
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.cases import BEAMS, TIMED_US, Beam, Loaded, loaded
+from benchmarks.cases import BEAMS, Beam, Loaded, TIMED_us, loaded
 from spotline.sim.fast_loop import SimulatedLoop
 
 ROUNDS = 15
@@ -24,8 +24,8 @@ def test_loop(benchmark: BenchmarkFixture, beam: Beam, raw: bool) -> None:
     _loaded(beam).room_with_beam(raw=False)  # compiles
 
     def fresh() -> tuple[tuple[SimulatedLoop, int], dict[str, object]]:
-        return (_loaded(beam).room_with_beam(raw=raw).loop, TIMED_US), {}
+        return (_loaded(beam).room_with_beam(raw=raw).loop, TIMED_us), {}
 
-    benchmark.extra_info.update(kind="loop", name=beam.name, raw=raw, ticks=TIMED_US)
+    benchmark.extra_info.update(kind="loop", name=beam.name, raw=raw, ticks=TIMED_us)
     block = benchmark.pedantic(SimulatedLoop.run, setup=fresh, rounds=ROUNDS)  # type: ignore[no-untyped-call]
-    assert block.n_samples == TIMED_US
+    assert block.n_samples == TIMED_us

@@ -11,14 +11,14 @@ from pathlib import Path
 import spotline
 
 PLAN = Path(__file__).with_name("three_layers_proton.dcm")
-SURFACE_MM = 80.0
+SURFACE_mm = 80.0
 """Water in front of the isocentre."""
 
 
 def main(folder: str, plan: str | Path = PLAN) -> None:
     line = spotline.load_beamline("cnao-h")
     treatment = spotline.prepare(spotline.read_plan(plan), line)
-    water = spotline.water_phantom(treatment, surface_mm=SURFACE_MM, spacing_mm=3.0)
+    water = spotline.water_phantom(treatment, surface_mm=SURFACE_mm, spacing_mm=3.0)
 
     done = spotline.reconstruct(spotline.open_record(folder), line, water, water.grid)
 

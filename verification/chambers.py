@@ -10,7 +10,7 @@ from spotline.arrays import Floats
 from spotline.control.interlocks import INTENSITY
 from spotline.control.memory import TREND_TICKS
 from spotline.measurement import Limits
-from spotline.sim.fast_loop import PRE_ROLL_US
+from spotline.sim.fast_loop import PRE_ROLL_us
 from verification.figures import Figure, figure, held, judge, number, percent, power
 from verification.page import Section, Verdict
 from verification.particles import energies
@@ -210,7 +210,7 @@ def duty_factor(rates: Floats) -> float:
 def _flat_top(result: Delivered) -> Floats:
     """Counts of INT1 per microsecond from 100 ms after the start of extraction to 50 ms before beam-off."""
     counts = result.raw[0].integrals[:, 0].astype(float)
-    return counts[PRE_ROLL_US + 100_000 : -50_000]
+    return counts[PRE_ROLL_us + 100_000 : -50_000]
 
 
 def _duty_factors(job: Job) -> tuple[float, float, float]:

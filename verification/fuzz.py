@@ -145,7 +145,7 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def spoil(content: bytes, generator: np.random.Generator) -> bytes:
+def damage(content: bytes, generator: np.random.Generator) -> bytes:
     """Change a file in one of the ways in which files break."""
     at, length = int(generator.integers(len(content) + 1)), int(generator.integers(1, 40))
     choice = generator.integers(6)
@@ -181,7 +181,7 @@ def try_one(kind: Kind, seed: int, work: Path) -> tuple[str, str]:
     try:
         files = kind_files(work)
         path = folder / files[generator.integers(len(files))]
-        path.write_bytes(spoil(path.read_bytes(), generator))
+        path.write_bytes(damage(path.read_bytes(), generator))
         before = sorted(folder.rglob("*"))
         signal.setitimer(signal.ITIMER_REAL, LONGEST_s)
         try:

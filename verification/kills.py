@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import spotline
-from spotline.delivery.credit import unconfirmed_counts
+from spotline.delivery.unconfirmed import largest_unconfirmed_counts
 from spotline.measurement import Limits
 from spotline.treatment.counts import convert_counts
 from tests.delivery.killing import deliver_and_kill, stage_of, violations
@@ -51,7 +51,7 @@ def campaign(runs: int) -> Tally:
     chance, tally, began = np.random.default_rng(SEED), Tally(), time.perf_counter()
     prepared = convert_counts(treatment.fields[0], (1.0, 1.0), treatment.beamline)
     facts = treatment.beamline.facts
-    tally.limit = max(unconfirmed_counts(facts, prepared.beam, s) for s in prepared.slices)
+    tally.limit = max(largest_unconfirmed_counts(facts, prepared.beam, s) for s in prepared.slices)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for name in ("compiled", "timed"):

@@ -17,7 +17,7 @@ from spotline.delivery.loading import law_settings
 from spotline.machine.true_line import true_line_of
 from spotline.measurement import Limits
 from spotline.sim.chambers import channel_shares, frame_weights, strip_readout
-from spotline.sim.fast_loop import PRE_ROLL_US
+from spotline.sim.fast_loop import PRE_ROLL_us
 from spotline.sim.plant import FrameState, SegmentedTruth
 from spotline.units import FWHM_PER_SIGMA
 from verification import pictures
@@ -72,12 +72,12 @@ def transits(result: Delivered) -> Transits:
     times: list[float] = []
     speed = 0.0
     for raw, commands, spill in zip(result.raw, result.commands, result.record.spills, strict=True):
-        start_us = int(spill["start_us"]) - PRE_ROLL_US
+        start_us = int(spill["start_us"]) - PRE_ROLL_us
         read_mm, set_mm = raw.currents_A[:, :2] * per_A, raw.currents_A[:, 2:] * per_A
         is_there = (np.abs(read_mm - set_mm) < ARRIVED_mm).all(axis=1)
         # Four periods, so that the noise of the read-back does not count.
         steps = np.abs(read_mm[4:] - read_mm[:-4]).max(axis=1)
-        beam_on = slice(PRE_ROLL_US // period_us, None)
+        beam_on = slice(PRE_ROLL_us // period_us, None)
         speed = max(speed, float(steps[beam_on].max()) / (4 * period_us) * 1e3)
         ticks = commands["tick"][commands["command"] == COMMAND_SPOT_COMPLETE][:-1]
         for tick in ticks:
@@ -162,7 +162,7 @@ def _transits_of(job: Job) -> Transits:
 
 
 FWHMS_mm = (4.0, 6.0, 10.0, 20.0)
-CENTROID_COUNTS = (20, 50, 100, 500)
+CENTROID_counts = (20, 50, 100, 500)
 COMPUTED_mm = {
     4.0: np.array([0.17, 0.08, 0.04, 0.01]),
     6.0: np.array([0.28, 0.13, 0.07, 0.02]),
@@ -249,7 +249,7 @@ def check_centroid(trials: int, workers: Workers, images: Path | None) -> Sectio
         Centroid(fwhm, counts, *kind, trials)
         for kind in kinds
         for fwhm in FWHMS_mm
-        for counts in CENTROID_COUNTS
+        for counts in CENTROID_counts
     ]
     errors = np.array(workers.map(centroid_error_mm, cells)).reshape(len(kinds), len(FWHMS_mm), -1)
     section.text(
@@ -267,7 +267,7 @@ def check_centroid(trials: int, workers: Workers, images: Path | None) -> Sectio
         ):
             rows.append((f"{fwhm:g} mm, {label}", *(figure(value, ".3f") for value in values)))
     section.table(
-        ("FWHM at the strips", *(f"{n} counts" for n in CENTROID_COUNTS)),
+        ("FWHM at the strips", *(f"{n} counts" for n in CENTROID_counts)),
         rows,
         f"{trials} trials per cell",
     )
@@ -285,7 +285,7 @@ def check_centroid(trials: int, workers: Workers, images: Path | None) -> Sectio
     if images is not None:
         pictures.draw_centroid(
             images / "verification-centroid.svg",
-            np.array(CENTROID_COUNTS, float),
+            np.array(CENTROID_counts, float),
             {fwhm: errors[0, i] for i, fwhm in enumerate(FWHMS_mm)},
             COMPUTED_mm,
         )

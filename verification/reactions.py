@@ -24,7 +24,7 @@ from verification.page import Section, Verdict
 from verification.particles import energies
 from verification.runs import Changes, Job, Square, Workers, groups, line_of, treatment_of
 
-FIRST_FAULT_US = 100_000
+FIRST_FAULT_us = 100_000
 """After the start of extraction: the intensity has reached its flat top."""
 
 
@@ -90,7 +90,7 @@ def react(case: Case) -> Reaction:
     treatment = treatment_of(Job(case.square, changes=changes))
     line, prepared = treatment.beamline, treatment.fields[0]
     # Steps of 11 periods reach all phases of strips and pixels, and of spots.
-    at_us = FIRST_FAULT_US + 11 * line.facts.control.scan_period_us * case.seed
+    at_us = FIRST_FAULT_us + 11 * line.facts.control.scan_period_us * case.seed
     room = SimulatedRoom(true_line_of(line), 1, case.seed, faults=_faults(case, at_us))
     reading = room.sensors.read(0)
     assert reading is not None
@@ -161,7 +161,7 @@ KINDS = (
     ),
 )
 LEVELS = (1.0, 0.1)
-SOON_US = 50_000
+SOON_us = 50_000
 
 
 def _cases(kind: FaultKind, ion: int, level: float, seeds: int) -> list[Case]:
@@ -178,7 +178,7 @@ def check_beam_off(seeds: int, workers: Workers) -> Section:
     cases = [case for kind in KINDS for ion, level in beams for case in _cases(kind, ion, level, seeds)]
     found = groups(workers.map(react, cases), seeds)
     section.text(
-        f"""A fault strikes at once, {FIRST_FAULT_US // 1000} ms or a little more after the start of
+        f"""A fault strikes at once, {FIRST_FAULT_us // 1000} ms or a little more after the start of
         extraction. *Seen* is the time from there to the sample in which the control law finds the
         quantity out of tolerance; *off* is the time from that sample to the last ion behind the chopper,
         in whole scan periods.
@@ -192,7 +192,7 @@ def check_beam_off(seeds: int, workers: Workers) -> Section:
         off = [r.last_ion_us - r.tripped_us for r in tripped]
         detected = [r.tripped_us for r in tripped]
         if kind.maker == "shift":
-            astray += [r.cause is not None and r.tripped_us < SOON_US for r in reactions]
+            astray += [r.cause is not None and r.tripped_us < SOON_us for r in reactions]
         delays += off
         seen += detected
         rows.append(
@@ -234,7 +234,7 @@ def check_beam_off(seeds: int, workers: Workers) -> Section:
             "depends on counts",
         ),
         Verdict(
-            f"a beam 3.5 mm off is seen within {SOON_US // 1000} ms, all beams and intensities",
+            f"a beam 3.5 mm off is seen within {SOON_us // 1000} ms, all beams and intensities",
             "position deviation < 2 mm",
             "DDS Table 4",
             f"{sum(astray)} of {len(astray)} faults",
@@ -280,18 +280,18 @@ def _check_dead_chambers(section: Section, seeds: int, workers: Workers) -> None
             (
                 f"{maker} dead",
                 f"{square.ion}, {power(square.particles)} per spot",
-                Figure(f"{sum(t < SOON_US for t in times)} of {seeds}", sum(t < SOON_US for t in times)),
+                Figure(f"{sum(t < SOON_us for t in times)} of {seeds}", sum(t < SOON_us for t in times)),
                 Figure(f"{len(times)} of {seeds}", len(times)),
                 f"{np.mean(times) / 1000:.2f} (largest {max(times) / 1000:.2f})" if times else "-",
             )
         )
-    soon = sum(r.cause is not None and r.tripped_us < SOON_US for r in [*found[0], *found[1]])
+    soon = sum(r.cause is not None and r.tripped_us < SOON_us for r in [*found[0], *found[1]])
     section.text(
         """One of the two integral chambers falls silent; the other still ends every spot at its counts.
         The interlocks compare the chambers within one spot, from 100 counts on."""
     )
     section.table(
-        ("Fault", "beam", f"seen within {SOON_US // 1000} ms", "ever seen", "after (ms)"),
+        ("Fault", "beam", f"seen within {SOON_us // 1000} ms", "ever seen", "after (ms)"),
         rows,
         f"seeds 0 to {seeds - 1}",
     )
@@ -304,7 +304,7 @@ def _check_dead_chambers(section: Section, seeds: int, workers: Workers) -> None
     )
     section.verdicts.append(
         Verdict(
-            f"a dead integral chamber is seen within {SOON_US // 1000} ms, published carbon field",
+            f"a dead integral chamber is seen within {SOON_us // 1000} ms, published carbon field",
             "difference < 100 counts and < 10 %",
             "DDS Table 4",
             f"{soon} of {2 * seeds} faults",

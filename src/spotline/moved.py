@@ -21,6 +21,8 @@ MOVED = {
     "biology": "dose.rbe",
     "cli": "faces.cli",
     "console": "planning.prepared",
+    "delivery.credit": "delivery.unconfirmed",
+    "delivery.keeper": "delivery.dose_recovery",
     "dose.compare": "dose.evaluation.compare",
     "dose.dvh": "dose.evaluation.dvh",
     "dose.engine.beside": "dose.engine.sub_ray_depths",

@@ -9,7 +9,7 @@ import pytest
 
 from spotline import Treatment
 from spotline.campaign.bounds import (
-    BEAM_OFF_US,
+    BEAM_OFF_us,
     Bound,
     beam_off_us,
     bound_of,
@@ -67,7 +67,7 @@ def test_something_that_fails_may_take_500_us(treatment: Treatment):
     intensity = largest_intensity_per_us(field.slices[0], (), true_line_of(treatment.beamline))
     assert failing.spots - usual.spots == pytest.approx(np.full(128, intensity * 250.0))
     assert failing.field - usual.field == pytest.approx(3 * intensity * 250.0)
-    assert failing.beam_off_us == BEAM_OFF_US
+    assert failing.beam_off_us == BEAM_OFF_us
 
 
 def test_a_spike_raises_the_intensity_and_takes_the_window_to_be_seen(treatment: Treatment):

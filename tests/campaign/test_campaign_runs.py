@@ -21,7 +21,7 @@ PAIRS = 40
 FAULTLESS = 10
 
 
-LAST_SPILL, EARLY_US = 3, 500_000
+LAST_SPILL, EARLY_us = 3, 500_000
 """Without faults the third spill is the last one, and takes longer than this."""
 
 
@@ -41,7 +41,7 @@ def runs_that_strike(setting: Setting) -> Iterator[int]:
     """Runs whose fault begins before the field is over."""
     for number in count():
         (fault,) = draw_run(setting, number).faults
-        if fault.spill < LAST_SPILL or fault.at_us < EARLY_US:
+        if fault.spill < LAST_SPILL or fault.at_us < EARLY_us:
             yield number
 
 

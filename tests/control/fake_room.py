@@ -37,8 +37,8 @@ from tests.treatment.plans import field, layer, plan_of
 
 GOOD_READING = SlowReading(0, 20.0, 20.0, 101325.0, 101325.0, 400.0, 400.0, ())
 
-PRE_ROLL_US = 1000
-EXTRACTION_US = 20_000
+PRE_ROLL_us = 1000
+EXTRACTION_us = 20_000
 
 
 class FakeRoom:
@@ -75,14 +75,14 @@ class FakeRoom:
     def request_beam(self, code: int, after_us: int = 0, gantry_angle_deg: float | None = None) -> Broadcast:
         start_us = self._starts_us[self.spills]
         self.spills += 1
-        return Broadcast(self._broadcast(code), start_us, start_us + EXTRACTION_US)
+        return Broadcast(self._broadcast(code), start_us, start_us + EXTRACTION_us)
 
     def beam_off(self) -> None:
         self.is_off = True
 
     def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> str:
         announced = broadcast.extraction_start_us, broadcast.extraction_end_us
-        bench = Bench(memory, settings, broadcast.extraction_start_us - PRE_ROLL_US, announced)
+        bench = Bench(memory, settings, broadcast.extraction_start_us - PRE_ROLL_us, announced)
         bench.broadcast_code = broadcast.code
         bench.events = {
             broadcast.extraction_start_us: INPUT_START,
@@ -97,7 +97,7 @@ class FakeRoom:
     def run(self, max_samples: int) -> Block:
         assert self.bench is not None
         start = int(self.bench.s.tick)
-        assert start < self.bench.start_tick + 10 * EXTRACTION_US, "the spill does not come to an end"
+        assert start < self.bench.start_tick + 10 * EXTRACTION_us, "the spill does not come to an end"
         self.bench.run_to(start + max_samples)
         s = self.bench.s
         trend, parts = np.zeros(0, TREND), open_parts(self.bench.law, 0)

@@ -28,7 +28,7 @@ from spotline.control.memory import (
 )
 from spotline.control.slow import SlowReading
 from spotline.delivery.field import Earlier, FieldDelivery, FieldTask
-from spotline.delivery.orders import Asked, Inbox
+from spotline.delivery.orders import Inbox, OrderCallback
 from spotline.delivery.progress import Orders
 from spotline.delivery.recorder import FieldFiles
 from spotline.delivery.stream import Stream
@@ -43,8 +43,8 @@ from tests.delivery.noted import Noted, noted
 from tests.treatment.plans import field, layer, plan_of
 
 GOOD = SlowReading(0, 20.0, 20.0, 101325.0, 101325.0, 400.0, 400.0, ())
-CYCLE_US = 2_000_000
-SPILL_MS = 20
+CYCLE_us = 2_000_000
+SPILL_ms = 20
 LINE: BeamLine = load_beamline("cnao-h")
 _CAUSES = {
     INPUT_OPERATOR: interlocks.OPERATOR,
@@ -83,7 +83,7 @@ class ScriptedRoom:
         background: tuple[float, float] = (0.0, 0.0),
         trips: Mapping[int, tuple[int, int, int]] | None = None,
         no_beam: tuple[int, ...] = (),
-        spill_ms: int = SPILL_MS,
+        spill_ms: int = SPILL_ms,
     ) -> None:
         self._reading = reading
         self.background = background
@@ -97,7 +97,7 @@ class ScriptedRoom:
 
     def request_beam(self, code: int, after_us: int = 0, gantry_angle_deg: float | None = None) -> Broadcast:
         before_us = self.spills[-1][0] if self.spills else 0
-        start_us = (max(before_us, after_us) // CYCLE_US + 1) * CYCLE_US
+        start_us = (max(before_us, after_us) // CYCLE_us + 1) * CYCLE_us
         self.spills.append((start_us, code))
         return Broadcast(code, start_us, start_us + self._spill_ms * 1000)
 
@@ -218,7 +218,7 @@ def delivery_of(
     )
     task = FieldTask(treatment, LINE, earlier=earlier)
     if orders is not None and not isinstance(orders, Inbox):
-        orders = Asked(orders)
+        orders = OrderCallback(orders)
     folder.mkdir(parents=True, exist_ok=True)
     files = FieldFiles(FieldContent.before(folder, header, treatment.slices), disk or Disk())
     devices = room if isinstance(room, Room) else Room(room, room, room)

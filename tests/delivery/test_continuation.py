@@ -25,7 +25,7 @@ LAYERS = (
     square(3, 4.0, 1.2e7, index=1, energy_MeV_u=CARBON_MeV_u[1]),
 )
 """Two spills for each of two slices."""
-LATE_COUNTS = 6e7 * 217e-6 / 549.43
+LATE_counts = 6e7 * 217e-6 / 549.43
 """At full intensity: 50 us until the chopper acts, half of its ramp, and a sixth of the collection time."""
 WARMING = (
     ("temperature_C = 22.0", "temperature_C = 25.9"),
@@ -62,7 +62,7 @@ def assert_adds_up(*records: Record) -> tuple[MergedField, ...]:
         excess = spots["int1_counts"] - spots["int1_prescribed"]
         assert excess.min() > -2.0
         visits = sum(f.visits["painting"].max(initial=0) + 1 for record in records for f in record.fields)
-        assert excess.max() < 2.0 * LATE_COUNTS * visits
+        assert excess.max() < 2.0 * LATE_counts * visits
         fields = [f for record in records for f in record.fields if f.number == account.number]
         true = sum(f.truth["particles"].sum() for f in fields if f.truth is not None)
         assert true == pytest.approx(spots["particles_planned"].sum(), rel=0.01)

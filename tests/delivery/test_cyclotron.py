@@ -27,9 +27,9 @@ from tests.lines.facts import with_facts
 from tests.treatment.plans import CARBON_MeV_u, field, layer, plan_of, square
 
 LINE = cyclotron_line()
-CLOSING_S = 650e-6  # chopper, then late charge
-LAG_S = 400e-6 / 6  # counts behind the beam
-PER_S = 6e7  # carbon, full intensity
+CLOSING_s = 650e-6  # chopper, then late charge
+LAG_s = 400e-6 / 6  # counts behind the beam
+PER_s = 6e7  # carbon, full intensity
 FULL: dict[str, Any] = {"intensity": 1.0, "order": "planned"}
 FIRST, SECOND = CARBON_MeV_u[0], CARBON_MeV_u[1]
 
@@ -69,13 +69,13 @@ def test_prediction_by_hand():
     found = predict_duration(treatment, LINE)
     assert FIRST > SECOND
     down_s = 0.6 + 0.001 * (FIRST - SECOND)
-    assert [s.gap_s for s in found.slices] == pytest.approx([3.0, CLOSING_S + down_s, 2 * CLOSING_S + 5.0])
+    assert [s.gap_s for s in found.slices] == pytest.approx([3.0, CLOSING_s + down_s, 2 * CLOSING_s + 5.0])
     for slice_, prepared in zip(found.slices, treatment.slices, strict=True):
-        beam_s = float(prepared.particles.sum()) / prepared.particles_per_s + LAG_S
+        beam_s = float(prepared.particles.sum()) / prepared.particles_per_s + LAG_s
         assert slice_.beam_on_s == pytest.approx(beam_s + 0.001 / 2)  # half of the rise
         assert (slice_.spills, slice_.spills_sd, slice_.pause_s) == (1.0, 0.0, 0.0)
     assert found.total.treatment_s == pytest.approx(
-        3.0 + down_s + 5.0 + 3 * CLOSING_S + sum(s.beam_on_s for s in found.slices)
+        3.0 + down_s + 5.0 + 3 * CLOSING_s + sum(s.beam_on_s for s in found.slices)
     )
 
 
@@ -143,7 +143,7 @@ def test_published_switching_times(shared_plans: Path, tmp_path: Path):
     assert energies == sorted(energies, reverse=True)
     total = predict_duration(treatment, line).total
     beam_s = sum(float(s.particles.sum()) / s.particles_per_s for s in treatment.slices)
-    by_hand_s = 6.0 + 20 * 0.6 + beam_s + 21 * (CLOSING_S + LAG_S + 0.0005 / 2)
+    by_hand_s = 6.0 + 20 * 0.6 + beam_s + 21 * (CLOSING_s + LAG_s + 0.0005 / 2)
     assert total.treatment_s == pytest.approx(by_hand_s + total.pause_s, rel=1e-3)
     record = deliver(plan, line, tmp_path / "out", seed=1)
     ends, starts = ends_us(record), starts_us(record)

@@ -114,7 +114,7 @@ def stopped(line: BeamLine, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # A journal that is not the last one.
 
-SPOILINGS: dict[str, Callable[[Path, Path], object]] = {
+DAMAGES: dict[str, Callable[[Path, Path], object]] = {
     "missing": lambda book, older: book.unlink(),
     "empty": lambda book, older: book.write_bytes(b""),
     "cut in the first entry": lambda book, older: book.write_bytes(book.read_bytes()[:37]),
@@ -123,12 +123,12 @@ SPOILINGS: dict[str, Callable[[Path, Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("spoiling", SPOILINGS)
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_journal_of_a_killed_delivery(
-    spoiling: str, killed: Path, older: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    damage: str, killed: Path, older: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
     out = copied(killed, tmp_path / "out")
-    SPOILINGS[spoiling](out / BOOK, older)
+    DAMAGES[damage](out / BOOK, older)
     assert_refused(out, r"journal\.bin: .*, but .* would deliver again what was delivered", capsys)
 
 

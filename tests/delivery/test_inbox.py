@@ -20,7 +20,7 @@ from spotline.control.interlocks import STOP
 from spotline.control.slow import SlowReading
 from spotline.delivery.command import Command, Order
 from spotline.delivery.events import DeliveryEvent, OrderTaken, SpillBegun, SpillEnded, StateChanged
-from spotline.delivery.orders import STEP_US, Inbox
+from spotline.delivery.orders import Inbox, STEP_us
 from spotline.delivery.stream import Stream
 from spotline.machine.true_line import true_line_of
 from spotline.record.recovered import read_state
@@ -355,7 +355,7 @@ def test_going_on_takes_orders_too(line: BeamLine, tmp_path: Path):
 
 
 def test_steps_of_the_inbox_are_no_longer_than_they_may_be():
-    assert LIMIT_us >= STEP_US
+    assert LIMIT_us >= STEP_us
     inbox = Inbox()
     inbox.close("it is over")
     with pytest.raises(OptionError, match="it is over"):

@@ -20,7 +20,7 @@ from spotline.machine.true_line import true_line_of
 from spotline.plan import Plan
 from spotline.record.spill_file import spill_path
 from spotline.room import Accelerator, Broadcast, Room
-from spotline.sim.fast_loop import PRE_ROLL_US
+from spotline.sim.fast_loop import PRE_ROLL_us
 from spotline.sim.room import SimulatedRoom
 from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.deliveries import CARBON, PROTON, astray_in, causes, deliver
@@ -351,7 +351,7 @@ def test_memory_boards_that_hold_something_else(line: BeamLine, tmp_path: Path):
     assert causes(record) == [("memory boards", "stop")]
     (row,) = stopped.interlocks
     first, second = stopped.spills
-    assert (row["spill"], row["time_us"]) == (2, second["start_us"] - PRE_ROLL_US)
+    assert (row["spill"], row["time_us"]) == (2, second["start_us"] - PRE_ROLL_us)
     assert second["end_us"] < 9_000_000, "the extraction would have begun"
     assert (second["beam_on_us"], second["int1_counts"]) == (0, 0)
     assert first["int1_counts"] > 0

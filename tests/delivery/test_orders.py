@@ -21,7 +21,7 @@ from tests.delivery.deliveries import PROTON, causes, deliver, hashes
 from tests.rooms import LoopBehind
 
 SPOTS_BEFORE = 20
-BLOCK_US = 1000
+BLOCK_us = 1000
 BEAM_OFF_LIMIT_us = 500
 
 
@@ -64,7 +64,7 @@ def order_in_spill(command: Command, then: dict[str, Order] | None = None, spill
 
 def test_a_pause_and_going_on_loses_nothing(line: BeamLine, tmp_path: Path, protons: Path):
     orders = order_in_spill(Command.PAUSE, {"paused": Order(Command.RESUME)})
-    record = deliver(PROTON, line, tmp_path, seed=1, orders=orders, block_us=BLOCK_US)
+    record = deliver(PROTON, line, tmp_path, seed=1, orders=orders, block_us=BLOCK_us)
     (field,) = record.fields
     assert (record.summary["status"], record.summary["spots_delivered"]) == ("complete", 147)
     assert causes(record) == [("operator", "pause")]
@@ -108,7 +108,7 @@ def test_a_stop_by_line_takes_the_beam_away(
         return Room(room.accelerator, loops[-1], room.sensors)
 
     record = deliver(
-        PROTON, line, tmp_path, orders=order_in_spill(command), make_room=make, block_us=BLOCK_US
+        PROTON, line, tmp_path, orders=order_in_spill(command), make_room=make, block_us=BLOCK_us
     )
     (field,) = record.fields
     assert record.summary["status"] == "interlock"
@@ -125,7 +125,7 @@ def test_a_stop_by_line_takes_the_beam_away(
 def test_a_reset_goes_on_with_what_is_left(line: BeamLine, tmp_path: Path):
     reset = Order(Command.RESET, "L. Meitner", "door closed")
     record = deliver(
-        PROTON, line, tmp_path, orders=order_in_spill(Command.STOP, {"interrupted": reset}), block_us=BLOCK_US
+        PROTON, line, tmp_path, orders=order_in_spill(Command.STOP, {"interrupted": reset}), block_us=BLOCK_us
     )
     (field,) = record.fields
     assert record.summary["status"] == "complete"

@@ -23,7 +23,7 @@ from spotline.record.recovered import field_header, read_state
 from spotline.record.spill_file import read_spill, spill_path
 from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.overseen import SECOND_us, at, changed, events, latched, state
-from tests.delivery.scripted_room import CYCLE_US, GOOD, TREATMENT, ScriptedRoom, delivered, delivery_of
+from tests.delivery.scripted_room import GOOD, TREATMENT, CYCLE_us, ScriptedRoom, delivered, delivery_of
 
 # How it goes when nothing happens
 
@@ -40,7 +40,7 @@ def test_a_field_walks_through_the_table(tmp_path: Path):
         ("spill over, spots left", "beam delivery"),
         ("last spot of the last slice delivered", "post treatment"),
     ]
-    assert [row["time_us"] for row in outcome.events[-2:]] == [CYCLE_US + 5000, 2 * CYCLE_US + 5000]
+    assert [row["time_us"] for row in outcome.events[-2:]] == [CYCLE_us + 5000, 2 * CYCLE_us + 5000]
     assert room.is_off
     assert (outcome.interlocks_without_beam, latched(outcome)) == ([], [])
 
@@ -114,7 +114,7 @@ def test_no_treatment_begins_with_a_slow_quantity_at_its_limit(tmp_path: Path, c
 
 
 @pytest.mark.parametrize("cause", TRIPS)
-@pytest.mark.parametrize("when_us", [SECOND_us, CYCLE_US])
+@pytest.mark.parametrize("when_us", [SECOND_us, CYCLE_us])
 def test_a_slow_quantity_that_reaches_its_limit_stops_before_or_within_a_spill(
     tmp_path: Path, cause: int, when_us: int
 ):
@@ -123,7 +123,7 @@ def test_a_slow_quantity_that_reaches_its_limit_stops_before_or_within_a_spill(
     assert latched(outcome)[0] == cause
     assert (outcome.complete, state(outcome)) == (False, "interrupted")
     assert events(outcome)[-1] == "slow control withdraws its grant"
-    if when_us < CYCLE_US:
+    if when_us < CYCLE_us:
         assert cause in [row["cause"] for row in outcome.interlocks_without_beam]
         assert (room.spots_of, outcome.spills) == ([], 0)
     else:

@@ -24,7 +24,7 @@ from tests.delivery.overseen import (
     prescribed_counts,
     state,
 )
-from tests.delivery.scripted_room import CYCLE_US, ScriptedRoom, delivered
+from tests.delivery.scripted_room import CYCLE_us, ScriptedRoom, delivered
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_an_abort_or_stop_during_a_spill(tmp_path: Path, command: Command, cause
     outcome = delivered(room, tmp_path, orders=in_spill(2, 7, command), block_us=1000)
     assert (outcome.complete, state(outcome), events(outcome)[-1]) == (False, "interrupted", event)
     assert latched(outcome) == [cause]
-    assert outcome.register.latched[0].time_us == 2 * CYCLE_US + 2000
+    assert outcome.register.latched[0].time_us == 2 * CYCLE_us + 2000
     spill = read_spill(spill_path(tmp_path, 2))
     assert [(int(r["cause"]), int(r["action"])) for r in spill.interlocks] == [(cause, STOP)]
     assert int(spill.parts["complete"].sum()) == 2
@@ -61,7 +61,7 @@ def test_a_pause_ends_the_spill_and_the_treatment_goes_on_with_the_next(tmp_path
     assert outcome.complete
     assert waited == [3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], "the slow control goes on once a second"
     starts_us = [start_us for start_us, _ in room.spills]
-    assert starts_us == [CYCLE_US, 10 * SECOND_us, 12 * SECOND_us], "the next cycle after the pause"
+    assert starts_us == [CYCLE_us, 10 * SECOND_us, 12 * SECOND_us], "the next cycle after the pause"
     assert room.spots_of == [5, 2, 5], "nothing twice"
     assert room.spills[0][1] == room.spills[1][1], "the cycle is repeated"
     assert events(outcome)[4:6] == ["pause", "resume"]

@@ -25,7 +25,7 @@ from tests.delivery.overseen import (
     prescribed_counts,
     state,
 )
-from tests.delivery.scripted_room import CYCLE_US, GOOD, LINE, TREATMENT, ScriptedRoom, delivered
+from tests.delivery.scripted_room import GOOD, LINE, TREATMENT, CYCLE_us, ScriptedRoom, delivered
 
 
 def test_an_operator_resets_and_the_treatment_goes_on_with_what_is_left(tmp_path: Path):
@@ -49,7 +49,7 @@ def test_an_operator_resets_and_the_treatment_goes_on_with_what_is_left(tmp_path
 def test_after_a_reset_the_checks_are_made_again_but_counts_stay(tmp_path: Path):
     """Gas that has changed by half a percent meanwhile changes no prescription."""
     room = ScriptedRoom(
-        changed(lambda now_us: now_us > CYCLE_US, pressure1_Pa=101325.0 * 1.005),
+        changed(lambda now_us: now_us > CYCLE_us, pressure1_Pa=101325.0 * 1.005),
         trips={1: (3, interlocks.INT_RATIO, STOP)},
     )
     outcome = delivered(room, tmp_path, orders=at(("interrupted", RESET)))
@@ -60,7 +60,7 @@ def test_after_a_reset_the_checks_are_made_again_but_counts_stay(tmp_path: Path)
 
 
 def test_a_reset_is_refused_while_the_condition_persists(tmp_path: Path):
-    room = ScriptedRoom(changed(lambda now_us: now_us >= CYCLE_US, temperature1_C=30.0))
+    room = ScriptedRoom(changed(lambda now_us: now_us >= CYCLE_us, temperature1_C=30.0))
     outcome = delivered(room, tmp_path, orders=at(("interrupted", RESET)))
     assert (state(outcome), outcome.register.resets) == ("interrupted", ())
     assert interlocks.TEMPERATURE_1 in latched(outcome)

@@ -11,8 +11,8 @@ import pytest
 
 import spotline
 from spotline import BeamLine, OptionError, OutputError, RecordError, open_record, resume
-from spotline.delivery.credit import credit_counts, unconfirmed_counts
 from spotline.delivery.progress import Progress
+from spotline.delivery.unconfirmed import allowed_unconfirmed_counts, largest_unconfirmed_counts
 from spotline.record.journal import SPILL, read_journal
 from spotline.record.model import Record
 from spotline.record.read import read_account
@@ -104,8 +104,8 @@ def test_killed_during_a_spill(treatment: Treatment, tmp_path: Path):
     begin = [e for e in read_journal(part.path / "journal.bin").entries if e.kind == SPILL][-1]
     slice_ = read_treatment_file(part.path).slices[1]
     facts, beam = treatment.beamline.facts, treatment.fields[0].beam
-    assert begin.values["unconfirmed"] == unconfirmed_counts(facts, beam, slice_)
-    assert part.assumed["int1_counts"].sum() == unconfirmed_counts(facts, beam, slice_)
+    assert begin.values["unconfirmed"] == largest_unconfirmed_counts(facts, beam, slice_)
+    assert part.assumed["int1_counts"].sum() == largest_unconfirmed_counts(facts, beam, slice_)
     assert_exact(partial)
     before = hashes(out)
 
@@ -355,11 +355,11 @@ def test_how_far_behind(treatment: Treatment):
     slice_ = prepared.slices[0]
     per_count = slice_.particles_per_count1
     credit = 3.0 * 0.02 * slice_.particles_per_s / np.mean(per_count)
-    assert credit_counts(facts, slice_) == np.ceil(credit)
+    assert allowed_unconfirmed_counts(facts, slice_) == np.ceil(credit)
     in_flight_us = (
         25 + facts.chopper.off_delay_us + facts.chopper.off_ramp_us + facts.control.collection_time_us
     )
-    more = unconfirmed_counts(facts, field_.beam, slice_) - credit_counts(facts, slice_)
+    more = largest_unconfirmed_counts(facts, field_.beam, slice_) - allowed_unconfirmed_counts(facts, slice_)
     assert more == pytest.approx(
         field_.beam.largest_intensity_per_s * in_flight_us * 1e-6 / per_count.min(), abs=1
     )

@@ -19,7 +19,7 @@ from spotline.delivery.events import (
     SpillStored,
 )
 from spotline.delivery.progress import Progress
-from spotline.delivery.stream import DRAIN_S, Stream, Subscription
+from spotline.delivery.stream import DRAIN_s, Stream, Subscription
 from spotline.record.summary_file import SinkNote
 from tests.delivery.deliveries import PROTON, hashes, treatment_of
 from tests.delivery.listening import heard
@@ -64,7 +64,7 @@ def test_a_sink_that_hangs_delays_the_end_by_a_bounded_time(line: BeamLine, prot
         go_on.set()
     assert hashes(tmp_path / "out") == hashes(protons)
     # Whatever else the computer does, it waits so long and not for every event.
-    assert DRAIN_S * 0.9 < waited_s < DRAIN_S + 20.0
+    assert DRAIN_s * 0.9 < waited_s < DRAIN_s + 20.0
     (note,) = record.summary["sinks"]
     assert note["name"] == "archive"
     assert note["missed"] > 10
@@ -95,7 +95,7 @@ def test_an_iterator_that_is_never_read_delays_nothing(tmp_path: Path):
     delivered(ScriptedRoom(), tmp_path, stream=stream, block_us=1000)
     start = time.monotonic()
     assert stream.end(DeliveryEnded(time_us=0, status="complete")) == []
-    assert time.monotonic() - start < DRAIN_S
+    assert time.monotonic() - start < DRAIN_s
     numbers = [event.sequence for event in subscription]
     assert len(numbers) == 4
     assert subscription.missed == numbers[0] - 1
@@ -126,10 +126,10 @@ def test_keepers_hear_every_event_once(tmp_path: Path):
     heard_by: list[tuple[str, int]] = []
     stream = Stream()
     stream.attend(lambda event, _: heard_by.append(("attendant", event.sequence)))
-    with stream.kept_by(lambda event: heard_by.append(("keeper", event.sequence))):
+    with stream.written_by(lambda event: heard_by.append(("writer", event.sequence))):
         for number in range(1, 4):
             assert stream.tell(SpillStored(time_us=0, spill=number, path="", sha256="")).sequence == number
-    assert heard_by == [(who, n) for n in (1, 2, 3) for who in ("keeper", "attendant")]
+    assert heard_by == [(who, n) for n in (1, 2, 3) for who in ("writer", "attendant")]
 
 
 def test_a_keeper_that_fails_ends_the_delivery_and_nobody_hears_of_it(tmp_path: Path):
@@ -138,7 +138,7 @@ def test_a_keeper_that_fails_ends_the_delivery_and_nobody_hears_of_it(tmp_path: 
 
     stream = Stream()
     subscription = stream.subscribe()
-    with stream.kept_by(full), pytest.raises(OSError, match="full"):
+    with stream.written_by(full), pytest.raises(OSError, match="full"):
         stream.tell(SpillStored(time_us=0, spill=1, path="", sha256=""))
     stream.end(DeliveryEnded(time_us=0, status="interrupted"))
     assert [type(event) for event in subscription] == [DeliveryEnded]

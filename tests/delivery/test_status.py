@@ -18,7 +18,7 @@ from spotline.delivery.status import STATUS_COLUMNS, StatusFile, status_of
 from spotline.delivery.stream import Stream
 from spotline.hdf5 import keys_of
 from spotline.record.folder import STATUS
-from tests.delivery.scripted_room import CYCLE_US, GOOD, ScriptedRoom, delivered
+from tests.delivery.scripted_room import GOOD, CYCLE_us, ScriptedRoom, delivered
 
 
 def published(folder: Path, room: ScriptedRoom, **options: Any) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ def test_every_change_of_the_state_is_published(tmp_path: Path):
     last = seen[-1]
     assert (last["fields"], last["slices"], last["spots_planned"], last["energy_MeV_u"]) == (1, 2, 10, 208.59)
     assert (last["int1_counts"], last["int2_counts"]) == (50, 55), "of the last spill"
-    assert last["treatment_s"] == pytest.approx((2 * CYCLE_US + 5000) * 1e-6)
+    assert last["treatment_s"] == pytest.approx((2 * CYCLE_us + 5000) * 1e-6)
     assert datetime.fromisoformat(last["updated"]).tzinfo is not None
     assert not list(tmp_path.glob("*.part"))
 

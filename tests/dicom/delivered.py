@@ -24,7 +24,7 @@ from spotline.record.model import (
 
 Spot = tuple[int, int]  # layer and spot in the plan
 PARTICLES_PER_MU = 5e8
-SPOT_US = 700
+SPOT_us = 700
 
 TRIP = (interlocks.POSITION_X, 3_141_592, 2, 0, 1, 2.625, 2.0, interlocks.PAUSE)
 STOP = (interlocks.TEMPERATURE_1, 5_000_000, 3, 1, 0, 41.5, 40.0, interlocks.STOP)
@@ -72,8 +72,8 @@ def field_record(
         rows[name] = prescribed[name][made]
     position = np.arange(len(rows))
     rows["spill"] = rows["slice"] + 1
-    rows["start_us"] = 2_000_000 * rows["slice"] + 1_000_000 + SPOT_US * position
-    rows["end_us"] = rows["start_us"] + SPOT_US - 1
+    rows["start_us"] = 2_000_000 * rows["slice"] + 1_000_000 + SPOT_us * position
+    rows["end_us"] = rows["start_us"] + SPOT_us - 1
     rows["complete"] = True
     rows["particles"] = rows["particles_planned"] * (1.0 + error * ((7 * position) % 11) / 10.0)
     rows["particles_int2"] = 1.002 * rows["particles"]

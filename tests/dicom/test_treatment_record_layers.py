@@ -12,7 +12,7 @@ from pydicom import dcmread
 from spotline.dicom.treatment_record import read_treatment_record, write_treatment_record
 from spotline.plan import Plan
 from spotline.units import FWHM_PER_SIGMA
-from tests.dicom.delivered import REORDERED, SPOT_US, STOP, TWO_MORE, field_record
+from tests.dicom.delivered import REORDERED, STOP, TWO_MORE, SPOT_us, field_record
 from tests.dicom.plans import layer, with_field
 from tests.dicom.written import points_of, session_beam, values, written
 
@@ -42,7 +42,7 @@ def test_control_points_follow_the_layers(plan: Plan):
         assert not any(values(second, "ScanSpotMetersetsDelivered"))
         step = second.DeliveredMeterset - first.DeliveredMeterset
         assert float(step) == pytest.approx(sum(values(first, "ScanSpotMetersetsDelivered")), rel=1e-12)
-        assert values(first, "ScanSpotTimeOffset") == [SPOT_US * i for i in range(planned.n_spots)]
+        assert values(first, "ScanSpotTimeOffset") == [SPOT_us * i for i in range(planned.n_spots)]
         assert "ScanSpotTimeOffset" not in second
         for point in (first, second):
             assert point.ScanSpotReordered == "NO"
@@ -119,8 +119,8 @@ def test_volumetric_repainting_stays_with_the_layers(plan: Plan, tmp_path: Path)
     # Slices are two seconds apart; each spot begins when the one before has ended.
     assert field.control_points[0].time_offset_us is not None
     assert field.control_points[0].time_offset_us.tolist() == [
-        *(0, SPOT_US, 2 * SPOT_US, 3 * SPOT_US),
-        *(6_000_000 + position * SPOT_US for position in (7, 8, 9)),
+        *(0, SPOT_us, 2 * SPOT_us, 3 * SPOT_us),
+        *(6_000_000 + position * SPOT_us for position in (7, 8, 9)),
     ]
     points = points_of(dcmread(path))
     assert [values(point, "ScanningSpotSize") for point in points[::2]] == [
@@ -212,7 +212,7 @@ def test_slices_of_several_layers(plan: Plan):
     points = points_of(written(record, changed))
     assert [point.NumberOfScanSpotPositions for point in points] == [4, 4, 1, 1, 1, 1]
     assert [values(point, "ScanningSpotSize")[0] for point in points] == [6.0, 6.0, 6.0, 6.0, 7.0, 7.0]
-    assert values(points[0], "ScanSpotTimeOffset") == [0.0, 2 * SPOT_US, 3 * SPOT_US, 4 * SPOT_US]
+    assert values(points[0], "ScanSpotTimeOffset") == [0.0, 2 * SPOT_us, 3 * SPOT_us, 4 * SPOT_us]
     assert points[0].ScanSpotReordered == "NO"
     assert points[2].TreatmentControlPointTime == "000000.500700"
 

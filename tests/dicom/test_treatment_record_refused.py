@@ -17,14 +17,14 @@ from tests.dicom.delivered import field_record
 from tests.dicom.plans import with_field
 
 
-def spoiled(table: str = "spots", **changes: object) -> Callable[[FieldRecord], FieldRecord]:
-    def spoil(record: FieldRecord) -> FieldRecord:
+def altered(table: str = "spots", **changes: object) -> Callable[[FieldRecord], FieldRecord]:
+    def alter(record: FieldRecord) -> FieldRecord:
         spots = getattr(record, table).copy()
         for column, value in changes.items():
             spots[column][2] = value
         return dataclasses.replace(record, **{table: spots})
 
-    return spoil
+    return alter
 
 
 def headed(**changes: object) -> Callable[[FieldRecord], FieldRecord]:
@@ -32,7 +32,7 @@ def headed(**changes: object) -> Callable[[FieldRecord], FieldRecord]:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("alter", "message"),
     [
         (headed(plan_sha256="beef"), r"was not made from small\.dcm"),
         (headed(started="tomorrow"), "started = 'tomorrow', which is no date"),
@@ -43,21 +43,21 @@ def headed(**changes: object) -> Callable[[FieldRecord], FieldRecord]:
         ),
         (lambda r: dataclasses.replace(r, number=7), "no field has beam number 7"),
         (lambda r: dataclasses.replace(r, slices=r.slices[:0]), "meterset_per_particle has 3 values for 0"),
-        (spoiled(planned_layer=3), r"slice 2: spot 0 \(layer 3, spot 0, .* is not in the plan"),
-        (spoiled(planned_spot=-1), "is not in the plan"),
-        (spoiled(planned_spot=3), "is not in the plan"),
-        (spoiled(particles=np.nan), r"nan particles\) has a number of particles that cannot be"),
-        (spoiled(particles=-1.0), "that cannot be"),
-        (spoiled(slice=3), "has a slice that cannot be"),
-        (spoiled("visits", slice=-1), "has a slice that cannot be"),
-        (spoiled("visits", planned_spot=4), "is not in the plan"),
+        (altered(planned_layer=3), r"slice 2: spot 0 \(layer 3, spot 0, .* is not in the plan"),
+        (altered(planned_spot=-1), "is not in the plan"),
+        (altered(planned_spot=3), "is not in the plan"),
+        (altered(particles=np.nan), r"nan particles\) has a number of particles that cannot be"),
+        (altered(particles=-1.0), "that cannot be"),
+        (altered(slice=3), "has a slice that cannot be"),
+        (altered("visits", slice=-1), "has a slice that cannot be"),
+        (altered("visits", planned_spot=4), "is not in the plan"),
     ],
 )
 def test_records_that_contradict_themselves(
-    spoil: Callable[[FieldRecord], FieldRecord], message: str, plan: Plan
+    alter: Callable[[FieldRecord], FieldRecord], message: str, plan: Plan
 ):
     with pytest.raises(RecordError, match=rf"^delivery\W+field-01: field \d \(AP\).*{message}"):
-        treatment_record_bytes(spoil(field_record(plan)), plan)
+        treatment_record_bytes(alter(field_record(plan)), plan)
 
 
 def test_record_of_another_plan(plan: Plan):

@@ -8,7 +8,7 @@ from spotline.sim.chambers import strip_readout
 from spotline.sim.plant import FrameState, SegmentedTruth
 from tests.sim.plants import frames
 
-PITCH_MM = 1.65
+PITCH_mm = 1.65
 N_STRIPS = 128
 
 

@@ -10,7 +10,7 @@ import pytest
 from spotline.sim.chambers import channel_shares, frame_weights, pixel_readout, strip_readout
 from spotline.sim.plant import FrameState, SegmentedTruth
 from tests.sim.plants import frames, segmented
-from tests.sim.readout import N_STRIPS, PITCH_MM, fresh_deposit
+from tests.sim.readout import N_STRIPS, PITCH_mm, fresh_deposit
 
 pytestmark = pytest.mark.kernel
 
@@ -70,7 +70,7 @@ def check_front_end(read: object, state: FrameState, truth: SegmentedTruth, beam
 @pytest.mark.parametrize(("drift_us", "background"), [(0.0, 0.0), (350.0, 0.0), (350.0, 0.004)])
 def test_no_charge_is_lost_in_a_strip_chamber(drift_us: float, background: float):
     truth = segmented(
-        channel_shares(2.5, PITCH_MM), frame_weights(drift_us, 50.0), background=background, spread=0.1
+        channel_shares(2.5, PITCH_mm), frame_weights(drift_us, 50.0), background=background, spread=0.1
     )
     state = frames((N_STRIPS,), len(truth.weights), 0.25)
 
@@ -101,7 +101,7 @@ def test_no_charge_is_lost_in_the_pixel_chamber(drift_us: float, background: flo
 
 def test_background_of_every_strip_is_counted_at_its_rate():
     """0.01 counts a frame in each strip, and in nothing else."""
-    truth = segmented(channel_shares(2.5, PITCH_MM), np.ones(1), background=0.01)
+    truth = segmented(channel_shares(2.5, PITCH_mm), np.ones(1), background=0.01)
     state = frames((N_STRIPS,), 1)
     total = np.zeros(N_STRIPS, int)
     for k in range(1, 100 * N_STRIPS + 1):

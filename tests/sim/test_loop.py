@@ -30,7 +30,7 @@ from spotline.control.replay import Recording, new_scratch, replay_spill
 from spotline.machine import BeamLine
 from spotline.machine.true_line import true_line_of
 from spotline.room import Block, RawSamples, SpillResult
-from spotline.sim.fast_loop import PRE_ROLL_US
+from spotline.sim.fast_loop import PRE_ROLL_us
 from spotline.sim.loop import TRUTH_PARTICLES, TRUTH_X, TRUTH_XX, TRUTH_Y, event_at, take_arrived
 from spotline.sim.plant import ARRIVED, ChamberMap
 from spotline.sim.room import SimulatedRoom
@@ -114,7 +114,7 @@ def test_another_seed_gives_another_spill(spill: Run, tmp_path: Path):
 
 def replay(spill: Run) -> LawState:
     raw = spill.raw
-    start_us = spill.result.start_us + PRE_ROLL_US
+    start_us = spill.result.start_us + PRE_ROLL_us
     announced = start_us, start_us + round(spill.line.facts.accelerator.spill_length_s * 1e6)
     law = new_state(spill.memory, spill.settings, raw.strips.shape[2], spill.result.start_us, announced)
     recording = Recording(
@@ -184,7 +184,7 @@ def test_counts_are_those_of_the_raw_samples(spill: Run):
     assert len(raw.inputs) == n // spill.settings.scan_period
     assert len(raw.strips) == n // spill.settings.strip_period
     assert len(raw.pixels) == n // spill.settings.pixel_period
-    begins = PRE_ROLL_US
+    begins = PRE_ROLL_us
     assert raw.integrals[begins:].astype(int).sum(axis=0).tolist() == [
         result.parts["int1_counts"].sum(),
         result.parts["int2_counts"].sum(),
@@ -270,7 +270,7 @@ def test_end_of_extraction_is_the_end(tmp_path: Path):
     assert len(spill.result.parts) < 10
     assert spill.result.parts["complete"].tolist() == [1] * (len(spill.result.parts) - 1) + [0]
     late = spill.settings.beam_off_ticks + spill.settings.collection_ticks
-    assert spill.result.end_us == spill.result.start_us + PRE_ROLL_US + 8000 + late
+    assert spill.result.end_us == spill.result.start_us + PRE_ROLL_us + 8000 + late
     check_replay(spill)
 
 

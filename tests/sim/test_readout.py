@@ -16,7 +16,7 @@ from spotline.sim.chambers import (
     strip_readout,
 )
 from tests.sim.plants import frames, segmented
-from tests.sim.readout import N_STRIPS, PITCH_MM, freed, fresh_deposit
+from tests.sim.readout import N_STRIPS, PITCH_mm, freed, fresh_deposit
 
 pytestmark = pytest.mark.kernel
 
@@ -24,14 +24,14 @@ pytestmark = pytest.mark.kernel
 @pytest.mark.parametrize("particles", [3, 10, 100, 3000, 150_000])
 def test_ions_set_as_much_charge_free_as_they_should(particles: int):
     """However few they are; an efficiency below 1 takes its part."""
-    truth = segmented(channel_shares(2.5, PITCH_MM), np.ones(1), counts_per_particle=1.0)
+    truth = segmented(channel_shares(2.5, PITCH_mm), np.ones(1), counts_per_particle=1.0)
     charge = freed(particles, 0.4, truth, 1500).sum(axis=1)
     error = math.sqrt(particles / 1500)
     assert charge.mean() == pytest.approx(particles, abs=4 * error + 2e-4 * particles)
 
 
 def test_efficiency_and_gain_scale_the_charge():
-    truth = segmented(channel_shares(2.5, PITCH_MM), np.ones(1), counts_per_particle=0.25)
+    truth = segmented(channel_shares(2.5, PITCH_mm), np.ones(1), counts_per_particle=0.25)
     state, other = frames((N_STRIPS,), 1), frames((N_STRIPS,), 1)
     strip_readout(state, truth, 100_000, 0.4, 0.5, 50)
     strip_readout(other, truth._replace(counts_per_particle=1.0), 100_000, 0.4, 1.0, 50)
@@ -40,7 +40,7 @@ def test_efficiency_and_gain_scale_the_charge():
 
 @pytest.mark.parametrize("spread", [0.0, 0.6])
 def test_charge_fluctuates_with_the_number_of_ions_and_their_spread(spread: float):
-    truth = segmented(channel_shares(2.5, PITCH_MM), np.ones(1), counts_per_particle=0.1, spread=spread)
+    truth = segmented(channel_shares(2.5, PITCH_mm), np.ones(1), counts_per_particle=0.1, spread=spread)
     charge = freed(3000, 0.4, truth, 1500)
     expected = 3000 * (1.0 + spread**2) * 0.1**2
     assert charge.sum(axis=1).var() == pytest.approx(expected, rel=0.05 + 4 * math.sqrt(2 / 1500))
@@ -52,19 +52,19 @@ def test_charge_fluctuates_with_the_number_of_ions_and_their_spread(spread: floa
 @pytest.mark.parametrize("position_mm", [-33.3, -0.7, 0.0, 0.4, 51.234])
 def test_centre_of_gravity_of_the_counts_is_where_the_beam_is(position_mm: float):
     truth = segmented(
-        channel_shares(2.5, PITCH_MM), frame_weights(350.0, 50.0), counts_per_particle=0.01, spread=0.1
+        channel_shares(2.5, PITCH_mm), frame_weights(350.0, 50.0), counts_per_particle=0.01, spread=0.1
     )
     state = frames((N_STRIPS,), len(truth.weights))
     total = np.zeros(N_STRIPS)
     for k in range(1500):
         strip_readout(state, truth, 3000, position_mm, 1.0, 50 * (k + 1))
         total += state.counts
-    where_mm = (np.arange(N_STRIPS) - (N_STRIPS - 1) / 2) * PITCH_MM
+    where_mm = (np.arange(N_STRIPS) - (N_STRIPS - 1) / 2) * PITCH_mm
     centre_mm = np.average(where_mm, weights=total)
     statistical_mm = 2.5 / math.sqrt(3000 * 1500)
-    assert centre_mm == pytest.approx(position_mm, abs=4 * statistical_mm + PITCH_MM / 128)
+    assert centre_mm == pytest.approx(position_mm, abs=4 * statistical_mm + PITCH_mm / 128)
     sigma_mm = math.sqrt(np.average((where_mm - centre_mm) ** 2, weights=total))
-    assert sigma_mm == pytest.approx(math.sqrt(2.5**2 + PITCH_MM**2 / 12), rel=0.02)
+    assert sigma_mm == pytest.approx(math.sqrt(2.5**2 + PITCH_mm**2 / 12), rel=0.02)
 
 
 def test_pixels_see_the_beam_where_it_is_in_both_planes():
@@ -85,9 +85,9 @@ def test_pixels_see_the_beam_where_it_is_in_both_planes():
 
 @pytest.mark.parametrize("position_mm", [-105.0, -104.0, -95.0, 0.3, 101.0, 104.9])
 def test_each_strip_gets_its_share_also_at_the_edges_of_the_chamber(position_mm: float):
-    truth = segmented(channel_shares(4.0, PITCH_MM), np.ones(1), counts_per_particle=1.0)
+    truth = segmented(channel_shares(4.0, PITCH_mm), np.ones(1), counts_per_particle=1.0)
     charge = freed(1_000_000, position_mm, truth, 40).mean(axis=0)
-    edges_mm = (np.arange(N_STRIPS + 1) - N_STRIPS / 2) * PITCH_MM
+    edges_mm = (np.arange(N_STRIPS + 1) - N_STRIPS / 2) * PITCH_mm
     expected = np.diff(norm.cdf(edges_mm, position_mm, 4.0)) * 1e6
     # Tails beyond 3.5 standard deviations are cut, and the table knows the place to 1/128 of a strip.
     np.testing.assert_allclose(charge, expected, atol=1000.0)
@@ -135,7 +135,7 @@ def test_pixels_with_next_to_nothing_of_the_beam_get_nothing():
 
 def test_a_frame_does_not_depend_on_the_frames_before():
     """Random numbers belong to a tick, so blocks of any size give the same."""
-    truth = segmented(channel_shares(2.5, PITCH_MM), np.ones(1))
+    truth = segmented(channel_shares(2.5, PITCH_mm), np.ones(1))
     state, other = frames((N_STRIPS,), 1), frames((N_STRIPS,), 1)
     for k in range(1, 5):
         strip_readout(state, truth, 1000 * k, 7.0 * k, 1.0, 50 * k)
@@ -144,14 +144,14 @@ def test_a_frame_does_not_depend_on_the_frames_before():
 
 
 def test_planes_with_different_keys_fluctuate_on_their_own():
-    truth = segmented(channel_shares(2.5, PITCH_MM), np.ones(1))
+    truth = segmented(channel_shares(2.5, PITCH_mm), np.ones(1))
     a = freed(3000, 0.4, truth, 400).sum(axis=1)
     b = freed(3000, 0.4, truth._replace(key=778), 400).sum(axis=1)
     assert abs(np.corrcoef(a, b)[0, 1]) < 0.2
 
 
 def test_a_frame_without_beam_is_empty_and_touches_nothing():
-    truth = segmented(channel_shares(2.5, PITCH_MM), frame_weights(350.0, 50.0))
+    truth = segmented(channel_shares(2.5, PITCH_mm), frame_weights(350.0, 50.0))
     state = frames((N_STRIPS,), len(truth.weights), 0.5)
     strip_readout(state, truth, 0, 0.0, 1.0, 50)
     assert state.counts.sum() == 0
@@ -161,5 +161,5 @@ def test_a_frame_without_beam_is_empty_and_touches_nothing():
 
 @pytest.mark.parametrize("position_mm", [-500.0, -120.0, 120.0, 500.0])
 def test_a_beam_off_the_chamber_is_not_seen(position_mm: float):
-    truth = segmented(channel_shares(1.7, PITCH_MM), np.ones(1))
+    truth = segmented(channel_shares(1.7, PITCH_mm), np.ones(1))
     assert freed(3000, position_mm, truth, 3).sum() == 0.0

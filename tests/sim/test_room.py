@@ -16,7 +16,7 @@ from spotline.machine.true_line import true_line_of
 from spotline.physics.ions import CARBON
 from spotline.room import Broadcast
 from spotline.sim import settings as truths
-from spotline.sim.fast_loop import PRE_ROLL_US
+from spotline.sim.fast_loop import PRE_ROLL_us
 from spotline.sim.plant import PlantSettings
 from spotline.sim.room import SimulatedRoom
 from spotline.treatment.cycle_code import Cycle, encode
@@ -50,10 +50,10 @@ def test_the_loop_begins_before_the_extraction(line: BeamLine):
     room.loop.load(settings, memory, broadcast)
     block = room.loop.run(0)
     assert (block.n_samples, block.finished, len(block.trend)) == (0, False, 0)
-    assert room.loop.result().end_us == broadcast.extraction_start_us - PRE_ROLL_US
-    block = room.loop.run(PRE_ROLL_US)
-    assert block.n_samples == PRE_ROLL_US
-    assert len(block.trend) == PRE_ROLL_US // 1000
+    assert room.loop.result().end_us == broadcast.extraction_start_us - PRE_ROLL_us
+    block = room.loop.run(PRE_ROLL_us)
+    assert block.n_samples == PRE_ROLL_us
+    assert len(block.trend) == PRE_ROLL_us // 1000
     assert block.raw is None
     assert len(room.loop.result().commands) == 0
     assert room.loop.result().int1_counts <= 1
@@ -64,7 +64,7 @@ def test_magnets_are_at_the_first_spot_when_extraction_starts(line: BeamLine):
     room = SimulatedRoom(true_line_of(line), 1, seed=0)
     settings, memory = control_of(line, small_field(line))
     _, result = run_spill(room, settings, memory)
-    assert result.commands[0]["tick"] == result.start_us + PRE_ROLL_US
+    assert result.commands[0]["tick"] == result.start_us + PRE_ROLL_us
 
 
 @pytest.mark.kernel
@@ -370,4 +370,4 @@ def test_delays_slopes_and_noise_may_be_zero(tmp_path: Path):
 
 
 def test_no_accelerator_is_faster_than_the_magnets_are_at_the_first_spot():
-    assert SHORTEST_WAIT_s * 1e6 == PRE_ROLL_US
+    assert SHORTEST_WAIT_s * 1e6 == PRE_ROLL_us

@@ -24,11 +24,11 @@ from tests.treatment.plans import CARBON_MeV_u, field, layer, plan_of, square
 SHIPPED = load_beamline("cnao-h")
 LINE = with_facts(SHIPPED, {"accelerator.spill_charge_spread": 0.0})
 
-PER_S = 6e7  # carbon, full intensity
-CYCLE_S, SPILL_S, RISE_S, FALL_S = 4.5, 1.5, 0.05, 0.02
-CAPACITY_S = SPILL_S - (RISE_S + FALL_S) / 2
-LAG_S = 400e-6 / 6  # counts behind the beam
-END_S = 650e-6  # chopper, then late charge
+PER_s = 6e7  # carbon, full intensity
+CYCLE_s, SPILL_s, RISE_s, FALL_s = 4.5, 1.5, 0.05, 0.02
+CAPACITY_s = SPILL_s - (RISE_s + FALL_s) / 2
+LAG_s = 400e-6 / 6  # counts behind the beam
+END_s = 650e-6  # chopper, then late charge
 
 
 def prepared(*layers: Any, line: BeamLine = LINE, **options: Any) -> FieldTreatment:
@@ -44,7 +44,7 @@ def predicted(*layers: Any, line: BeamLine = LINE, **options: Any) -> FieldDurat
 def far_apart(*beam_s: float) -> Any:
     """Spots 30 mm from each other, for each so much beam at full intensity."""
     x_mm = np.tile([-15.0, 15.0], len(beam_s))[: len(beam_s)]
-    return layer(x_mm, 0.0, np.array(beam_s) * PER_S)
+    return layer(x_mm, 0.0, np.array(beam_s) * PER_s)
 
 
 def pause_of_30_mm_s() -> float:
@@ -61,13 +61,13 @@ def pause_of_30_mm_s() -> float:
 def test_one_spot():
     """A millisecond of beam comes in the rise, where the beam that has come grows with the square of time."""
     total = predicted(layer(meterset=5e4)).total
-    needed_s = 5e4 / PER_S + LAG_S
-    time_s = math.sqrt(2.0 * RISE_S * needed_s)
+    needed_s = 5e4 / PER_s + LAG_s
+    time_s = math.sqrt(2.0 * RISE_s * needed_s)
     assert (total.particles, total.visits, total.spills) == (5e4, 1, 1.0)
     assert total.beam_on_s == pytest.approx(time_s)
     assert total.ramp_s == pytest.approx(time_s - needed_s)
-    assert total.gap_s == pytest.approx(CYCLE_S + END_S)
-    assert total.treatment_s == pytest.approx(CYCLE_S + time_s + END_S)
+    assert total.gap_s == pytest.approx(CYCLE_s + END_s)
+    assert total.treatment_s == pytest.approx(CYCLE_s + time_s + END_s)
     assert (total.transit_s, total.pause_s, total.spills_sd) == (0.0, 0.0, 0.0)
 
 
@@ -76,8 +76,8 @@ def test_many_spots_in_one_spill():
     total = predicted(square(30, 2.0, 5e4)).total
     assert total.visits == 900
     assert total.spills == 1.0
-    assert total.beam_on_s == pytest.approx(900 * 5e4 / PER_S + LAG_S + RISE_S / 2)
-    assert total.ramp_s == pytest.approx(RISE_S / 2)
+    assert total.beam_on_s == pytest.approx(900 * 5e4 / PER_s + LAG_s + RISE_s / 2)
+    assert total.ramp_s == pytest.approx(RISE_s / 2)
     # 2 mm are 2.2 A in both planes: 76 us of slewing, 17 us of settling; so four periods, and half a one.
     assert total.transit_s == pytest.approx(899 * 112.5e-6)
     assert total.pause_s == 0.0
@@ -85,38 +85,38 @@ def test_many_spots_in_one_spill():
 
 def test_half_the_intensity():
     total = predicted(square(20, 2.0, 5e4), intensity=0.5).total
-    assert total.beam_on_s == pytest.approx(2 * 400 * 5e4 / PER_S + LAG_S + RISE_S / 2)
+    assert total.beam_on_s == pytest.approx(2 * 400 * 5e4 / PER_s + LAG_s + RISE_s / 2)
 
 
 def test_two_and_a_half_spills():
-    total = predicted(layer(meterset=(2.5 * CAPACITY_S - LAG_S) * PER_S)).total
-    last_s = 0.5 * CAPACITY_S + RISE_S / 2
+    total = predicted(layer(meterset=(2.5 * CAPACITY_s - LAG_s) * PER_s)).total
+    last_s = 0.5 * CAPACITY_s + RISE_s / 2
     assert total.spills == 3.0
-    assert total.beam_on_s == pytest.approx(2 * SPILL_S + last_s)
-    assert total.gap_s == pytest.approx(CYCLE_S + 2 * (CYCLE_S - SPILL_S) + END_S)
-    assert total.treatment_s == pytest.approx(3 * CYCLE_S + last_s + END_S)
+    assert total.beam_on_s == pytest.approx(2 * SPILL_s + last_s)
+    assert total.gap_s == pytest.approx(CYCLE_s + 2 * (CYCLE_s - SPILL_s) + END_s)
+    assert total.treatment_s == pytest.approx(3 * CYCLE_s + last_s + END_s)
 
 
 def test_last_particles_come_in_the_fall_of_a_spill():
     """A quarter of what the fall holds is left when half of its time is."""
-    total = predicted(layer(meterset=(CAPACITY_S - FALL_S / 8 - LAG_S) * PER_S)).total
+    total = predicted(layer(meterset=(CAPACITY_s - FALL_s / 8 - LAG_s) * PER_s)).total
     assert total.spills == 1.0
-    assert total.beam_on_s == pytest.approx(SPILL_S - FALL_S / 2)
+    assert total.beam_on_s == pytest.approx(SPILL_s - FALL_s / 2)
 
 
 def test_slices_follow_each_other_cycle_by_cycle():
     """The second slice waits for the rest of the cycle; only after the last one the charge is waited for."""
     result = predicted(
-        layer(meterset=0.5 * PER_S), layer(meterset=1.7 * PER_S, index=1, energy_MeV_u=CARBON_MeV_u[1])
+        layer(meterset=0.5 * PER_s), layer(meterset=1.7 * PER_s, index=1, energy_MeV_u=CARBON_MeV_u[1])
     )
     first, second = result.slices
-    assert first.gap_s == pytest.approx(CYCLE_S)
-    assert first.beam_on_s == pytest.approx(0.5 + LAG_S + RISE_S / 2)
+    assert first.gap_s == pytest.approx(CYCLE_s)
+    assert first.beam_on_s == pytest.approx(0.5 + LAG_s + RISE_s / 2)
     assert second.spills == 2.0
-    wait_s = CYCLE_S - first.beam_on_s
-    assert second.gap_s == pytest.approx(wait_s + CYCLE_S - SPILL_S + END_S)
-    last_s = 1.7 + LAG_S - CAPACITY_S + RISE_S / 2
-    assert result.total.treatment_s == pytest.approx(3 * CYCLE_S + last_s + END_S)
+    wait_s = CYCLE_s - first.beam_on_s
+    assert second.gap_s == pytest.approx(wait_s + CYCLE_s - SPILL_s + END_s)
+    last_s = 1.7 + LAG_s - CAPACITY_s + RISE_s / 2
+    assert result.total.treatment_s == pytest.approx(3 * CYCLE_s + last_s + END_s)
 
 
 def test_jump():
@@ -124,46 +124,46 @@ def test_jump():
     total = predicted(far_apart(0.5, 0.3)).total
     assert total.pause_s == pytest.approx(pause_of_30_mm_s())
     # Closing lets pass what opening holds back.
-    assert total.beam_on_s == pytest.approx(0.8 + LAG_S + RISE_S / 2)
+    assert total.beam_on_s == pytest.approx(0.8 + LAG_s + RISE_s / 2)
     assert total.transit_s == 0.0
 
 
 def test_jump_with_a_chopper_that_opens_slowly():
     line = with_facts(LINE, {"chopper.on_delay_us": 100.0, "chopper.on_ramp_us": 500.0})
     total = predicted(far_apart(0.5, 0.3), line=line).total
-    assert total.beam_on_s == pytest.approx(0.8 + LAG_S + RISE_S / 2 + 350e-6 - 150e-6)
+    assert total.beam_on_s == pytest.approx(0.8 + LAG_s + RISE_s / 2 + 350e-6 - 150e-6)
 
 
 def test_weak_spot_that_is_complete_when_the_chopper_has_closed():
     line = with_facts(LINE, {"chopper.off_delay_us": 1000.0})
     total = predicted(far_apart(0.5, 0.0005), line=line).total
-    assert total.beam_on_s == pytest.approx(0.5 + LAG_S + RISE_S / 2 + 150e-6)
+    assert total.beam_on_s == pytest.approx(0.5 + LAG_s + RISE_s / 2 + 150e-6)
 
 
 def test_jump_wastes_what_the_spill_could_have_given():
     """Two spots that just fit into a spill do not, with a jump between them."""
-    beam_s = (CAPACITY_S - LAG_S) / 2
-    together = predicted(layer([0.0, 1.0], 0.0, beam_s * PER_S)).total
+    beam_s = (CAPACITY_s - LAG_s) / 2
+    together = predicted(layer([0.0, 1.0], 0.0, beam_s * PER_s)).total
     apart = predicted(far_apart(beam_s, beam_s)).total
     assert together.spills == 1.0
     assert apart.spills == 2.0
-    last_s = math.sqrt(2.0 * RISE_S * pause_of_30_mm_s())
-    assert apart.treatment_s == pytest.approx(2 * CYCLE_S + last_s + END_S, abs=1e-6)
+    last_s = math.sqrt(2.0 * RISE_s * pause_of_30_mm_s())
+    assert apart.treatment_s == pytest.approx(2 * CYCLE_s + last_s + END_s, abs=1e-6)
 
 
 def test_jump_at_the_end_of_a_spill_costs_only_what_is_left_of_it():
     left_s = 0.5 * pause_of_30_mm_s()
-    total = predicted(far_apart(CAPACITY_S - LAG_S - left_s**2 / (2 * FALL_S), 0.3)).total
+    total = predicted(far_apart(CAPACITY_s - LAG_s - left_s**2 / (2 * FALL_s), 0.3)).total
     assert total.spills == 2.0
     assert total.pause_s == pytest.approx(left_s, rel=1e-4)
-    assert total.beam_on_s == pytest.approx(SPILL_S - left_s + 0.3 + RISE_S / 2)
+    assert total.beam_on_s == pytest.approx(SPILL_s - left_s + 0.3 + RISE_s / 2)
 
 
 def test_spill_without_ramps():
     line = with_facts(LINE, {"accelerator.spill_rise_s": 0.0, "accelerator.spill_fall_s": 0.0})
-    total = predicted(layer(meterset=2.0 * PER_S), line=line).total
+    total = predicted(layer(meterset=2.0 * PER_s), line=line).total
     assert total.ramp_s == pytest.approx(0.0, abs=1e-9)
-    assert total.beam_on_s == pytest.approx(2.0 + LAG_S)
+    assert total.beam_on_s == pytest.approx(2.0 + LAG_s)
 
 
 DISCRETE = with_facts(
@@ -184,25 +184,25 @@ def test_discrete_extraction_pauses_at_every_move():
     pauses_s = 8 * (250e-6 + 112.5e-6 + 0.00193)
     assert (total.spills, total.transit_s) == (1.0, 0.0)
     assert total.pause_s == pytest.approx(pauses_s)
-    assert total.beam_on_s == pytest.approx(9 * 5e4 / PER_S + LAG_S)
-    assert total.treatment_s == pytest.approx(CYCLE_S + 9 * 5e4 / PER_S + LAG_S + pauses_s + END_S)
+    assert total.beam_on_s == pytest.approx(9 * 5e4 / PER_s + LAG_s)
+    assert total.treatment_s == pytest.approx(CYCLE_s + 9 * 5e4 / PER_s + LAG_s + pauses_s + END_s)
 
 
 def test_several_energies_in_a_cycle_wait_for_none():
     several = with_facts(LINE, {"accelerator.energies_per_cycle": 2, "accelerator.energy_step_s": 0.2})
     layers = [
-        layer(meterset=0.3 * PER_S, index=index, energy_MeV_u=energy)
+        layer(meterset=0.3 * PER_s, index=index, energy_MeV_u=energy)
         for index, energy in enumerate(CARBON_MeV_u)
     ]
     first, second, third = predict_duration(prepared(*layers), several).slices
-    assert (first.gap_s, second.gap_s) == pytest.approx((CYCLE_S, 0.2))
-    assert (first.ramp_s, second.ramp_s) == pytest.approx((RISE_S / 2, 0.0), abs=1e-9)
-    in_spill_s = 0.6 + 2 * LAG_S + RISE_S / 2
-    assert third.gap_s == pytest.approx(CYCLE_S - in_spill_s + END_S)
+    assert (first.gap_s, second.gap_s) == pytest.approx((CYCLE_s, 0.2))
+    assert (first.ramp_s, second.ramp_s) == pytest.approx((RISE_s / 2, 0.0), abs=1e-9)
+    in_spill_s = 0.6 + 2 * LAG_s + RISE_s / 2
+    assert third.gap_s == pytest.approx(CYCLE_s - in_spill_s + END_s)
 
 
 def test_nothing_of_the_simulation_is_known():
-    layers = (square(20, 3.0, 4e5), layer(meterset=3.1 * PER_S, index=1, energy_MeV_u=CARBON_MeV_u[1]))
+    layers = (square(20, 3.0, 4e5), layer(meterset=3.1 * PER_s, index=1, energy_MeV_u=CARBON_MeV_u[1]))
     other = with_facts(
         SHIPPED,
         {
@@ -220,26 +220,26 @@ def test_nothing_of_the_simulation_is_known():
 def test_rings_that_differ(needed: float, spread: float):
     """Against deliveries drawn by chance: rings of random charge, one after the other."""
     line = with_facts(LINE, {"accelerator.spill_charge_spread": spread})
-    total = predicted(layer(meterset=(needed * CAPACITY_S - LAG_S) * PER_S), line=line).total
+    total = predicted(layer(meterset=(needed * CAPACITY_s - LAG_s) * PER_s), line=line).total
     draws = 20_000
     normal = np.random.Generator(np.random.PCG64(7)).standard_normal((draws, 4 + math.ceil(1.5 * needed)))
     came = np.cumsum(np.clip(1.0 + spread * normal, 0.0, 1.0), axis=1)
     before = np.hstack([np.zeros((draws, 1)), came])
     spills = 1 + (came < needed).sum(axis=1)
-    last = (needed - before[np.arange(draws), spills - 1]) * CAPACITY_S
-    falling = np.maximum(CAPACITY_S - last, 0.0)
+    last = (needed - before[np.arange(draws), spills - 1]) * CAPACITY_s
+    falling = np.maximum(CAPACITY_s - last, 0.0)
     last_s = np.select(
-        [last < RISE_S / 2, falling < FALL_S / 2],
-        [np.sqrt(2 * RISE_S * last), SPILL_S - np.sqrt(2 * FALL_S * falling)],
-        last + RISE_S / 2,
+        [last < RISE_s / 2, falling < FALL_s / 2],
+        [np.sqrt(2 * RISE_s * last), SPILL_s - np.sqrt(2 * FALL_s * falling)],
+        last + RISE_s / 2,
     )
-    treatment_s = spills * CYCLE_S + last_s + END_S
+    treatment_s = spills * CYCLE_s + last_s + END_s
     error = 5.0 / math.sqrt(draws)
     # The grid adds a hundredth of the spread to itself.
     assert total.spills == pytest.approx(spills.mean(), abs=error * spills.std() + 0.005)
     assert total.spills_sd == pytest.approx(spills.std(), abs=0.03)
     assert total.treatment_s == pytest.approx(treatment_s.mean(), abs=error * treatment_s.std() + 0.02)
-    beam_on_s = (spills - 1) * SPILL_S + last_s
+    beam_on_s = (spills - 1) * SPILL_s + last_s
     assert total.beam_on_s == pytest.approx(beam_on_s.mean(), abs=error * beam_on_s.std() + 0.005)
 
 
@@ -249,7 +249,7 @@ def stepped(treatment: FieldTreatment, step_s: float) -> tuple[float, float, int
     length_s, rise_s, fall_s = 0.1, 0.02, 0.01
     (slice_,) = treatment.slices
     need_s = (slice_.particles / slice_.particles_per_s).tolist()
-    need_s[0] += LAG_S
+    need_s[0] += LAG_s
     pause_s = np.where(slice_.beam_off, pause_of_30_mm_s(), 0.0).tolist()
     spot, spills, beam_on_s = 0, 0, 0.0
     while True:
@@ -270,7 +270,7 @@ def stepped(treatment: FieldTreatment, step_s: float) -> tuple[float, float, int
                     spot += 1
                 if spot == len(need_s):
                     end_s = (step + 1) * step_s - left_s
-                    return spills * accelerator.cycle_period_s + end_s + END_S, beam_on_s, spills
+                    return spills * accelerator.cycle_period_s + end_s + END_s, beam_on_s, spills
 
 
 LINE_OF_SHORT_SPILLS = with_facts(
@@ -312,7 +312,7 @@ def with_particles(particles: np.ndarray, beam_off: list[bool], level: float = 1
             slice_,
             particles=part,
             beam_off=slice_.beam_off | np.array(off),
-            particles_per_s=PER_S * level,
+            particles_per_s=PER_s * level,
         )
         for slice_, part, off in zip(
             BASE.slices, np.split(particles, 2), np.split(np.array(beam_off), 2), strict=True
@@ -323,7 +323,7 @@ def with_particles(particles: np.ndarray, beam_off: list[bool], level: float = 1
 
 BEAM_OFF = st.lists(st.booleans(), min_size=18, max_size=18)
 LINES = st.sampled_from([SHIPPED, LINE])
-ROUNDING_S = 1e-6
+ROUNDING_s = 1e-6
 
 
 @given(PARTICLES, BEAM_OFF, st.integers(0, 17), st.floats(0.0, 1e8), LINES)
@@ -335,8 +335,8 @@ def test_more_particles_never_take_less(
     particles = particles.copy()
     particles[spot] += more
     after = predict_duration(with_particles(particles, beam_off), line).total
-    assert after.treatment_s >= before.treatment_s - ROUNDING_S
-    assert after.spills >= before.spills - ROUNDING_S
+    assert after.treatment_s >= before.treatment_s - ROUNDING_s
+    assert after.spills >= before.spills - ROUNDING_s
 
 
 @given(PARTICLES, BEAM_OFF, st.sampled_from([(1.0, 0.5), (0.5, 0.2), (0.2, 0.1)]), LINES)
@@ -344,8 +344,8 @@ def test_lower_intensity_never_takes_less(
     particles: np.ndarray, beam_off: list[bool], levels: tuple[float, float], line: BeamLine
 ):
     high, low = (predict_duration(with_particles(particles, beam_off, level), line).total for level in levels)
-    assert low.treatment_s >= high.treatment_s - ROUNDING_S
-    assert low.spills >= high.spills - ROUNDING_S
+    assert low.treatment_s >= high.treatment_s - ROUNDING_s
+    assert low.spills >= high.spills - ROUNDING_s
 
 
 @given(PARTICLES, BEAM_OFF, LINES)

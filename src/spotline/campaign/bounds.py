@@ -40,7 +40,7 @@ from spotline.machine.true_line import TrueLine
 from spotline.sim.faults import KINDS, Fault
 from spotline.treatment.treatment import FieldTreatment, Slice
 
-BEAM_OFF_US = 500.0
+BEAM_OFF_us = 500.0
 """From the first sample out of tolerance to the last ion: invariant 2."""
 
 DEVIATIONS = 5.0
@@ -98,7 +98,7 @@ def detection(fault: Fault, beamline: BeamLine) -> Detection:
     limits, period_us = facts.fast_interlocks, float(facts.control.scan_period_us)
     kind = fault.kind
     if fault.device == "chopper":
-        return Detection(second_path_us(beamline) - BEAM_OFF_US, float(limits.beam_when_off_counts) + 1.0)
+        return Detection(second_path_us(beamline) - BEAM_OFF_us, float(limits.beam_when_off_counts) + 1.0)
     if kind == "beam.spike":
         return Detection(limits.intensity_window_us + period_us)
     if kind in ("fast_control.hang", "process.kill", "power.loss"):
@@ -118,7 +118,7 @@ def second_path_us(beamline: BeamLine) -> float:
     chopper = facts.chopper.off_delay_us + facts.chopper.off_ramp_us
     periods_us = 2.0 * facts.control.scan_period_us
     wait_us = chopper + facts.control.collection_time_us + periods_us
-    return max(BEAM_OFF_US, wait_us + facts.accelerator.extraction_stop_us)
+    return max(BEAM_OFF_us, wait_us + facts.accelerator.extraction_stop_us)
 
 
 def beam_off_us(faults: Iterable[Fault], treatment: FieldTreatment, beamline: BeamLine) -> float:
@@ -127,7 +127,7 @@ def beam_off_us(faults: Iterable[Fault], treatment: FieldTreatment, beamline: Be
     The counts that the second path needs come at no less than a tenth of the nominal intensity of the slice,
     times the part of the beam that the chopper lets through.
     """
-    bound_us = BEAM_OFF_US
+    bound_us = BEAM_OFF_us
     for fault in faults:
         if fault.device != "chopper":
             continue
@@ -203,7 +203,7 @@ def bound_of(
     spread = truth.ionization_spread_proton / treatment.beam.ion.charge_number
     late_us = truth.ion_drift_time_us / 6.0
     noticed = [detection(fault, beamline) for fault in faults]
-    off_us = BEAM_OFF_US if faults else facts.chopper.off_delay_us + facts.chopper.off_ramp_us
+    off_us = BEAM_OFF_us if faults else facts.chopper.off_delay_us + facts.chopper.off_ramp_us
     time_us = late_us + off_us + sum(found.time_us for found in noticed)
     counts = sum(found.counts for found in noticed)
     margin = facts.control.int2_margin_counts

@@ -164,8 +164,8 @@ def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: 
         if other.field.number != number:
             _judge_faultless(setting, other, watch, story, folder, verdict)
     first = interlocks[0] if interlocks else None
-    strikes: list[Fault | None] = [*drawn.faults, None, None]
-    fault1, fault2 = strikes[:2]
+    drawn_faults: list[Fault | None] = [*drawn.faults, None, None]
+    fault1, fault2 = drawn_faults[:2]
     return Row(
         run=drawn.run,
         seed=setting.seed,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 TABLE, SUMMARY, DELIVERY = "runs.parquet", "campaign.json", "delivery"
 
-Told = Callable[[int, int, int], None]
+Progress = Callable[[int, int, int], None]
 """Told how many runs are made, of how many, and how many violate an invariant."""
 
 
@@ -72,7 +72,7 @@ def run_campaign(
     workers: int = 1,
     scheduler: str | None = None,
     run: int | None = None,
-    progress: Told | None = None,
+    progress: Progress | None = None,
 ) -> Campaign:
     """Deliver a treatment many times while something fails, and judge every delivery with the truth.
 

@@ -16,7 +16,7 @@ from spotline.control.memory import TREND_TICKS
 from spotline.delivery.command import Command, Order
 from spotline.delivery.events import DeliveryEnded, OrderTaken, Samples, SpillStored
 from spotline.delivery.opening import Begun, begin, simulated_rooms
-from spotline.delivery.orders import Asked, Inbox
+from spotline.delivery.orders import Inbox, OrderCallback
 from spotline.delivery.progress import Orders, Progress, Report
 from spotline.delivery.session import DeliveryOptions, Session
 from spotline.delivery.status import StatusFile
@@ -34,7 +34,7 @@ from spotline.treatment.treatment import FieldTreatment, Treatment
 
 MakeRoom = Callable[[FieldTreatment], Room]
 
-Open = Callable[[Stream, Inbox | Asked | None], Session | Record]
+Open = Callable[[Stream, Inbox | OrderCallback | None], Session | Record]
 """Makes what is to be delivered; or gives the record, if nothing is left to do."""
 
 AfterSpill = Callable[[Path], object]
@@ -108,7 +108,7 @@ class Delivery:
             def room_of(field: FieldTreatment, _spills_before: int) -> Room:
                 return make(field)
 
-        def opened(stream: Stream, orders: Inbox | Asked | None) -> Session:
+        def opened(stream: Stream, orders: Inbox | OrderCallback | None) -> Session:
             started = options.started if options.started is not None else datetime.now().astimezone()
             begun = Begun(seed, raw, started, failing)
             delivery, contents = begin(treatment, folder, begun, disk)
@@ -132,7 +132,7 @@ class Delivery:
         self._options = options
         self._stream = Stream()
         self._inbox = Inbox()
-        self._asked: Asked | None = None
+        self._order_callback: OrderCallback | None = None
         self._is_begun = False
         self._thread: threading.Thread | None = None
         self._record: Record | None = None
@@ -198,7 +198,7 @@ class Delivery:
             If a reset has no identity or reason, or the delivery takes no orders.
         """
         order = command if isinstance(command, Order) else Order(command, identity, reason)
-        if not self._options.takes_orders or self._asked is not None:
+        if not self._options.takes_orders or self._order_callback is not None:
             raise OptionError(f"order {order.command.value!r}: this delivery takes no orders")
         return self._inbox.post(order)
 
@@ -262,7 +262,9 @@ class Delivery:
         if self._is_begun:
             raise ValueError("a delivery is delivered once; make another, or resume it")
         self._is_begun = True
-        orders = self._asked if self._asked is not None or not self._options.takes_orders else self._inbox
+        orders: Inbox | OrderCallback | None = self._order_callback
+        if orders is None and self._options.takes_orders:
+            orders = self._inbox
         try:
             session = self._open(self._stream, orders)
         except BaseException as error:
@@ -315,7 +317,7 @@ class Delivery:
         if progress is not None:
             self._stream.attend(lambda event, now: progress(now) if isinstance(event, Samples) else None)
         if orders is not None:
-            self._asked = Asked(orders)
+            self._order_callback = OrderCallback(orders)
         if after_spill is not None:
             self._stream.attend(
                 lambda event, _: after_spill(self.folder) if isinstance(event, SpillStored) else None

@@ -15,7 +15,7 @@ from spotline.control.slow import Grant, SlowTrip
 from spotline.control.supervision import Event, State
 from spotline.delivery.command import Command
 from spotline.delivery.events import Converted, FieldBegun, FieldEnded, OrderTaken
-from spotline.delivery.orders import STEP_US, Asked, Inbox, Posted
+from spotline.delivery.orders import Inbox, OrderCallback, Posted, STEP_us
 from spotline.delivery.outcome import Outcome
 from spotline.delivery.oversight import Oversight
 from spotline.delivery.recorder import FieldFiles, Recorder
@@ -29,12 +29,12 @@ from spotline.treatment.counts import convert_counts
 from spotline.treatment.treatment import FieldTreatment, Slice
 from spotline.treatment.treatment_file import write_treatment_file
 
-BLOCK_US = 100_000
-BACKGROUND_S = 1.0
+BLOCK_us = 100_000
+BACKGROUND_s = 1.0
 FRUITLESS_PAUSES = 3
 """So many spills in a row end the treatment that were paused before one spot was complete, or in which no
 beam came: the fault persists."""
-LOAD_AHEAD_US = 30_000
+LOAD_AHEAD_us = 30_000
 """The memory boards are loaded so long before the extraction; until then orders are obeyed without beam."""
 
 
@@ -118,7 +118,7 @@ class FieldDelivery:
         Where its files are.
     stream : Stream
         Told what happens.
-    orders : Inbox or Asked, optional
+    orders : Inbox or OrderCallback, optional
         Where orders come from; by default nobody has any.
     block_us : int
         Samples per call of the fast loop at most, a multiple of 1000; changes nothing in the results.
@@ -132,8 +132,8 @@ class FieldDelivery:
         room: Room,
         files: FieldFiles,
         stream: Stream,
-        orders: Inbox | Asked | None = None,
-        block_us: int = BLOCK_US,
+        orders: Inbox | OrderCallback | None = None,
+        block_us: int = BLOCK_us,
         reset_wait_s: float = 0.0,
     ) -> None:
         self._task = task
@@ -143,7 +143,7 @@ class FieldDelivery:
         self._files = files
         self._stream = stream
         self._orders = orders
-        self._block_us = block_us if not isinstance(orders, Inbox) else min(block_us, STEP_US)
+        self._block_us = block_us if not isinstance(orders, Inbox) else min(block_us, STEP_us)
         self._reset_wait_us = round(reset_wait_s * 1e6)
         earlier = task.earlier
         self._outcome = Outcome()
@@ -168,7 +168,7 @@ class FieldDelivery:
         self._stream.field = self._treatment.field.number
         with (
             Recorder(self._files, None if operator is None else operator.resumed) as recorder,
-            self._stream.kept_by(recorder.take),
+            self._stream.written_by(recorder.take),
         ):
             self._recorder = recorder
             self._spills = SpillDelivery(
@@ -243,7 +243,7 @@ class FieldDelivery:
             self._convert(grant)
         trips = list(grant.trips)
         limit = self._beamline.facts.fast_interlocks.background_counts_per_s
-        for background in self._room.sensors.measure_background(BACKGROUND_S):
+        for background in self._room.sensors.measure_background(BACKGROUND_s):
             if not background < limit:
                 trips.append(SlowTrip(interlocks.BACKGROUND, background, limit))
         for trip in trips:
@@ -296,7 +296,9 @@ class FieldDelivery:
         """Wait until somebody orders to go on; the slow control watches, and its readings tell the time."""
         while self._is(State.PAUSED):
             self._wait_for_looks()
-            posted = self._ask() if isinstance(self._orders, Asked) and self._is(State.PAUSED) else None
+            posted = (
+                self._ask() if isinstance(self._orders, OrderCallback) and self._is(State.PAUSED) else None
+            )
             if posted is not None:
                 self._obey(posted)
 
@@ -331,8 +333,8 @@ class FieldDelivery:
             if left_us <= 0:
                 return
             if waits:
-                inbox.wait(min(STEP_US, left_us) * 1e-6)
-            self._oversight.now_us += min(STEP_US, left_us)
+                inbox.wait(min(STEP_us, left_us) * 1e-6)
+            self._oversight.now_us += min(STEP_us, left_us)
 
     def _ask(self) -> Posted | None:
         if isinstance(self._orders, Inbox):
@@ -350,7 +352,7 @@ class FieldDelivery:
                 elif oversight.now_us >= now_us:
                     return
                 else:  # the memory boards are loaded, and the fast loop has not begun yet
-                    oversight.now_us = min(oversight.now_us + STEP_US, now_us)
+                    oversight.now_us = min(oversight.now_us + STEP_us, now_us)
         elif self._is(State.DELIVERY):
             posted = self._ask()
             if posted is not None:
@@ -382,7 +384,7 @@ class FieldDelivery:
             posted.answer.set_result(event)
             return
         posted.answer.set_exception(refusal)
-        if isinstance(self._orders, Asked) and not persisting:
+        if isinstance(self._orders, OrderCallback) and not persisting:
             raise refusal
 
     def _is_reset(self, posted: Posted) -> bool:
@@ -515,7 +517,7 @@ class FieldDelivery:
                 self._oversight.interlock(trip)
             if trips:
                 return False
-        if not self._is_left_alone(broadcast.extraction_start_us - LOAD_AHEAD_US):
+        if not self._is_left_alone(broadcast.extraction_start_us - LOAD_AHEAD_us):
             return False
         if not timing.acknowledge(slice_.cycle_code, broadcast.code):
             self._oversight.interlock(SlowTrip(interlocks.SYNCHRONIZATION, broadcast.code, slice_.cycle_code))

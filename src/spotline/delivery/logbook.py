@@ -34,8 +34,8 @@ from spotline.treatment.headers import DeliveryHeader
 class Logbook:
     """Notes what happens in the journal, as long as the disk takes it: a sink that must succeed.
 
-    What comes in during a spill goes by `spotline.delivery.keeper`, because the fast control waits for its
-    confirmation.
+    What comes in during a spill goes by `spotline.delivery.dose_recovery`, because the fast control waits for
+    its confirmation.
 
     Parameters
     ----------

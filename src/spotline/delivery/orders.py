@@ -12,7 +12,7 @@ from spotline.delivery.events import OrderTaken
 from spotline.delivery.progress import Orders, Progress
 from spotline.errors import OptionError
 
-STEP_US = 10_000
+STEP_us = 10_000
 """An order in the inbox is obeyed within so much time on the clock of the field."""
 
 
@@ -85,7 +85,7 @@ class Inbox:
                 posted.answer.set_exception(_too_late(posted.order, end))
 
 
-class Asked:
+class OrderCallback:
     """Orders of a callable that is asked: the argument `orders` of `spotline.deliver`.
 
     Parameters

@@ -82,7 +82,7 @@ Report = Callable[[Progress], None]
 """Called with every `Progress`."""
 
 Orders = Callable[[Progress], Order | None]
-"""Asked once before beam, once per block of samples, once a second of a pause, and once after a stop.
+"""OrderCallback once before beam, once per block of samples, once a second of a pause, and once after a stop.
 
 No order before the beam is the acknowledgement of the supervision; in a pause it means to wait on, and
 after a stop that the treatment stays interrupted.

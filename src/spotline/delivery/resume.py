@@ -10,9 +10,9 @@ from pathlib import Path
 from msgspec import UNSET
 
 from spotline.delivery.delivery import Delivery
-from spotline.delivery.field import BLOCK_US, Operator
+from spotline.delivery.field import BLOCK_us, Operator
 from spotline.delivery.opening import simulated_rooms
-from spotline.delivery.orders import Asked, Inbox
+from spotline.delivery.orders import Inbox, OrderCallback
 from spotline.delivery.progress import Orders, Report
 from spotline.delivery.session import DeliveryOptions, Session
 from spotline.delivery.stream import Stream
@@ -47,7 +47,7 @@ def resume(
     make_room: MakeRoomAgain | None = None,
     progress: Report | None = None,
     orders: Orders | None = None,
-    block_us: int = BLOCK_US,
+    block_us: int = BLOCK_us,
     documents: bool = True,
     resumed: datetime | None = None,
     disk: Disk | None = None,
@@ -123,7 +123,7 @@ def resumption(
     """
     where, options = Path(folder), options or DeliveryOptions()
 
-    def opened(stream: Stream, orders: Inbox | Asked | None) -> Session | Record:
+    def opened(stream: Stream, orders: Inbox | OrderCallback | None) -> Session | Record:
         delivery = delivery_file.read_delivery(where)
         states = read_states(where, delivery)  # before anything is believed
         complete = _complete(where, delivery, states, options.documents)

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from spotline.delivery.delivery import AfterSpill, Delivery, MakeRoom
-from spotline.delivery.field import BLOCK_US
+from spotline.delivery.field import BLOCK_us
 from spotline.delivery.progress import Orders, Report
 from spotline.delivery.session import DeliveryOptions
 from spotline.record.model import Record
@@ -26,7 +26,7 @@ def deliver(
     make_room: MakeRoom | None = None,
     progress: Report | None = None,
     orders: Orders | None = None,
-    block_us: int = BLOCK_US,
+    block_us: int = BLOCK_us,
     faults: Iterable[Fault] = (),
     documents: bool = True,
     disk: Disk | None = None,

@@ -22,9 +22,9 @@ import numpy as np
 from msgspec import UNSET
 
 from spotline.control.memory import LawSettings, SliceMemory
-from spotline.delivery.field import BLOCK_US, Earlier, FieldDelivery, FieldTask, Operator
+from spotline.delivery.field import BLOCK_us, Earlier, FieldDelivery, FieldTask, Operator
 from spotline.delivery.loading import law_settings, slice_memory
-from spotline.delivery.orders import Asked, Inbox
+from spotline.delivery.orders import Inbox, OrderCallback
 from spotline.delivery.outcome import Outcome
 from spotline.delivery.recorder import FieldFiles
 from spotline.delivery.stream import Stream
@@ -76,7 +76,7 @@ class DeliveryOptions:
     started: datetime | None = None
     documents: bool = True
     disk: Disk | None = None
-    block_us: int = BLOCK_US
+    block_us: int = BLOCK_us
     takes_orders: bool = True
     reset_wait_s: float = 0.0
 
@@ -100,7 +100,7 @@ class Session:
         How.
     stream : Stream
         Told what happens.
-    orders : Inbox, Asked or None
+    orders : Inbox, OrderCallback or None
         Where orders come from.
     operator : Operator or None
         Who has the delivery go on, and why.
@@ -115,7 +115,7 @@ class Session:
     make_room: Callable[[FieldTreatment, int], Room]
     options: DeliveryOptions
     stream: Stream
-    orders: Inbox | Asked | None = None
+    orders: Inbox | OrderCallback | None = None
     operator: Operator | None = None
     lock: AbstractContextManager[object] = dataclasses.field(default_factory=nullcontext)
     disk: Disk = dataclasses.field(init=False)
@@ -174,8 +174,10 @@ class Session:
             )
         )
         write_json(path, header, self.disk)
-        # One whose file the disk did not take is in the journal alone.
-        check_number_of_spills(folder, len(content.spills) - bool(content.state.open_spill))
+        # A spill whose file the disk did not take is in the journal alone.
+        state = content.state
+        in_journal = bool(state.open_spill) and not spill_path(folder, state.spills).exists()
+        check_number_of_spills(folder, len(content.spills) - in_journal)
         record = assemble(content, header)
         write_log(record, folder, self.disk)
         if self.options.documents:

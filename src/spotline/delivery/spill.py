@@ -8,15 +8,15 @@ from collections.abc import Callable
 from spotline.arrays import Integers
 from spotline.control import interlocks, timing
 from spotline.control.slow import SlowTrip
-from spotline.delivery.credit import unconfirmed_counts
+from spotline.delivery.dose_recovery import DoseRecovery
 from spotline.delivery.events import InterlockTripped, Samples, SpillBegun, SpillEnded, SpillStored
 from spotline.delivery.headers import beam_on_us
-from spotline.delivery.keeper import Keeper
 from spotline.delivery.loading import law_settings, slice_memory
 from spotline.delivery.outcome import Outcome
 from spotline.delivery.oversight import Oversight
 from spotline.delivery.recorder import Recorder
 from spotline.delivery.stream import Stream
+from spotline.delivery.unconfirmed import largest_unconfirmed_counts
 from spotline.machine import BeamLine
 from spotline.record import journal
 from spotline.record.account import Account
@@ -24,7 +24,7 @@ from spotline.record.spill_file import file_bytes, spill_path
 from spotline.room import Broadcast, FastLoop, SpillResult, boards_sha256
 from spotline.treatment.treatment import FieldTreatment, Slice
 
-MARGIN_US = 200_000
+MARGIN_us = 200_000
 """A spill file begins before the extraction and ends after it, by less than this."""
 
 
@@ -75,7 +75,7 @@ class SpillDelivery:
         """Check that the next spill can be written, and set room aside for its part of the journal."""
         accelerator, control = self._beamline.facts.accelerator, self._beamline.facts.control
         files = self._recorder.files
-        duration_us = round(accelerator.longest_s * 1e6) + MARGIN_US
+        duration_us = round(accelerator.longest_s * 1e6) + MARGIN_us
         needed = file_bytes(n_spots, duration_us, _raw_bytes_per_us(self._beamline) if files.raw else 0.0)
         n_bytes = journal.spill_bytes(n_spots, duration_us // control.recovery_period_us + 1)
         try:
@@ -132,7 +132,7 @@ class SpillDelivery:
             broadcast_code=broadcast.code,
             extraction_start_us=broadcast.extraction_start_us,
             extraction_end_us=broadcast.extraction_end_us,
-            unconfirmed=unconfirmed_counts(facts, treatment.beam, slice_),
+            unconfirmed=largest_unconfirmed_counts(facts, treatment.beam, slice_),
             spots=spots,
             settings=law_settings(facts, treatment.beam, slice_),
             memory=slice_memory(slice_, spots, left1, left2),
@@ -157,7 +157,7 @@ class SpillDelivery:
         now_us, finished = self._loop.result().end_us, False
         period_us = self._beamline.facts.control.recovery_period_us
         files = self._recorder.files
-        keeper = Keeper(
+        recovery = DoseRecovery(
             self._recorder.logbook, self._loop, files.disk, files.folder, period_us, begun.spill, now_us
         )
         int1_counts = int2_counts = 0
@@ -167,12 +167,12 @@ class SpillDelivery:
                 for trip in self._oversight.look(begun.spill).trips:
                     self._loop.abort(trip.cause, trip.value, trip.limit)
             start = time.perf_counter()
-            until_us = min(self._oversight.next_look_us, keeper.due_us)
+            until_us = min(self._oversight.next_look_us, recovery.due_us)
             block = self._loop.run(min(self._block_us, until_us - now_us))
             self._outcome.loop_wall_s += time.perf_counter() - start
             now_us += block.n_samples
             finished = block.finished
-            keeper.take(block, now_us)
+            recovery.take(block, now_us)
             self._oversight.now_us = max(self._oversight.now_us, now_us)
             int1_counts += int(block.trend["int1_counts"].sum())
             int2_counts += int(block.trend["int2_counts"].sum())

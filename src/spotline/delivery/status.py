@@ -37,7 +37,7 @@ from spotline.hdf5 import keys_of
 from spotline.record.folder import STATUS
 from spotline.record.status_file import BoxReading, LatchedInterlock, Status
 
-PERIOD_US = 1_000_000
+PERIOD_us = 1_000_000
 """While a spill runs the status is written so often, on the clock of the field."""
 
 _BOX = tuple(
@@ -154,7 +154,7 @@ class StatusFile:
         """Write the status if the state has changed, or a second of a spill is over."""
         if isinstance(event, FieldBegun):
             self._written_us = event.time_us
-        is_due = isinstance(event, Samples) and event.time_us - self._written_us >= PERIOD_US
+        is_due = isinstance(event, Samples) and event.time_us - self._written_us >= PERIOD_us
         if is_due or isinstance(event, StateChanged):
             self._written_us = event.time_us
             self.write(progress)

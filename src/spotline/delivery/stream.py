@@ -1,6 +1,6 @@
 """Who is told what happens in a delivery.
 
-Three kinds of listeners.  *Keepers* write what must not be lost: they are told first, the delivery waits for
+Three kinds of listeners.  *Writers* write what must not be lost: they are told first, the delivery waits for
 them, and what they raise ends it.  *Attendants* are called in the thread of the delivery and may end it, too:
 for callers who hand a callable to `spotline.deliver`.  *Watchers* only look on: each has a queue of its own,
 from which the oldest events fall when it is full, so that nobody who is slow or fails delays or ends a
@@ -23,10 +23,10 @@ from spotline.record.summary_file import SinkNote
 
 CAPACITY = 4096
 """Events that wait for a watcher at most: about forty seconds of beam."""
-DRAIN_S = 2.0
+DRAIN_s = 2.0
 """So long, by the clock of the computer, a delivery waits at its end for all its sinks together."""
 
-Keeper = Callable[[DeliveryEvent], None]
+Writer = Callable[[DeliveryEvent], None]
 Sink = Callable[[DeliveryEvent, Progress], object]
 """Told every event, and how far the delivery is after it."""
 
@@ -130,7 +130,7 @@ class _Watcher:
         self._thread.join(max(0.0, until - time.monotonic()))
         failure = self._failure
         if self._thread.is_alive():
-            failure = f"had not come to an end {DRAIN_S:g} s after the delivery"
+            failure = f"had not come to an end {DRAIN_s:g} s after the delivery"
             self.queue.discard()
         if failure is None and not self.queue.missed:
             return None
@@ -150,7 +150,7 @@ class Stream:
         self.field = 0
         self._sequence = 0
         self._standing = Standing()
-        self._keepers: tuple[Keeper, ...] = ()
+        self._writers: tuple[Writer, ...] = ()
         self._attendants: list[Sink] = []
         # Others may join while events are told: these are replaced, never changed.
         self._lock = threading.Lock()
@@ -164,13 +164,13 @@ class Stream:
         return self._standing.progress
 
     @contextmanager
-    def kept_by(self, *keepers: Keeper) -> Iterator[None]:
+    def written_by(self, *writers: Writer) -> Iterator[None]:
         """Have those write down what happens meanwhile."""
-        self._keepers = keepers
+        self._writers = writers
         try:
             yield
         finally:
-            self._keepers = ()
+            self._writers = ()
 
     def attend(self, sink: Sink) -> None:
         """Have a callable called with every event, by the delivery itself; what it raises ends it."""
@@ -198,12 +198,12 @@ class Stream:
         Raises
         ------
         Exception
-            What a keeper or an attendant raises.
+            What a writer or an attendant raises.
         """
         self._sequence += 1
         event = replace(event, sequence=self._sequence, field=self.field)
-        for keep in self._keepers:
-            keep(event)
+        for write in self._writers:
+            write(event)
         progress = self._standing.take(event)
         self._offer(event, progress)
         for attend in self._attendants:
@@ -235,6 +235,6 @@ class Stream:
             subscription.close()
         for watcher in self._watchers:
             watcher.queue.close()
-        until = time.monotonic() + DRAIN_S
+        until = time.monotonic() + DRAIN_s
         notes = (watcher.finish(until) for watcher in self._watchers)
         return [note for note in notes if note is not None]

@@ -39,7 +39,7 @@ from spotline.machine import beam_time
 from spotline.machine.beam_time import Extraction, Place, Scan, SliceTime
 from spotline.machine.schema import Facts, Fraction, NotNegative, Positive, Several
 
-CLOCK_US = 1000
+CLOCK_us = 1000
 """Spills begin and end with a millisecond of the clock."""
 SHORTEST_WAIT_s = 0.02
 """Between two spills the magnets need so long to be at the first spot: no beam comes sooner."""
@@ -156,7 +156,7 @@ class Synchrotron(_Common, frozen=True, kw_only=True, tag="synchrotron"):
 
     @property
     def _cycle_us(self) -> int:
-        return round(self.cycle_period_s * 1e6 / CLOCK_US) * CLOCK_US
+        return round(self.cycle_period_s * 1e6 / CLOCK_us) * CLOCK_us
 
     def intensity_share(self, energy_MeV_u: float) -> float:
         """Part of the full intensity that there is at an energy: all of it."""
@@ -227,7 +227,7 @@ class Synchrotron(_Common, frozen=True, kw_only=True, tag="synchrotron"):
 
     def length_us(self) -> int:
         """How long a spill is announced for."""
-        return round(self.longest_s * 1e6 / CLOCK_US) * CLOCK_US
+        return round(self.longest_s * 1e6 / CLOCK_us) * CLOCK_us
 
     def charge(self, particles_per_us: float, length_us: int, deviation: float) -> float:
         """Particles in the ring.
@@ -409,7 +409,7 @@ class Cyclotron(_Common, frozen=True, kw_only=True, tag="cyclotron"):
             Of the beam that is asked for.
         """
         switch_s = self.switch_s(before.energy_MeV_u if before is not None else None, energy_MeV_u)
-        return math.ceil((asked_us + round(switch_s * 1e6)) / CLOCK_US) * CLOCK_US
+        return math.ceil((asked_us + round(switch_s * 1e6)) / CLOCK_us) * CLOCK_us
 
     def nominal_start_us(self, spill: int) -> int | None:
         """None: a beam comes when it is asked for."""
@@ -417,7 +417,7 @@ class Cyclotron(_Common, frozen=True, kw_only=True, tag="cyclotron"):
 
     def length_us(self) -> int:
         """How long a beam is announced for."""
-        return round(self.longest_beam_s * 1e6 / CLOCK_US) * CLOCK_US
+        return round(self.longest_beam_s * 1e6 / CLOCK_us) * CLOCK_us
 
     def charge(self, particles_per_us: float, length_us: int, deviation: float) -> float:
         """Particles that there are for a beam: no end of them."""

@@ -48,7 +48,7 @@ VERSION = 3
 READ_VERSIONS = (2, VERSION)
 """Version 2 has no widths of spots, no expected ones in the memory boards, and no hash of these."""
 
-RAW_CHUNK_US = 100_000
+RAW_CHUNK_us = 100_000
 """Raw samples are written in stretches of this length, whatever the size of the blocks: the same bytes."""
 
 
@@ -135,11 +135,11 @@ class SpillWriter:
         self._trend: list[Table] = []
         # Samples that wait to be written, and how many make a chunk.
         self._chunk_rows = {
-            "integrals": RAW_CHUNK_US,
-            "strips": RAW_CHUNK_US // settings.strip_period,
-            "pixels": RAW_CHUNK_US // settings.pixel_period,
-            "currents_A": RAW_CHUNK_US // settings.scan_period,
-            "inputs": RAW_CHUNK_US // settings.scan_period,
+            "integrals": RAW_CHUNK_us,
+            "strips": RAW_CHUNK_us // settings.strip_period,
+            "pixels": RAW_CHUNK_us // settings.pixel_period,
+            "currents_A": RAW_CHUNK_us // settings.scan_period,
+            "inputs": RAW_CHUNK_us // settings.scan_period,
         }
         self._raw: dict[str, list[np.ndarray]] = {name: [] for name in self._chunk_rows}
         self._aborts: list[Table] = []

@@ -64,7 +64,7 @@ def _contradictions(folder: Path, delivery: DeliveryFile, states: Sequence[Field
     folders = [folder / field.folder for field in delivery.fields]
     for index, (field, state) in enumerate(zip(folders, states, strict=True)):
         for path, says in (
-            *_beside(field, state),
+            *_in_field_files(field, state),
             *_in_the_summary(folder, field.name, state),
             *_in_the_status(folder / STATUS, index, state),
             *_in_later_fields(folders[index + 1 :], states[index + 1 :], state),
@@ -132,7 +132,7 @@ def _said(folder: Path, state: FieldState) -> str:
     return f"ends after {state.entries} entries in or behind spill {state.spills}, {state.status}"
 
 
-def _beside(folder: Path, state: FieldState) -> Iterator[tuple[Path, str]]:
+def _in_field_files(folder: Path, state: FieldState) -> Iterator[tuple[Path, str]]:
     """What the files of the field know that the journal does not."""
     if state.begun is None:
         for name in (FIELD_HEADER, "spills", LOG, DICOM_RECORD):

@@ -8,7 +8,7 @@ from spotline.machine import BeamLine
 from spotline.machine.accelerator import Before
 from spotline.room import Broadcast
 from spotline.sim.course import Course
-from spotline.sim.faults.timing import ANNOUNCED_US, code_error
+from spotline.sim.faults.timing import ANNOUNCED_us, code_error
 from spotline.treatment.cycle_code import decode
 
 
@@ -64,7 +64,7 @@ class SimulatedAccelerator:
         start_us = self._kind.next_start_us(after_us, self._before, energy_MeV_u)
         self._before = Before(start_us, energy_MeV_u)
         self._course.faults.spill_comes(spill, start_us)
-        announced_us = max(self._course.clock_us, start_us - ANNOUNCED_US)
+        announced_us = max(self._course.clock_us, start_us - ANNOUNCED_us)
         self._course.live_until(announced_us)
         self.asked = Asked(spill, code, gantry_angle_deg)
         error = code_error(announced_us, self._course.faults)

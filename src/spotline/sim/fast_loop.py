@@ -26,7 +26,7 @@ from spotline.sim import settings as truths
 from spotline.sim.accelerator import SimulatedAccelerator
 from spotline.sim.course import Course
 from spotline.sim.faults.driver import FaultDriver
-from spotline.sim.faults.timeline import FOREVER_US, Active
+from spotline.sim.faults.timeline import Active, FOREVER_us
 from spotline.sim.front_end import FrontEnd
 from spotline.sim.loop import Samples, run_block
 from spotline.sim.plant import PlantSettings, PlantState
@@ -35,7 +35,7 @@ from spotline.sim.sensors import SimulatedSensors
 from spotline.sim.setup import Setup
 from spotline.treatment.cycle_code import decode
 
-PRE_ROLL_US = 20_000
+PRE_ROLL_us = 20_000
 """The fast loop starts this long before extraction, for the magnets to reach the first spot."""
 
 
@@ -104,7 +104,7 @@ class SimulatedLoop:
         self.history: list[SpillHistory] = []
         self._ended_us = course.clock_us  # when the loop ran last
         self._fault_driver = FaultDriver(setup.line, self._faults)
-        self._next_fault_change_us = FOREVER_US
+        self._next_fault_change_us = FOREVER_us
         self._is_still = False
         self._law: LawState
         self._settings: LawSettings
@@ -113,20 +113,20 @@ class SimulatedLoop:
         self._truth: PlantSettings
         self._samples: Samples
         self._start_us = 0
-        self._told_row = 0
+        self._reported_row = 0
 
     def load(self, settings: LawSettings, memory: SliceMemory, broadcast: Broadcast) -> str:
         """Load the memory boards for the announced spill; return the hash of what they hold."""
         facts = self._beamline.facts
         self._settings, self._memory = settings, memory
-        self._start_us = broadcast.extraction_start_us - PRE_ROLL_US
+        self._start_us = broadcast.extraction_start_us - PRE_ROLL_us
         self._course.live_until(self._start_us)
         announced = broadcast.extraction_start_us, broadcast.extraction_end_us
         asked = self._accelerator.use()
         broadcast = Broadcast(asked.code, *announced)
         self._law = new_state(memory, settings, facts.chambers.strips, self._start_us, announced)
         self._aborts: list[tuple[int, int, float, float, int]] = []
-        self._told_row = 0
+        self._reported_row = 0
         self._truth, ring, phases = truths.plant_settings(
             self._setup.line,
             settings,
@@ -138,7 +138,7 @@ class SimulatedLoop:
             asked.gantry_angle_deg,
         )
         self._plant = self._front_end.plant(self._truth, ring, phases, self._start_us)
-        self._next_fault_change_us = FOREVER_US
+        self._next_fault_change_us = FOREVER_us
         if self._faults:
             self._fault_driver.begin(self._truth, broadcast)
             self._plant.lines[1] |= self._faults.lines_between(self._ended_us, self._start_us)
@@ -167,7 +167,7 @@ class SimulatedLoop:
                 self._let_beam_end()
             self._close_spill()
         n_samples = int(control.tick) - start_us
-        first, self._told_row = self._told_row, int(control.row)
+        first, self._reported_row = self._reported_row, int(control.row)
         return Block(
             n_samples=n_samples,
             finished=finished,

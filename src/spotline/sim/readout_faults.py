@@ -12,7 +12,7 @@ from spotline.jit import kernel
 from spotline.random import MANY, hash64, normal, poisson_of_few, poisson_of_many, uniform
 from spotline.sim.plant import FrameState, PixelReadoutFault, ReadoutFault
 
-FULL_COUNTS = 65_535
+FULL_counts = 65_535
 """What a channel can hold of a frame."""
 
 
@@ -46,7 +46,7 @@ def disturb_row(
         read = int(counts[i] * gain[i] + added[i] + uniform(hash64(rounding_key, counter + i)))
         if noise > 0.0:
             read += noise_counts(noise, noise_key, counter + i)
-        counts[i] = min(read, FULL_COUNTS)
+        counts[i] = min(read, FULL_counts)
 
 
 @kernel

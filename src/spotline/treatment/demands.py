@@ -78,10 +78,10 @@ def obstacles(field: Field, beamline: BeamLine, options: Options | None = None) 
     """
     if beamline.beam(field.ion.name) is not None:
         yield from _energy_obstacles(field, beamline)
-    yield from obstacles_beside_energies(field, beamline, options)
+    yield from obstacles_other_than_energies(field, beamline, options)
 
 
-def obstacles_beside_energies(
+def obstacles_other_than_energies(
     field: Field, beamline: BeamLine, options: Options | None = None
 ) -> Iterator[str]:
     """Yield the same reasons without those against the energies."""

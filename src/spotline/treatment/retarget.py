@@ -13,7 +13,7 @@ from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy
 from spotline.plan.model import Field, Layer, Plan
 from spotline.treatment.conversions import delivered_energy, focus_of
-from spotline.treatment.demands import obstacles_beside_energies, refusal
+from spotline.treatment.demands import obstacles_other_than_energies, refusal
 from spotline.wording import layers_named, quoted, several
 
 LARGEST_RANGE_CHANGE_mm = 3.0
@@ -120,7 +120,7 @@ def retarget(plan: Plan, beamline: BeamLine, *, field: int | None = None) -> Ret
         refused = refused or bool(too_far) or beamline.beam(planned.ion.name) is None
         changed = _with_layers(planned, [move.layer for move in moves])
         reasons.append((planned, [*_too_far(too_far, planned, beamline)]))
-        reasons.append((planned, [*obstacles_beside_energies(changed, beamline)]))
+        reasons.append((planned, [*obstacles_other_than_energies(changed, beamline)]))
         of_field = list(_changes(planned, changed, moves, beamline))
         if of_field:
             fields[fields.index(planned)] = changed

@@ -108,7 +108,7 @@ def sort_neighbours(spots: Spots) -> None:
 
 
 @kernel
-def beside(tour: Tour, node: int, sense: int) -> int:
+def neighbour(tour: Tour, node: int, sense: int) -> int:
     """The node after (`sense` 1) or before (-1) another."""
     n = len(tour.node)
     place = tour.place[node] + sense
@@ -121,7 +121,7 @@ def beside(tour: Tour, node: int, sense: int) -> int:
 
 
 @kernel
-def look_at(tour: Tour, node: int) -> None:
+def enqueue(tour: Tour, node: int) -> None:
     """Queue a node."""
     if not tour.queued[node]:
         n = len(tour.node)
@@ -158,7 +158,7 @@ def reverse(tour: Tour, first: int, last: int) -> None:
 def turn(tour: Tour, before: int, first: int, last: int) -> None:
     """Turn ``first ... last`` around, which begins next to `before`, whichever way the array runs."""
     i, j = tour.place[first], tour.place[last]
-    if beside(tour, before, 1) != first:
+    if neighbour(tour, before, 1) != first:
         i, j = j, i
     reverse(tour, i, j)
     k = tour.register[TURNS] % MOST_TURNS
@@ -179,23 +179,23 @@ def swap(tour: Tour, before: int, s1: int, s2: int, t1: int, t2: int, keep: bool
 @kernel
 def cross(tour: Tour, spots: Spots, a: int, ahead: int) -> float:
     """Replace the edge from `a` and another by an edge to a neighbour and one between the far ends."""
-    after_a = beside(tour, a, ahead)
+    after_a = neighbour(tour, a, ahead)
     old_us = edge_us(spots, a, after_a)
     for k in range(spots.near.shape[1]):
         gain_us: float = old_us - spots.near_us[a, k]
         if gain_us <= SMALLEST_GAIN_us:
             break
         b = spots.near[a, k]
-        after_b = beside(tour, b, ahead)
+        after_b = neighbour(tour, b, ahead)
         if b == after_a or after_b == a:
             continue
         gain_us += edge_us(spots, b, after_b) - edge_us(spots, after_a, after_b)
         if gain_us > SMALLEST_GAIN_us:
             turn(tour, a, after_a, b)
-            look_at(tour, a)
-            look_at(tour, after_a)
-            look_at(tour, b)
-            look_at(tour, after_b)
+            enqueue(tour, a)
+            enqueue(tour, after_a)
+            enqueue(tour, b)
+            enqueue(tour, after_b)
             return gain_us
     return 0.0
 
@@ -204,13 +204,13 @@ def cross(tour: Tour, spots: Spots, a: int, ahead: int) -> float:
 def insert(tour: Tour, spots: Spots, a: int, ahead: int) -> float:
     """Take out `a` and up to two more ahead of it, and put them in with `a` beside one of its neighbours."""
     n = len(tour.node)
-    before = beside(tour, a, -ahead)
+    before = neighbour(tour, a, -ahead)
     old_us = edge_us(spots, before, a)
     end = a
     for more in range(LONGEST_INSERTED):
         if more > 0:
-            end = beside(tour, end, ahead)
-        after = beside(tour, end, ahead)
+            end = neighbour(tour, end, ahead)
+        after = neighbour(tour, end, ahead)
         if after == before:
             break
         freed_us = old_us + edge_us(spots, end, after) - edge_us(spots, before, after)
@@ -224,17 +224,17 @@ def insert(tour: Tour, spots: Spots, a: int, ahead: int) -> float:
                 # Put in ahead of b the way they stood, or behind it, turned around.
                 if b == (before if side == 0 else after):
                     continue
-                other = beside(tour, b, ahead if side == 0 else -ahead)
+                other = neighbour(tour, b, ahead if side == 0 else -ahead)
                 gain_us: float = freed_us - spots.near_us[a, k]
                 gain_us += edge_us(spots, b, other) - edge_us(spots, end, other)
                 if gain_us > SMALLEST_GAIN_us:
                     swap(tour, before, a, end, after, b if side == 0 else other, side == 0)
-                    look_at(tour, before)
-                    look_at(tour, after)
-                    look_at(tour, a)
-                    look_at(tour, end)
-                    look_at(tour, b)
-                    look_at(tour, other)
+                    enqueue(tour, before)
+                    enqueue(tour, after)
+                    enqueue(tour, a)
+                    enqueue(tour, end)
+                    enqueue(tour, b)
+                    enqueue(tour, other)
                     return gain_us
     return 0.0
 
@@ -287,12 +287,12 @@ def kick(tour: Tour, spots: Spots, longest: int) -> float:
     gain_us = edge_us(spots, before, s1) + edge_us(spots, s2, t1) + edge_us(spots, t2, after)
     gain_us -= edge_us(spots, before, t1) + edge_us(spots, t2, s1) + edge_us(spots, s2, after)
     swap(tour, before, s1, s2, t1, t2, True)
-    look_at(tour, before)
-    look_at(tour, s1)
-    look_at(tour, s2)
-    look_at(tour, t1)
-    look_at(tour, t2)
-    look_at(tour, after)
+    enqueue(tour, before)
+    enqueue(tour, s1)
+    enqueue(tour, s2)
+    enqueue(tour, t1)
+    enqueue(tour, t2)
+    enqueue(tour, after)
     return gain_us
 
 

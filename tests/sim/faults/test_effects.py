@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from spotline.machine import BeamLine
-from spotline.sim.fast_loop import PRE_ROLL_US
+from spotline.sim.fast_loop import PRE_ROLL_us
 from spotline.sim.faults import KINDS, Fault
 from tests.sim.faults.effects import beam, chambers, inputs, slow, timing
-from tests.sim.faults.effects.seen import ONSET_US, SPILL_US, Seen, see
+from tests.sim.faults.effects.seen import ONSET_us, Seen, SPILL_us, see
 from tests.sim.small import short_line
 
 pytestmark = pytest.mark.kernel
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.kernel
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> BeamLine:
-    changes = ("spill_length_s = 0.008", f"spill_length_s = {SPILL_US * 1e-6}")
+    changes = ("spill_length_s = 0.008", f"spill_length_s = {SPILL_us * 1e-6}")
     return short_line(tmp_path_factory.mktemp("line") / "line", changes)
 
 
@@ -68,9 +68,9 @@ def test_before_its_onset_a_fault_changes_nothing(
     name: str, line: BeamLine, sound: Callable[[bool, int], Seen]
 ):
     case, kind = CASES[name], KINDS[name]
-    fault = Fault(kind.device, kind.mode, case.value, 1, ONSET_US, case.duration_us)
+    fault = Fault(kind.device, kind.mode, case.value, 1, ONSET_us, case.duration_us)
     before, after = sound(False, 10_000).raw, see(line, (fault,)).raw
-    n = PRE_ROLL_US + ONSET_US
+    n = PRE_ROLL_us + ONSET_us
     for samples, period in (
         ("integrals", 1),
         ("strips", 50),

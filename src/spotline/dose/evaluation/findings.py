@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
+
 from spotline.dose.engine.reconstruct import Reconstruction, SummedDose
 from spotline.dose.evaluation.compare import Comparison
 from spotline.dose.evaluation.dvh import DoseStatistics
 from spotline.dose.evaluation.patients import PatientOnGrid
 from spotline.dose.grid import DoseGrid
 from spotline.dose.masks import Mask
+from spotline.hdf5 import keys_of
 from spotline.machine.library.model import BeamLibrary
 from spotline.machine.load import BeamLine
 
@@ -88,7 +91,7 @@ class Evaluation:
                 "model": "pencil beams of a library, dose to water",
                 "beamline": self.beamline.name,
                 "beamline_sha256": self.beamline.sha256,
-                "libraries": {ion: _library(library) for ion, library in done.libraries.items()},
+                "libraries": {ion: keys_of(_origin(library)) for ion, library in done.libraries.items()},
                 "rbe": self.rbe or None,
             },
             "grid": {
@@ -98,7 +101,7 @@ class Evaluation:
             },
             "fractions": done.fractions,
             "notes": list(self.notes),
-            "doses": {what: _figures(dose) for what, dose in done.doses.items()},
+            "doses": {what: keys_of(_figures(dose)) for what, dose in done.doses.items()},
             "comparisons": [
                 {"reference": one.names[0], "evaluated": one.names[1], **one.comparison.as_dict()}
                 for one in self.comparisons
@@ -121,16 +124,42 @@ def doses_of(reconstruction: Reconstruction) -> dict[str, DoseGrid]:
     return found
 
 
-def _figures(dose: SummedDose) -> dict[str, Any]:
-    return {
-        "particles": dose.particles,
-        "maximum_Gy": float(dose.physical.dose_Gy.max()),
-        "maximum_effective_Gy": None if dose.effective is None else float(dose.effective.dose_Gy.max()),
-        "maximum_letd_keV_um": float(dose.letd_keV_um.max()),
-        "integral_Gy_cm3": float(dose.physical.dose_Gy.sum(dtype=float)) * dose.physical.grid.voxel_cm3,
-    }
+class DoseFigures(Struct, frozen=True, kw_only=True):
+    """Figures of one dose in ``dose.json``; the effective one is None without a model."""
+
+    particles: float
+    maximum_Gy: float
+    maximum_effective_Gy: float | None
+    maximum_letd_keV_um: float
+    integral_Gy_cm3: float
 
 
-def _library(library: BeamLibrary) -> dict[str, Any]:
-    keys = ("beamline", "primaries", "seed", "physics_sha256", "versions")
-    return {key: library.header.get(key) for key in keys}
+class LibraryOrigin(Struct, frozen=True, kw_only=True):
+    """Where a beam library comes from, in ``dose.json``; see its header."""
+
+    beamline: str
+    primaries: int | None
+    seed: int | None
+    physics_sha256: str
+    versions: dict[str, str]
+
+
+def _figures(dose: SummedDose) -> DoseFigures:
+    return DoseFigures(
+        particles=dose.particles,
+        maximum_Gy=float(dose.physical.dose_Gy.max()),
+        maximum_effective_Gy=None if dose.effective is None else float(dose.effective.dose_Gy.max()),
+        maximum_letd_keV_um=float(dose.letd_keV_um.max()),
+        integral_Gy_cm3=float(dose.physical.dose_Gy.sum(dtype=float)) * dose.physical.grid.voxel_cm3,
+    )
+
+
+def _origin(library: BeamLibrary) -> LibraryOrigin:
+    made = library.facts
+    return LibraryOrigin(
+        beamline=made.beamline,
+        primaries=made.primaries,
+        seed=made.seed,
+        physics_sha256=made.physics_sha256,
+        versions=made.versions,
+    )

@@ -17,7 +17,7 @@ Rows = Sequence[Row]
 
 UNDETECTED = "no interlock"
 ROW_in = 0.19  # height of a kind of fault in a picture
-BEAM_OFF_US = 500
+BEAM_OFF_us = 500
 
 
 def kinds_of(rows: Rows) -> list[str]:
@@ -135,9 +135,9 @@ def figure_beam_off(rows: Rows) -> Figure:
     if not len(delays_us):
         nothing(axes, "no interlock with beam")
         return figure
-    reach = max(1.1 * BEAM_OFF_US, float(delays_us.max()) * 1.02)
+    reach = max(1.1 * BEAM_OFF_us, float(delays_us.max()) * 1.02)
     counts, edges = np.histogram(delays_us, np.arange(0.0, reach + 25.0, 25.0))
     axes.stairs(counts, edges, fill=True, color=BLUE, alpha=0.85)
-    axes.axvline(BEAM_OFF_US, color=INK, lw=0.8, ls="--")
+    axes.axvline(BEAM_OFF_us, color=INK, lw=0.8, ls="--")
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     return figure

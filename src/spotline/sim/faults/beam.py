@@ -12,9 +12,9 @@ from spotline.sim.faults.context import Effect, FaultContext, value_of
 from spotline.sim.faults.timeline import Active
 from spotline.sim.plant import AxisTruth, PlantSettings, SegmentedTruth
 
-HELD_SLEW_A_PER_US = 1e-12
+HELD_SLEW_A_per_us = 1e-12
 """A supply that holds its current; exactly zero would divide by zero."""
-FREE_SLEW_A_PER_US = 1e9
+FREE_SLEW_A_per_us = 1e9
 """Nothing but its time constant limits a current that decays."""
 
 
@@ -29,11 +29,11 @@ def _axis(
 
 
 def _tripped(axis: AxisTruth, active: Active, _truth: PlantSettings, _context: FaultContext) -> AxisTruth:
-    return axis._replace(follows=0.0, slew_A_per_us=FREE_SLEW_A_PER_US, settling_us=value_of(active))
+    return axis._replace(follows=0.0, slew_A_per_us=FREE_SLEW_A_per_us, settling_us=value_of(active))
 
 
 def _held(axis: AxisTruth, _active: Active, _truth: PlantSettings, _context: FaultContext) -> AxisTruth:
-    return axis._replace(slew_A_per_us=HELD_SLEW_A_PER_US, settling_us=0.0)
+    return axis._replace(slew_A_per_us=HELD_SLEW_A_per_us, settling_us=0.0)
 
 
 def _slower(axis: AxisTruth, active: Active, _truth: PlantSettings, _context: FaultContext) -> AxisTruth:

@@ -9,7 +9,7 @@ import numpy as np
 from spotline.sim.faults.catalogue import KINDS, LOG, FaultKind
 from spotline.sim.faults.model import Fault
 
-DURING_US = (0, 1_500_000)
+DURING_us = (0, 1_500_000)
 """Most faults are drawn from the time of a spill, the others from the whole cycle."""
 SHARE_DURING = 0.75
 SHARE_FOR_GOOD = 0.5
@@ -30,10 +30,10 @@ def draw(kind_name: str, generator: np.random.Generator, n_spills: int) -> Fault
     kind = KINDS[kind_name]
     which, when, how_long, how_bad, sign = generator.random(5)
     low, high = kind.at_us
-    if when < SHARE_DURING and low < DURING_US[0] < high:
+    if when < SHARE_DURING and low < DURING_us[0] < high:
         when /= SHARE_DURING
-        low, high = max(low, DURING_US[0]), min(high, DURING_US[1])
-    elif low < DURING_US[0] < high:
+        low, high = max(low, DURING_us[0]), min(high, DURING_us[1])
+    elif low < DURING_us[0] < high:
         when = (when - SHARE_DURING) / (1.0 - SHARE_DURING)
     return Fault(
         device=kind.device,

@@ -24,10 +24,10 @@ RAMPS = frozenset(
     {"int1.drift", "int2.drift", "box1.leak", "box2.leak", "box1.heating", "box2.heating"}
     | {"high_voltage1.trip", "high_voltage2.trip"}
 )
-"""Kinds whose effect grows with time; it is renewed every `RAMP_US`."""
-RAMP_US = 1000
+"""Kinds whose effect grows with time; it is renewed every `RAMP_us`."""
+RAMP_us = 1000
 
-RESTART_US = 100_000
+RESTART_us = 100_000
 """A fast control that hangs is started again so long after the extraction, to end its spill."""
 
 
@@ -75,7 +75,7 @@ class FaultDriver:
         """
         active = self._faults.active(now_us)
         self._hold(active, beam)
-        if now_us >= self._sound.spill.end + RESTART_US:
+        if now_us >= self._sound.spill.end + RESTART_us:
             active = tuple(fault for fault in active if fault.fault.kind != "fast_control.hang")
         truth = apply_faults(self._sound, active, replace(self._context, time_us=now_us))
         if any(fault.fault.kind in KINDS_OF_BOX[number] for fault in active for number in (1, 2)):
@@ -86,11 +86,11 @@ class FaultDriver:
     def next_us(self, now_us: int) -> int:
         """When the settings change after a time."""
         times_us = [self._faults.next_change_us(now_us)]
-        restart_us = self._sound.spill.end + RESTART_US
+        restart_us = self._sound.spill.end + RESTART_us
         if now_us < restart_us:
             times_us.append(restart_us)
         if any(active.fault.kind in RAMPS for active in self._faults.active(now_us)):
-            times_us.append((now_us // RAMP_US + 1) * RAMP_US)
+            times_us.append((now_us // RAMP_us + 1) * RAMP_us)
         return min(times_us)
 
     def _hold(self, active: tuple[Active, ...], beam: Any) -> None:

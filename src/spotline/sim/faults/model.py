@@ -9,7 +9,7 @@ from msgspec import Struct
 from spotline.errors import FaultError
 from spotline.sim.faults.catalogue import KINDS, closest_kind
 
-LONGEST_US = 3_600_000_000_000
+LONGEST_us = 3_600_000_000_000
 """A thousand hours: beyond, a time is a mistake."""
 MOST_SPILLS = 1_000_000
 
@@ -76,10 +76,10 @@ def check_fault(fault: Fault, where: str = "fault") -> None:
             raise FaultError(f"{where}: value is {fault.value:g}; {kind.name} takes a whole number")
     if not 1 <= fault.spill <= MOST_SPILLS:
         raise FaultError(f"{where}: spill is {fault.spill}; spills are counted from 1 to {MOST_SPILLS}")
-    if abs(fault.at_us) > LONGEST_US:
-        raise FaultError(f"{where}: at_us is {fault.at_us}; give less than {LONGEST_US} to each side")
+    if abs(fault.at_us) > LONGEST_us:
+        raise FaultError(f"{where}: at_us is {fault.at_us}; give less than {LONGEST_us} to each side")
     if fault.duration_us is None:
         if not kind.may_stay:
             raise FaultError(f"{where}: {kind.name} does not last for good; add duration_us")
-    elif not 1 <= fault.duration_us <= LONGEST_US:
-        raise FaultError(f"{where}: duration_us is {fault.duration_us}; give 1 to {LONGEST_US}")
+    elif not 1 <= fault.duration_us <= LONGEST_us:
+        raise FaultError(f"{where}: duration_us is {fault.duration_us}; give 1 to {LONGEST_us}")

@@ -15,7 +15,7 @@ from spotline.sim.faults.context import Effect, FaultContext, value_of
 from spotline.sim.faults.timeline import Active
 from spotline.sim.plant import PlantSettings, SegmentedTruth
 
-STUCK_COUNTS = 10.0
+STUCK_counts = 10.0
 """Counts of a stuck channel in every frame."""
 STRETCH = 16
 """Strips of a dead stretch."""
@@ -94,7 +94,7 @@ def _dead_stretch(gain: Floats, _: Floats, active: Active) -> float:
 def _stuck_channel(gain: Floats, added: Floats, active: Active) -> float:
     channel = int(value_of(active))
     gain[channel : channel + 1] = 0.0
-    added[channel : channel + 1] = STUCK_COUNTS
+    added[channel : channel + 1] = STUCK_counts
     return 0.0
 
 

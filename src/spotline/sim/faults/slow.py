@@ -11,10 +11,10 @@ from spotline.sim.faults.timeline import Active
 from spotline.sim.plant import PlantSettings
 from spotline.sim.settings import GasState
 
-LEAST_PRESSURE_PA = 1000.0
+LEAST_PRESSURE_Pa = 1000.0
 LEAST_TEMPERATURE_C = -200.0
 LEAST_VOLTAGE_V = 1e-3
-TRIP_US = 10_000.0
+TRIP_us = 10_000.0
 """Time constant with which a box loses its voltage."""
 
 KINDS_OF_BOX = {
@@ -55,10 +55,10 @@ def with_faults(clean: GasState, active: Iterable[Active], time_us: int) -> GasS
             elif kind == sag:
                 voltages_V[box] -= value
             elif kind == trip:
-                voltages_V[box] *= math.exp(-seconds * 1e6 / TRIP_US)
+                voltages_V[box] *= math.exp(-seconds * 1e6 / TRIP_us)
     return GasState(
         *(max(LEAST_TEMPERATURE_C, temperature_C) for temperature_C in temperatures_C),
-        *(max(LEAST_PRESSURE_PA, pressure_Pa) for pressure_Pa in pressures_Pa),
+        *(max(LEAST_PRESSURE_Pa, pressure_Pa) for pressure_Pa in pressures_Pa),
         *(max(LEAST_VOLTAGE_V, voltage_V) for voltage_V in voltages_V),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from spotline.control.memory import INPUT_COUCH, INPUT_OPERATOR, INPUT_SUPERVISION
 from spotline.sim.faults.model import Fault
 
-FOREVER_US = 1 << 60
+FOREVER_us = 1 << 60
 
 CRASHES = ("process.kill", "power.loss")
 LINES = {
@@ -64,7 +64,7 @@ class Timeline:
         """Learn when a spill starts that was asked for: faults that waited for it now have their times."""
         self.faults = tuple(
             self._timed(active.fault, start_us)
-            if active.onset_us == FOREVER_US and active.fault.spill == spill
+            if active.onset_us == FOREVER_us and active.fault.spill == spill
             else active
             for active in self.faults
         )
@@ -102,15 +102,15 @@ class Timeline:
     def next_change_us(self, time_us: int) -> int:
         """When the next fault begins or ends after a time."""
         times = (t for active in self.faults for t in (active.onset_us, active.end_us) if t > time_us)
-        return min(times, default=FOREVER_US)
+        return min(times, default=FOREVER_us)
 
     def _timed(self, fault: Fault, start_us: int | None) -> Active:
         if start_us is None:
-            return Active(fault, FOREVER_US, FOREVER_US)
+            return Active(fault, FOREVER_us, FOREVER_us)
         period_us, begins_us = self._period_us, start_us + fault.at_us
         onset_us = begins_us // period_us * period_us
         if fault.duration_us is None:
-            return Active(fault, onset_us, FOREVER_US)
+            return Active(fault, onset_us, FOREVER_us)
         # However short, it is there for one period.
         ends_us = max(onset_us + period_us, -(-(begins_us + fault.duration_us) // period_us) * period_us)
         return Active(fault, onset_us, ends_us)

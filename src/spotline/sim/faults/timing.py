@@ -5,7 +5,7 @@ from __future__ import annotations
 from spotline.sim.faults.timeline import Timeline
 from spotline.sim.plant import SpillTruth
 
-ANNOUNCED_US = 1_000_000
+ANNOUNCED_us = 1_000_000
 """A spill is announced so long before its extraction."""
 LOST = -1
 

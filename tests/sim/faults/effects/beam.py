@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from spotline.physics.ions import CARBON
-from spotline.sim.fast_loop import PRE_ROLL_US
+from spotline.sim.fast_loop import PRE_ROLL_us
 from spotline.sim.faults import Fault
-from tests.sim.faults.effects.seen import ALWAYS_US, ENERGY, LATE, ONSET_US, WINDOW_US, Case, Check, Seen
+from tests.sim.faults.effects.seen import ENERGY, LATE, ALWAYS_us, Case, Check, ONSET_us, Seen, WINDOW_us
 
 # Magnets
 
 
 def decayed(plane: int) -> Check:
     def check(sound: Seen, hit: Seen) -> None:
-        before_A = sound.window("currents_A", at_us=ONSET_US - 25, length_us=25)[0, plane]
-        after_A = hit.window("currents_A", at_us=ONSET_US + 500, length_us=25)[0, plane]
+        before_A = sound.window("currents_A", at_us=ONSET_us - 25, length_us=25)[0, plane]
+        after_A = hit.window("currents_A", at_us=ONSET_us + 500, length_us=25)[0, plane]
         assert abs(before_A) > 5.0
         assert after_A == pytest.approx(before_A * np.exp(-0.5), abs=0.1)
 
@@ -45,7 +45,7 @@ def moved(plane: int, by_mm: float) -> Check:
     def check(sound: Seen, hit: Seen) -> None:
         assert hit.true_mm(plane) - sound.true_mm(plane) == pytest.approx(by_mm, abs=0.3)
         assert hit.true_mm(1 - plane) == pytest.approx(sound.true_mm(1 - plane), abs=0.3)
-        before, after = (seen.raw.currents_A[: PRE_ROLL_US // 25 + 8] for seen in (sound, hit))
+        before, after = (seen.raw.currents_A[: PRE_ROLL_us // 25 + 8] for seen in (sound, hit))
         np.testing.assert_array_equal(after, before)
 
     return check
@@ -90,9 +90,9 @@ def read_noise(plane: int) -> Check:
 def magnet_cases(plane: int) -> dict[str, Case]:
     return {
         "trip": Case(decayed(plane), 1000.0),
-        "stuck": Case(held(plane), at_us=ALWAYS_US),
-        "slow": Case(slowed(plane), 0.005, at_us=ALWAYS_US),
-        "offset": Case(moved(plane, 10.0), 10.0, at_us=ALWAYS_US),
+        "stuck": Case(held(plane), at_us=ALWAYS_us),
+        "slow": Case(slowed(plane), 0.005, at_us=ALWAYS_us),
+        "offset": Case(moved(plane, 10.0), 10.0, at_us=ALWAYS_us),
         "drift": Case(moved(plane, -10.0), -20.0, at_us=-500_000),
         "readback_offset": Case(read_off(plane, 5.0), 5.0),
         "readback_stuck": Case(read_stuck(plane), moving=True),
@@ -131,7 +131,7 @@ def other_energy(line_energy: float) -> Check:
 def intensity(factor: float) -> Check:
     def check(sound: Seen, hit: Seen) -> None:
         # Half of the charge comes at once, the rest within the 350 us of the drift.
-        when = {"at_us": ONSET_US + 500, "length_us": 500} if factor > 1 else LATE
+        when = {"at_us": ONSET_us + 500, "length_us": 500} if factor > 1 else LATE
         ratio = hit.counts(1, **when) / sound.counts(1, **when)
         assert ratio == pytest.approx(factor, rel=0.1, abs=0.02)
 
@@ -141,21 +141,21 @@ def intensity(factor: float) -> Check:
 def stray(sound: Seen, hit: Seen) -> None:
     before = {"at_us": -5_000, "length_us": 4_000}
     assert sound.counts(1, **before) <= 1.0
-    nominal = 4000 * sound.counts(1) / WINDOW_US
+    nominal = 4000 * sound.counts(1) / WINDOW_us
     assert hit.counts(1, **before) == pytest.approx(0.5 * nominal, rel=0.4)
 
 
 BEAM = {
-    "shift_x": Case(moved(0, 10.0), 10.0, at_us=ALWAYS_US),
-    "shift_y": Case(moved(1, 10.0), 10.0, at_us=ALWAYS_US),
+    "shift_x": Case(moved(0, 10.0), 10.0, at_us=ALWAYS_us),
+    "shift_y": Case(moved(1, 10.0), 10.0, at_us=ALWAYS_us),
     "drift_x": Case(moved(0, -10.0), -20.0, at_us=-500_000),
     "drift_y": Case(moved(1, -10.0), -20.0, at_us=-500_000),
     "wide": Case(wider, 3.0),
-    "energy": Case(other_energy(0.9 * ENERGY), 0.9, at_us=ALWAYS_US),
+    "energy": Case(other_energy(0.9 * ENERGY), 0.9, at_us=ALWAYS_us),
     "spike": Case(intensity(5.0), 5.0, duration_us=1000),
     "low": Case(intensity(0.1), 0.1),
     "stops": Case(intensity(0.0)),
-    "stray": Case(stray, 0.5, at_us=ALWAYS_US, others=(Fault("chopper", "leak", 1.0, at_us=ALWAYS_US),)),
+    "stray": Case(stray, 0.5, at_us=ALWAYS_us, others=(Fault("chopper", "leak", 1.0, at_us=ALWAYS_us),)),
 }
 
 CASES = {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.sim.faults.effects.seen import LATE, ONSET_US, WINDOW_US, Case, Check, Seen
+from tests.sim.faults.effects.seen import LATE, Case, Check, ONSET_us, Seen, WINDOW_us
 
 # Integral chambers
 
@@ -41,7 +41,7 @@ def integral_cases(number: int) -> dict[str, Case]:
         "gain": Case(int_scaled(number, 0.5), 0.5),
         "dead": Case(int_counts(number, 0, 0)),
         "stuck": Case(int_counts(number, 99, 101), 1e5),
-        "drift": Case(int_scaled(number, 1.5), 0.5, at_us=ONSET_US - 1_000_000),
+        "drift": Case(int_scaled(number, 1.5), 0.5, at_us=ONSET_us - 1_000_000),
         "noise": Case(int_more(number, 1000.0, 150.0), 1e6),
         "offset": Case(int_more(number, 100.0, 2.0), 1e5),
         "saturated": Case(int_counts(number, 35, 41), 0.04),
@@ -54,7 +54,7 @@ def integral_cases(number: int) -> dict[str, Case]:
 def frames(seen: Seen, device: str) -> np.ndarray:
     """Counts of a chamber after the onset, with one channel number."""
     if device == "pixel":
-        return seen.window("pixels").reshape(WINDOW_US // 100, -1)
+        return seen.window("pixels").reshape(WINDOW_us // 100, -1)
     return seen.window("strips")[:, 0 if device == "strip_x" else 1]
 
 

@@ -12,13 +12,13 @@ from spotline.control.memory import (
     INPUT_OPERATOR,
     INPUT_SUPERVISION,
 )
-from spotline.sim.fast_loop import PRE_ROLL_US
-from tests.sim.faults.effects.seen import ONSET_US, Case, Check, Seen
+from spotline.sim.fast_loop import PRE_ROLL_us
+from tests.sim.faults.effects.seen import Case, Check, ONSET_us, Seen
 
 
 def told(bit: int) -> Check:
     def check(sound: Seen, hit: Seen) -> None:
-        onset = (PRE_ROLL_US + ONSET_US) // 25
+        onset = (PRE_ROLL_us + ONSET_us) // 25
         assert not (sound.raw.inputs & bit).any()
         assert not (hit.raw.inputs[:onset] & bit).any()
         assert (hit.raw.inputs[onset : onset + 10] & bit).all()
@@ -31,7 +31,7 @@ def stops(bit: int, cause: str) -> Check:
         told(bit)(sound, hit)
         first = hit.result.interlocks[0]
         assert CAUSES[first["cause"]].name == cause
-        assert first["tick"] == hit.result.start_us + PRE_ROLL_US + ONSET_US
+        assert first["tick"] == hit.result.start_us + PRE_ROLL_us + ONSET_us
 
     return check
 

@@ -14,7 +14,7 @@ from spotline.machine import BeamLine
 from spotline.machine.true_line import true_line_of
 from spotline.room import RawSamples, SpillResult
 from spotline.sim.disk import FaultyDisk
-from spotline.sim.fast_loop import PRE_ROLL_US
+from spotline.sim.fast_loop import PRE_ROLL_us
 from spotline.sim.faults import Fault
 from spotline.sim.room import SimulatedRoom
 from spotline.treatment import prepare
@@ -22,13 +22,13 @@ from tests.sim.small import control_of, raw_of, small_field
 from tests.treatment.plans import field, layer, plan_of
 
 ENERGY = 221.45
-SPILL_US = 16_000
-ONSET_US = 5_000
+SPILL_us = 16_000
+ONSET_us = 5_000
 """Of most faults: the intensity is on its flat top."""
-WINDOW_US = 1_000
-SPOT_X_MM, SPOT_Y_MM = 30.0, -20.0
-ALWAYS_US = -PRE_ROLL_US
-LATE = {"at_us": ONSET_US + 600, "length_us": 4000}
+WINDOW_us = 1_000
+SPOT_X_mm, SPOT_Y_mm = 30.0, -20.0
+ALWAYS_us = -PRE_ROLL_us
+LATE = {"at_us": ONSET_us + 600, "length_us": 4000}
 """Charge from before the onset has arrived."""
 
 
@@ -42,10 +42,10 @@ class Seen(NamedTuple):
     code: int
     reading: SlowReading | None
 
-    def window(self, name: str, at_us: int = ONSET_US, length_us: int = WINDOW_US) -> np.ndarray:
+    def window(self, name: str, at_us: int = ONSET_us, length_us: int = WINDOW_us) -> np.ndarray:
         """Samples of a chamber, or others, from some time after the start of extraction."""
         period = {"integrals": 1, "strips": 50, "pixels": 100, "currents_A": 25, "inputs": 25}[name]
-        first = (PRE_ROLL_US + at_us) // period
+        first = (PRE_ROLL_us + at_us) // period
         samples: np.ndarray = getattr(self.raw, name)[first : first + length_us // period]
         assert len(samples) == length_us // period
         return samples.astype(float) if name != "inputs" else samples
@@ -75,7 +75,7 @@ def controls(line: BeamLine, moving: bool) -> tuple[Any, Any]:
     """The small field, or one spot off the axis that takes the whole spill."""
     if moving:
         return control_of(line, small_field(line))
-    plan = plan_of(field(layer(SPOT_X_MM, SPOT_Y_MM, 1e8, energy_MeV_u=ENERGY)))
+    plan = plan_of(field(layer(SPOT_X_mm, SPOT_Y_mm, 1e8, energy_MeV_u=ENERGY)))
     return control_of(line, prepare(plan, line).fields[0])
 
 
@@ -115,7 +115,7 @@ def see(line: BeamLine, faults: tuple[Fault, ...], moving: bool = False, run_us:
     broadcast = room.accelerator.request_beam(memory.cycle_code)
     room.loop.load(settings, memory, broadcast)
     blocks = [room.loop.run(1000)]
-    while not blocks[-1].finished and len(blocks) * 1000 < PRE_ROLL_US + run_us:
+    while not blocks[-1].finished and len(blocks) * 1000 < PRE_ROLL_us + run_us:
         blocks.append(room.loop.run(1000))
     reading = room.sensors.read(broadcast.extraction_start_us + run_us)
     return Seen(room, disk, raw_of(blocks), room.loop.result(), broadcast.code - memory.cycle_code, reading)
@@ -130,7 +130,7 @@ class Case:
 
     check: Check
     value: float | None = None
-    at_us: int = ONSET_US
+    at_us: int = ONSET_us
     duration_us: int | None = None
     others: tuple[Fault, ...] = ()
     moving: bool = False

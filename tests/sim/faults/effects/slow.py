@@ -6,7 +6,7 @@ import pytest
 
 from spotline.control.slow import SlowReading
 from spotline.sim.faults import Fault
-from tests.sim.faults.effects.seen import ALWAYS_US, Case, Check, Seen
+from tests.sim.faults.effects.seen import ALWAYS_us, Case, Check, Seen
 
 
 def box(number: int, factor: float, rel: float, **reading: float) -> Check:
@@ -97,7 +97,7 @@ def box_cases(number: int) -> dict[str, Case]:
             box(number, 0.767, 0.1, **change(heating, 90.0 * 3.01 / 3.0)), 30.0, at_us=-3_000_000
         ),
         f"high_voltage{number}.sag": Case(
-            box(number, 0.94, 0.06, **{voltage: -390.0}), 390.0, at_us=ALWAYS_US
+            box(number, 0.94, 0.06, **{voltage: -390.0}), 390.0, at_us=ALWAYS_us
         ),
         f"high_voltage{number}.trip": Case(box(number, 0.0, 0.1, **{voltage: -400.0}), at_us=-200_000),
     }

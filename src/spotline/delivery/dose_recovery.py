@@ -18,7 +18,7 @@ END_BYTES = 1 << 17
 """Room that the disk must still have during a spill: without it the file will not be written."""
 
 
-class Keeper:
+class DoseRecovery:
     """Brings the journal up to date, and tells the fast control so.
 
     Entries are made at multiples of the period on the clock of the field, whatever the size of the blocks.

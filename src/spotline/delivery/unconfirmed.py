@@ -1,8 +1,7 @@
 """How far behind the recovery journal may be, in counts: stated here, and nowhere else.
 
 The journal is brought up to date every ``control.recovery_period_us``.  If the process that does so dies,
-the beam goes on until the fast control misses the confirmation.  It gives credit: so many counts of INT1 it
-delivers without.
+the beam goes on until the fast control misses the confirmation: so many counts of INT1 it delivers without.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from spotline.machine.model import BeamLineFile, IonBeam
 from spotline.treatment.treatment import Slice
 
 
-def credit_counts(facts: BeamLineFile, slice_: Slice) -> int:
+def allowed_unconfirmed_counts(facts: BeamLineFile, slice_: Slice) -> int:
     """Counts of INT1 without confirmation at which the fast control pauses the beam.
 
     ``recovery_credit`` times what the nominal intensity of the slice makes in ``recovery_period_us``.
@@ -32,11 +31,11 @@ def credit_counts(facts: BeamLineFile, slice_: Slice) -> int:
     return math.ceil(particles / float(np.mean(slice_.particles_per_count1)))
 
 
-def unconfirmed_counts(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> int:
+def largest_unconfirmed_counts(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> int:
     """Most counts of INT1 that may follow the last entry of the journal: the U of the documents.
 
-    The credit, and what passes at the largest intensity that is no interlock until the fast control has
-    looked (a scan period), the chopper has closed, and the chambers have been read out.
+    Those that are allowed, and what passes at the largest intensity that is no interlock until the fast
+    control has looked (a scan period), the chopper has closed, and the chambers have been read out.
 
     Parameters
     ----------
@@ -50,4 +49,5 @@ def unconfirmed_counts(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> int
     control, chopper = facts.control, facts.chopper
     late_us = control.scan_period_us + chopper.off_delay_us + chopper.off_ramp_us + control.collection_time_us
     fewest = float(np.min(slice_.particles_per_count1))
-    return credit_counts(facts, slice_) + math.ceil(beam.largest_intensity_per_s * late_us * 1e-6 / fewest)
+    late = math.ceil(beam.largest_intensity_per_s * late_us * 1e-6 / fewest)
+    return allowed_unconfirmed_counts(facts, slice_) + late
