@@ -9,7 +9,7 @@ from spotline.control.memory import LawSettings, SliceMemory
 from spotline.room import boards_sha256
 from tests.control.bench import SETTINGS, spots
 
-MEMORY = spots([1000, 2000])
+MEMORY = spots([1000, 2000])._replace(x_sd_mm=2.0, y_sd_mm=2.5)
 
 
 def copied(memory: SliceMemory) -> SliceMemory:
@@ -27,6 +27,8 @@ def test_any_bit_of_the_spots_changes_it(name: str):
     value = getattr(memory, name)
     if isinstance(value, np.ndarray):
         value.view(np.uint8)[-1] ^= 1
+    elif isinstance(value, float):
+        memory = memory._replace(**{name: np.nextafter(value, 0.0)})
     else:
         memory = memory._replace(**{name: value ^ 1})
     assert boards_sha256(SETTINGS, memory) != boards_sha256(SETTINGS, MEMORY)

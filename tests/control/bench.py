@@ -111,6 +111,8 @@ SETTINGS = LawSettings(
     event_tolerance_ticks=500,
     unconfirmed_counts=1 << 40,
     watchdog_ticks=200,
+    ion_noise1=0.0,
+    ion_noise2=0.0,
 )
 LATE_TICKS = SETTINGS.beam_off_ticks + SETTINGS.collection_ticks
 

@@ -29,9 +29,18 @@ from spotline.control.memory import (
 from spotline.control.replay import Recording, new_scratch, replay_spill
 from spotline.machine import BeamLine
 from spotline.machine.true_line import true_line_of
-from spotline.room import Block, RawSamples, SpillResult
+from spotline.room import TRUTH_COLUMNS, Block, RawSamples, SpillResult
 from spotline.sim.fast_loop import PRE_ROLL_us
-from spotline.sim.loop import TRUTH_PARTICLES, TRUTH_X, TRUTH_XX, TRUTH_Y, event_at, take_arrived
+from spotline.sim.loop import (
+    TRUTH_PARTICLES,
+    TRUTH_WIDE_X,
+    TRUTH_WIDE_Y,
+    TRUTH_X,
+    TRUTH_XX,
+    TRUTH_Y,
+    event_at,
+    take_arrived,
+)
 from spotline.sim.plant import ARRIVED, ChamberMap
 from spotline.sim.room import SimulatedRoom
 from tests.places import ROOT
@@ -199,7 +208,7 @@ def test_counts_are_those_of_the_raw_samples(spill: Run):
 def test_every_ion_is_booked_to_a_spot_and_makes_its_counts(spill: Run):
     truth = spill.result.truth
     assert truth is not None
-    assert truth.shape == (len(spill.result.parts), 5)
+    assert truth.shape == (len(spill.result.parts), TRUTH_COLUMNS)
     ions = truth[:, TRUTH_PARTICLES].sum()
     simulated = true_line_of(spill.line).simulation.chambers
     per_count = float(spill.line.particles_per_count("carbon", 221.45))
@@ -211,6 +220,16 @@ def test_every_ion_is_booked_to_a_spot_and_makes_its_counts(spill: Run):
     np.testing.assert_allclose(strips, ions / per_count * gas, rtol=0.05)
     pixels = spill.raw.pixels.astype(int).sum()
     assert pixels == pytest.approx(ions / per_count * gas, rel=0.05)
+
+
+def test_true_widths_are_those_of_the_beam_at_the_strips(spill: Run):
+    """Those that the line expects, off by a few percent that are drawn for the spill."""
+    truth, memory = spill.result.truth, spill.memory
+    assert truth is not None
+    for column, expected_mm in ((TRUTH_WIDE_X, memory.x_sd_mm), (TRUTH_WIDE_Y, memory.y_sd_mm)):
+        sd_mm = np.sqrt(truth[:, column] / truth[:, TRUTH_PARTICLES])
+        assert sd_mm == pytest.approx(np.full(len(truth), expected_mm), rel=0.1)
+        assert np.ptp(sd_mm) < 1e-9
 
 
 def test_true_positions_are_near_those_prescribed(spill: Run):

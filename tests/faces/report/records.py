@@ -21,6 +21,7 @@ from spotline.record.model import (
     Record,
     Table,
 )
+from spotline.units import FWHM_PER_SIGMA
 
 SPOT_us = 900
 CYCLE_us = 4_500_000
@@ -130,7 +131,9 @@ def field(
         energy = 180.0 + 4.5 * i
         counts = int(trend["int1_counts"].sum()), int(trend["int2_counts"].sum())
         particles = mine["particles_planned"].sum(), mine["particles"].sum()
-        layers[i] = (i, 0x6200_4650 + i, energy, 0.5, len(mine), len(mine), *particles, 6.5, 6.25, 1)
+        # 10 % wider in x than expected, and as wide as expected in y.
+        widths = 5.5, 5.25, 1.1 * 6.5 / FWHM_PER_SIGMA, 6.25 / FWHM_PER_SIGMA, 0.01, 0.01
+        layers[i] = (i, 0x6200_4650 + i, energy, 0.5, len(mine), len(mine), *particles, 6.5, 6.25, 1, *widths)
         spills[i] = (
             i + 1,
             i,

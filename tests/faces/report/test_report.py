@@ -144,6 +144,16 @@ def test_a_whole_field(whole: tuple[str, Page, str], tmp_path: Path):
     assert len(html) < 1e6
 
 
+def test_measured_widths_stand_beside_the_expected_ones(whole: tuple[str, Page, str], tmp_path: Path):
+    assert "7.15 × 6.25" in whole[2]
+    assert "+10.0 × 0.0" in whole[2]
+    field = records.field(tmp_path)
+    slices = field.slices.copy()
+    slices["sigma_x_mm"] = slices["sigma_y_mm"] = np.nan
+    _, _, text = page_of(records.record(records.with_changes(field, slices=slices)), tmp_path)
+    assert "7.15" not in text
+
+
 def test_a_repainted_field_tells_of_the_spots_of_the_plan(tmp_path: Path):
     """Two visits that are 2 % off, in either direction, are one spot that is right."""
     once = records.field(tmp_path, side=4)
