@@ -18,6 +18,7 @@ from spotline.dose.engine.forward import DoseEngine, Patient
 from spotline.dose.engine.reconstruct import reconstruct
 from spotline.dose.evaluation.gamma import gamma_index
 from spotline.dose.grid import DoseGrid
+from spotline.machine.geometry import isocentre_per
 from spotline.machine.true_line import true_line_of
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import mass_stopping_power_MeV_cm2_per_g
@@ -170,7 +171,9 @@ def cases(line: spotline.BeamLine) -> list[Injected]:
     """All faults."""
     geometry, gas = line.facts.geometry, true_line_of(line).simulation.gas
     source_mm = geometry.x_source_to_isocentre_mm
-    to_isocentre = source_mm / (source_mm - geometry.strip_x_to_isocentre_mm)
+    strips = line.facts.monitor("strip_x")
+    assert strips is not None
+    to_isocentre = isocentre_per(source_mm, strips.distance_mm)
     fault = spotline.Fault
     return [
         Injected(

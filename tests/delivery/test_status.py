@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from spotline.delivery.progress import Progress
 from spotline.delivery.status import STATUS_COLUMNS, StatusFile, status_of
 from spotline.delivery.stream import Stream
 from spotline.record.folder import STATUS
-from tests.delivery.scripted_room import CYCLE_US, GOOD, ScriptedRoom, delivered
+from tests.delivery.scripted_room import CYCLE_US, ScriptedRoom, delivered
+from tests.readings import GOOD, good_but
 
 
 def published(folder: Path, room: ScriptedRoom, **options: Any) -> list[dict[str, Any]]:
@@ -61,9 +61,7 @@ def test_every_change_of_the_state_is_published(tmp_path: Path):
 
 
 def test_gas_and_high_voltage_of_both_boxes_are_there(tmp_path: Path):
-    reading = replace(
-        GOOD, temperature2_C=22.0, pressure1_Pa=1e5, high_voltage1_V=399.0, high_voltage2_V=401.0
-    )
+    reading = good_but(temperature2_C=22.0, pressure1_Pa=1e5, high_voltage1_V=399.0, high_voltage2_V=401.0)
     first, *_, last = published(tmp_path, ScriptedRoom(reading))
     assert (first["box1"], first["box2"], first["slow_control_s"]) == (None, None, None)
     assert last["box1"] == {
@@ -92,7 +90,7 @@ def test_what_is_latched_is_published_in_words(tmp_path: Path):
 
 
 def test_numbers_that_are_none_are_null(tmp_path: Path):
-    *_, last = published(tmp_path, ScriptedRoom(replace(GOOD, temperature1_C=math.nan)))
+    *_, last = published(tmp_path, ScriptedRoom(good_but(temperature1_C=math.nan)))
     assert last["box1"]["temperature_C"] is None
     assert last["box1"]["flux_correction"] is None
     assert last["box2"]["flux_correction"] == 1.0

@@ -157,11 +157,18 @@ class Logbook:
 
 
 def reading_row(event: ReadingTaken) -> tuple[Any, ...]:
-    """A row of `SLOW_CONTROL`."""
-    first, second = event.flux_corrections
-    corrections = {"flux_correction1": first, "flux_correction2": second}
-    names = SLOW_CONTROL.names or ()
-    return tuple(corrections[n] if n in corrections else getattr(event.reading, n) for n in names)
+    """A row of `SLOW_CONTROL`; NaN for a box that the line does not have."""
+    values: dict[str, float] = {"time_us": event.reading.time_us}
+    for number, (box, correction) in enumerate(
+        zip(event.reading.boxes, event.flux_corrections, strict=True), start=1
+    ):
+        values |= {
+            f"temperature{number}_C": box.temperature_C,
+            f"pressure{number}_Pa": box.pressure_Pa,
+            f"high_voltage{number}_V": box.high_voltage_V,
+            f"flux_correction{number}": correction,
+        }
+    return tuple(values.get(name, math.nan) for name in SLOW_CONTROL.names or ())
 
 
 def _by_name(dtype: np.dtype[np.void], row: tuple[Any, ...]) -> Row:

@@ -12,6 +12,7 @@ from typing import Any
 
 from spotline.control.interlocks import CAUSES
 from spotline.delivery.events import (
+    BOX,
     COUNTS_SO_FAR,
     ENERGY,
     FLUX_CORRECTIONS,
@@ -37,12 +38,6 @@ from spotline.record.folder import STATUS
 PERIOD_US = 1_000_000
 """While a spill runs the status is written so often, on the clock of the field."""
 
-_BOX = tuple(
-    replace(column, name=column.name.replace("1", "", 1), meaning=column.meaning.replace("BOX1", "the box"))
-    for column in READING
-    if "BOX1" in column.meaning
-)
-
 STATUS_COLUMNS = (
     replace(STATE, meaning="of the treatment"),
     replace(PERMIT, name="permit"),
@@ -66,10 +61,10 @@ STATUS_COLUMNS = (
             f"box{box}",
             "table",
             "",
-            f"the last reading of BOX{box}; null before the first",
+            f"the last reading of the box of number {box}; null before the first, or without the box",
             source=SLOW,
             columns=(
-                *_BOX,
+                *BOX[1:],
                 replace(
                     FLUX_CORRECTIONS,
                     name="flux_correction",
@@ -170,15 +165,15 @@ class StatusFile:
 def _boxes(progress: Progress) -> dict[str, dict[str, float | None] | None]:
     """What the slow control last read of each box; None before the first reading."""
     reading, corrections = progress.reading, progress.flux_corrections
+    boxes: dict[str, dict[str, float | None] | None] = {"box1": None, "box2": None}
     if reading is None or corrections is None:
-        return {"box1": None, "box2": None}
-    names = ("temperature_C", "pressure_Pa", "high_voltage_V", "flux_correction")
-    box1 = (reading.temperature1_C, reading.pressure1_Pa, reading.high_voltage1_V, corrections[0])
-    box2 = (reading.temperature2_C, reading.pressure2_Pa, reading.high_voltage2_V, corrections[1])
-    return {
-        name: dict(zip(names, map(_number, values), strict=True))
-        for name, values in (("box1", box1), ("box2", box2))
-    }
+        return boxes
+    for number, (box, correction) in enumerate(zip(reading.boxes, corrections, strict=True), start=1):
+        boxes[f"box{number}"] = {
+            **{column.name: _number(getattr(box, column.name)) for column in BOX[1:]},
+            "flux_correction": _number(correction),
+        }
+    return boxes
 
 
 def _number(value: float) -> float | None:

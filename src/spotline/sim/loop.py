@@ -29,14 +29,16 @@ from spotline.control.memory import (
     SliceMemory,
 )
 from spotline.control.period import close_period, open_period
-from spotline.control.pixel import close_pixel_spot, pixel_frame
+from spotline.control.pixel import close_pixel_spot, has_pixels, pixel_frame
+from spotline.control.planes import close_planes
 from spotline.control.safety import is_beam_wanted
-from spotline.control.strip import close_strip_spot, strip_frame
+from spotline.control.strip import close_strip_spot, has_strips, strip_frame
 from spotline.jit import kernel
 from spotline.random import MANY, hash64, normal, poisson_of_few, poisson_of_many
 from spotline.sim.chambers import map_gain, next_ion_current, pixel_readout, strip_readout
 from spotline.sim.magnets import advance_magnets, read_back
-from spotline.sim.plant import PlantSettings, PlantState, SpillTruth
+from spotline.sim.planes import PlaneReadout, read_planes
+from spotline.sim.plant import PlantSettings, PlantState, SegmentedTruth, SpillTruth
 from spotline.sim.readout_faults import disturb_pixels, disturb_strips, noise_counts
 from spotline.sim.spill import advance_spill, command_chopper, move_chopper
 
@@ -90,8 +92,8 @@ def sample_integrals(
     sample: int,
     rate: float,
     is_read: bool,
-) -> tuple[float, float]:
-    """Run one scan period of 1 MHz samples; return the collection efficiencies of both boxes in it.
+) -> float:
+    """Run one scan period of 1 MHz samples; return the ions per tick that pass the chopper at its start.
 
     Parameters
     ----------
@@ -117,8 +119,9 @@ def sample_integrals(
     is_wanted = 1 if is_beam_wanted(law) else 0
     if is_wanted != beam.chopper_command:
         command_chopper(beam, truths.chopper, is_wanted, start)
-    efficiency1 = 1.0 / (1.0 + truth.box1_recombination_a + truth.box1_recombination_b_per_rate * mean)
-    efficiency2 = 1.0 / (1.0 + truth.box2_recombination_a + truth.box2_recombination_b_per_rate * mean)
+    at_start = mean
+    efficiency1 = 1.0 / (1.0 + truth.int1_recombination_a + truth.int1_recombination_b_per_rate * mean)
+    efficiency2 = 1.0 / (1.0 + truth.int2_recombination_a + truth.int2_recombination_b_per_rate * mean)
     gain1 = 0.5 * truth.int1_counts_per_particle * efficiency1 * map_gain(truth.int1_map, x_mm, y_mm)
     gain2 = 0.5 * truth.int2_counts_per_particle * efficiency2 * map_gain(truth.int2_map, x_mm, y_mm)
     background1, background2 = truth.int1_background_per_tick, truth.int2_background_per_tick
@@ -190,7 +193,13 @@ def sample_integrals(
         arrived_in.particles += total
         arrived_in.x_moment_mm += total * x_mm
         arrived_in.y_moment_mm += total * y_mm
-    return efficiency1, efficiency2
+    return at_start
+
+
+@kernel
+def collected(chamber: SegmentedTruth, rate: float) -> float:
+    """Collection efficiency of a segmented chamber at so many ions per tick."""
+    return 1.0 / (1.0 + chamber.recombination_a + chamber.recombination_b_per_rate * rate)
 
 
 @kernel
@@ -214,28 +223,39 @@ def strip_period(
     truths: PlantSettings,
     samples: Samples,
     frame: int,
-    efficiency: float,
+    rate: float,
     is_read: bool,
-) -> None:
-    """Read out one frame of both strip chambers and hand it to the law, if it arrives there."""
+) -> tuple[int, float, float]:
+    """Read out one frame of the strip chambers that there are, and hand it to the law, if it arrives there.
+
+    Returns
+    -------
+    particles : int
+        Ions of the frame.
+    x_mm, y_mm : float
+        Their mean position at the isocentre.
+    """
     tick = law.scalars[0].tick
     particles, x_mm, y_mm = take_arrived(plant.arrived[0])
     x, y = plant.strip_x, plant.strip_y
     at_x_mm = x_mm * truths.strip_x.per_iso + truths.strip_x.offset_mm
     at_y_mm = y_mm * truths.strip_y.per_iso + truths.strip_y.offset_mm
-    strip_readout(x, truths.strip_x, particles, at_x_mm, efficiency, tick)
-    strip_readout(y, truths.strip_y, particles, at_y_mm, efficiency, tick)
+    if truths.strip_x.per_iso > 0.0:
+        strip_readout(x, truths.strip_x, particles, at_x_mm, collected(truths.strip_x, rate), tick)
+    if truths.strip_y.per_iso > 0.0:
+        strip_readout(y, truths.strip_y, particles, at_y_mm, collected(truths.strip_y, rate), tick)
     if truths.strip_x_fault.active == 1:
         disturb_strips(x, truths.strip_x_fault, tick)
     if truths.strip_y_fault.active == 1:
         disturb_strips(y, truths.strip_y_fault, tick)
-    if is_read:
+    if is_read and has_strips(settings):
         strip_frame(law, settings, memory, x.counts, x.region, y.counts, y.region)
     if samples.raw == 1:
         for i in range(x.region[0], x.region[1]):
             samples.strips[frame, 0, i] = x.counts[i]
         for i in range(y.region[0], y.region[1]):
             samples.strips[frame, 1, i] = y.counts[i]
+    return particles, x_mm, y_mm
 
 
 @kernel
@@ -247,7 +267,7 @@ def pixel_period(
     truths: PlantSettings,
     samples: Samples,
     frame: int,
-    efficiency: float,
+    rate: float,
     is_read: bool,
 ) -> None:
     """Read out one frame of the pixel chamber and hand it to the law, if it arrives there."""
@@ -255,7 +275,7 @@ def pixel_period(
     particles, x_mm, y_mm = take_arrived(plant.arrived[1])
     x, y, pixel = truths.pixel_x, truths.pixel_y, plant.pixel
     at_x_mm, at_y_mm = x_mm * x.per_iso + x.offset_mm, y_mm * y.per_iso + y.offset_mm
-    pixel_readout(pixel, x, y, particles, at_x_mm, at_y_mm, efficiency, tick)
+    pixel_readout(pixel, x, y, particles, at_x_mm, at_y_mm, collected(x, rate), tick)
     if truths.pixel_fault.active == 1:
         disturb_pixels(pixel, truths.pixel_fault, tick)
     if is_read:
@@ -332,6 +352,7 @@ def run_block(
     plant: PlantState,
     truths: PlantSettings,
     samples: Samples,
+    others: PlaneReadout | None,
     n_periods: int,
 ) -> int:
     """Run the law and the plant for up to `n_periods` scan periods, or until the spill is done.
@@ -344,6 +365,9 @@ def run_block(
         State of the plant and its settings.
     samples : Samples
         Results; the raw arrays and the trend must have room for the block.
+    others : PlaneReadout or None
+        Strip chambers that the law does not use.  Without them their code is not even compiled: a comparison
+        with None is decided by the type.
     n_periods : int
         Scan periods to run at most.
 
@@ -361,7 +385,7 @@ def run_block(
         rate, inputs = begin_period(law, settings, memory, plant, truths, samples, period)
         runs = inputs & INPUT_HANG == 0
         is_read = runs and inputs & INPUT_NO_INTEGRAL == 0
-        efficiency1, efficiency2 = sample_integrals(
+        mean = sample_integrals(
             law, settings, memory, plant, truths, samples, tick, period * truths.period, rate, is_read
         )
         tick += truths.period
@@ -369,11 +393,15 @@ def run_block(
         close_period(law, settings, memory, inputs)
         if tick % truths.strip_x.period == 0:
             is_read = runs and inputs & INPUT_NO_STRIP == 0
-            strip_period(law, settings, memory, plant, truths, samples, n_strips, efficiency1, is_read)
+            particles, x_mm, y_mm = strip_period(
+                law, settings, memory, plant, truths, samples, n_strips, mean, is_read
+            )
+            if others is not None:
+                read_planes(others, law, settings, particles, x_mm, y_mm, mean, is_read)
             n_strips += 1
-        if tick % truths.pixel_x.period == 0:
+        if has_pixels(settings) and tick % truths.pixel_x.period == 0:
             is_read = runs and inputs & INPUT_NO_PIXEL == 0
-            pixel_period(law, settings, memory, plant, truths, samples, n_pixels, efficiency2, is_read)
+            pixel_period(law, settings, memory, plant, truths, samples, n_pixels, mean, is_read)
             n_pixels += 1
         if tick % TREND_TICKS == 0:
             write_trend(law, samples.trend[n_trend])
@@ -381,5 +409,7 @@ def run_block(
         if control.phase == DONE:
             close_strip_spot(law, settings, memory)
             close_pixel_spot(law, settings, plant.pixel.counts.shape[0])
+            if others is not None:
+                close_planes(others.registers, law, settings)
             return period + 1
     return n_periods

@@ -164,10 +164,10 @@ class IntegralTruth(NamedTuple):
     int2_noise_per_tick: float
     int1_ceiling_per_tick: float  # counts that a channel can take
     int2_ceiling_per_tick: float
-    box1_recombination_a: float  # a / V
-    box2_recombination_a: float
-    box1_recombination_b_per_rate: float  # b i / V^2 per ion per tick
-    box2_recombination_b_per_rate: float
+    int1_recombination_a: float  # a / V of its box
+    int2_recombination_a: float
+    int1_recombination_b_per_rate: float  # b i / V^2 per ion per tick
+    int2_recombination_b_per_rate: float
     arrival_key: int
     ionization_key: int
     noise_key: int
@@ -179,11 +179,13 @@ class SegmentedTruth(NamedTuple):
     period: int  # ticks of a frame
     pitch_mm: float
     sigma_mm: float  # of the beam at the chamber; `shares` are made of it
-    per_iso: float  # position at the chamber per position at the isocentre
+    per_iso: float  # position at the chamber per position at the isocentre; 0: there is no such chamber
     offset_mm: float  # of the chamber
     counts_per_particle: float
     spread: float  # relative, of one ion in one gap
     background: float  # counts of a channel in a frame
+    recombination_a: float  # a / V of its box
+    recombination_b_per_rate: float  # b i / V^2 per ion per tick
     weights: Floats  # fraction of a frame's charge that each frame from then on collects
     shares: Floats  # (2, n_offsets, 2 k + 1): share of each channel around the beam, and its root
     key: int
