@@ -12,7 +12,17 @@ from spotline.machine.model import IonBeam
 
 # Tables of the file that say what the machine is, as they stand there.  The tolerances and the simulated room
 # are for who reads the file itself.
-_TABLES = ("geometry", "scanning", "chambers", "chopper", "accelerator", "passive_elements", "nozzle")
+_TABLES = (
+    "geometry",
+    "scanning",
+    "chambers",
+    "boxes",
+    "monitors",
+    "chopper",
+    "accelerator",
+    "passive_elements",
+    "nozzle",
+)
 
 
 def summary_of(line: BeamLine) -> dict[str, Any]:

@@ -21,6 +21,9 @@ def print_line(summary: Mapping[str, Any]) -> None:
     for name, table in summary.items():
         if name not in _OF_A_LINE and table is not None:
             print(f"\n{name}")
+            if isinstance(table, list):
+                _print_rows(table)
+                continue
             pairs = list(_flat(table))
             width = max((len(key) for key, _ in pairs), default=0)
             for key, value in pairs:
@@ -63,6 +66,13 @@ def _print_spots(ions: Sequence[Mapping[str, Any]]) -> None:
             sizes = (_from_to(spot[key]) for key in keys)
             rows.append((ion["name"], spot["focus"], str(spot["range_modulators"]), *sizes))
     print_columns(rows)
+
+
+def _print_rows(table: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows of the file, a column for each key; what a row does not have is a dash."""
+    keys = list(table[0]) if table else []
+    rows = [tuple("-" if row[key] is None else _plain(row[key]) for key in keys) for row in table]
+    print_columns([tuple(keys), *rows])
 
 
 def _from_to(ends: Sequence[float]) -> str:
