@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -26,7 +25,7 @@ X_MM, Y_MM = [-30.0, -10.0, 10.0, 30.0], [20.0, 5.0, -5.0, -20.0]
 
 
 def treatment_on(line: BeamLine) -> Treatment:
-    return prepare(plan_of(field(layer(X_MM, Y_MM, [2e7] * 4, energy_MeV_u=148.27))), line)
+    return prepare(plan_of(field(layer(X_MM, Y_MM, [4e5] * 4, energy_MeV_u=221.45))), line)
 
 
 def delivered(line: BeamLine, folder: Path, *faults: Fault, raw: bool = False) -> FieldRecord:
@@ -44,7 +43,7 @@ def test_a_plane_more_is_recorded_and_changes_nothing(tmp_path: Path):
     more = delivered(line, tmp_path / "more")
     assert more.header["status"] == "complete"
     for table in ("spots", "trend", "slow_control", "truth"):
-        np.testing.assert_array_equal(getattr(more, table), getattr(shipped, table))
+        assert getattr(more, table).tobytes() == getattr(shipped, table).tobytes(), table
     assert len(shipped.readings) == 0
     assert more.header["monitors"][5] | {"iso_per_mm": None} == {
         "name": "Strip2X",
@@ -80,7 +79,7 @@ def test_no_interlock_hangs_on_a_plane_without_a_role(tmp_path: Path):
     weak = line.changed({"simulation.chambers.gains.Strip2X": 0.1}, source="for a test")
     record, sound = delivered(weak, tmp_path / "weak"), delivered(line, tmp_path / "sound")
     assert (record.header["status"], causes(record)) == ("complete", set())
-    np.testing.assert_array_equal(record.spots, sound.spots)
+    assert record.spots.tobytes() == sound.spots.tobytes()
     assert record.readings["counts"].sum() < 0.2 * sound.readings["counts"].sum()
 
 
@@ -169,6 +168,6 @@ def test_faults_of_what_is_not_there_are_refused(tmp_path: Path, write, fault: F
 
 def test_a_fault_of_both_strips_needs_one_of_them(tmp_path: Path):
     line = load_beamline(without_strips_in_x(tmp_path / "line"))
-    lost = Fault("strips", "lost", at_us=1000)
-    record = delivered(line, tmp_path / "out", replace(lost, duration_us=500_000))
+    lost = Fault("strips", "lost", at_us=1000, duration_us=500_000)
+    record = delivered(line, tmp_path / "out", lost)
     assert interlocks.DATA_STRIP in causes(record)

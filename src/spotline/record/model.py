@@ -259,8 +259,8 @@ class FieldRecord:
     visits: Table
     truth: Table | None
     assumed: Table = field(default_factory=lambda: np.zeros(0, ASSUMED))
-    readings: Table = field(default_factory=lambda: np.zeros(0, READING))
     prescribed: tuple[Slice, ...] = ()
+    readings: Table = field(default_factory=lambda: np.zeros(0, READING))
 
     @property
     def facts(self) -> DeliveryHeader:
