@@ -97,18 +97,19 @@ within 0.3 mm.
 
 Files without `[[boxes]]` and `[[monitors]]` load as ever if they have `geometry.int1_to_isocentre_mm`,
 `strip_x_to_isocentre_mm`, `strip_y_to_isocentre_mm`, `int2_to_isocentre_mm`, `pixel_to_isocentre_mm`, and
-`chambers.gap_mm`, `high_voltage_V`, `strips`, `strip_pitch_mm`, `pixels`, `pixel_pitch_mm`: they describe INT1,
-StripX and StripY in BOX1, INT2 and PIX in BOX2. A file has either, not both. `BeamLine.changed` takes these keys for the
-rows of such names too.
+`chambers.gap_mm`, `high_voltage_V`, `strips`, `strip_pitch_mm`, `pixels`, `pixel_pitch_mm`: they describe
+INT1, StripX and StripY in BOX1, INT2 and PIX in BOX2. A file has either, not both. `BeamLine.changed` takes
+these keys for the rows of such names too.
 
 ## Checks across keys
 
 * The magnets reach half of the field in both planes with the highest energy of every ion.
 * The strip and pixel chambers cover the field as it is projected onto them from the magnets.
-* All monitors are downstream of the scanning magnets, and stand in boxes of the line, of which there are two at most.
-* A role of the control law is of one monitor, of the kind and plane that it is for. There are `int1` and `int2`, and in
-  each plane strips or the pixel chamber; [what a line can do without](monitors.md). Both strip chambers of the law have
-  the same channels. Only strip chambers can be without a role.
+* All monitors are downstream of the scanning magnets, and stand in boxes of the line, of which there are two
+  at most.
+* A role of the control law is of one monitor, of the kind and plane that it is for. There are `int1` and
+  `int2`, and in each plane strips or the pixel chamber; [what a line can do without](monitors.md). Both
+  strip chambers of the law have the same channels. Only strip chambers can be without a role.
 * `scan_period_us` divides `strip_period_us`, and that divides `pixel_period_us`.
 * `intensity_levels` descend and are at most 1; the interlock on intensity lies above the full intensity.
 * Exactly one of `gantry_angles_deg` and `gantry_range_deg` is given.

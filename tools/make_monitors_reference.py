@@ -21,9 +21,9 @@ TEXT = """\
 
 <!-- Written by tools/make_monitors_reference.py from the tables in the code; do not edit. -->
 
-The monitors of a line are the rows `[[monitors]]` of its [file](beam-line-file.md#monitors). The control law uses them
-by their `role`, each role of one row at most. A strip chamber without a role is read out and recorded
-(`FieldRecord.readings`), and no interlock hangs on it.
+The monitors of a line are the rows `[[monitors]]` of its [file](beam-line-file.md#monitors). The control law
+uses them by their `role`, each role of one row at most. A strip chamber without a role is read out and
+recorded (`FieldRecord.readings`), and no interlock hangs on it.
 
 ## Roles
 
@@ -43,16 +43,16 @@ Such a line is refused when it is loaded.
 
 ## What a line may do without
 
-Checks of a monitor that is not there are off: no frames of it are expected, none are missed. Faults of it are refused,
-and campaigns do not draw them. What is measured with it is not a number (NaN) in the record; the position of a spot in a
-plane without strips is that of the pixels.
+Checks of a monitor that is not there are off: no frames of it are expected, none are missed. Faults of it
+are refused, and campaigns do not draw them. What is measured with it is not a number (NaN) in the record;
+the position of a spot in a plane without strips is that of the pixels.
 
 | without | interlocks that vanish | faults that cannot be | excess of particles | place of the beam |
 | --- | --- | --- | --- | --- |
 {lacking}
 
-Bounds are those of [campaigns](campaign.md#bound-of-the-excess), keys those of `[fast_interlocks]`. Hazards of a line
-without some monitor are those of the [analysis](hazards.md) whose only causes have vanished.
+Bounds are those of [campaigns](campaign.md#bound-of-the-excess), keys those of `[fast_interlocks]`. Hazards
+of a line without some monitor are those of the [analysis](hazards.md) whose only causes have vanished.
 """
 
 

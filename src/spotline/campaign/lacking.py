@@ -1,7 +1,7 @@
 """What a line does without, and what then holds: for the table of monitors in the documentation.
 
-Which interlocks vanish and which faults cannot be follows from their own tables.  Here stands the rest: what the
-bounds of campaigns and the analysis of hazards can still promise.
+Which interlocks vanish and which faults cannot be follows from their own tables.  Here stands the rest: what
+the bounds of campaigns and the analysis of hazards can still promise.
 """
 
 from __future__ import annotations
@@ -69,15 +69,15 @@ LACKING = (
         ALL_ROLES - {"pixel"},
         2,
         _AS_EVER,
-        "a beam astray is paused at `position_mm`, as ever; strips that mislead the feedback are found by nothing, "
-        "and lead the beam astray by up to `position_mm`",
+        "a beam astray is paused at `position_mm`, as ever; strips that mislead the feedback are found by "
+        "nothing, and lead the beam astray by up to `position_mm`",
     ),
     Lacking(
         "a second box",
         ALL_ROLES,
         1,
-        "both counts are wrong together when gas, high voltage or slow sensors of the box fail, and agree: besides "
-        "the bound, what the tolerances of the slow control allow, and the beam of one period of it",
+        "both counts are wrong together when gas, high voltage or slow sensors of the box fail, and agree: "
+        "besides the bound, what the tolerances of the slow control allow, and the beam of one period of it",
         _AS_EVER,
     ),
 )
