@@ -63,7 +63,7 @@ TOML_FAULTS = [
     (
         "channels = 32 ",
         "channels = 32.5 ",
-        "monitors[4].channels: expected int, got float; correct the value",
+        "monitors[4].channels: expected int | nothing, got float; correct the value",
     ),
     ("channels = 32 ", "channels = 0 ", "monitors[4].channels: expected int >= 1; correct the value"),
     ("field_x_mm = 200.0", "field_x_mm = inf", "geometry.field_x_mm: inf is not a finite number; give one"),

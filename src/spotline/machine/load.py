@@ -566,7 +566,7 @@ def _readable(where: str, message: str) -> str:
     """Turn a message of msgspec (``what - at `$.key` ``) into ``key: what; what to do``."""
     what, _, at = message.partition(" - at ")
     within = at.strip("`").removeprefix("$").replace("[...]", " (an entry of it)")
-    what = what.replace("`", "").replace(" | null", "").replace("object", "table").replace("null", "nothing")
+    what = what.replace("`", "").replace("object", "table").replace("null", "nothing")
     return f"{where}{within}: {what[:1].lower()}{what[1:]}; correct the value"
 
 

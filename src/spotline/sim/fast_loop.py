@@ -30,8 +30,9 @@ from spotline.sim.faults.driver import FaultDriver
 from spotline.sim.faults.timeline import FOREVER_US, Active
 from spotline.sim.front_end import FrontEnd
 from spotline.sim.loop import Samples, run_block
-from spotline.sim.planes import PlaneReadout, registers_of
+from spotline.sim.planes import PlaneReadout
 from spotline.sim.plant import PlantSettings, PlantState
+from spotline.sim.registers import registers_of
 from spotline.sim.samples import new_samples, raw_samples, rest
 from spotline.sim.sensors import SimulatedSensors
 from spotline.sim.setup import Setup

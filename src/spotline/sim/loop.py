@@ -38,7 +38,7 @@ from spotline.random import MANY, hash64, normal, poisson_of_few, poisson_of_man
 from spotline.sim.chambers import map_gain, next_ion_current, pixel_readout, strip_readout
 from spotline.sim.magnets import advance_magnets, read_back
 from spotline.sim.planes import PlaneReadout, read_planes
-from spotline.sim.plant import PlantSettings, PlantState, SegmentedTruth, SpillTruth
+from spotline.sim.plant import PlantSettings, PlantState, SpillTruth
 from spotline.sim.readout_faults import disturb_pixels, disturb_strips, noise_counts
 from spotline.sim.spill import advance_spill, command_chopper, move_chopper
 
@@ -92,8 +92,8 @@ def sample_integrals(
     sample: int,
     rate: float,
     is_read: bool,
-) -> float:
-    """Run one scan period of 1 MHz samples; return the ions per tick that pass the chopper at its start.
+) -> tuple[float, float]:
+    """Run one scan period of 1 MHz samples; return the collection efficiencies of both boxes in it.
 
     Parameters
     ----------
@@ -119,11 +119,12 @@ def sample_integrals(
     is_wanted = 1 if is_beam_wanted(law) else 0
     if is_wanted != beam.chopper_command:
         command_chopper(beam, truths.chopper, is_wanted, start)
-    at_start = mean
-    efficiency1 = 1.0 / (1.0 + truth.int1_recombination_a + truth.int1_recombination_b_per_rate * mean)
-    efficiency2 = 1.0 / (1.0 + truth.int2_recombination_a + truth.int2_recombination_b_per_rate * mean)
-    gain1 = 0.5 * truth.int1_counts_per_particle * efficiency1 * map_gain(truth.int1_map, x_mm, y_mm)
-    gain2 = 0.5 * truth.int2_counts_per_particle * efficiency2 * map_gain(truth.int2_map, x_mm, y_mm)
+    efficiency1 = 1.0 / (1.0 + truth.box1_recombination_a + truth.box1_recombination_b_per_rate * mean)
+    efficiency2 = 1.0 / (1.0 + truth.box2_recombination_a + truth.box2_recombination_b_per_rate * mean)
+    collected1 = efficiency1 if truth.int1_box == 1 else efficiency2
+    collected2 = efficiency1 if truth.int2_box == 1 else efficiency2
+    gain1 = 0.5 * truth.int1_counts_per_particle * collected1 * map_gain(truth.int1_map, x_mm, y_mm)
+    gain2 = 0.5 * truth.int2_counts_per_particle * collected2 * map_gain(truth.int2_map, x_mm, y_mm)
     background1, background2 = truth.int1_background_per_tick, truth.int2_background_per_tick
     ceiling1, ceiling2 = truth.int1_ceiling_per_tick, truth.int2_ceiling_per_tick
     # The spread of the ionization is drawn once a period; a microsecond of it is far below one count.
@@ -193,13 +194,7 @@ def sample_integrals(
         arrived_in.particles += total
         arrived_in.x_moment_mm += total * x_mm
         arrived_in.y_moment_mm += total * y_mm
-    return at_start
-
-
-@kernel
-def collected(chamber: SegmentedTruth, rate: float) -> float:
-    """Collection efficiency of a segmented chamber at so many ions per tick."""
-    return 1.0 / (1.0 + chamber.recombination_a + chamber.recombination_b_per_rate * rate)
+    return efficiency1, efficiency2
 
 
 @kernel
@@ -223,7 +218,8 @@ def strip_period(
     truths: PlantSettings,
     samples: Samples,
     frame: int,
-    rate: float,
+    efficiency1: float,
+    efficiency2: float,
     is_read: bool,
 ) -> tuple[int, float, float]:
     """Read out one frame of the strip chambers that there are, and hand it to the law, if it arrives there.
@@ -241,9 +237,11 @@ def strip_period(
     at_x_mm = x_mm * truths.strip_x.per_iso + truths.strip_x.offset_mm
     at_y_mm = y_mm * truths.strip_y.per_iso + truths.strip_y.offset_mm
     if truths.strip_x.per_iso > 0.0:
-        strip_readout(x, truths.strip_x, particles, at_x_mm, collected(truths.strip_x, rate), tick)
+        collected = efficiency1 if truths.strip_x.box == 1 else efficiency2
+        strip_readout(x, truths.strip_x, particles, at_x_mm, collected, tick)
     if truths.strip_y.per_iso > 0.0:
-        strip_readout(y, truths.strip_y, particles, at_y_mm, collected(truths.strip_y, rate), tick)
+        collected = efficiency1 if truths.strip_y.box == 1 else efficiency2
+        strip_readout(y, truths.strip_y, particles, at_y_mm, collected, tick)
     if truths.strip_x_fault.active == 1:
         disturb_strips(x, truths.strip_x_fault, tick)
     if truths.strip_y_fault.active == 1:
@@ -267,7 +265,8 @@ def pixel_period(
     truths: PlantSettings,
     samples: Samples,
     frame: int,
-    rate: float,
+    efficiency1: float,
+    efficiency2: float,
     is_read: bool,
 ) -> None:
     """Read out one frame of the pixel chamber and hand it to the law, if it arrives there."""
@@ -275,7 +274,8 @@ def pixel_period(
     particles, x_mm, y_mm = take_arrived(plant.arrived[1])
     x, y, pixel = truths.pixel_x, truths.pixel_y, plant.pixel
     at_x_mm, at_y_mm = x_mm * x.per_iso + x.offset_mm, y_mm * y.per_iso + y.offset_mm
-    pixel_readout(pixel, x, y, particles, at_x_mm, at_y_mm, collected(x, rate), tick)
+    collected = efficiency1 if x.box == 1 else efficiency2
+    pixel_readout(pixel, x, y, particles, at_x_mm, at_y_mm, collected, tick)
     if truths.pixel_fault.active == 1:
         disturb_pixels(pixel, truths.pixel_fault, tick)
     if is_read:
@@ -385,7 +385,7 @@ def run_block(
         rate, inputs = begin_period(law, settings, memory, plant, truths, samples, period)
         runs = inputs & INPUT_HANG == 0
         is_read = runs and inputs & INPUT_NO_INTEGRAL == 0
-        mean = sample_integrals(
+        efficiency1, efficiency2 = sample_integrals(
             law, settings, memory, plant, truths, samples, tick, period * truths.period, rate, is_read
         )
         tick += truths.period
@@ -394,14 +394,16 @@ def run_block(
         if tick % truths.strip_x.period == 0:
             is_read = runs and inputs & INPUT_NO_STRIP == 0
             particles, x_mm, y_mm = strip_period(
-                law, settings, memory, plant, truths, samples, n_strips, mean, is_read
+                law, settings, memory, plant, truths, samples, n_strips, efficiency1, efficiency2, is_read
             )
             if others is not None:
-                read_planes(others, law, settings, particles, x_mm, y_mm, mean, is_read)
+                read_planes(others, law, settings, particles, x_mm, y_mm, efficiency1, efficiency2, is_read)
             n_strips += 1
         if has_pixels(settings) and tick % truths.pixel_x.period == 0:
             is_read = runs and inputs & INPUT_NO_PIXEL == 0
-            pixel_period(law, settings, memory, plant, truths, samples, n_pixels, mean, is_read)
+            pixel_period(
+                law, settings, memory, plant, truths, samples, n_pixels, efficiency1, efficiency2, is_read
+            )
             n_pixels += 1
         if tick % TREND_TICKS == 0:
             write_trend(law, samples.trend[n_trend])

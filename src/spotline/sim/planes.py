@@ -12,11 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.arrays import Floats, Frame, Integers
-from spotline.control.memory import LawSettings, LawState, SliceMemory
-from spotline.control.planes import Planes, is_of_next_spot, new_planes, plane_frame
+from spotline.control.memory import LawSettings, LawState
+from spotline.control.planes import Planes, is_of_next_spot, plane_frame
 from spotline.jit import kernel
-from spotline.machine.geometry import isocentre_per_monitor, position_at_mm
-from spotline.machine.model import BeamLineFile
 from spotline.sim.chambers import strip_readout
 from spotline.sim.plant import FrameState, SegmentedTruth
 
@@ -31,8 +29,7 @@ class PlaneTruth(NamedTuple):
     counts_per_particle: Floats
     spread: float
     background: float
-    recombination_a: Floats
-    recombination_b_per_rate: Floats
+    box: Integers
     weights: Floats  # (n_frames,)
     shares: Floats  # (k, 2, n_offsets, 2 m + 1): empty channels beside those of a narrow beam
     key: NDArray[np.int64]
@@ -53,8 +50,7 @@ class PlaneTruth(NamedTuple):
             counts_per_particle=column("counts_per_particle"),
             spread=first.spread if first else 0.0,
             background=first.background if first else 0.0,
-            recombination_a=column("recombination_a"),
-            recombination_b_per_rate=column("recombination_b_per_rate"),
+            box=np.array([plane.box for plane in planes], np.int64),
             weights=first.weights if first else np.ones(1),
             shares=stacked_shares([plane.shares for plane in planes]),
             key=np.array([plane.key for plane in planes], dtype=np.int64),
@@ -105,42 +101,6 @@ def new_frames(truth: PlaneTruth, remainder: Floats) -> PlaneFrames:
     )
 
 
-def registers_of(facts: BeamLineFile, settings: LawSettings, memory: SliceMemory) -> Planes:
-    """Registers of the planes for the spots in the memory boards."""
-    planes = [(index, m) for index, m in enumerate(facts.monitors) if m.role is None]
-    iso_mm = _at_isocentre_mm(facts, memory)
-    has_strips = facts.monitor("strip_x") is not None or facts.monitor("strip_y") is not None
-    reach_mm = (
-        settings.strip_reach * settings.strip_pitch_mm
-        if has_strips
-        else settings.pixel_reach * settings.pixel_pitch_mm
-    )
-    prescribed_mm = np.zeros((len(planes), len(memory.int1_counts)))
-    for row, (_, monitor) in zip(prescribed_mm, planes, strict=True):
-        assert monitor.plane is not None, "checked: it is a strip chamber"
-        row[:] = position_at_mm(facts, monitor, monitor.plane, iso_mm[monitor.plane])
-    pitch_mm = np.array([monitor.pitch_mm or 1.0 for _, monitor in planes])
-    return new_planes(
-        monitor=np.array([index for index, _ in planes], np.int64),
-        across_y=np.array([monitor.plane == "y" for _, monitor in planes], np.int64),
-        channels=np.array([monitor.channels or 1 for _, monitor in planes], np.int64),
-        pitch_mm=pitch_mm,
-        reach=np.ceil(reach_mm / pitch_mm).astype(np.int64),
-        prescribed_mm=prescribed_mm,
-    )
-
-
-def _at_isocentre_mm(facts: BeamLineFile, memory: SliceMemory) -> dict[str, Floats]:
-    """Prescribed positions at the isocentre, from those at a monitor that the law uses, in each plane."""
-    x, y, pixel = facts.monitor("strip_x"), facts.monitor("strip_y"), facts.monitor("pixel")
-    x_mm = memory.x_strip_mm if x is not None else memory.x_pixel_mm
-    y_mm = memory.y_strip_mm if y is not None else memory.y_pixel_mm
-    return {
-        "x": x_mm * (isocentre_per_monitor(facts, x or pixel, "x") or 1.0),
-        "y": y_mm * (isocentre_per_monitor(facts, y or pixel, "y") or 1.0),
-    }
-
-
 @kernel
 def read_planes(
     planes: PlaneReadout,
@@ -149,7 +109,8 @@ def read_planes(
     particles: int,
     x_mm: float,
     y_mm: float,
-    rate: float,
+    efficiency1: float,
+    efficiency2: float,
     is_read: bool,
 ) -> None:
     """Read out one frame of every plane and add it to its registers, if it arrives there.
@@ -162,8 +123,8 @@ def read_planes(
         Ions of the frame.
     x_mm, y_mm : float
         Their mean position at the isocentre.
-    rate : float
-        Ions per tick.
+    efficiency1, efficiency2 : float
+        Collection efficiencies of both boxes.
     is_read : bool
         Whether the frame arrives.
     """
@@ -189,14 +150,13 @@ def read_planes(
             truth.counts_per_particle[k],
             truth.spread,
             truth.background,
-            truth.recombination_a[k],
-            truth.recombination_b_per_rate[k],
+            truth.box[k],
             truth.weights,
             truth.shares[k],
             truth.key[k],
         )
         at_mm = (y_mm if registers.across_y[k] == 1 else x_mm) * plane.per_iso
-        efficiency = 1.0 / (1.0 + plane.recombination_a + plane.recombination_b_per_rate * rate)
+        efficiency = efficiency1 if truth.box[k] == 1 else efficiency2
         strip_readout(frame, plane, particles, at_mm, efficiency, tick)
         if is_added:
             plane_frame(registers, law, settings, k, frame.counts, frame.region)

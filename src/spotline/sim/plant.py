@@ -164,10 +164,12 @@ class IntegralTruth(NamedTuple):
     int2_noise_per_tick: float
     int1_ceiling_per_tick: float  # counts that a channel can take
     int2_ceiling_per_tick: float
-    int1_recombination_a: float  # a / V of its box
-    int2_recombination_a: float
-    int1_recombination_b_per_rate: float  # b i / V^2 per ion per tick
-    int2_recombination_b_per_rate: float
+    int1_box: int  # 1 or 2: where it stands
+    int2_box: int
+    box1_recombination_a: float  # a / V
+    box2_recombination_a: float
+    box1_recombination_b_per_rate: float  # b i / V^2 per ion per tick
+    box2_recombination_b_per_rate: float
     arrival_key: int
     ionization_key: int
     noise_key: int
@@ -184,8 +186,7 @@ class SegmentedTruth(NamedTuple):
     counts_per_particle: float
     spread: float  # relative, of one ion in one gap
     background: float  # counts of a channel in a frame
-    recombination_a: float  # a / V of its box
-    recombination_b_per_rate: float  # b i / V^2 per ion per tick
+    box: int  # 1 or 2: where it stands
     weights: Floats  # fraction of a frame's charge that each frame from then on collects
     shares: Floats  # (2, n_offsets, 2 k + 1): share of each channel around the beam, and its root
     key: int

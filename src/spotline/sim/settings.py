@@ -13,7 +13,7 @@ from spotline.control.memory import LawSettings
 from spotline.machine import BeamLine, SpotSize
 from spotline.machine.geometry import current_A, per_isocentre
 from spotline.machine.model import Scanning, ScanningAxis
-from spotline.machine.monitors import Monitor, Plane
+from spotline.machine.monitors import Monitor, Plane, box_numbers
 from spotline.machine.simulation import SimulatedGas
 from spotline.machine.true_line import TrueLine
 from spotline.physics.ions import IONS, Ion
@@ -189,7 +189,7 @@ def plant_settings(
             read_noise_A=truth.magnets.readback_noise_A,
         )
 
-    gains = truth.chambers
+    gains, numbers = truth.chambers, box_numbers(facts.boxes)
     recombination_a = gains.recombination_V / voltage
     recombination_b = gains.recombination_V2_per_A * ionization_A_per_us / voltage**2
 
@@ -208,8 +208,7 @@ def plant_settings(
             counts_per_particle=counts_per_particle * gain,
             spread=ionization_spread,
             background=background_per_us * period_us,
-            recombination_a=recombination_a,
-            recombination_b_per_rate=recombination_b,
+            box=numbers[monitor.box] if monitor is not None else 1,
             weights=frame_weights(truth.chambers.ion_drift_time_us, period_us),
             shares=channel_shares(sigma_mm, pitch_mm),
             key=key,
@@ -269,10 +268,12 @@ def plant_settings(
             int2_noise_per_tick=0.0,
             int1_ceiling_per_tick=math.inf,
             int2_ceiling_per_tick=math.inf,
-            int1_recombination_a=recombination_a,
-            int2_recombination_a=recombination_a,
-            int1_recombination_b_per_rate=recombination_b,
-            int2_recombination_b_per_rate=recombination_b,
+            int1_box=facts.box_number("int1"),
+            int2_box=facts.box_number("int2"),
+            box1_recombination_a=recombination_a,
+            box2_recombination_a=recombination_a,
+            box1_recombination_b_per_rate=recombination_b,
+            box2_recombination_b_per_rate=recombination_b,
             arrival_key=key(CAUSE_ARRIVAL),
             ionization_key=key(CAUSE_IONIZATION),
             noise_key=key(CAUSE_NOISE),
@@ -366,10 +367,12 @@ def quiet_integrals(line: TrueLine) -> IntegralTruth:
         int2_noise_per_tick=0.0,
         int1_ceiling_per_tick=math.inf,
         int2_ceiling_per_tick=math.inf,
-        int1_recombination_a=0.0,
-        int2_recombination_a=0.0,
-        int1_recombination_b_per_rate=0.0,
-        int2_recombination_b_per_rate=0.0,
+        int1_box=1,
+        int2_box=1,
+        box1_recombination_a=0.0,
+        box2_recombination_a=0.0,
+        box1_recombination_b_per_rate=0.0,
+        box2_recombination_b_per_rate=0.0,
         arrival_key=0,
         ionization_key=0,
         noise_key=0,

@@ -89,7 +89,7 @@ class FaultDriver:
             clean = gas_state(self._line.simulation.gas, self._sound.spill.start)
             changes = gas_changes(self._beamline, clean, with_faults(clean, len(facts.boxes), active, now_us))
             truth = apply_gas(truth, facts, changes)
-            planes = planes_in_gas(planes, facts, changes)
+            planes = planes_in_gas(planes, changes)
         return truth, planes
 
     def next_us(self, now_us: int) -> int:

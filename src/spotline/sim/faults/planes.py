@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from spotline.machine.model import BeamLineFile
-from spotline.machine.monitors import box_numbers
 from spotline.sim.faults.beam import wrong_energy
 from spotline.sim.faults.context import FaultContext, value_of
 from spotline.sim.faults.segmented import shares_of
@@ -32,14 +30,7 @@ def planes_with(planes: PlaneTruth, active: Iterable[Active], context: FaultCont
     return planes
 
 
-def planes_in_gas(planes: PlaneTruth, facts: BeamLineFile, changes: Mapping[int, GasChange]) -> PlaneTruth:
-    """Return the planes with other gas and high voltage in their boxes."""
-    numbers = box_numbers(facts.boxes)
-    of_plane = [changes[numbers[monitor.box]] for monitor in facts.monitors_without_role]
-    density = np.array([change.density for change in of_plane])
-    lower = np.array([change.lower for change in of_plane])
-    return planes._replace(
-        counts_per_particle=planes.counts_per_particle * density,
-        recombination_a=planes.recombination_a * lower,
-        recombination_b_per_rate=planes.recombination_b_per_rate * density * lower**2,
-    )
+def planes_in_gas(planes: PlaneTruth, changes: Mapping[int, GasChange]) -> PlaneTruth:
+    """Return the planes with other gas in their boxes; what recombines there is of the box."""
+    density = np.array([changes[int(number)].density for number in planes.box], dtype=np.float64)
+    return planes._replace(counts_per_particle=planes.counts_per_particle * density)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from spotline.machine import BeamLine
 from spotline.machine.model import BeamLineFile
-from spotline.machine.monitors import Role
+from spotline.machine.monitors import MOST_BOXES, Role
 from spotline.sim.faults.beam import scaled_charge
 from spotline.sim.faults.timeline import Active
-from spotline.sim.plant import PlantSettings, SegmentedTruth
+from spotline.sim.plant import PlantSettings
 from spotline.sim.settings import BoxState
 
 LEAST_PRESSURE_PA = 1000.0
@@ -86,22 +86,14 @@ class GasChange:
     density: float = 1.0
     lower: float = 1.0
 
-    def recombination_a(self, clean: float) -> float:
-        """The first term of recombination."""
-        return clean * self.lower
-
-    def recombination_b(self, clean: float) -> float:
-        """The second term, which grows with the charge too."""
-        return clean * self.density * self.lower**2
-
 
 def gas_changes(beamline: BeamLine, clean: BoxState, gas: Sequence[BoxState]) -> dict[int, GasChange]:
-    """What faults change in the gas of each box, by its number; box 0, of no monitor, stays as it is."""
+    """What faults change in the gas of each box, by its number; boxes that are not there stay as they are."""
 
     def density(state: BoxState) -> float:
         return beamline.gas_factor(state.temperature_C, state.pressure_Pa)
 
-    changes = {0: GasChange()}
+    changes = {number: GasChange() for number in range(MOST_BOXES + 1)}
     for number, state in enumerate(gas, start=1):
         changes[number] = GasChange(
             density(state) / density(clean), clean.high_voltage_V / state.high_voltage_V
@@ -128,25 +120,15 @@ def apply_gas(truth: PlantSettings, facts: BeamLineFile, changes: Mapping[int, G
     def change(role: Role) -> GasChange:
         return changes[facts.box_number(role)]
 
-    def recombining(chamber: SegmentedTruth, role: Role) -> SegmentedTruth:
-        return chamber._replace(
-            recombination_a=change(role).recombination_a(chamber.recombination_a),
-            recombination_b_per_rate=change(role).recombination_b(chamber.recombination_b_per_rate),
-        )
-
     truth = scaled_charge(truth, lambda role: change(role).density)
-    i, one, two = truth.integrals, change("int1"), change("int2")
+    i, one, two = truth.integrals, changes[1], changes[2]
     return truth._replace(
         integrals=i._replace(
-            int1_recombination_a=one.recombination_a(i.int1_recombination_a),
-            int2_recombination_a=two.recombination_a(i.int2_recombination_a),
-            int1_recombination_b_per_rate=one.recombination_b(i.int1_recombination_b_per_rate),
-            int2_recombination_b_per_rate=two.recombination_b(i.int2_recombination_b_per_rate),
-        ),
-        strip_x=recombining(truth.strip_x, "strip_x"),
-        strip_y=recombining(truth.strip_y, "strip_y"),
-        pixel_x=recombining(truth.pixel_x, "pixel"),
-        pixel_y=recombining(truth.pixel_y, "pixel"),
+            box1_recombination_a=i.box1_recombination_a * one.lower,
+            box2_recombination_a=i.box2_recombination_a * two.lower,
+            box1_recombination_b_per_rate=i.box1_recombination_b_per_rate * one.density * one.lower**2,
+            box2_recombination_b_per_rate=i.box2_recombination_b_per_rate * two.density * two.lower**2,
+        )
     )
 
 
