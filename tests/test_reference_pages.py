@@ -8,6 +8,7 @@ from tools import make_architecture_picture as architecture
 from tools import make_events_reference as events
 from tools import make_faults_reference as faults
 from tools import make_interlocks_reference as interlocks
+from tools import make_monitors_reference as monitors
 from tools import make_private_tags_reference as private_tags
 from tools import make_python_reference as python_names
 from tools import make_record_reference as generator
@@ -24,6 +25,12 @@ def test_page_of_record_files_is_up_to_date():
 def test_page_of_interlocks_is_up_to_date():
     remedy = "run tools/make_interlocks_reference.py"
     assert interlocks.PAGE.read_text(encoding="utf-8") == interlocks.page(), remedy
+
+
+def test_page_of_monitors_is_up_to_date():
+    assert monitors.PAGE.read_text(encoding="utf-8") == monitors.page(), (
+        "run tools/make_monitors_reference.py"
+    )
 
 
 def test_page_of_private_tags_is_up_to_date():

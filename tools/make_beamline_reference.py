@@ -19,13 +19,15 @@ from typing import Any
 
 import msgspec
 
-from spotline.machine import accelerator, model, simulation
+from spotline.machine import accelerator, model, monitors, simulation
 from spotline.machine.load import SHIPPED, TOML_NAME
 from spotline.units import UNIT_SUFFIXES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reference" / "beam-line-file.md"
 EXAMPLE = "cnao-h"
+ROWS = ("boxes", "monitors", "ions", "nozzle.layers")
+"""Tables of the file of which there are several."""
 
 INTRODUCTION = f"""\
 # The beam-line file
@@ -91,16 +93,28 @@ So depths do not come from the layers. Where a layer is not known otherwise it m
 window of the shipped lines is what the fit leaves beside chambers and air. A test holds both to each other
 within 0.3 mm.
 
+## Keys from before monitors were rows
+
+Files without `[[boxes]]` and `[[monitors]]` load as ever if they have `geometry.int1_to_isocentre_mm`,
+`strip_x_to_isocentre_mm`, `strip_y_to_isocentre_mm`, `int2_to_isocentre_mm`, `pixel_to_isocentre_mm`, and
+`chambers.gap_mm`, `high_voltage_V`, `strips`, `strip_pitch_mm`, `pixels`, `pixel_pitch_mm`: they describe
+INT1, StripX and StripY in BOX1, INT2 and PIX in BOX2. A file has either, not both. `BeamLine.changed` takes
+these keys for the rows of such names too.
+
 ## Checks across keys
 
 * The magnets reach half of the field in both planes with the highest energy of every ion.
 * The strip and pixel chambers cover the field as it is projected onto them from the magnets.
-* All chambers are downstream of the scanning magnets.
+* All monitors are downstream of the scanning magnets, and stand in boxes of the line, of which there are two
+  at most.
+* A role of the control law is of one monitor, of the kind and plane that it is for. There are `int1` and
+  `int2`, and in each plane strips or the pixel chamber; [what a line can do without](monitors.md). Both
+  strip chambers of the law have the same channels. Only strip chambers can be without a role.
 * `scan_period_us` divides `strip_period_us`, and that divides `pixel_period_us`.
 * `intensity_levels` descend and are at most 1; the interlock on intensity lies above the full intensity.
 * Exactly one of `gantry_angles_deg` and `gantry_range_deg` is given.
 * Twice `energy_tolerance_MeV_u` is less than the smallest distance of listed energies.
-* The nominal high voltage is within its tolerance; each tolerance has its lower limit first.
+* The nominal high voltage of every box is within its tolerance; each tolerance has its lower limit first.
 * The first and the last energy are multiples of 0.01 MeV/u, and listed ones differ by more than rounding to
   that; an ion has at most 16 foci, the accelerator 16 `intensity_levels`: a cycle-code holds no more.
 * Spot sizes cover the energies, gain maps cover the field; no ion and no optics stands there twice.
@@ -126,7 +140,7 @@ class Value:
 
 def field_docs() -> dict[tuple[str, str], str]:
     """Docstrings of the fields, by class and field."""
-    trees = [ast.parse(inspect.getsource(module)) for module in (model, accelerator, simulation)]
+    trees = [ast.parse(inspect.getsource(module)) for module in (model, accelerator, monitors, simulation)]
     docs = {}
     for node in (n for tree in trees for n in tree.body if isinstance(n, ast.ClassDef)):
         for statement, following in zip(node.body, node.body[1:], strict=False):
@@ -263,9 +277,7 @@ def section(kind: type[msgspec.Struct], key: str, values: dict[str, list[Value]]
         )
         rows.append("| " + " | ".join(cell(column) for column in columns) + " |")
     title = (
-        {"ions": "[[ions]]", "ions.optics": "ions.optics", "nozzle.layers": "[[nozzle.layers]]"}.get(
-            key, f"[{key}]"
-        )
+        {"ions.optics": "ions.optics"}.get(key, f"[[{key}]]" if key in ROWS else f"[{key}]")
         if key
         else "Top of the file"
     )

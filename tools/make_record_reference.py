@@ -37,6 +37,11 @@ TABLES = (
         model.ASSUMED_COLUMNS,
         "What was [assumed](../explanation/recovery.md) because the delivery died; in no other table.",
     ),
+    (
+        "readings",
+        model.READING_COLUMNS,
+        "What [monitors without a role](monitors.md) measured of every spot; empty on a line without any.",
+    ),
     ("truth", model.TRUTH_COLUMNS, "What only the simulation knows, one row per row of `spots`."),
     (
         "prescribed_spots",
@@ -142,6 +147,7 @@ were acknowledged.
 | `raw/currents_A` | 25 µs | x and y read back, x and y set |
 | `raw/inputs` | 25 µs | bits `INPUT_...`: events, what did not arrive, lines of the interlock systems |
 | `raw/aborts` | orders | stops and pauses asked for by the slow control and the supervision |
+| `readings/parts` | spots, monitors | what monitors without a role measured; on lines that have any |
 | `assumed/parts` | spots | counts that nobody confirmed; in a recovered file only |
 | `truth/parts` | spots touched | ions, and sums of x, x², y, y² in mm at the isocentre; a simulation only |
 

@@ -18,9 +18,12 @@ from spotline.dose.engine.forward import DoseEngine, Patient
 from spotline.dose.engine.reconstruct import reconstruct
 from spotline.dose.evaluation.gamma import gamma_index
 from spotline.dose.grid import DoseGrid
+from spotline.machine.geometry import isocentre_per
 from spotline.machine.true_line import true_line_of
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import mass_stopping_power_MeV_cm2_per_g
+from spotline.record.positions import or_nan
+from spotline.treatment.monitors import isocentre_per_chamber
 from spotline.units import FWHM_PER_SIGMA
 from verification.figures import Figure, figure, table
 from verification.page import fill, say
@@ -154,9 +157,8 @@ def changed(
 
 def wider(line: spotline.BeamLine) -> Callable[[FieldBeams], FieldBeams]:
     """Spots that are wider at the chambers by a factor."""
-    geometry = line.facts.geometry
-    x_mm, y_mm = geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm
-    k = x_mm / (x_mm - geometry.strip_x_to_isocentre_mm), y_mm / (y_mm - geometry.strip_y_to_isocentre_mm)
+    scale = isocentre_per_chamber(line.facts)
+    k = or_nan(scale.strip_x), or_nan(scale.strip_y)
 
     def change(beams: FieldBeams) -> FieldBeams:
         filters = sum(name in line.facts.passive_elements.range_modulators for name in beams.passive_elements)
@@ -197,7 +199,9 @@ def cases(line: spotline.BeamLine) -> list[Injected]:
     """All faults."""
     geometry, gas = line.facts.geometry, true_line_of(line).simulation.gas
     source_mm = geometry.x_source_to_isocentre_mm
-    to_isocentre = source_mm / (source_mm - geometry.strip_x_to_isocentre_mm)
+    strips = line.facts.monitor("strip_x")
+    assert strips is not None
+    to_isocentre = isocentre_per(source_mm, strips.distance_mm)
     fault = spotline.Fault
     return [
         Injected(

@@ -190,9 +190,8 @@ def centroid_error_mm(cell: Centroid) -> float:
     Ions of four frames, at a position anywhere on the middle strips; then as many frames as the last
     charge takes to arrive.  The centre is found by the control law.
     """
-    chambers = line_of("cnao-h").facts.chambers
     limits = line_of("cnao-h").facts.fast_interlocks
-    pitch_mm, n = chambers.strip_pitch_mm, chambers.strips
+    n, pitch_mm = line_of("cnao-h").facts.strips
     weights = frame_weights(cell.drift_us, 50.0)
     truth = SegmentedTruth(
         period=50,
@@ -203,6 +202,7 @@ def centroid_error_mm(cell: Centroid) -> float:
         counts_per_particle=1.0 / cell.particles_per_count,
         spread=cell.spread,
         background=0.0,
+        box=1,
         weights=weights,
         shares=channel_shares(cell.fwhm_mm / FWHM_PER_SIGMA, pitch_mm),
         key=12345,

@@ -116,6 +116,9 @@ class SpillResult:
         about its centre at the strips in x and y, for each part; None in a real room.
     last_ion_us : int or None
         End of the scan period in which the last ion passed the chopper (0: none); None in a real room.
+    readings : Table or None
+        What monitors without a role in the law measured, columns `READING` of `spotline.control.planes`; None
+        if the line has none.
     """
 
     parts: Table
@@ -128,6 +131,7 @@ class SpillResult:
     int2_counts: int
     truth: NDArray[np.float64] | None
     last_ion_us: int | None = None
+    readings: Table | None = None
 
 
 def boards_sha256(settings: LawSettings, memory: SliceMemory) -> str:

@@ -9,34 +9,63 @@ from pathlib import Path
 import pytest
 
 from spotline import OptionError, SpotlineError, Treatment
-from spotline.campaign.setting import Setting, choose, dead_channel, draw_run, may_meet
+from spotline.campaign.setting import Setting, choose, dead_channels, draw_run, may_meet
+from spotline.machine import load_beamline
 from spotline.sim.faults import KINDS, Fault
+from tests.lines.monitors import one_box, without_pixels
+
+LINE = load_beamline("cnao-h")
 
 
 def test_words_and_names():
-    assert choose("all") == (tuple(KINDS), ())
-    assert choose("none") == ((), ())
+    assert choose("all", LINE) == (tuple(KINDS), ())
+    assert choose("none", LINE) == ((), ())
     first, second = list(KINDS)[:2]
-    assert choose(f"{first}, {second}") == ((first, second), ())
+    assert choose(f"{first}, {second}", LINE) == ((first, second), ())
     fault = Fault("int2", "dead")
-    assert choose([fault]) == ((), (fault,))
+    assert choose([fault], LINE) == ((), (fault,))
 
 
 def test_file(tmp_path: Path):
     path = tmp_path / "dead.toml"
     path.write_text('[[fault]]\ndevice = "int2"\nmode = "dead"\nspill = 2\nat_us = 1000\n', encoding="utf-8")
-    assert choose(path) == choose(str(path)) == ((), (Fault("int2", "dead", spill=2, at_us=1000),))
+    assert (
+        choose(path, LINE) == choose(str(path), LINE) == ((), (Fault("int2", "dead", spill=2, at_us=1000),))
+    )
 
 
 @pytest.mark.parametrize("name", ["int2.deaf", "everything", "", "int2.dead,"])
 def test_unknown_kind(name: str):
     with pytest.raises(OptionError, match=r"is no kind of fault and no \.toml file; did you mean"):
-        choose(name)
+        choose(name, LINE)
+
+
+def test_only_what_the_line_has_can_fail(tmp_path: Path):
+    """Neither what is drawn nor what is asked for strikes a monitor or a box that is not there."""
+    line = load_beamline(without_pixels(tmp_path / "line"))
+    kinds, _ = choose("all", line)
+    assert set(KINDS) - set(kinds) == {name for name, kind in KINDS.items() if kind.device == "pixel"}
+    with pytest.raises(OptionError, match=r"pixel\.dead strikes a monitor with the role pixel, which no-"):
+        choose("int1.dead, pixel.dead", line)
+    with pytest.raises(SpotlineError, match=r"pixel\.dead strikes a monitor with the role pixel"):
+        choose([Fault("pixel", "dead")], line)
+    one = load_beamline(one_box(tmp_path / "one"))
+    kinds, _ = choose("all", one)
+    assert {KINDS[name].box for name in KINDS if name not in kinds} == {2}
+    with pytest.raises(OptionError, match=r"box2\.leak strikes box 2, which one-box does not have"):
+        choose("box2.leak", one)
+
+
+def test_the_box_of_both_counts_is_two_dead_channels(tmp_path: Path):
+    one = load_beamline(one_box(tmp_path / "one")).facts
+    assert dead_channels("box1.leak", one) == {"int1", "int2"}
+    assert not may_meet("box1.leak", "beam.low", one)
+    assert may_meet("int1.dead", "beam.low", one)
 
 
 def test_missing_file(tmp_path: Path):
     with pytest.raises(SpotlineError, match=r"none\.toml"):
-        choose(tmp_path / "none.toml")
+        choose(tmp_path / "none.toml", LINE)
 
 
 def test_drawn_again_the_same(treatment: Treatment):
@@ -60,8 +89,8 @@ def test_pairs_have_at_most_one_dead_channel(treatment: Treatment):
     setting = Setting(treatment, 0, tuple(KINDS), pairs=True)
     for number in range(3 * len(KINDS)):
         first, second = (fault.kind for fault in draw_run(setting, number).faults)
-        assert may_meet(first, second)
-        assert len({dead_channel(first), dead_channel(second)} - {None}) <= 1
+        assert may_meet(first, second, LINE.facts)
+        assert len(dead_channels(first, LINE.facts) | dead_channels(second, LINE.facts)) <= 1
 
 
 @pytest.mark.parametrize(
@@ -79,7 +108,7 @@ def test_pairs_have_at_most_one_dead_channel(treatment: Treatment):
     ],
 )
 def test_who_may_meet(first: str, second: str, may: bool):
-    assert may_meet(first, second) == may_meet(second, first) == may
+    assert may_meet(first, second, LINE.facts) == may_meet(second, first, LINE.facts) == may
 
 
 def test_fixed_faults_are_the_same_in_every_run(treatment: Treatment):

@@ -33,9 +33,8 @@ from spotline.treatment.headers import DeliveryHeader
 from spotline.treatment.treatment import Treatment
 from tests.control.bench import Bench
 from tests.delivery.noted import Noted, noted
+from tests.readings import GOOD
 from tests.treatment.plans import field, layer, plan_of
-
-GOOD_READING = SlowReading(0, 20.0, 20.0, 101325.0, 101325.0, 400.0, 400.0, ())
 
 PRE_ROLL_us = 1000
 EXTRACTION_us = 20_000
@@ -58,7 +57,7 @@ class FakeRoom:
 
     def __init__(
         self,
-        reading: SlowReading | Callable[[int], SlowReading | None] = GOOD_READING,
+        reading: SlowReading | Callable[[int], SlowReading | None] = GOOD,
         background: tuple[float, float] = (0.0, 0.0),
         broadcast: Callable[[int], int] = lambda code: code,
         starts_us: tuple[int, ...] = (1_000_000,),

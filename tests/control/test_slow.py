@@ -14,9 +14,9 @@ from spotline.control.interlocks import CAUSES, SLOW
 from spotline.control.slow import Expected, Grant, SlowControl, SlowReading, SlowTrip, check_reading
 from spotline.machine import load_beamline
 from tests.lines.facts import with_facts
+from tests.readings import GOOD, good_but
 
 LINE = load_beamline("cnao-h")
-GOOD = SlowReading(0, 20.0, 20.0, 101325.0, 101325.0, 400.0, 400.0, ())
 SECOND_us = 1_000_000
 
 
@@ -24,7 +24,7 @@ NOTHING = Expected(())
 
 
 def check(expected: Expected = NOTHING, **changes: object) -> list[SlowTrip]:
-    return list(check_reading(replace(GOOD, **changes), LINE.slow_limits, expected))  # type: ignore[arg-type]
+    return list(check_reading(good_but(**changes), LINE.slow_limits, expected))  # type: ignore[arg-type]
 
 
 class Border(NamedTuple):
@@ -103,10 +103,10 @@ def test_density_of_either_box_that_changed_by_the_limit_is_an_interlock(box: in
     line = with_facts(LINE, {"slow_interlocks.gas_density_change": 0.0078125})
     # Exact in binary: pressures 1/128 off the reference.
     off = math.copysign(0.0078125, change)
-    reading = replace(GOOD, **{f"pressure{box}_Pa": 101325.0 * (1.0 + off)})
+    reading = good_but(**{f"pressure{box}_Pa": 101325.0 * (1.0 + off)})
     (tripped,) = check_reading(reading, line.slow_limits, converted_at(1.0, 1.0))
     assert tripped == SlowTrip(interlocks.GAS_DENSITY, off, 0.0078125)
-    nearer = replace(GOOD, **{f"pressure{box}_Pa": 101325.0 * (1.0 + 0.9999 * off)})
+    nearer = good_but(**{f"pressure{box}_Pa": 101325.0 * (1.0 + 0.9999 * off)})
     assert list(check_reading(nearer, line.slow_limits, converted_at(1.0, 1.0))) == []
 
 
@@ -129,13 +129,11 @@ def test_warmer_gas_is_thinner_and_the_worse_box_is_told():
 
 
 def test_flux_correction_is_the_inverse_of_the_density():
-    first, second = replace(GOOD, temperature2_C=25.0, pressure2_Pa=99_000.0).flux_corrections(
-        LINE.slow_limits
-    )
+    first, second = good_but(temperature2_C=25.0, pressure2_Pa=99_000.0).flux_corrections(LINE.slow_limits)
     assert first == 1.0
     assert second == pytest.approx(298.15 / 293.15 * 101_325 / 99_000)
     for nonsense in ({"temperature1_C": -273.15}, {"pressure1_Pa": 0.0}, {"pressure1_Pa": math.nan}):
-        first, _ = replace(GOOD, **nonsense).flux_corrections(LINE.slow_limits)
+        first, _ = good_but(**nonsense).flux_corrections(LINE.slow_limits)
         assert math.isnan(first)
 
 
@@ -217,16 +215,16 @@ def test_a_board_that_repeats_its_last_reading_is_silent():
 
 def test_a_reading_from_the_future_does_not_postpone_the_silence():
     control = slow_control()
-    control.take(replace(GOOD, time_us=100 * SECOND_us))
+    control.take(good_but(time_us=100 * SECOND_us))
     assert not looks(control, 3 * SECOND_us, None)[-1][2].is_granted
 
 
 def test_what_was_out_of_tolerance_stays_so_until_a_reading_says_otherwise():
     control = slow_control()
     cold = SlowTrip(interlocks.TEMPERATURE_2, 10.0, 16.0)
-    assert control.take(replace(GOOD, temperature2_C=10.0)).trips == (cold,)
+    assert control.take(good_but(temperature2_C=10.0)).trips == (cold,)
     assert control.take(None).trips == (cold,)
-    assert control.take(replace(GOOD, time_us=2 * SECOND_us)).is_granted
+    assert control.take(good_but(time_us=2 * SECOND_us)).is_granted
 
 
 def test_every_row_of_the_slow_control_has_its_cases():

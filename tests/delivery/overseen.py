@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from spotline.delivery.progress import Command, Order, Orders, Progress
 from spotline.record.spill_file import read_spill, spill_path
 from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.noted import Noted
-from tests.delivery.scripted_room import GOOD
+from tests.readings import GOOD, good_but
 
 SECOND_us = 1_000_000
 RESET = Order(Command.RESET, "M. Curie", "repaired")
@@ -59,7 +58,7 @@ def both(*orders: Orders) -> Orders:
 
 def changed(when_us: Callable[[int], bool], **changes: object) -> Callable[[int], SlowReading]:
     """A good reading, and at some times another."""
-    return lambda time_us: replace(GOOD, **changes) if when_us(time_us) else GOOD  # type: ignore[arg-type]
+    return lambda time_us: good_but(**changes) if when_us(time_us) else GOOD  # type: ignore[arg-type]
 
 
 def delivered_counts(folder: Path, spills: int) -> np.ndarray:

@@ -40,9 +40,9 @@ from spotline.treatment import prepare
 from spotline.treatment.headers import DeliveryHeader, IsocentrePerChamber
 from spotline.treatment.treatment import FieldTreatment
 from tests.delivery.noted import Noted, noted
+from tests.readings import GOOD
 from tests.treatment.plans import field, layer, plan_of
 
-GOOD = SlowReading(0, 20.0, 20.0, 101325.0, 101325.0, 400.0, 400.0, ())
 CYCLE_us = 2_000_000
 SPILL_ms = 20
 LINE: BeamLine = load_beamline("cnao-h")

@@ -13,13 +13,16 @@ import pytest
 from spotline import BeamLine
 from spotline.control import interlocks, memory
 from spotline.control.interlocks import STOP
-from spotline.control.slow import SlowReading
+from spotline.control.planes import READING as READING_OF_PLANES
+from spotline.control.slow import BoxReading, SlowReading
 from spotline.delivery import events as module
 from spotline.delivery.command import Command, Order
 from spotline.delivery.delivery import Delivery
 from spotline.delivery.events import (
+    BOX,
     COMMON,
     EVENTS,
+    OTHERS,
     PARTS,
     READING,
     RESULT,
@@ -72,6 +75,7 @@ def test_tables_within_events_are_described_as_they_are():
     assert names(TREND) == list(memory.TREND.names)
     assert names(PARTS) == list(memory.PART.names)
     assert names(READING) == [f.name for f in fields(SlowReading)]
+    assert names(BOX) == [f.name for f in fields(BoxReading)]
     truth = {"truth", "last_ion_us"}
     assert names(RESULT) == [f.name for f in fields(SpillResult) if f.name not in truth]
     commands, trips = (
@@ -80,15 +84,20 @@ def test_tables_within_events_are_described_as_they_are():
     assert names(commands) == list(memory.COMMAND.names)
     assert names(trips) == list(memory.INTERLOCK.names)
     codes = {"int": "i", "float": "f"}
-    for columns, dtype in ((TREND, memory.TREND), (PARTS, memory.PART), (trips, memory.INTERLOCK)):
+    for columns, dtype in (
+        (TREND, memory.TREND),
+        (PARTS, memory.PART),
+        (trips, memory.INTERLOCK),
+        (OTHERS, READING_OF_PLANES),
+    ):
         assert [codes[c.dtype] for c in columns] == [dtype[c.name].kind for c in columns]
 
 
 def test_limits_are_those_of_the_beam_line():
     line = load_beamline("cnao-h")
-    found = {column.name: limits_of(column, line) for column in READING}
-    assert found["temperature2_C"] == tuple(line.facts.slow_interlocks.temperature_C)
-    assert found["high_voltage1_V"] == tuple(line.facts.slow_interlocks.high_voltage_V)
+    found = {column.name: limits_of(column, line) for column in (*READING, *BOX)}
+    assert found["temperature_C"] == tuple(line.facts.slow_interlocks.temperature_C)
+    assert found["high_voltage_V"] == tuple(line.facts.slow_interlocks.high_voltage_V)
     assert found["time_us"] == (0, None)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import CancelledError
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,8 @@ from tests.delivery.deliveries import PROTON, causes, hashes, treatment_of
 from tests.delivery.listening import TimedInbox
 from tests.delivery.noted import Noted, noted
 from tests.delivery.overseen import SECOND_us, delivered_counts, events, prescribed_counts, state
-from tests.delivery.scripted_room import GOOD, LINE, ScriptedRoom, delivery_of, field_of
+from tests.delivery.scripted_room import LINE, ScriptedRoom, delivery_of, field_of
+from tests.readings import GOOD, good_but
 
 LIMIT_us = 10_000
 LONG = field_of((30, 30))
@@ -187,7 +187,7 @@ def test_nobody_is_waited_for_for_ever(tmp_path: Path):
 def test_a_reset_is_refused_while_the_cause_persists(tmp_path: Path):
 
     def warm(time_us: int) -> SlowReading:
-        return GOOD if time_us < SECOND_us else replace(GOOD, temperature1_C=90.0)
+        return GOOD if time_us < SECOND_us else good_but(temperature1_C=90.0)
 
     reset = Order(Command.RESET, "M. Curie", "repaired")
     outcome, _, (taken,) = ordered(ScriptedRoom(warm), tmp_path, [(4_000_000, reset)], reset_wait_s=5.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,8 @@ from spotline.record.recovered import field_header, read_state
 from spotline.record.spill_file import read_spill, spill_path
 from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.overseen import SECOND_us, at, changed, events, latched, state
-from tests.delivery.scripted_room import GOOD, TREATMENT, CYCLE_us, ScriptedRoom, delivered, delivery_of
+from tests.delivery.scripted_room import TREATMENT, CYCLE_us, ScriptedRoom, delivered, delivery_of
+from tests.readings import GOOD, good_but
 
 # How it goes when nothing happens
 
@@ -56,7 +56,7 @@ def test_the_record_ends_it(tmp_path: Path):
 
 
 def test_counts_are_made_with_the_gas_of_either_box(tmp_path: Path):
-    reading = replace(GOOD, temperature1_C=22.0, pressure1_Pa=100_500.0, temperature2_C=18.0)
+    reading = good_but(temperature1_C=22.0, pressure1_Pa=100_500.0, temperature2_C=18.0)
     outcome = delivered(ScriptedRoom(reading), tmp_path)
     assert outcome.complete
     stored = read_treatment_file(tmp_path)
@@ -100,7 +100,7 @@ def test_every_slow_row_is_driven_through_a_field():
 
 @pytest.mark.parametrize("cause", [cause for cause in TRIPS if cause != interlocks.GAS_DENSITY])
 def test_no_treatment_begins_with_a_slow_quantity_at_its_limit(tmp_path: Path, cause: int):
-    room = ScriptedRoom(replace(GOOD, **TRIPS[cause]))  # type: ignore[arg-type]
+    room = ScriptedRoom(good_but(**TRIPS[cause]))  # type: ignore[arg-type]
     outcome = delivered(room, tmp_path)
     (row,) = outcome.interlocks_without_beam
     assert (row["cause"], row["time_us"], row["spill"], row["action"]) == (cause, 0, 0, STOP)
@@ -109,7 +109,7 @@ def test_no_treatment_begins_with_a_slow_quantity_at_its_limit(tmp_path: Path, c
     assert (state(outcome), room.spills, outcome.complete) == ("interrupted", [], False)
     assert read_treatment_file(tmp_path).header.gas_factors == (1.0, 1.0)
     (tmp_path / "b").mkdir()
-    within = ScriptedRoom(replace(GOOD, **JUST_NOT[cause]))  # type: ignore[arg-type]
+    within = ScriptedRoom(good_but(**JUST_NOT[cause]))  # type: ignore[arg-type]
     assert delivered(within, tmp_path / "b").complete
 
 
@@ -141,7 +141,7 @@ def test_a_slow_quantity_just_within_its_limit_stops_nothing(tmp_path: Path, cau
     # The density must not change by more than a percent either, so it is converted like this.
     others = {} if cause == interlocks.GAS_DENSITY else JUST_NOT[cause]
     changes = JUST_NOT[cause]
-    room = ScriptedRoom(lambda now_us: replace(GOOD, **(changes if now_us else others)))  # type: ignore[arg-type]
+    room = ScriptedRoom(lambda now_us: good_but(**(changes if now_us else others)))  # type: ignore[arg-type]
     outcome = delivered(room, tmp_path)
     assert (outcome.complete, latched(outcome)) == (True, [])
 
@@ -157,7 +157,7 @@ def test_how_long_silence_may_last(tmp_path: Path, last_us: int, complete: bool)
 
 
 def test_a_treatment_waits_for_its_first_reading(tmp_path: Path):
-    room = ScriptedRoom(lambda now_us: replace(GOOD, pressure1_Pa=1e5) if now_us >= 2 * SECOND_us else None)
+    room = ScriptedRoom(lambda now_us: good_but(pressure1_Pa=1e5) if now_us >= 2 * SECOND_us else None)
     outcome = delivered(room, tmp_path)
     assert outcome.complete
     assert room.read_at[:3] == [0, SECOND_us, 2 * SECOND_us]
@@ -174,7 +174,7 @@ def test_a_treatment_without_any_reading_does_not_begin(tmp_path: Path):
 
 
 def test_a_reading_that_is_no_number_goes_through_the_files(tmp_path: Path):
-    room = ScriptedRoom(replace(GOOD, temperature2_C=math.nan))
+    room = ScriptedRoom(good_but(temperature2_C=math.nan))
     outcome = delivered(room, tmp_path)
     write_json(tmp_path / FIELD_HEADER, keys_of(field_header(read_state(tmp_path))))
     record = open_field(tmp_path)

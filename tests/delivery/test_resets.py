@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,8 @@ from tests.delivery.overseen import (
     prescribed_counts,
     state,
 )
-from tests.delivery.scripted_room import GOOD, LINE, TREATMENT, CYCLE_us, ScriptedRoom, delivered
+from tests.delivery.scripted_room import LINE, TREATMENT, CYCLE_us, ScriptedRoom, delivered
+from tests.readings import good_but
 
 
 def test_an_operator_resets_and_the_treatment_goes_on_with_what_is_left(tmp_path: Path):
@@ -68,7 +68,7 @@ def test_a_reset_is_refused_while_the_condition_persists(tmp_path: Path):
 
 
 def test_a_reset_after_failed_checks_converts_with_the_gas_that_is_good(tmp_path: Path):
-    room = ScriptedRoom(lambda now_us: replace(GOOD, pressure1_Pa=1e5 if now_us else 8e4))
+    room = ScriptedRoom(lambda now_us: good_but(pressure1_Pa=1e5 if now_us else 8e4))
     outcome = delivered(room, tmp_path, orders=at(("interrupted", RESET)))
     assert outcome.complete
     assert read_treatment_file(tmp_path).header.gas_factors == pytest.approx([1e5 / 101325, 1.0])

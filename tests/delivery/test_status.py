@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ from spotline.delivery.status import STATUS_COLUMNS, StatusFile, status_of
 from spotline.delivery.stream import Stream
 from spotline.hdf5 import keys_of
 from spotline.record.folder import STATUS
-from tests.delivery.scripted_room import GOOD, CYCLE_us, ScriptedRoom, delivered
+from tests.delivery.scripted_room import CYCLE_us, ScriptedRoom, delivered
+from tests.readings import GOOD, good_but
 
 
 def published(folder: Path, room: ScriptedRoom, **options: Any) -> list[dict[str, Any]]:
@@ -62,9 +62,7 @@ def test_every_change_of_the_state_is_published(tmp_path: Path):
 
 
 def test_gas_and_high_voltage_of_both_boxes_are_there(tmp_path: Path):
-    reading = replace(
-        GOOD, temperature2_C=22.0, pressure1_Pa=1e5, high_voltage1_V=399.0, high_voltage2_V=401.0
-    )
+    reading = good_but(temperature2_C=22.0, pressure1_Pa=1e5, high_voltage1_V=399.0, high_voltage2_V=401.0)
     first, *_, last = published(tmp_path, ScriptedRoom(reading))
     assert (first["box1"], first["box2"], first["slow_control_s"]) == (None, None, None)
     assert last["box1"] == {
@@ -93,7 +91,7 @@ def test_what_is_latched_is_published_in_words(tmp_path: Path):
 
 
 def test_numbers_that_are_none_are_null(tmp_path: Path):
-    *_, last = published(tmp_path, ScriptedRoom(replace(GOOD, temperature1_C=math.nan)))
+    *_, last = published(tmp_path, ScriptedRoom(good_but(temperature1_C=math.nan)))
     assert last["box1"]["temperature_C"] is None
     assert last["box1"]["flux_correction"] is None
     assert last["box2"]["flux_correction"] == 1.0

@@ -109,16 +109,15 @@ def _write_toml(toml: Path) -> None:
         ("y_source_to_isocentre_mm = 5500.0", "y_source_to_isocentre_mm = 2560.0"),
         ("field_x_mm = 200.0", "field_x_mm = 300.0"),
         ("field_y_mm = 200.0", "field_y_mm = 400.0"),
-        ("int1_to_isocentre_mm = 830.0", "int1_to_isocentre_mm = 1130.0"),
-        ("strip_x_to_isocentre_mm = 815.0", "strip_x_to_isocentre_mm = 1115.0"),
-        ("strip_y_to_isocentre_mm = 800.0", "strip_y_to_isocentre_mm = 1100.0"),
-        ("int2_to_isocentre_mm = 730.0", "int2_to_isocentre_mm = 1030.0"),
-        ("\npixel_to_isocentre_mm = 715.0", "\npixel_to_isocentre_mm = 1015.0"),
+        ("distance_mm = 830.0", "distance_mm = 1130.0"),
+        ("distance_mm = 815.0", "distance_mm = 1115.0"),
+        ("distance_mm = 800.0", "distance_mm = 1100.0"),
+        ("distance_mm = 730.0", "distance_mm = 1030.0"),
+        ("distance_mm = 715.0", "distance_mm = 1015.0"),
         # 1 mT m/A and 300 A reach 150 and 200 mm at 244 MeV; 24 kA/s are 20 m/s there in x.
         ("integral_field_mT_m_per_A = 0.67", "integral_field_mT_m_per_A = 1.0"),
         ("integral_field_mT_m_per_A = 0.75", "integral_field_mT_m_per_A = 1.0"),
-        ("strip_pitch_mm = 1.65", "strip_pitch_mm = 2.0"),
-        ("pixel_pitch_mm = 6.6", "pixel_pitch_mm = 8.0"),
+        ("pitch_mm = 6.6", "pitch_mm = 8.0"),
         ('int1_gain_map = "int1_gain.csv"', ""),
         ('int2_gain_map = "int2_gain.csv"', ""),
         # Spots of 40 000 counts: chambers that agree within half a percent differ by more than 100.
@@ -131,6 +130,7 @@ def _write_toml(toml: Path) -> None:
     for old, new in (
         ("current_limit_A = 200.0", "current_limit_A = 300.0"),
         ("slew_A_per_s = 23000.0", "slew_A_per_s = 24000.0"),
+        ("pitch_mm = 1.65", "pitch_mm = 2.0"),
     ):
         text = text.replace(old, new)
     lines = (line for line in text.splitlines(keepends=True) if not line.startswith(("RIFI", '"RW3-')))

@@ -136,26 +136,21 @@ def test_fitted_chamber_is_physical():
 
 
 def test_chambers(line: BeamLine):
-    chambers = line.facts.chambers
-    assert (chambers.strips, chambers.strip_pitch_mm) == (128, 1.65)
-    assert (chambers.pixels, chambers.pixel_pitch_mm) == (32, 6.6)
-    assert chambers.strips * chambers.strip_pitch_mm == pytest.approx(
-        chambers.pixels * chambers.pixel_pitch_mm
-    )
-    assert chambers.charge_quantum_fC == 200.0
-    assert chambers.high_voltage_V == 400.0
+    facts = line.facts
+    by_role = {monitor.role: monitor for monitor in facts.monitors}
+    assert list(by_role) == ["int1", "strip_x", "strip_y", "int2", "pixel"]
+    strips, pixels = by_role["strip_x"], by_role["pixel"]
+    assert facts.strips == (strips.channels, strips.pitch_mm) == (128, 1.65)
+    assert facts.pixels == (pixels.channels, pixels.pitch_mm) == (32, 6.6)
+    assert strips.width_mm == pytest.approx(pixels.width_mm)
+    assert facts.chambers.charge_quantum_fC == 200.0
+    assert [box.high_voltage_V for box in facts.boxes] == [400.0, 400.0]
+    assert [monitor.box for monitor in facts.monitors] == ["BOX1"] * 3 + ["BOX2"] * 2
 
 
 def test_boxes_stand_where_they_are_said_to_be(line: BeamLine):
     """About 70 cm from the isocentre, spread over 20 cm, between the ripple filters at 680 and 980 mm."""
-    g = line.facts.geometry
-    order = [
-        g.int1_to_isocentre_mm,
-        g.strip_x_to_isocentre_mm,
-        g.strip_y_to_isocentre_mm,
-        g.int2_to_isocentre_mm,
-        g.pixel_to_isocentre_mm,
-    ]
+    order = [monitor.distance_mm for monitor in line.facts.monitors]
     assert order == sorted(order, reverse=True), "BOX1 upstream of BOX2"
     assert 680.0 < order[-1] < order[0] < 980.0
     assert order[0] - order[-1] <= 200.0

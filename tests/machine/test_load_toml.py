@@ -15,6 +15,18 @@ from spotline.machine import load_beamline, model, simulation
 from tests.lines.edit import edit
 from tests.machine.refused import refusal_of
 
+NARROW = """\
+name = "Narrow"
+kind = "strip"
+plane = "x"
+box = "BOX1"
+distance_mm = 815.0
+gap_mm = 5.0
+channels = 128
+pitch_mm = 1.35
+
+"""
+
 TOML_FAULTS = [
     ("schema = 1", "schema = 2", "schema: 2 is not known; this version of Spotline reads schema 1"),
     ("schema = 1\n", "", "schema: is missing; add the key"),
@@ -27,7 +39,7 @@ TOML_FAULTS = [
     ("field_x_mm = 200.0", '"a\\nb" = 1.0', "geometry.a\\nb: is not a known key; known are field_x_mm,"),
     ("field_x_mm = 200.0", f"field_x_mm = {'9' * 400}", "geometry.field_x_mm: number out of range"),
     ("field_x_mm = 200.0", "field_x_mm = 2026-01-01", "geometry.field_x_mm: expected float, got date"),
-    ("strips = 128", "strips = 9223372036854775807", "chambers.strips: expected int <= 1000000"),
+    ("channels = 32 ", "channels = 9223372036854775807 ", "monitors[4].channels: expected int <= 1000000"),
     ('name = "cnao-h"', 'name = "../x"', "name: expected str matching regex"),
     (
         "RIFI1 = 1.0",
@@ -48,8 +60,12 @@ TOML_FAULTS = [
         "field_x_mm = -1.0",
         "geometry.field_x_mm: expected float > 0.0; correct the value",
     ),
-    ("strips = 128", "strips = 128.5", "chambers.strips: expected int, got float; correct the value"),
-    ("strips = 128", "strips = 0", "chambers.strips: expected int >= 1; correct the value"),
+    (
+        "channels = 32 ",
+        "channels = 32.5 ",
+        "monitors[4].channels: expected int | nothing, got float; correct the value",
+    ),
+    ("channels = 32 ", "channels = 0 ", "monitors[4].channels: expected int >= 1; correct the value"),
     ("field_x_mm = 200.0", "field_x_mm = inf", "geometry.field_x_mm: inf is not a finite number; give one"),
     (
         "intensity_levels = [1.0, 0.5,",
@@ -116,19 +132,19 @@ TOML_FAULTS = [
         "geometry.gantry_range_deg: 90 to 0 is no range",
     ),
     (
-        "int1_to_isocentre_mm = 830.0",
-        "int1_to_isocentre_mm = 5500.0",
-        "geometry.int1_to_isocentre_mm: 5500 mm is not",
+        "distance_mm = 830.0",
+        "distance_mm = 5500.0",
+        "monitors[0].distance_mm: 5500 mm is not",
     ),
     (
-        "strip_pitch_mm = 1.65",
-        "strip_pitch_mm = 1.35",
-        "chambers: StripX is 172.8 mm wide, but the field in x is 173.7 mm",
+        'name = "StripX"',
+        f'{NARROW}[[monitors]]\nname = "StripX"',
+        "monitors: Narrow is 172.8 mm wide, but the field in x is 173.7 mm",
     ),
     (
-        "pixels = 32",
-        "pixels = 26",
-        "chambers: PIX is 171.6 mm wide, but the field in x is 176.9 mm wide there",
+        "channels = 32 ",
+        "channels = 26 ",
+        "monitors: PIX is 171.6 mm wide, but the field in x is 176.9 mm wide there",
     ),
     (
         "strip_period_us = 50",
@@ -174,7 +190,7 @@ TOML_FAULTS = [
     (
         "\nhigh_voltage_V = [395.0, 405.0]",
         "\nhigh_voltage_V = [405.0, 410.0]",
-        "slow_interlocks.high_voltage_V: the nominal",
+        "slow_interlocks.high_voltage_V: the nominal high_voltage_V of BOX1, 400 V, lies outside",
     ),
     ("silence_s = 3.0", "silence_s = 1.0", "slow_interlocks.silence_s: 1 s is not longer than period_s 1 s"),
     (

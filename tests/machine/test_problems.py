@@ -37,8 +37,8 @@ def test_values_of_the_toml_file(tmp_path: Path):
     toml = copy_line("cnao-h", tmp_path / "line")
     edit(
         toml,
-        ("gap_mm = 5.53", "gap_mn = 5.53"),
-        ("strips = 128", "strips = 0"),
+        ("gap_mm = 5.53                           # [CALC] from", "gap_mn = 5.53  # [CALC] from"),
+        ("channels = 32 ", "channels = 0 "),
         ("cycle_period_s = 4.5", 'cycle_period_s = "long"'),
         ('focus = "large"', "focus = 3"),
         ("RIFI2 = 1.0 ", "RIFI2 = nan "),
@@ -46,10 +46,10 @@ def test_values_of_the_toml_file(tmp_path: Path):
     found = check_beamline(toml)
     assert all(problem.startswith(f"{toml}: ") for problem in found)
     assert [problem.removeprefix(f"{toml}: ").partition(":")[0] for problem in found] == [
-        "chambers.gap_mn",
+        "monitors[0].gap_mn",
         "passive_elements.range_modulators.RIFI2",
-        "chambers.gap_mm",
-        "chambers.strips",
+        "monitors[0].gap_mm",
+        "monitors[4].channels",
         "accelerator.cycle_period_s",
         "ions[1].optics[2].focus",
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from spotline.machine import model, simulation
+from spotline.machine import model, monitors, simulation
 from spotline.machine.load import SHIPPED
 from spotline.machine.schema import Facts
 from spotline.units import UNIT_SUFFIXES
@@ -16,8 +16,6 @@ from spotline.units import UNIT_SUFFIXES
 # Numbers without a dimension, and numbers of things.
 PLAIN = {
     "schema",
-    "strips",
-    "pixels",
     "int1_daily_factor",
     "int2_daily_factor",
     "spill_charge_spread",
@@ -27,6 +25,8 @@ PLAIN = {
     "beam_off_transit_share",
     "range_modulators",
     "feedback_gain",
+    "gains",
+    "channels",
     "int_ratio",
     "recovery_credit",
     "int_rate_ratio",
@@ -55,7 +55,7 @@ BY_NAME = {"range_shifters", "range_modulators", "sources"}
 
 STRUCTS = [
     kind
-    for module in (model, simulation)
+    for module in (model, monitors, simulation)
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, Facts) and kind.__module__ == module.__name__
 ]

@@ -12,6 +12,8 @@ calibration           P x the relative error of the worse integral chamber: gain
                       of what is noise.  Either chamber ends a spot, so one that has failed adds nothing.
 wrong energy          P x (k of the true energy / k - 1): all chambers read the same too little, and
                       nothing in the nozzle can tell
+gas of both           if both integral chambers stand in one box and its gas, voltage or sensors fail:
+                      P x the largest relative error that the tolerances of the slow control allow
 resolution            k for the rounding of the prescription of each visit and k for each count of the
                       margin of INT2, and k for each spill that took part: charge below a count is lost
 ionization            5 s sqrt(P), s the relative spread of the charge of an ion
@@ -22,7 +24,7 @@ detection             I x the time that the fault may go unnoticed, and k x the 
                       noticed (`detection`)
 ====================  ==========================================================================
 
-The bound of a field sums the first three over the spots, takes the fourth of all its particles together,
+The bound of a field sums the first four over the spots, takes the fifth of all its particles together,
 and the others once per spill.
 """
 
@@ -36,9 +38,11 @@ import numpy as np
 
 from spotline.arrays import Floats
 from spotline.machine import BeamLine
+from spotline.machine.monitors import INTEGRALS
 from spotline.machine.true_line import TrueLine
 from spotline.sim.faults import KINDS, Fault
 from spotline.treatment.treatment import FieldTreatment, Slice
+from spotline.units import ABSOLUTE_ZERO_C
 
 BEAM_OFF_us = 500.0
 """From the first sample out of tolerance to the last ion: invariant 2."""
@@ -103,9 +107,35 @@ def detection(fault: Fault, beamline: BeamLine) -> Detection:
         return Detection(limits.intensity_window_us + period_us)
     if kind in ("fast_control.hang", "process.kill", "power.loss"):
         return Detection(limits.watchdog_us + 2.0 * period_us)
+    if hits_both_counts(fault, beamline):
+        return Detection(facts.slow_interlocks.period_s * 1e6)  # until the slow control reads it
     if kind == "integrals.lost":
         return Detection((limits.data_periods + 1.0) * period_us)
     return NOTHING
+
+
+def hits_both_counts(fault: Fault, beamline: BeamLine) -> bool:
+    """Whether a fault strikes the box of both integral chambers, which then agree on what is wrong."""
+    boxes = {beamline.facts.box_number(role) for role in INTEGRALS}
+    return boxes == {KINDS[fault.kind].box}
+
+
+def shared_gas_error(fault: Fault, line: TrueLine) -> float:
+    """Relative excess that a fault of the box of both integral chambers may cause within the tolerances."""
+    if not hits_both_counts(fault, line.believed):
+        return 0.0
+    limits, gas = line.believed.facts.slow_interlocks, line.simulation.gas
+    if fault.device.startswith("sensor_temperature"):
+        low, high = (limit - ABSOLUTE_ZERO_C for limit in limits.temperature_C)
+        return high / low - 1.0
+    if fault.device.startswith("sensor_pressure"):
+        low, high = limits.pressure_Pa
+        return high / low - 1.0
+    recombination = line.simulation.chambers.recombination_V / limits.high_voltage_V[0]
+    if fault.device.startswith("high_voltage"):
+        return recombination * max(0.0, gas.high_voltage_V / limits.high_voltage_V[0] - 1.0)
+    change = limits.gas_density_change if fault.device.startswith("box") else 0.0
+    return change / (1.0 - change)
 
 
 def second_path_us(beamline: BeamLine) -> float:
@@ -216,6 +246,7 @@ def bound_of(
         first += slice_.n_spots
         k = _particles_per_count(slice_)
         error = calibration_error(line, hours) + _wrong_energy(slice_, treatment, faults, beamline)
+        error += sum(shared_gas_error(fault, line) for fault in faults)
         np.add.at(prescribed, here, slice_.particles)
         np.add.at(fixed, here, error * slice_.particles + (1.0 + margin) * k)
         intensity = largest_intensity_per_us(slice_, faults, line)

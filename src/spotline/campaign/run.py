@@ -86,8 +86,8 @@ def run_campaign(
     runs : int
         How many deliveries.
     faults : str, Path or sequence of Fault
-        ``"all"``: every kind of fault in turn; ``"none"``; names of kinds with commas between them; or the
-        same faults in every run, as a TOML file or as objects.
+        ``"all"``: every kind of fault that the line can have in turn; ``"none"``; names of kinds with commas
+        between them; or the same faults in every run, as a TOML file or as objects.
     pairs : bool
         Let two faults strike in each run, with at most one detection channel dead.
     seed : int
@@ -115,7 +115,7 @@ def run_campaign(
         If `out` is not free or cannot be written.
     """
     _check(runs, seed, workers, run)
-    kinds, fixed = choose(faults)
+    kinds, fixed = choose(faults, treatment.beamline)
     if pairs and not kinds:
         raise OptionError("pairs: faults are drawn in pairs, so name kinds of faults, or all")
     true_line_of(treatment.beamline)  # without truth there is nothing to judge with

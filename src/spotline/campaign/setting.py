@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from spotline.errors import OptionError
+from spotline.machine import BeamLine
+from spotline.machine.model import BeamLineFile
+from spotline.machine.monitors import INTEGRALS
 from spotline.sim.faults import KINDS, Fault, draw, read_faults
+from spotline.sim.faults.driver import checked
 from spotline.treatment.duration import predict_duration
 from spotline.treatment.treatment import Treatment
 
 ALL, NONE = "all", "none"
 LARGEST_SEED = 2**63 - 1
-
-_OF_A_BOX = ("box", "high_voltage", "sensor_")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,13 +69,18 @@ class Drawn:
     faults: tuple[Fault, ...]
 
 
-def choose(faults: str | Path | Sequence[Fault]) -> tuple[tuple[str, ...], tuple[Fault, ...]]:
+def choose(
+    faults: str | Path | Sequence[Fault], beamline: BeamLine
+) -> tuple[tuple[str, ...], tuple[Fault, ...]]:
     """Read what is to fail.
 
     Parameters
     ----------
     faults : str, Path or sequence of Fault
-        ``"all"``, ``"none"``, names of kinds with commas between them, a TOML file, or faults.
+        ``"all"`` that can fail on the line, ``"none"``, names of kinds with commas between them, a TOML
+        file, or faults.
+    beamline : BeamLine
+        Has the monitors and boxes that can fail.
 
     Returns
     -------
@@ -85,25 +92,30 @@ def choose(faults: str | Path | Sequence[Fault]) -> tuple[tuple[str, ...], tuple
     Raises
     ------
     OptionError
-        If a name is not that of a kind.
+        If a name is not that of a kind, or of one that the line cannot have.
     spotline.errors.SpotlineError
         If the file is broken.
     """
     if not isinstance(faults, str | Path):
-        return (), tuple(faults)
-    text = str(faults)
+        return (), tuple(checked(faults, beamline))
+    text, facts = str(faults), beamline.facts
+    missing = {name: kind.missing_on(facts.roles, len(facts.boxes)) for name, kind in KINDS.items()}
     if text == ALL:
-        return tuple(KINDS), ()
+        return tuple(name for name in KINDS if not missing[name]), ()
     if text == NONE:
         return (), ()
     if isinstance(faults, Path) or text.endswith(".toml") or Path(text).is_file():
-        return (), tuple(read_faults(Path(faults)))
+        return (), tuple(checked(read_faults(Path(faults)), beamline))
     names = tuple(name.strip() for name in text.split(","))
     for name in names:
         if name not in KINDS:
             near = get_close_matches(name, [*KINDS, ALL, NONE], n=3) or [ALL, NONE]
             raise OptionError(
                 f"faults: {name!r} is no kind of fault and no .toml file; did you mean {' or '.join(near)}?"
+            )
+        if missing[name]:
+            raise OptionError(
+                f"faults: {name} strikes {missing[name]}, which {beamline.name} does not have; leave it out"
             )
     return names, ()
 
@@ -136,25 +148,26 @@ def draw_run(setting: Setting, number: int) -> Drawn:
     n_spills = expected_spills(setting, field)
     names = [setting.kinds[number % len(setting.kinds)]]
     if setting.pairs:
-        partners = [name for name in setting.kinds if may_meet(names[0], name)]
+        facts = setting.treatment.beamline.facts
+        partners = [name for name in setting.kinds if may_meet(names[0], name, facts)]
         if partners:
             names.append(partners[int(generator.integers(len(partners)))])
     return Drawn(number, delivery_seed, field, tuple(draw(name, generator, n_spills) for name in names))
 
 
-def may_meet(first: str, second: str) -> bool:
+def may_meet(first: str, second: str, facts: BeamLineFile) -> bool:
     """Whether faults of two kinds may strike in one run: at most one detection channel may be dead."""
-    dead = {dead_channel(name) for name in (first, second)} - {None}
+    dead = dead_channels(first, facts) | dead_channels(second, facts)
     return first != second and len(dead) <= 1
 
 
-def dead_channel(name: str) -> str | None:
-    """Detection channel that cannot be relied on with a fault of some kind, or None.
+def dead_channels(name: str, facts: BeamLineFile) -> frozenset[str]:
+    """Detection channels that cannot be relied on with a fault of some kind.
 
-    What spoils gas, voltage or slow sensors of a box spoils the counts of its integral chamber, or their
-    conversion.
+    What spoils gas, voltage or slow sensors of a box spoils the counts of the integral chambers in it, or
+    their conversion.
     """
     kind = KINDS[name]
-    if kind.device.startswith(_OF_A_BOX):
-        return f"int{kind.device[-1]}"
-    return kind.channel
+    if kind.box:
+        return frozenset(role for role in INTEGRALS if facts.box_number(role) == kind.box)
+    return frozenset() if kind.channel is None else frozenset({kind.channel})

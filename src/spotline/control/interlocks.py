@@ -7,6 +7,7 @@ of the dose delivery paper), of the timing, and what comes from outside.  Nothin
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 # Codes, as compiled code and files use them.
@@ -104,6 +105,12 @@ class Cause:
         What else would notice, or limit, the same failure if this check did not exist.
     reference : str
         Where the condition comes from.
+    roles : tuple of str
+        Monitors, by their roles in the control law, that the check is made with: all of them must be there.
+    any_role : bool
+        Whether one of them is enough.
+    box : int
+        Number of the box, from 1, whose sensors the check is made with; 0: of none in particular.
     """
 
     code: int
@@ -116,6 +123,14 @@ class Cause:
     rate: str
     redundancy: str
     reference: str
+    roles: tuple[str, ...] = ()
+    any_role: bool = False
+    box: int = 0
+
+    def is_on(self, roles: Collection[str], boxes: int) -> bool:
+        """Whether the check is made on a line with monitors of these roles, and so many boxes."""
+        there = [role in roles for role in self.roles]
+        return self.box <= boxes and (not there or (any(there) if self.any_role else all(there)))
 
     @property
     def latching(self) -> bool:
@@ -134,6 +149,7 @@ _POSITION = f"{_PAPER}, III.B.2.1 and Table 4"
 _PIXEL = f"{_PAPER}, III.C (interlock of the Pixel FPGA)"
 _OWN = "decision 0013"
 _WIDTH = "decision 0030"
+_BOTH = ("int1", "int2")
 
 CAUSES = {
     cause.code: cause
@@ -141,30 +157,37 @@ CAUSES = {
         Cause(
             INT_DIFFERENCE, "int difference", FAST, "abs(INT1 - INT2) of a spot below the limit", "counts",
             "fast_interlocks.int_difference_counts", STOP, "1 MHz", "int ratio, int rate", _TABLE_4,
+            roles=_BOTH,
         ),
         Cause(
             INT_RATIO, "int ratio", FAST, "abs(INT1 - INT2) / INT1 of a spot below the limit", "1",
             "fast_interlocks.int_ratio", STOP, "1 MHz", "int difference, int rate", _TABLE_4,
+            roles=_BOTH,
         ),
         Cause(
             INTENSITY, "intensity", FAST, "particles per second of either chamber below the limit", "1/s",
             "ions.largest_intensity_per_s", STOP, "40 kHz", "unsettled spots, field dose", _TABLE_4,
+            roles=_BOTH, any_role=True,
         ),
         Cause(
             POSITION_X, "position x", FAST, "deviation at the isocentre from StripX below the limit", "mm",
             "fast_interlocks.position_mm", PAUSE, "20 kHz", "pixel position x", _POSITION,
+            roles=("strip_x",),
         ),
         Cause(
             POSITION_Y, "position y", FAST, "deviation at the isocentre from StripY below the limit", "mm",
             "fast_interlocks.position_mm", PAUSE, "20 kHz", "pixel position y", _POSITION,
+            roles=("strip_y",),
         ),
         Cause(
             PIXEL_POSITION_X, "pixel position x", FAST, "deviation in x from PIX below the limit", "mm",
             "fast_interlocks.pixel_position_mm", PAUSE, "10 kHz", "position x", _PIXEL,
+            roles=("pixel",),
         ),
         Cause(
             PIXEL_POSITION_Y, "pixel position y", FAST, "deviation in y from PIX below the limit", "mm",
             "fast_interlocks.pixel_position_mm", PAUSE, "10 kHz", "position y", _PIXEL,
+            roles=("pixel",),
         ),
         Cause(
             SYNCHRONIZATION, "synchronization", TIMING, "cycle-code broadcast equals the one requested",
@@ -174,6 +197,7 @@ CAUSES = {
         Cause(
             INT_RATE, "int rate", FAST, "abs(INT1 - INT2) / INT1 over many counts below the limit", "1",
             "fast_interlocks.int_rate_ratio", STOP, "40 kHz", "int ratio in spots of many counts", _OWN,
+            roles=_BOTH,
         ),
         Cause(
             CURRENT_X, "current x", FAST, "read-back is the set-point once the magnet has had its time", "A",
@@ -186,22 +210,27 @@ CAUSES = {
         Cause(
             STRIP_PIXEL_X, "strip against pixel x", FAST, "StripX and PIX find the same position", "mm",
             "fast_interlocks.strip_pixel_mm", STOP, "10 kHz", "pixel position x", _OWN,
+            roles=("strip_x", "pixel"),
         ),
         Cause(
             STRIP_PIXEL_Y, "strip against pixel y", FAST, "StripY and PIX find the same position", "mm",
             "fast_interlocks.strip_pixel_mm", STOP, "10 kHz", "pixel position y", _OWN,
+            roles=("strip_y", "pixel"),
         ),
         Cause(
             STRIP_CHARGE_X, "strip charge x", FAST, "StripX collects as much charge as INT1", "1",
             "fast_interlocks.charge_ratio", STOP, "20 kHz", "pixel position x", _OWN,
+            roles=("strip_x", "int1"),
         ),
         Cause(
             STRIP_CHARGE_Y, "strip charge y", FAST, "StripY collects as much charge as INT1", "1",
             "fast_interlocks.charge_ratio", STOP, "20 kHz", "pixel position y", _OWN,
+            roles=("strip_y", "int1"),
         ),
         Cause(
             PIXEL_CHARGE, "pixel charge", FAST, "PIX collects as much charge as INT1", "1",
             "fast_interlocks.charge_ratio", STOP, "10 kHz", "position x and y", _OWN,
+            roles=("pixel", "int1"),
         ),
         Cause(
             UNSETTLED, "unsettled spots", FAST, "spots in a row that end before the magnets arrive", "spots",
@@ -210,38 +239,46 @@ CAUSES = {
         Cause(
             SPOT_DOSE, "spot dose", FAST, "counts of a spot beyond its prescription", "counts",
             "fast_interlocks.excess_intensity", STOP, "1 MHz", "the other chamber ends the spot", _OWN,
+            roles=_BOTH, any_role=True,
         ),
         Cause(
             FIELD_DOSE, "field dose", FAST, "INT2 counts of a spill beyond what was left of the slice",
             "counts", "fast_interlocks.excess_intensity", STOP, "40 kHz", "spot dose", _OWN,
+            roles=("int2",),
         ),
         Cause(
             TEMPERATURE_1, "gas temperature BOX1", SLOW, "within the interval", "C",
             "slow_interlocks.temperature_C", STOP, "1 Hz", "gas density, int rate", _TABLE_5,
+            box=1,
         ),
         Cause(
             TEMPERATURE_2, "gas temperature BOX2", SLOW, "within the interval", "C",
             "slow_interlocks.temperature_C", STOP, "1 Hz", "gas density, int rate", _TABLE_5,
+            box=2,
         ),
         Cause(
             PRESSURE_1, "gas pressure BOX1", SLOW, "within the interval", "Pa",
             "slow_interlocks.pressure_Pa", STOP, "1 Hz", "gas density, int rate", _TABLE_5,
+            box=1,
         ),
         Cause(
             PRESSURE_2, "gas pressure BOX2", SLOW, "within the interval", "Pa",
             "slow_interlocks.pressure_Pa", STOP, "1 Hz", "gas density, int rate", _TABLE_5,
+            box=2,
         ),
         Cause(
-            GAS_DENSITY, "gas density", SLOW, "as when particles were converted, in both boxes", "1",
+            GAS_DENSITY, "gas density", SLOW, "as when particles were converted, in every box", "1",
             "slow_interlocks.gas_density_change", STOP, "1 Hz", "int rate, if it is one box", _OWN,
         ),
         Cause(
             HIGH_VOLTAGE_1, "high voltage BOX1", SLOW, "within the interval", "V",
             "slow_interlocks.high_voltage_V", STOP, "1 Hz", "int rate", _TABLE_5,
+            box=1,
         ),
         Cause(
             HIGH_VOLTAGE_2, "high voltage BOX2", SLOW, "within the interval", "V",
             "slow_interlocks.high_voltage_V", STOP, "1 Hz", "int rate", _TABLE_5,
+            box=2,
         ),
         Cause(
             PASSIVE_ELEMENTS, "passive elements", SLOW, "mounted elements are those of the plan", "elements",
@@ -255,26 +292,32 @@ CAUSES = {
             BACKGROUND, "background", FAST, "background of an integral chamber before treatment", "counts/s",
             "fast_interlocks.background_counts_per_s", INHIBIT, "before the treatment", "int rate",
             f"{_PAPER}, III.C",
+            roles=_BOTH, any_role=True,
         ),
         Cause(
             NO_COUNTS, "no counts", FAST, "an integral chamber counts while the beam is on", "us",
             "fast_interlocks.no_counts_us", PAUSE, "40 kHz", "strip charge, int rate", _OWN,
+            roles=_BOTH, any_role=True,
         ),
         Cause(
             BEAM_WHEN_OFF, "beam when off", PATIENT, "no more counts once the chopper had its time", "counts",
             "fast_interlocks.beam_when_off_counts", STOP, "40 kHz", "spot dose, field dose", _OWN,
+            roles=_BOTH, any_role=True,
         ),
         Cause(
             DATA_INTEGRAL, "integral data", FAST, "samples of the integral chambers arrive", "us",
             "fast_interlocks.data_periods", STOP, "40 kHz", "no counts", _OWN,
+            roles=_BOTH, any_role=True,
         ),
         Cause(
             DATA_STRIP, "strip data", FAST, "frames of the strips arrive", "us",
             "fast_interlocks.data_periods", STOP, "40 kHz", "pixel position", _OWN,
+            roles=("strip_x", "strip_y"), any_role=True,
         ),
         Cause(
             DATA_PIXEL, "pixel data", FAST, "frames of the pixel chamber arrive", "us",
             "fast_interlocks.data_periods", STOP, "40 kHz", "position x and y", _OWN,
+            roles=("pixel",),
         ),
         Cause(
             DATA_CURRENT, "current data", FAST, "read-backs of the supplies arrive", "us",
@@ -304,6 +347,7 @@ CAUSES = {
         Cause(
             RECOVERY, "recovery", RECOVERY_SOURCE, "counts that the recovery journal has not yet confirmed",
             "counts", "control.recovery_credit", PAUSE, "40 kHz", "none", _OWN,
+            roles=("int1",),
         ),
         Cause(
             RECORD, "record", RECOVERY_SOURCE, "what was delivered can be written", "bytes",
@@ -328,3 +372,6 @@ CAUSES = {
     )
 }  # fmt: skip
 """The interlock table, by code."""
+
+OF_BOX = {(cause.limit, cause.box): code for code, cause in CAUSES.items() if cause.box}
+"""Code of the cause by the key of its limit and the number of the box that it looks at."""

@@ -297,8 +297,8 @@ class AxisSettings(NamedTuple):
     slew_A_per_us: float
     settling_us: float  # time constant of the approach to a set-point
     deviation_limit_A: float  # of the read-back from the set-point
-    iso_per_strip: float  # millimetre at the isocentre per millimetre at the strips
-    iso_per_pixel: float
+    iso_per_strip: float  # millimetre at the isocentre per millimetre at the strips; 0: there are none
+    iso_per_pixel: float  # 0: there is no pixel chamber
 
 
 class LawSettings(NamedTuple):

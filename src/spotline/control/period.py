@@ -20,8 +20,10 @@ from spotline.control.memory import (
     LawState,
     SliceMemory,
 )
+from spotline.control.pixel import has_pixels
 from spotline.control.safety import is_beam_wanted, patient_interlock, safety_interlock, watch_start
 from spotline.control.scan import scan_period
+from spotline.control.strip import has_strips
 from spotline.control.timing import check_events, timing_event
 from spotline.jit import kernel
 
@@ -81,7 +83,7 @@ def missing_in_a_row(
 
 @kernel
 def check_data(law: LawState, settings: LawSettings, inputs: int) -> None:
-    """Stop if samples or frames that are due do not arrive."""
+    """Stop if samples or frames that are due do not arrive; none are due of what the line does not have."""
     s = law.scalars[0]
     s.integral_missing = missing_in_a_row(
         law,
@@ -91,12 +93,12 @@ def check_data(law: LawState, settings: LawSettings, inputs: int) -> None:
         settings.scan_period,
         interlocks.DATA_INTEGRAL,
     )
-    if s.tick % settings.strip_period == 0:
+    if has_strips(settings) and s.tick % settings.strip_period == 0:
         is_missing, period = inputs & INPUT_NO_STRIP != 0, settings.strip_period
         s.strip_missing = missing_in_a_row(
             law, settings, is_missing, s.strip_missing, period, interlocks.DATA_STRIP
         )
-    if s.tick % settings.pixel_period == 0:
+    if has_pixels(settings) and s.tick % settings.pixel_period == 0:
         is_missing, period = inputs & INPUT_NO_PIXEL != 0, settings.pixel_period
         s.pixel_missing = missing_in_a_row(
             law, settings, is_missing, s.pixel_missing, period, interlocks.DATA_PIXEL

@@ -26,6 +26,12 @@ NARROWEST = 0.2
 
 
 @kernel
+def has_pixels(settings: LawSettings) -> bool:
+    """Whether the line has a pixel chamber."""
+    return settings.x.iso_per_pixel > 0.0
+
+
+@kernel
 def clear(registers: Any, tick: int) -> None:
     """Clear one row of registers."""
     registers.since_tick = tick

@@ -24,8 +24,8 @@ from spotline.control.memory import (
     SliceMemory,
 )
 from spotline.control.period import close_period, open_period
-from spotline.control.pixel import close_pixel_spot, pixel_frame
-from spotline.control.strip import close_strip_spot, strip_frame
+from spotline.control.pixel import close_pixel_spot, has_pixels, pixel_frame
+from spotline.control.strip import close_strip_spot, has_strips, strip_frame
 from spotline.jit import kernel
 
 
@@ -105,14 +105,14 @@ def replay_spill(
                 scratch.strip_x[i] = recording.strips[n_strips, 0, i]
                 scratch.strip_y[i] = recording.strips[n_strips, 1, i]
             region = scratch.strip_region
-            if runs and inputs & INPUT_NO_STRIP == 0:
+            if runs and has_strips(settings) and inputs & INPUT_NO_STRIP == 0:
                 strip_frame(law, settings, memory, scratch.strip_x, region, scratch.strip_y, region)
             n_strips += 1
         if control.tick % settings.pixel_period == 0:
             for j in range(scratch.pixels.shape[0]):
                 for i in range(scratch.pixels.shape[1]):
                     scratch.pixels[j, i] = recording.pixels[n_pixels, j, i]
-            if runs and inputs & INPUT_NO_PIXEL == 0:
+            if runs and has_pixels(settings) and inputs & INPUT_NO_PIXEL == 0:
                 pixel_frame(law, settings, memory, scratch.pixels, scratch.pixel_region)
             n_pixels += 1
         if control.phase == DONE:

@@ -1,7 +1,8 @@
 """Slow control: gas, high voltage and passive elements, about once a second (section III.B.2.2).
 
-Both boxes have a board of their own that reads temperature and pressure of the gas and the high voltage:
-BOX1 holds INT1 and the strips, BOX2 holds INT2 and the pixels.
+Every box has a board of its own that reads temperature and pressure of the gas and the high voltage.  At CNAO
+BOX1 holds INT1 and the strips, BOX2 holds INT2 and the pixels.  Boxes are numbered from 1 in the order of the
+beam-line file.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class SlowLimits:
     Attributes
     ----------
     temperature_C, pressure_Pa, high_voltage_V : tuple of float
-        Lowest and highest value, of both boxes.
+        Lowest and highest value, of every box.
     gas_density_change : float
         Largest relative change of the gas density of a box since particles were converted to counts.
     period_s : float
@@ -46,47 +47,54 @@ class SlowLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class BoxReading:
+    """What the board of one box reads.
+
+    Attributes
+    ----------
+    name : str
+        Of the box.
+    temperature_C, pressure_Pa : float
+        Of the gas.
+    high_voltage_V : float
+        At the chambers.
+    """
+
+    name: str
+    temperature_C: float
+    pressure_Pa: float
+    high_voltage_V: float
+
+
+@dataclass(frozen=True, slots=True)
 class SlowReading:
-    """One reading of the slow sensors; 1 is BOX1, 2 is BOX2.
+    """One reading of the slow sensors.
 
     Attributes
     ----------
     time_us : int
         When the sensors were read, on the clock of the field.
-    temperature1_C, temperature2_C : float
-        Of the gas.
-    pressure1_Pa, pressure2_Pa : float
-        Of the gas.
-    high_voltage1_V, high_voltage2_V : float
-        At the chambers.
+    boxes : tuple of BoxReading
+        In the order of the beam-line file.
     mounted : tuple of str
         Names of the passive elements in the nozzle.
     """
 
     time_us: int
-    temperature1_C: float
-    temperature2_C: float
-    pressure1_Pa: float
-    pressure2_Pa: float
-    high_voltage1_V: float
-    high_voltage2_V: float
+    boxes: tuple[BoxReading, ...]
     mounted: tuple[str, ...]
 
-    def gas_factors(self, limits: SlowLimits) -> tuple[float, float]:
+    def gas_factors(self, limits: SlowLimits) -> tuple[float, ...]:
         """Density of the gas of each box, relative to the reference."""
         reference = limits.reference_temperature_C, limits.reference_pressure_Pa
-        return (
-            gas_factor(self.temperature1_C, self.pressure1_Pa, *reference),
-            gas_factor(self.temperature2_C, self.pressure2_Pa, *reference),
-        )
+        return tuple(gas_factor(box.temperature_C, box.pressure_Pa, *reference) for box in self.boxes)
 
-    def flux_corrections(self, limits: SlowLimits) -> tuple[float, float]:
+    def flux_corrections(self, limits: SlowLimits) -> tuple[float, ...]:
         """What counts of each box are multiplied by for gas of the reference density (NaN without a density).
 
         The flux correction factor of Fig. 8 of the dose delivery paper.
         """
-        first, second = self.gas_factors(limits)
-        return 1.0 / first, 1.0 / second
+        return tuple(1.0 / factor for factor in self.gas_factors(limits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +115,11 @@ class Expected:
     passive_elements : tuple of str
         What must be mounted, in any order.
     gas_factors : tuple of float, optional
-        Gas density of both boxes with which particles were converted to counts; None before that.
+        Gas density of each box with which particles were converted to counts; None before that.
     """
 
     passive_elements: tuple[str, ...]
-    gas_factors: tuple[float, float] | None = None
+    gas_factors: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,17 +157,13 @@ def check_reading(reading: SlowReading, limits: SlowLimits, expected: Expected) 
     expected : Expected
         What the treatment wants.
     """
-    checks = (
-        (interlocks.TEMPERATURE_1, reading.temperature1_C, limits.temperature_C),
-        (interlocks.TEMPERATURE_2, reading.temperature2_C, limits.temperature_C),
-        (interlocks.PRESSURE_1, reading.pressure1_Pa, limits.pressure_Pa),
-        (interlocks.PRESSURE_2, reading.pressure2_Pa, limits.pressure_Pa),
-        (interlocks.HIGH_VOLTAGE_1, reading.high_voltage1_V, limits.high_voltage_V),
-        (interlocks.HIGH_VOLTAGE_2, reading.high_voltage2_V, limits.high_voltage_V),
-    )
-    for cause, value, (low, high) in checks:
-        if not low < value < high:
-            yield SlowTrip(cause, value, low if value <= low else high)
+    for quantity in ("temperature_C", "pressure_Pa", "high_voltage_V"):
+        low, high = getattr(limits, quantity)
+        for number, box in enumerate(reading.boxes, start=1):
+            value = getattr(box, quantity)
+            if not low < value < high:
+                cause = interlocks.OF_BOX[f"slow_interlocks.{quantity}", number]
+                yield SlowTrip(cause, value, low if value <= low else high)
     if expected.gas_factors is not None:
         yield from _density(reading.gas_factors(limits), expected.gas_factors, limits)
     wrong = len(set(reading.mounted) ^ set(expected.passive_elements))
@@ -167,10 +171,8 @@ def check_reading(reading: SlowReading, limits: SlowLimits, expected: Expected) 
         yield SlowTrip(interlocks.PASSIVE_ELEMENTS, float(wrong), 0.0)
 
 
-def _density(
-    now: tuple[float, float], converted: tuple[float, float], limits: SlowLimits
-) -> Iterator[SlowTrip]:
-    """Compare the gas of both boxes with that of the conversion; the worse of two changes is told."""
+def _density(now: tuple[float, ...], converted: tuple[float, ...], limits: SlowLimits) -> Iterator[SlowTrip]:
+    """Compare the gas of every box with that of the conversion; the worst change is told."""
     changes = [density / before - 1.0 for density, before in zip(now, converted, strict=True)]
     limit = limits.gas_density_change
     outside = [change for change in changes if not abs(change) < limit]

@@ -183,10 +183,14 @@ def write_strip_widths(law: LawState, settings: LawSettings, memory: SliceMemory
     row = law.scalars[0].strip_row
     pitch_mm, n_strips = settings.strip_pitch_mm, law.strips.shape[1]
     reach, minimum, noise = settings.strip_reach, settings.centroid_counts, settings.ion_noise1
-    x = nearest_channel(memory.x_strip_mm[row], n_strips, pitch_mm)
-    y = nearest_channel(memory.y_strip_mm[row], n_strips, pitch_mm)
-    x_mm, x_error_mm, x_counts = strip_width(law.settled_strips[0], x, reach, minimum, pitch_mm, noise)
-    y_mm, y_error_mm, y_counts = strip_width(law.settled_strips[1], y, reach, minimum, pitch_mm, noise)
+    x_mm, x_error_mm, x_counts = math.nan, math.nan, 0
+    y_mm, y_error_mm, y_counts = math.nan, math.nan, 0
+    if settings.x.iso_per_strip > 0.0:
+        x = nearest_channel(memory.x_strip_mm[row], n_strips, pitch_mm)
+        x_mm, x_error_mm, x_counts = strip_width(law.settled_strips[0], x, reach, minimum, pitch_mm, noise)
+    if settings.y.iso_per_strip > 0.0:
+        y = nearest_channel(memory.y_strip_mm[row], n_strips, pitch_mm)
+        y_mm, y_error_mm, y_counts = strip_width(law.settled_strips[1], y, reach, minimum, pitch_mm, noise)
     part.x_strip_sd_mm = x_mm
     part.y_strip_sd_mm = y_mm
     part.x_strip_sd_error_mm = x_error_mm
@@ -224,8 +228,12 @@ def close_strip_spot(law: LawState, settings: LawSettings, memory: SliceMemory) 
     part = law.parts[s.strip_row]
     # Rows of `parts` and spots in the memory boards have the same numbers.
     write_strip_widths(law, settings, memory, part)
-    x_mm, x_counts, x_valid = spot_position(law, settings, 0, memory.x_strip_mm[s.strip_row])
-    y_mm, y_counts, y_valid = spot_position(law, settings, 1, memory.y_strip_mm[s.strip_row])
+    x_mm, x_counts, x_valid = math.nan, 0, 1
+    y_mm, y_counts, y_valid = math.nan, 0, 1
+    if settings.x.iso_per_strip > 0.0:
+        x_mm, x_counts, x_valid = spot_position(law, settings, 0, memory.x_strip_mm[s.strip_row])
+    if settings.y.iso_per_strip > 0.0:
+        y_mm, y_counts, y_valid = spot_position(law, settings, 1, memory.y_strip_mm[s.strip_row])
     part.x_strip_mm = x_mm
     part.y_strip_mm = y_mm
     part.strip_x_counts = x_counts
@@ -304,6 +312,21 @@ def is_beam_placed(law: LawState, settings: LawSettings, period: int) -> bool:
 
 
 @kernel
+def has_strips(settings: LawSettings) -> bool:
+    """Whether the line has strips at all."""
+    return settings.x.iso_per_strip > 0.0 or settings.y.iso_per_strip > 0.0
+
+
+@kernel
+def check_charges(law: LawState, settings: LawSettings, x_counts: int, y_counts: int) -> None:
+    """Compare the charge of a frame of the strip chambers that there are."""
+    if settings.x.iso_per_strip > 0.0:
+        check_charge(law, settings, law.axes[0], x_counts, interlocks.STRIP_CHARGE_X)
+    if settings.y.iso_per_strip > 0.0:
+        check_charge(law, settings, law.axes[1], y_counts, interlocks.STRIP_CHARGE_Y)
+
+
+@kernel
 def strip_frame(
     law: LawState,
     settings: LawSettings,
@@ -313,7 +336,7 @@ def strip_frame(
     frame_y: Frame,
     region_y: Integers,
 ) -> None:
-    """Handle one frame of both strip chambers.
+    """Handle one frame of the strip chambers; one that is not there has no counts, and is not checked.
 
     Parameters
     ----------
@@ -328,18 +351,18 @@ def strip_frame(
     if s.strip_row != s.row:
         x_counts, _ = total_and_moment(frame_x, region_x[0], region_x[1])
         y_counts, _ = total_and_moment(frame_y, region_y[0], region_y[1])
-        check_charge(law, settings, law.axes[0], x_counts, interlocks.STRIP_CHARGE_X)
-        check_charge(law, settings, law.axes[1], y_counts, interlocks.STRIP_CHARGE_Y)
+        check_charges(law, settings, x_counts, y_counts)
         close_strip_spot(law, settings, memory)  # the frame of the trigger belongs to neither spot
         return
     is_placed = is_beam_placed(law, settings, settings.strip_period)
     sums = law.settled_strips if is_placed else law.strips
     x_counts = add(sums[0], frame_x, region_x)
     y_counts = add(sums[1], frame_y, region_y)
-    check_charge(law, settings, law.axes[0], x_counts, interlocks.STRIP_CHARGE_X)
-    check_charge(law, settings, law.axes[1], y_counts, interlocks.STRIP_CHARGE_Y)
+    check_charges(law, settings, x_counts, y_counts)
     if not is_placed:
         return
     x_mm, y_mm = memory.x_strip_mm[s.spot], memory.y_strip_mm[s.spot]
-    check_axis(law, settings, 0, settings.x, frame_x, region_x, x_mm, interlocks.POSITION_X)
-    check_axis(law, settings, 1, settings.y, frame_y, region_y, y_mm, interlocks.POSITION_Y)
+    if settings.x.iso_per_strip > 0.0:
+        check_axis(law, settings, 0, settings.x, frame_x, region_x, x_mm, interlocks.POSITION_X)
+    if settings.y.iso_per_strip > 0.0:
+        check_axis(law, settings, 1, settings.y, frame_y, region_y, y_mm, interlocks.POSITION_Y)

@@ -76,7 +76,7 @@ class Converted(DeliveryEvent):
     """Particles were converted to counts with the gas as it is, or could not be."""
 
     is_converted: bool
-    gas_factors: tuple[float, float]
+    gas_factors: tuple[float, ...]
     treatment_sha256: str
 
 
@@ -97,7 +97,7 @@ class ReadingTaken(DeliveryEvent):
 
     spill: int
     reading: SlowReading
-    flux_corrections: tuple[float, float]
+    flux_corrections: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -296,16 +296,29 @@ LATCHED = Column(
     ),
 )
 
+BOX = (
+    Column("name", "str", "", "of the box", source=SLOW),
+    *(
+        Column(f"{name}_{unit}", "float", unit, what, (), f"slow_interlocks.{name}_{unit}", SLOW)
+        for name, unit, what in (
+            ("temperature", "C", "of the gas in the box"),
+            ("pressure", "Pa", "of the gas in the box"),
+            ("high_voltage", "V", "at the chambers of the box"),
+        )
+    ),
+)
+"""Columns of a reading of one box (`spotline.control.slow.BoxReading`)."""
+
 READING = (
     Column("time_us", "int", "us", "when the sensors were read", (), FROM_0, SLOW),
-    *(
-        Column(f"{name}{box}_{unit}", "float", unit, f"{what} BOX{box}", (), limits, SLOW)
-        for name, unit, what, limits in (
-            ("temperature", "C", "of the gas in", "slow_interlocks.temperature_C"),
-            ("pressure", "Pa", "of the gas in", "slow_interlocks.pressure_Pa"),
-            ("high_voltage", "V", "at the chambers of", "slow_interlocks.high_voltage_V"),
-        )
-        for box in (1, 2)
+    Column(
+        "boxes",
+        "table",
+        "",
+        "of each box, in the order of the beam-line file",
+        ("boxes",),
+        source=SLOW,
+        columns=BOX,
     ),
     Column("mounted", "str", "", "names of the passive elements in the nozzle", ("elements",), source=SLOW),
 )
@@ -315,7 +328,7 @@ FLUX_CORRECTIONS = Column(
     "flux_corrections",
     "float",
     "1",
-    "what the gas of BOX1 and BOX2 asks counts to be multiplied by; NaN if none can be told",
+    "what the gas of each box asks counts to be multiplied by; NaN if none can be told",
     ("boxes",),
     FROM_0,
     SLOW,
@@ -378,6 +391,15 @@ PARTS = (
 )
 """Columns of parts of spots (`spotline.control.memory.PART`)."""
 
+OTHERS = (
+    _fast("part", "int", "", "row of the parts", FROM_0),
+    _fast("monitor", "int", "", "index among the monitors of the line", FROM_0),
+    _fast("position_mm", "float", "mm", "position at the monitor"),
+    _fast("counts", "int", "counts", "behind the position", FROM_0),
+    _fast("valid", "int", "", "1 centre of gravity, 0 strip with most counts", (0, 1)),
+)
+"""Columns of what monitors without a role measured (`spotline.control.planes.READING`)."""
+
 RESULT = (
     Column("parts", "table", "", "every part of a spot of the spill", ("parts",), source=FAST, columns=PARTS),
     Column(
@@ -414,6 +436,15 @@ RESULT = (
     _fast("end_us", "int", "us", "last sample", FROM_0),
     _counts(1, "of the whole spill, of"),
     _counts(2, "of the whole spill, of"),
+    Column(
+        "readings",
+        "table",
+        "",
+        "what monitors without a role in the law measured; None if the line has none",
+        ("readings",),
+        source=FAST,
+        columns=OTHERS,
+    ),
 )
 """Columns of the result of a spill (`spotline.room.SpillResult`), without what only a simulation knows."""
 
@@ -447,7 +478,7 @@ EVENTS: dict[type[DeliveryEvent], tuple[Column, ...]] = {
     ),
     Converted: (
         Column("is_converted", "bool", "", "whether there were readings to convert with"),
-        Column("gas_factors", "float", "1", "density of the gas of BOX1 and BOX2", ("boxes",), FROM_0, SLOW),
+        Column("gas_factors", "float", "1", "density of the gas of each box", ("boxes",), FROM_0, SLOW),
         Column("treatment_sha256", "str", "", "hash of what is delivered"),
     ),
     StateChanged: (

@@ -8,8 +8,9 @@ import numpy as np
 
 from spotline.arrays import Integers
 from spotline.control.memory import AxisSettings, IntegralLimits, LawSettings, SliceMemory
-from spotline.machine.geometry import current_A
+from spotline.machine.geometry import current_A, isocentre_per_monitor
 from spotline.machine.model import BeamLineFile, IonBeam, ScanningAxis
+from spotline.machine.monitors import Plane
 from spotline.moves import AxisMoves, transit_time_us
 from spotline.physics.ions import Ion
 from spotline.treatment.treatment import Slice
@@ -21,8 +22,10 @@ electrons to 19 keV: 0.46 at 62 MeV to 0.68 at 226 MeV."""
 
 
 def _axis(
-    facts: BeamLineFile, axis: ScanningAxis, source_mm: float, strip_mm: float, ion: Ion, energy_MeV_u: float
+    facts: BeamLineFile, axis: ScanningAxis, plane: Plane, ion: Ion, energy_MeV_u: float
 ) -> AxisSettings:
+    source_mm = facts.geometry.source_to_isocentre_mm(plane)
+    strips, pixel = facts.monitor("strip_x" if plane == "x" else "strip_y"), facts.monitor("pixel")
     per_mm = float(current_A(1.0, source_mm, ion.rigidity_T_m(energy_MeV_u), axis.integral_field_mT_m_per_A))
     return AxisSettings(
         feedback_limit_A=facts.control.feedback_limit_mm * per_mm,
@@ -31,8 +34,8 @@ def _axis(
         slew_A_per_us=axis.slew_A_per_s * 1e-6,
         settling_us=axis.settling_time_us,
         deviation_limit_A=facts.fast_interlocks.current_mm * per_mm,
-        iso_per_strip=source_mm / (source_mm - strip_mm),
-        iso_per_pixel=source_mm / (source_mm - facts.geometry.pixel_to_isocentre_mm),
+        iso_per_strip=isocentre_per_monitor(facts, strips, plane) or 0.0,
+        iso_per_pixel=isocentre_per_monitor(facts, pixel, plane) or 0.0,
     )
 
 
@@ -54,7 +57,8 @@ def law_settings(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> LawSettin
     slice_ : Slice
         The prepared slice.
     """
-    control, limits, geometry = facts.control, facts.fast_interlocks, facts.geometry
+    control, limits = facts.control, facts.fast_interlocks
+    (_, strip_pitch_mm), (_, pixel_pitch_mm) = facts.strips, facts.pixels
     chopper = facts.chopper
     ion, energy = beam.ion, slice_.energy_MeV_u
     bins = max(1, round(limits.intensity_window_us / control.scan_period_us))
@@ -74,22 +78,8 @@ def law_settings(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> LawSettin
         integral=IntegralLimits(
             float(limits.int_difference_counts), limits.int_ratio, limits.int_ratio_minimum_counts
         ),
-        x=_axis(
-            facts,
-            facts.scanning.x,
-            geometry.x_source_to_isocentre_mm,
-            geometry.strip_x_to_isocentre_mm,
-            ion,
-            energy,
-        ),
-        y=_axis(
-            facts,
-            facts.scanning.y,
-            geometry.y_source_to_isocentre_mm,
-            geometry.strip_y_to_isocentre_mm,
-            ion,
-            energy,
-        ),
+        x=_axis(facts, facts.scanning.x, "x", ion, energy),
+        y=_axis(facts, facts.scanning.y, "y", ion, energy),
         scan_period=control.scan_period_us,
         strip_period=control.strip_period_us,
         pixel_period=control.pixel_period_us,
@@ -100,10 +90,10 @@ def law_settings(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> LawSettin
         late_counts_ticks=late_ticks,
         feedback_gain=control.feedback_gain,
         settled_A=control.settled_current_A,
-        strip_pitch_mm=facts.chambers.strip_pitch_mm,
-        pixel_pitch_mm=facts.chambers.pixel_pitch_mm,
-        strip_reach=math.ceil(reach_mm / facts.chambers.strip_pitch_mm),
-        pixel_reach=math.ceil(reach_mm / facts.chambers.pixel_pitch_mm),
+        strip_pitch_mm=strip_pitch_mm,
+        pixel_pitch_mm=pixel_pitch_mm,
+        strip_reach=math.ceil(reach_mm / strip_pitch_mm),
+        pixel_reach=math.ceil(reach_mm / pixel_pitch_mm),
         centroid_counts=beam.centroid_counts,
         pixel_centroid_counts=beam.pixel_centroid_counts,
         intensity_bins=bins,

@@ -156,19 +156,18 @@ class Logbook:
 
 
 def reading_row(event: ReadingTaken) -> ReadingRow:
-    """A row of `SLOW_CONTROL`."""
-    reading, (first, second) = event.reading, event.flux_corrections
-    return ReadingRow(
-        time_us=reading.time_us,
-        temperature1_C=_number(reading.temperature1_C),
-        temperature2_C=_number(reading.temperature2_C),
-        pressure1_Pa=_number(reading.pressure1_Pa),
-        pressure2_Pa=_number(reading.pressure2_Pa),
-        high_voltage1_V=_number(reading.high_voltage1_V),
-        high_voltage2_V=_number(reading.high_voltage2_V),
-        flux_correction1=_number(first),
-        flux_correction2=_number(second),
-    )
+    """A row of `SLOW_CONTROL`; None for a box that the line does not have."""
+    values: dict[str, float | None] = {}
+    for number, (box, correction) in enumerate(
+        zip(event.reading.boxes, event.flux_corrections, strict=True), start=1
+    ):
+        values |= {
+            f"temperature{number}_C": _number(box.temperature_C),
+            f"pressure{number}_Pa": _number(box.pressure_Pa),
+            f"high_voltage{number}_V": _number(box.high_voltage_V),
+            f"flux_correction{number}": _number(correction),
+        }
+    return ReadingRow(time_us=event.reading.time_us, **values)
 
 
 def _interlock(event: InterlockTripped) -> InterlockRow:

@@ -26,7 +26,8 @@ from spotline.sim.disk import FaultyDisk
 from spotline.sim.faults import Fault, write_faults
 from spotline.sim.room import SimulatedRoom
 from spotline.storage import Disk
-from spotline.treatment.headers import DeliveryHeader, IsocentrePerChamber, LineGeometry, MountedElement
+from spotline.treatment.headers import DeliveryHeader, LineGeometry, MountedElement
+from spotline.treatment.monitors import isocentre_per_chamber, recorded_monitors
 from spotline.treatment.treatment import FieldTreatment, Treatment
 from spotline.treatment.treatment_file import write_treatment_file
 
@@ -187,10 +188,6 @@ def field_header(treatment: Treatment, field: FieldTreatment, seed: int) -> Deli
     """Facts of a field that its files carry."""
     beamline, geometry, plan = treatment.beamline, treatment.beamline.facts.geometry, treatment.plan
     planned, ion = field.field, field.field.ion
-
-    def scale(source_mm: float, chamber_mm: float) -> float:
-        return source_mm / (source_mm - chamber_mm)
-
     x_source, y_source = geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm
     return DeliveryHeader(
         number=planned.number,
@@ -225,12 +222,8 @@ def field_header(treatment: Treatment, field: FieldTreatment, seed: int) -> Deli
         ),
         particles_per_count=tuple(float(np.mean(s.particles_per_count1)) for s in field.slices),
         warnings=field.warnings,
-        iso_per_chamber=IsocentrePerChamber(
-            strip_x=scale(x_source, geometry.strip_x_to_isocentre_mm),
-            strip_y=scale(y_source, geometry.strip_y_to_isocentre_mm),
-            pixel_x=scale(x_source, geometry.pixel_to_isocentre_mm),
-            pixel_y=scale(y_source, geometry.pixel_to_isocentre_mm),
-        ),
+        iso_per_chamber=isocentre_per_chamber(beamline.facts),
+        monitors=recorded_monitors(beamline.facts),
     )
 
 

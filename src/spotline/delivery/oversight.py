@@ -123,7 +123,7 @@ class Oversight:
         """The last reading."""
         return self._slow.last
 
-    def expect_gas(self, gas_factors: tuple[float, float]) -> None:
+    def expect_gas(self, gas_factors: tuple[float, ...]) -> None:
         """Particles have been converted with gas of this density: it must stay."""
         self._slow.expected = replace(self._slow.expected, gas_factors=gas_factors)
 

@@ -73,7 +73,7 @@ class Progress:
     int1_counts: int = 0
     int2_counts: int = 0
     reading: SlowReading | None = None
-    flux_corrections: tuple[float, float] | None = None
+    flux_corrections: tuple[float, ...] | None = None
     register: InterlockRegister = dataclasses.field(default_factory=InterlockRegister)
     is_beam_permitted: bool = False
 

@@ -266,6 +266,6 @@ def _field_of(
             passive_elements=header.passive_elements,
             instructions=planned.instructions,
             slices=content.slices,
-            gas_factors=(1.0, 1.0) if header.gas_factors is UNSET else header.gas_factors,
+            gas_factors=(1.0,) * len(line.facts.boxes) if header.gas_factors is UNSET else header.gas_factors,
             warnings=header.warnings,
         )

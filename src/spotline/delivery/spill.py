@@ -235,10 +235,11 @@ class SpillDelivery:
 
 def _raw_bytes_per_us(beamline: BeamLine) -> float:
     """Bytes of all frames of all chambers, without compression."""
-    chambers, control = beamline.facts.chambers, beamline.facts.control
+    facts, control = beamline.facts, beamline.facts.control
+    (n_strips, _), (n_pixels, _) = facts.strips, facts.pixels
     return (
         2 * 2
-        + 2 * 2 * chambers.strips / control.strip_period_us
-        + 2 * chambers.pixels**2 / control.pixel_period_us
+        + 2 * 2 * n_strips / control.strip_period_us
+        + 2 * n_pixels**2 / control.pixel_period_us
         + (4 * 8 + 2) / control.scan_period_us
     )

@@ -13,6 +13,7 @@ import msgspec
 
 from spotline.control.interlocks import CAUSES
 from spotline.delivery.events import (
+    BOX,
     COUNTS_SO_FAR,
     ENERGY,
     FLUX_CORRECTIONS,
@@ -40,12 +41,6 @@ from spotline.record.status_file import BoxReading, LatchedInterlock, Status
 PERIOD_us = 1_000_000
 """While a spill runs the status is written so often, on the clock of the field."""
 
-_BOX = tuple(
-    replace(column, name=column.name.replace("1", "", 1), meaning=column.meaning.replace("BOX1", "the box"))
-    for column in READING
-    if "BOX1" in column.meaning
-)
-
 STATUS_COLUMNS = (
     replace(STATE, meaning="of the treatment"),
     replace(PERMIT, name="permit"),
@@ -69,10 +64,10 @@ STATUS_COLUMNS = (
             f"box{box}",
             "table",
             "",
-            f"the last reading of BOX{box}; null before the first",
+            f"the last reading of the box of number {box}; null before the first, or without the box",
             source=SLOW,
             columns=(
-                *_BOX,
+                *BOX[1:],
                 replace(
                     FLUX_CORRECTIONS,
                     name="flux_correction",
@@ -178,21 +173,17 @@ def _boxes(progress: Progress) -> tuple[BoxReading | None, BoxReading | None]:
     reading, corrections = progress.reading, progress.flux_corrections
     if reading is None or corrections is None:
         return None, None
-    return (
-        _box(reading.temperature1_C, reading.pressure1_Pa, reading.high_voltage1_V, corrections[0]),
-        _box(reading.temperature2_C, reading.pressure2_Pa, reading.high_voltage2_V, corrections[1]),
-    )
-
-
-def _box(
-    temperature_C: float, pressure_Pa: float, high_voltage_V: float, flux_correction: float
-) -> BoxReading:
-    return BoxReading(
-        temperature_C=_number(temperature_C),
-        pressure_Pa=_number(pressure_Pa),
-        high_voltage_V=_number(high_voltage_V),
-        flux_correction=_number(flux_correction),
-    )
+    boxes = [
+        BoxReading(
+            temperature_C=_number(box.temperature_C),
+            pressure_Pa=_number(box.pressure_Pa),
+            high_voltage_V=_number(box.high_voltage_V),
+            flux_correction=_number(correction),
+        )
+        for box, correction in zip(reading.boxes, corrections, strict=True)
+    ]
+    first, second = (*boxes, None, None)[:2]
+    return first, second
 
 
 def _number(value: float) -> float | None:

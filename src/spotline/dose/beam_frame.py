@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 from spotline.arrays import Floats
 from spotline.dose.grid import Point
 from spotline.errors import DoseError
+from spotline.machine.geometry import per_isocentre
 from spotline.plan.model import Field
 
 Axes = tuple[Point, Point, Point]
@@ -225,6 +226,4 @@ def at_isocentre_mm(points_mm: ArrayLike, sources: VirtualSources) -> tuple[Floa
             f"beam: a point lies {z.max():g} mm above the isocentre and a scanning magnet {min(sources):g} mm"
             "; check the isocentre and the distances of the sources"
         )
-    x_iso: Floats = points[..., 0] / (1.0 - z / sources.x_mm)
-    y_iso: Floats = points[..., 1] / (1.0 - z / sources.y_mm)
-    return x_iso, y_iso
+    return points[..., 0] / per_isocentre(sources.x_mm, z), points[..., 1] / per_isocentre(sources.y_mm, z)

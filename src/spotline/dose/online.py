@@ -31,11 +31,12 @@ from spotline.dose.grid import Grid, Point
 from spotline.dose.rbe import RbeModel
 from spotline.errors import DoseError
 from spotline.machine.library import BeamLibrary
-from spotline.machine.load import BeamLine
 from spotline.record.arriving import ArrivingSpills
 from spotline.record.model import Table
+from spotline.record.positions import measured_columns, or_nan
 from spotline.record.spill_file import Spill
 from spotline.record.widths import error_iso_mm, sigma_iso_mm
+from spotline.treatment.monitors import isocentre_per_chamber
 from spotline.treatment.treatment import Slice, Treatment
 
 
@@ -95,7 +96,9 @@ class Reconstructor:
             for one, prepared in zip(beams, treatment.fields, strict=True)
         }
         self._of = of
-        self._scale = _iso_per_strip(line)
+        scale = isocentre_per_chamber(line.facts)
+        self._columns = measured_columns(scale)
+        self._scale = or_nan(scale.strip_x), or_nan(scale.strip_y)
         self._sum = DoseSum(line, patient, grid, libraries_for(line, beams, libraries), rbe, threads)
         self._arriving = ArrivingSpills()
         self.spills, self.particles = 0, 0.0
@@ -185,10 +188,12 @@ class Reconstructor:
 
     def _measured(self, planned: LayerBeam, part: Slice, index: Integers, parts: Table) -> Spots:
         spots = planned.spots
+        x, y, *_ = self._columns
         valid = parts["position_valid"] == 1
+        valid &= np.isfinite(parts[x.source]) & np.isfinite(parts[y.source])  # a plane may have no strips
         return Spots(
-            measured_places_mm(parts["x_strip_mm"] * self._scale[0], valid, spots.x_mm[index]),
-            measured_places_mm(parts["y_strip_mm"] * self._scale[1], valid, spots.y_mm[index]),
+            measured_places_mm(parts[x.source] * x.iso_per_mm, valid, spots.x_mm[index]),
+            measured_places_mm(parts[y.source] * y.iso_per_mm, valid, spots.y_mm[index]),
             parts["int1_counts"] * part.particles_per_count1[index],
             self._width_mm("x", spots.sigma_x_mm[index], part, parts),
             self._width_mm("y", spots.sigma_y_mm[index], part, parts),
@@ -202,13 +207,6 @@ class Reconstructor:
         sigma_mm = sigma_iso_mm(at_mm, k, *expected_mm)
         error_mm = error_iso_mm(error_mm, at_mm, sigma_mm, k)
         return measured_widths_mm(sigma_mm, error_mm, np.zeros(len(parts), np.int64), planned_mm)
-
-
-def _iso_per_strip(line: BeamLine) -> tuple[float, float]:
-    """Positions at the isocentre over those at the strips."""
-    geometry = line.facts.geometry
-    x, y = geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm
-    return x / (x - geometry.strip_x_to_isocentre_mm), y / (y - geometry.strip_y_to_isocentre_mm)
 
 
 def _true(

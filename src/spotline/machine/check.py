@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from spotline.errors import OptionError
 from spotline.machine.geometry import current_A, project_to_chamber_mm
 from spotline.machine.model import BeamLineFile, Control, Description, IonBeam
+from spotline.machine.monitors import Plane, check_monitors
 from spotline.physics.ions import IONS
 from spotline.physics.materials import MATERIALS, material_named
 from spotline.tables import EnergyTable, GainMap, OpticsTable, closest
@@ -31,7 +32,9 @@ def check_facts(facts: Description) -> Iterator[str]:
     if facts.schema != SCHEMA:
         yield f"schema: {facts.schema} is not known; this version of Spotline reads schema {SCHEMA}"
     yield from _check_geometry(facts)
+    yield from check_monitors(facts.boxes, facts.monitors)
     yield from _check_chamber_area(facts)
+    yield from _check_gains(facts)
     yield from _check_accelerator(facts)
     yield from _check_rates(facts.control)
     yield from _check_tolerances(facts)
@@ -135,41 +138,39 @@ def _check_geometry(facts: BeamLineFile) -> Iterator[str]:
                 "give the lower angle first and the higher at most 360 above"
             )
     source = min(geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm)
-    for key in (
-        "int1_to_isocentre_mm",
-        "strip_x_to_isocentre_mm",
-        "strip_y_to_isocentre_mm",
-        "int2_to_isocentre_mm",
-        "pixel_to_isocentre_mm",
-    ):
-        distance = getattr(geometry, key)
-        if distance >= source:
+    for index, monitor in enumerate(facts.monitors):
+        if monitor.distance_mm >= source:
             yield (
-                f"geometry.{key}: {distance:g} mm is not downstream of the last scanning magnet at "
-                f"{source:g} mm; correct one of the two"
+                f"monitors[{index}].distance_mm: {monitor.distance_mm:g} mm is not downstream of the last "
+                f"scanning magnet at {source:g} mm; correct one of the two"
             )
 
 
 def _check_chamber_area(facts: BeamLineFile) -> Iterator[str]:
-    geometry, chambers = facts.geometry, facts.chambers
-    strips_mm = chambers.strips * chambers.strip_pitch_mm
-    pixels_mm = chambers.pixels * chambers.pixel_pitch_mm
-    for plane, chamber, key, width in (
-        ("x", "StripX", "strip_x", strips_mm),
-        ("y", "StripY", "strip_y", strips_mm),
-        ("x", "PIX", "pixel", pixels_mm),
-        ("y", "PIX", "pixel", pixels_mm),
-    ):
-        field = getattr(geometry, f"field_{plane}_mm")
-        source = getattr(geometry, f"{plane}_source_to_isocentre_mm")
-        distance = getattr(geometry, f"{key}_to_isocentre_mm")
-        needed = float(project_to_chamber_mm(field, source, distance))
-        if needed > width:
-            elements = "pixels" if key == "pixel" else "strips"
+    geometry = facts.geometry
+    planes: tuple[tuple[Plane, float], ...] = (("x", geometry.field_x_mm), ("y", geometry.field_y_mm))
+    for monitor, (plane, field) in itertools.product(facts.monitors, planes):
+        if monitor.kind == "integral" or monitor.plane not in (None, plane) or monitor.width_mm == 0.0:
+            continue
+        source = geometry.source_to_isocentre_mm(plane)
+        needed = float(project_to_chamber_mm(field, source, monitor.distance_mm))
+        if needed > monitor.width_mm:
+            elements = "pixels" if monitor.kind == "pixel" else "strips"
             yield (
-                f"chambers: {chamber} is {width:g} mm wide, but the field in {plane} is {needed:.1f} mm wide "
-                f"there; use more or wider {elements}, or reduce geometry.field_{plane}_mm"
+                f"monitors: {monitor.name} is {monitor.width_mm:g} mm wide, but the field in {plane} is "
+                f"{needed:.1f} mm wide there; use more or wider {elements}, or reduce "
+                f"geometry.field_{plane}_mm"
             )
+
+
+def _check_gains(facts: Description) -> Iterator[str]:
+    if facts.simulation is None:
+        return
+    known = [monitor.name for monitor in facts.monitors_without_role]
+    for name in facts.simulation.chambers.gains:
+        if name not in known:
+            hint = closest(name, known) if known else "there are none; remove the key"
+            yield f"simulation.chambers.gains.{name}: is no monitor without a role; {hint}"
 
 
 def _check_nozzle(facts: BeamLineFile) -> Iterator[str]:
@@ -260,12 +261,12 @@ def _check_tolerances(facts: Description) -> Iterator[str]:
             f"{slow.period_s:g} s, and readings do not come more often; make it longer"
         )
     low, high = slow.high_voltage_V
-    nominal = facts.chambers.high_voltage_V
-    if not low <= nominal <= high:
-        yield (
-            f"slow_interlocks.high_voltage_V: the nominal chambers.high_voltage_V {nominal:g} V lies outside "
-            f"{low:g} to {high:g} V; correct one of the two"
-        )
+    for box in facts.boxes:
+        if not low <= box.high_voltage_V <= high:
+            yield (
+                f"slow_interlocks.high_voltage_V: the nominal high_voltage_V of {box.name}, "
+                f"{box.high_voltage_V:g} V, lies outside {low:g} to {high:g} V; correct one of the two"
+            )
     temperatures_C = {"chambers.reference_temperature_C": facts.chambers.reference_temperature_C}
     if facts.simulation is not None:
         temperatures_C["simulation.gas.temperature_C"] = facts.simulation.gas.temperature_C

@@ -6,12 +6,39 @@ within 2e-4; everything here is linear in the angle.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 
 from spotline.arrays import Floats
 from spotline.tables import GainMap
+
+if TYPE_CHECKING:
+    from spotline.machine.model import BeamLineFile
+    from spotline.machine.monitors import Monitor, Plane
+
+
+Distance = TypeVar("Distance", float, Floats)
+
+
+def per_isocentre(source_mm: float, distance_mm: Distance) -> Distance:
+    """Position in some plane per position at the isocentre, of a beam from a virtual source.
+
+    Parameters
+    ----------
+    source_mm : float
+        Distance of the virtual source (the magnet) from the isocentre.
+    distance_mm : float or ndarray
+        Distance of the plane from the isocentre, upstream positive.
+    """
+    return (source_mm - distance_mm) / source_mm
+
+
+def isocentre_per(source_mm: float, distance_mm: Distance) -> Distance:
+    """Position at the isocentre per position in some plane: the inverse of `per_isocentre`."""
+    return source_mm / (source_mm - distance_mm)
 
 
 def project_to_chamber_mm(position_iso_mm: ArrayLike, source_mm: float, chamber_mm: float) -> Floats:
@@ -26,8 +53,25 @@ def project_to_chamber_mm(position_iso_mm: ArrayLike, source_mm: float, chamber_
     chamber_mm : float
         Distance of the chamber from the isocentre, upstream positive.
     """
-    projected: Floats = np.asarray(position_iso_mm, dtype=float) * ((source_mm - chamber_mm) / source_mm)
+    projected: Floats = np.asarray(position_iso_mm, dtype=float) * per_isocentre(source_mm, chamber_mm)
     return projected
+
+
+def position_at_mm(
+    facts: BeamLineFile, monitor: Monitor | None, plane: Plane, position_iso_mm: Floats
+) -> Floats:
+    """Where beams aimed at positions at the isocentre cross a monitor; NaN without the monitor."""
+    if monitor is None:
+        return np.full(np.shape(position_iso_mm), np.nan)
+    source_mm = facts.geometry.source_to_isocentre_mm(plane)
+    return project_to_chamber_mm(position_iso_mm, source_mm, monitor.distance_mm)
+
+
+def isocentre_per_monitor(facts: BeamLineFile, monitor: Monitor | None, plane: Plane) -> float | None:
+    """Position at the isocentre per position at a monitor, in a plane; None without the monitor."""
+    if monitor is None:
+        return None
+    return isocentre_per(facts.geometry.source_to_isocentre_mm(plane), monitor.distance_mm)
 
 
 def current_A(

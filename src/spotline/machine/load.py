@@ -20,11 +20,12 @@ from numpy.typing import ArrayLike
 
 from spotline.arrays import Floats
 from spotline.control.slow import SlowLimits
-from spotline.errors import BeamLineError
+from spotline.errors import BeamLineError, OptionError
 from spotline.machine import check
 from spotline.machine.changes import Change, next_version, with_changes
 from spotline.machine.geometry import current_A, gain_at, interpolate
 from spotline.machine.model import BeamLineFile, Description, IonBeam, ScanningAxis
+from spotline.machine.old_keys import OLD_KEYS, new_keys, with_rows
 from spotline.physics.gas import gas_factor
 from spotline.physics.ions import IONS
 from spotline.tables import (
@@ -256,6 +257,7 @@ class BeamLine:
             If a key cannot be found or changed, or the source is empty.
         """
         order = BeamLineFile.__struct_fields__
+        values = self._with_new_keys(values)
         files, changes = with_changes(self.files, self.path.name, values, source, order)
         if changes and version is None and not self.changes and "version" not in values:
             version = next_version(self.facts.version)
@@ -264,6 +266,19 @@ class BeamLine:
         line = _read(self.path, _Files(self.path.parent, known=files), _refuse)
         assert line is not None  # a line with a problem is refused
         return replace(line, changes=self.changes + changes)
+
+    def _with_new_keys(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Keys from before there were rows as keys of the rows, unless the file itself has the old ones."""
+        has_rows = "monitors" in parse_toml(self.path, self.files[self.path.name])
+        if has_rows:
+            return {new: value for key, value in values.items() for new in (tuple(new_keys(key)) or (key,))}
+        for key in values:
+            if key.startswith(("monitors", "boxes")):
+                raise OptionError(
+                    f"{key}: the file describes its monitors with keys from before there were rows, such as "
+                    f"{OLD_KEYS[0]}; change these, or write [[boxes]] and [[monitors]] in their place"
+                )
+        return values
 
     @property
     def slow_limits(self) -> SlowLimits:
@@ -426,13 +441,22 @@ def parse_toml(path: Path, content: bytes) -> dict[str, Any]:
 def _convert(path: Path, raw: dict[str, Any], report: Report) -> BeamLineFile | None:
     if isinstance(raw.get("accelerator"), dict):
         raw["accelerator"].setdefault("kind", "synchrotron")  # of files from before there were kinds
+    raw, old_names, both = with_rows(raw)
     problems = itertools.chain(
-        _unknown_keys(raw, Description, ""), _not_finite(raw, ""), _wrong_values(raw, Description, "")
+        both, _unknown_keys(raw, Description, ""), _not_finite(raw, ""), _wrong_values(raw, Description, "")
     )
-    if _report_all(path, problems, report):
+    if _report_all(path, _as_in_the_file(problems, old_names), report):
         return None
-    _report_all(path, check.check_facts(msgspec.convert(raw, Description)), report)
+    facts = msgspec.convert(raw, Description)
+    _report_all(path, _as_in_the_file(check.check_facts(facts), old_names), report)
     return msgspec.convert({key: raw[key] for key in raw if key != "simulation"}, BeamLineFile)
+
+
+def _as_in_the_file(problems: Iterator[str], old_names: Mapping[str, str]) -> Iterator[str]:
+    """Problems of keys by the names that these have in the file."""
+    for problem in problems:
+        key, colon, rest = problem.partition(":")
+        yield f"{old_names.get(key, key)}{colon}{rest}"
 
 
 def _refuse(problem: BeamLineError) -> NoReturn:

@@ -16,19 +16,14 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from spotline.machine.accelerator import Accelerator
+from spotline.machine.monitors import Box, Monitor, Plane, Role, box_numbers
 from spotline.machine.schema import Facts, Fraction, NotNegative, Positive, Several, Whole, Word
 from spotline.machine.simulation import Simulation
 from spotline.physics.ions import IONS, Ion
 
-Plane = Literal["x", "y"]
-
 
 class Geometry(Facts, frozen=True, kw_only=True):
-    """Where things stand.  Distances are measured from the isocentre, upstream positive.
-
-    A beam deflected at the virtual source of a plane crosses the plane of a chamber at
-    ``x_iso * (source - chamber) / source``.
-    """
+    """Where things stand.  Distances are measured from the isocentre, upstream positive."""
 
     gantry_angles_deg: tuple[float, ...] = ()
     """IEC 61217 gantry angles of a fixed line; empty if `gantry_range_deg` is given."""
@@ -42,16 +37,10 @@ class Geometry(Facts, frozen=True, kw_only=True):
     """Full width of the field at the isocentre: spots beyond half of it are refused."""
     field_y_mm: Positive
     """The same in y."""
-    int1_to_isocentre_mm: Positive
-    """Middle of the gap of INT1."""
-    strip_x_to_isocentre_mm: Positive
-    """Chamber whose strips run along y and measure x."""
-    strip_y_to_isocentre_mm: Positive
-    """Chamber whose strips run along x and measure y."""
-    int2_to_isocentre_mm: Positive
-    """Middle of the gap of INT2."""
-    pixel_to_isocentre_mm: Positive
-    """Middle of the gap of PIX."""
+
+    def source_to_isocentre_mm(self, plane: Plane) -> float:
+        """Distance of the virtual source of a plane."""
+        return self.x_source_to_isocentre_mm if plane == "x" else self.y_source_to_isocentre_mm
 
 
 class ScanningAxis(Facts, frozen=True, kw_only=True):
@@ -79,26 +68,14 @@ class Scanning(Facts, frozen=True, kw_only=True):
 
 
 class Chambers(Facts, frozen=True, kw_only=True):
-    """The five ionization chambers of BOX1 (INT1, StripX, StripY) and BOX2 (INT2, PIX)."""
+    """What holds for all monitors."""
 
     charge_quantum_fC: Positive
     """Charge of one count."""
-    gap_mm: Positive
-    """Gas gap of every chamber."""
-    high_voltage_V: Positive
-    """Nominal high voltage."""
     reference_temperature_C: float
     """Gas temperature to which the calibration belongs."""
     reference_pressure_Pa: Positive
     """Gas pressure to which the calibration belongs."""
-    strips: Several
-    """Strips of each strip chamber."""
-    strip_pitch_mm: Positive
-    """Distance from strip to strip."""
-    pixels: Several
-    """Pixels per side of the square pixel chamber."""
-    pixel_pitch_mm: Positive
-    """Distance from pixel to pixel."""
 
 
 class Calibration(Facts, frozen=True, kw_only=True):
@@ -265,7 +242,7 @@ class FastInterlocks(Facts, frozen=True, kw_only=True):
 
 
 class SlowInterlocks(Facts, frozen=True, kw_only=True):
-    """Tolerances of the slow control (Table 5), for both boxes."""
+    """Tolerances of the slow control (Table 5), for every box."""
 
     temperature_C: tuple[float, float]
     """Lowest and highest gas temperature."""
@@ -354,6 +331,8 @@ class BeamLineFile(Facts, frozen=True, kw_only=True):
     geometry: Geometry
     scanning: Scanning
     chambers: Chambers
+    boxes: tuple[Box, ...]
+    monitors: tuple[Monitor, ...]
     calibration: Calibration
     chopper: Chopper
     accelerator: Accelerator
@@ -363,6 +342,45 @@ class BeamLineFile(Facts, frozen=True, kw_only=True):
     fast_interlocks: FastInterlocks
     slow_interlocks: SlowInterlocks
     ions: tuple[IonBeam, ...]
+
+    def monitor(self, role: Role) -> Monitor | None:
+        """The monitor that the control law uses for something; None if the line has none for it."""
+        return next((monitor for monitor in self.monitors if monitor.role == role), None)
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Roles of the control law that the line has monitors for."""
+        return frozenset(monitor.role for monitor in self.monitors if monitor.role is not None)
+
+    @property
+    def monitors_without_role(self) -> tuple[Monitor, ...]:
+        """What is recorded, and no interlock hangs on, in the order of the file: strip chambers."""
+        return tuple(monitor for monitor in self.monitors if monitor.role is None)
+
+    def box_number(self, role: Role) -> int:
+        """Number of the box, from 1, in which the monitor of a role stands; 0 if the line has none for it."""
+        monitor = self.monitor(role)
+        return box_numbers(self.boxes)[monitor.box] if monitor is not None else 0
+
+    def channels(self, role: Role) -> tuple[int, float]:
+        """Channels (of a pixel chamber: per side) that the law reads for a role, and their pitch in mm.
+
+        What is not there is read as one channel, of 1 mm, that counts nothing.
+        """
+        monitor = self.monitor(role)
+        if monitor is None or monitor.channels is None or monitor.pitch_mm is None:
+            return 1, 1.0
+        return monitor.channels, monitor.pitch_mm
+
+    @property
+    def strips(self) -> tuple[int, float]:
+        """Strips of each plane that the law reads, and their pitch in mm: the same in both planes."""
+        return self.channels("strip_x" if self.monitor("strip_x") is not None else "strip_y")
+
+    @property
+    def pixels(self) -> tuple[int, float]:
+        """Pixels per side of the chamber that the law reads, and their pitch in mm."""
+        return self.channels("pixel")
 
 
 class Description(BeamLineFile, frozen=True, kw_only=True):

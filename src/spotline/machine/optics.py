@@ -19,7 +19,8 @@ from spotline.arrays import Floats
 from spotline.errors import BeamLineError, OptionError
 from spotline.machine.geometry import interpolate
 from spotline.machine.load import BeamLine
-from spotline.machine.model import Nozzle, NozzleLayer, Plane
+from spotline.machine.model import Nozzle, NozzleLayer
+from spotline.machine.monitors import Plane
 from spotline.physics.fermi_eyges import Layer, Transported, propagate
 from spotline.physics.materials import AIR, WATER, Material, material_named
 from spotline.physics.phase_space import PhaseSpace

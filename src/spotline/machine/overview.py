@@ -18,6 +18,7 @@ from spotline.machine.model import (
     PassiveElements,
     Scanning,
 )
+from spotline.machine.monitors import Box, Monitor
 
 
 class SpotFigures(Struct, frozen=True, kw_only=True):
@@ -70,6 +71,8 @@ class LineFigures(Struct, frozen=True, kw_only=True):
     geometry: Geometry
     scanning: Scanning
     chambers: Chambers
+    boxes: tuple[Box, ...]
+    monitors: tuple[Monitor, ...]
     chopper: Chopper
     accelerator: Accelerator
     passive_elements: PassiveElements
@@ -90,6 +93,8 @@ def figures_of(line: BeamLine) -> LineFigures:
         geometry=facts.geometry,
         scanning=facts.scanning,
         chambers=facts.chambers,
+        boxes=facts.boxes,
+        monitors=facts.monitors,
         chopper=facts.chopper,
         accelerator=facts.accelerator,
         passive_elements=facts.passive_elements,

@@ -5,6 +5,8 @@ These are the tables under ``[simulation]`` in the TOML file of a beam line.  A 
 
 from __future__ import annotations
 
+from msgspec import field
+
 from spotline.machine.schema import Facts, NotNegative, Positive
 
 
@@ -41,16 +43,18 @@ class SimulatedBeam(Facts, frozen=True, kw_only=True):
 class SimulatedChambers(Facts, frozen=True, kw_only=True):
     """What the true chambers do."""
 
-    int1_gain: Positive
-    """True gain of INT1 relative to the calibration."""
-    strip_x_gain: Positive
-    """The same for StripX."""
-    strip_y_gain: Positive
-    """The same for StripY."""
-    int2_gain: Positive
-    """The same for INT2."""
-    pixel_gain: Positive
-    """The same for PIX."""
+    int1_gain: Positive = 1.0
+    """True gain, relative to the calibration, of the monitor with the role int1."""
+    strip_x_gain: Positive = 1.0
+    """The same for strip_x."""
+    strip_y_gain: Positive = 1.0
+    """The same for strip_y."""
+    int2_gain: Positive = 1.0
+    """The same for int2."""
+    pixel_gain: Positive = 1.0
+    """The same for pixel."""
+    gains: dict[str, Positive] = field(default_factory=dict)
+    """The same for monitors without a role, by their names; 1 for those that are not here."""
     gain_map_residual: NotNegative
     """Half the peak-to-peak gain that the gain maps of the calibration do not know."""
     ion_drift_time_us: NotNegative

@@ -15,6 +15,7 @@ import numpy as np
 from spotline.arrays import Floats
 from spotline.dose.engine.pencil_beams import GY_PER_MEV_PER_G, MM2_PER_CM2, Divergence
 from spotline.dose.engine.voxel_loop import COMPONENTS
+from spotline.machine.geometry import isocentre_per
 from spotline.machine.library import Entry
 
 
@@ -77,8 +78,8 @@ class WaterOperator:
         self._across_x = np.zeros((n, len(self.entries), COMPONENTS, len(points.x_iso_mm), len(x_mm)))
         self._across_y = np.zeros((n, len(self.entries), COMPONENTS, len(points.y_iso_mm), len(y_mm)))
         for k, (entry, sigmas, beam) in enumerate(zip(self.entries, sigma_mm, divergence, strict=True)):
-            scale_x = beam.x_source_mm / (beam.x_source_mm - height)
-            scale_y = beam.y_source_mm / (beam.y_source_mm - height)
+            scale_x = isocentre_per(beam.x_source_mm, height)
+            scale_y = isocentre_per(beam.y_source_mm, height)
             change = beam.linear_mm * height + beam.quadratic * height**2
             lateral = entry.lateral(points.depth_mm)
             shares = np.column_stack([1.0 - lateral.halo_share.sum(axis=1), lateral.halo_share])

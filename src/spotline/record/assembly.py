@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 import numpy as np
 
 from spotline.hdf5 import as_written, keys_of, typed
@@ -29,6 +30,7 @@ from spotline.record.model import (
     FieldRecord,
     Table,
 )
+from spotline.record.positions import measured_columns, merge_readings, or_nan
 from spotline.record.recovered import INTERRUPTED, FieldState
 from spotline.record.spill_file import Spill
 from spotline.record.widths import error_iso_mm, mean_widths, sigma_iso_mm
@@ -131,6 +133,7 @@ def assemble(content: FieldContent, said: Mapping[str, Any]) -> FieldRecord:
             slow_control=_in_time([slow_control, *(spill.slow_control for spill in spills)]),
             truth=truth,
             assumed=_assumed(slices, spills),
+            readings=merge_readings(content.header.monitors, spills),
             prescribed=slices,
         )
 
@@ -139,8 +142,11 @@ def _isocentre_per_chamber(header: DeliveryHeader) -> IsocentrePerChamber:
     scale = header.iso_per_chamber
     if scale is None:
         raise KeyError("iso_per_chamber")
-    if not np.isfinite([scale.strip_x, scale.strip_y, scale.pixel_x, scale.pixel_y]).all():
+    there = [factor for factor in msgspec.structs.astuple(scale) if factor is not None]
+    if not np.isfinite(there).all():
         raise ValueError("iso_per_chamber is not finite")
+    if scale.pixel_x is None and None in (scale.strip_x, scale.strip_y):
+        raise ValueError("iso_per_chamber has no chamber for a plane")
     return scale
 
 
@@ -229,18 +235,12 @@ def _planned(spots: Table, rows: np.ndarray, slice_: Slice, counts1: np.ndarray,
 
 def _measured_positions(spots: Table, parts: Table, first: np.ndarray, scale: IsocentrePerChamber) -> None:
     """Average the positions of the parts, projected to the isocentre."""
-    columns = (
-        ("x_mm", "x_strip_mm", "strip_x_counts", scale.strip_x),
-        ("y_mm", "y_strip_mm", "strip_y_counts", scale.strip_y),
-        ("x_pixel_mm", "x_pixel_mm", "pixel_counts", scale.pixel_x),
-        ("y_pixel_mm", "y_pixel_mm", "pixel_counts", scale.pixel_y),
-    )
     valid = parts["position_valid"] == 1
     # A centre of gravity outranks the strip with most counts.
     any_valid = np.maximum.reduceat(valid, first)
     spots["position_valid"] = any_valid
     group = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(parts))))
-    for name, source, counts, factor in columns:
+    for name, source, counts, factor in measured_columns(scale):
         weight = parts[counts].astype(float)
         weight[np.isnan(parts[source])] = 0.0
         if "strip" in source:
@@ -249,6 +249,8 @@ def _measured_positions(spots: Table, parts: Table, first: np.ndarray, scale: Is
         moment = np.add.reduceat(weight * np.nan_to_num(parts[source]), first)
         with np.errstate(invalid="ignore"):
             spots[name] = moment / total * factor
+    if None in (scale.strip_x, scale.strip_y):  # a position from the pixels is valid, or there is none
+        spots["position_valid"] &= np.isfinite(spots["x_mm"]) & np.isfinite(spots["y_mm"])
     last = np.append(first[1:], len(parts)) - 1
     spots["x_current_A"], spots["y_current_A"] = parts["x_current_A"][last], parts["y_current_A"][last]
 
@@ -264,8 +266,8 @@ def _widths(
     """Average the widths of the parts of the spots of one slice, projected to the isocentre."""
     here = np.flatnonzero((of_part >= rows[0]) & (of_part <= rows[-1]))
     for source, names, factors in (
-        ("strip", "", (scale.strip_x, scale.strip_y)),
-        ("pixel", "pixel_", (scale.pixel_x, scale.pixel_y)),
+        ("strip", "", (or_nan(scale.strip_x), or_nan(scale.strip_y))),
+        ("pixel", "pixel_", (or_nan(scale.pixel_x), or_nan(scale.pixel_y))),
     ):
         for plane, k in zip("xy", factors, strict=True):
             expected_mm = getattr(slice_, f"fwhm_{plane}_mm"), getattr(slice_, f"fwhm_box_{plane}_mm")
@@ -287,10 +289,10 @@ def _true_widths(
     for slice_ in slices:
         here = truth["slice"] == slice_.index
         truth["sigma_x_mm"][here] = sigma_iso_mm(
-            at_mm[here, 0], scale.strip_x, slice_.fwhm_x_mm, slice_.fwhm_box_x_mm
+            at_mm[here, 0], or_nan(scale.strip_x), slice_.fwhm_x_mm, slice_.fwhm_box_x_mm
         )
         truth["sigma_y_mm"][here] = sigma_iso_mm(
-            at_mm[here, 1], scale.strip_y, slice_.fwhm_y_mm, slice_.fwhm_box_y_mm
+            at_mm[here, 1], or_nan(scale.strip_y), slice_.fwhm_y_mm, slice_.fwhm_box_y_mm
         )
 
 
@@ -365,8 +367,8 @@ def _trend(scale: IsocentrePerChamber, spills: list[Spill]) -> Table:
         table["time_us"] = source["tick"]
         for name in ("int1_counts", "int2_counts", "x_set_A", "y_set_A", "x_read_A", "y_read_A"):
             table[name] = source[name]
-        table["x_mm"] = source["x_strip_mm"] * scale.strip_x
-        table["y_mm"] = source["y_strip_mm"] * scale.strip_y
+        table["x_mm"] = source["x_strip_mm"] * or_nan(scale.strip_x)
+        table["y_mm"] = source["y_strip_mm"] * or_nan(scale.strip_y)
         table["slice"] = spill.header.slice
         table["spot"] = spill.spots[np.minimum(source["row"], len(spill.spots) - 1)]
         tables.append(table)

@@ -61,9 +61,17 @@ SPOT_COLUMNS: Columns = (
     ("particles_int2", "f8", "particles measured with INT2"),
     ("x_planned_mm", "f8", "prescribed position at the isocentre"),
     ("y_planned_mm", "f8", "likewise"),
-    ("x_mm", "f8", "position measured with StripX, projected to the isocentre; NaN if never measured"),
+    (
+        "x_mm",
+        "f8",
+        "position at the isocentre measured with StripX, or PIX on a line without; NaN if never measured",
+    ),
     ("y_mm", "f8", "the same with StripY"),
-    ("x_pixel_mm", "f8", "position measured with the pixel chamber, projected; NaN with too few counts"),
+    (
+        "x_pixel_mm",
+        "f8",
+        "position measured with the pixel chamber, projected; NaN with too few counts or without it",
+    ),
     ("y_pixel_mm", "f8", "likewise"),
     ("x_current_A", "f8", "current read back at the end of the spot"),
     ("y_current_A", "f8", "likewise"),
@@ -167,8 +175,12 @@ INTERLOCK = dtype_of(INTERLOCK_COLUMNS)
 
 SLOW_CONTROL_COLUMNS: Columns = (
     ("time_us", "i8", "on the clock of the field"),
-    ("temperature1_C", "f8", "of the gas in BOX1"),
-    ("temperature2_C", "f8", "of the gas in BOX2"),
+    ("temperature1_C", "f8", "of the gas in BOX1, the first box of the line"),
+    (
+        "temperature2_C",
+        "f8",
+        "of the gas in BOX2, the second box; NaN, as all of BOX2, if the line has one box",
+    ),
     ("pressure1_Pa", "f8", "of the gas in BOX1"),
     ("pressure2_Pa", "f8", "of the gas in BOX2"),
     ("high_voltage1_V", "f8", "of BOX1"),
@@ -211,6 +223,18 @@ ASSUMED = dtype_of(ASSUMED_COLUMNS)
 """Columns of `FieldRecord.assumed`: empty unless the delivery died during a spill."""
 
 
+READING_COLUMNS: Columns = (
+    ("slice", "i4", "index of the slice in the field, from 0"),
+    ("spot", "i4", "index of the spot in the slice, from 0, in delivery order"),
+    ("monitor", "i4", "index in `monitors` of the header, from 0"),
+    ("position_mm", "f8", "in the plane of the monitor, projected to the isocentre"),
+    ("counts", "i8", "counts behind the position"),
+    ("valid", "?", "position is a centre of gravity; else it is the strip with most counts"),
+)
+READING = dtype_of(READING_COLUMNS)
+"""Columns of `FieldRecord.readings`: empty unless the line has monitors without a role in the law."""
+
+
 _NO_FACTS: dict[str, Any] = {"plan_sha256": "", "beamline_sha256": "", "seed": None}
 _NO_OUTCOME: dict[str, Any] = {"status": "", "spills": 0, "slow_control": (), "interlocks_without_beam": ()}
 _NO_SUMMARY: dict[str, Any] = {
@@ -238,10 +262,11 @@ class FieldRecord:
         ``status`` (``"complete"``, ``"interlock"`` or ``"interrupted"``), ``started`` (ISO 8601),
         ``sessions`` (list, one per resumption: operator, reason, when, next spill),
         ``focus`` (list, one per slice),
-        ``passive_elements`` (list of str), ``gas_factors`` (of BOX1 and BOX2), ``gantry_angle_deg``,
+        ``passive_elements`` (list of str), ``gas_factors`` (of each box), ``gantry_angle_deg``,
         ``patient_support_angle_deg``, ``isocentre_mm`` (in patient coordinates, or None), ``unit``,
         ``spots_planned``, ``particles_planned``,
-        ``meterset_per_particle`` (list, one per slice).
+        ``meterset_per_particle`` (list, one per slice), ``monitors`` (list of dict, one per monitor of the
+        line: ``name``, ``kind``, ``plane``, ``box``, ``distance_mm``, ``role``, ``iso_per_mm``).
     spots, slices, spills, trend, interlocks, slow_control : Table
         Columns `SPOT`, `SLICE`, `SPILL`, `TREND`, `INTERLOCK`, `SLOW_CONTROL`.  A spot here is one visit
         to a prescribed spot; `spotline.record.prescribed_spots` joins repainted ones.
@@ -252,6 +277,9 @@ class FieldRecord:
     assumed : Table
         Columns `ASSUMED`: what may have been delivered but was not confirmed when the delivery died.  It is
         in none of the other tables.
+    readings : Table
+        Columns `READING`: what monitors without a role in the control law measured, in order of slice, spot
+        and monitor.  A spill that was recovered from the journal has none.
     prescribed : tuple of Slice
         The slices of the treatment as they were loaded, with counts for the gas of the day.
     """
@@ -270,6 +298,7 @@ class FieldRecord:
     truth: Table | None
     assumed: Table = field(default_factory=lambda: np.zeros(0, ASSUMED))
     prescribed: tuple[Slice, ...] = ()
+    readings: Table = field(default_factory=lambda: np.zeros(0, READING))
 
     @property
     def facts(self) -> DeliveryHeader:

@@ -7,6 +7,7 @@ group               contents
 ``control``         settings and memory boards of the fast control, so that it can be replayed
 ``raw``             every frame of every chamber (only if asked for)
 ``truth``           what only the simulation knows; nothing else reads it
+``readings``        only of lines that have them: what monitors without a role in the law measured
 ``assumed``         only in a file that was recovered from the journal: counts that may have been
                     delivered after the last entry, and count as delivered
 ==================  =========================================================================
@@ -37,6 +38,7 @@ from spotline.control.memory import (
     SliceMemory,
     widened,
 )
+from spotline.control.planes import READING
 from spotline.hdf5 import header_of, keys_of, new_file, open_file, publish_file, put, text, typed
 from spotline.record.headers import SpillHeader
 from spotline.record.model import SLOW_CONTROL, Table
@@ -58,6 +60,7 @@ ASSUMED_PART = np.dtype([("spot", "i8"), ("int1_counts", "i8"), ("int2_counts", 
 _FRAME_BYTES = 1 << 17  # what HDF5 adds, settings, header
 
 NOTHING_ASSUMED = np.zeros(0, ASSUMED_PART)
+NO_READINGS = np.zeros(0, READING)
 
 
 def spill_path(folder: Path, spill: int) -> Path:
@@ -99,6 +102,8 @@ class Spill:
         Columns `ASSUMED_PART`; empty unless the delivery died during the spill.
     part_columns : tuple of str
         Columns of `parts` that the file has; the others were not measured when it was written.
+    readings : Table
+        Columns `READING` of `spotline.control.planes`; empty without monitors that have no role in the law.
     """
 
     header: SpillHeader
@@ -111,6 +116,7 @@ class Spill:
     truth: np.ndarray | None
     assumed: Table = field(default_factory=NOTHING_ASSUMED.copy)
     part_columns: tuple[str, ...] = PART.names or ()
+    readings: Table = field(default_factory=NO_READINGS.copy)
 
 
 class SpillWriter:
@@ -213,6 +219,8 @@ class SpillWriter:
         put(measured, "slow_control", slow_control)
         if result.truth is not None:
             put(self._file.create_group("truth"), "parts", result.truth)
+        if result.readings is not None:
+            put(self._file.create_group("readings"), "parts", result.readings)
         if len(assumed):
             put(self._file.create_group("assumed"), "parts", assumed)
         self._file.attrs["header"] = text(json.dumps(keys_of(header), sort_keys=True))
@@ -243,6 +251,7 @@ def read_spill(path: Path) -> Spill:
             truth=truth,
             assumed=file["assumed/parts"][()] if "assumed" in file else NOTHING_ASSUMED.copy(),
             part_columns=recorded.dtype.names or (),
+            readings=file["readings/parts"][()] if "readings" in file else NO_READINGS.copy(),
         )
 
 

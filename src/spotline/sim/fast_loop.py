@@ -21,6 +21,7 @@ from spotline.control.memory import (
     new_state,
     open_parts,
 )
+from spotline.control.planes import Planes, readings_of
 from spotline.room import TRUTH_COLUMNS, Block, Broadcast, RawSamples, SpillResult, Table, boards_sha256
 from spotline.sim import settings as truths
 from spotline.sim.accelerator import SimulatedAccelerator
@@ -29,7 +30,9 @@ from spotline.sim.faults.driver import FaultDriver
 from spotline.sim.faults.timeline import Active, FOREVER_us
 from spotline.sim.front_end import FrontEnd
 from spotline.sim.loop import Samples, run_block
+from spotline.sim.planes import PlaneReadout
 from spotline.sim.plant import PlantSettings, PlantState
+from spotline.sim.registers import registers_of
 from spotline.sim.samples import new_samples, raw_samples, rest
 from spotline.sim.sensors import SimulatedSensors
 from spotline.sim.setup import Setup
@@ -110,6 +113,8 @@ class SimulatedLoop:
         self._settings: LawSettings
         self._memory: SliceMemory
         self._plant: PlantState
+        self._planes: PlaneReadout
+        self._has_planes = bool(self._beamline.facts.monitors_without_role)
         self._truth: PlantSettings
         self._samples: Samples
         self._start_us = 0
@@ -124,10 +129,10 @@ class SimulatedLoop:
         announced = broadcast.extraction_start_us, broadcast.extraction_end_us
         asked = self._accelerator.use()
         broadcast = Broadcast(asked.code, *announced)
-        self._law = new_state(memory, settings, facts.chambers.strips, self._start_us, announced)
+        self._law = new_state(memory, settings, facts.strips[0], self._start_us, announced)
         self._aborts: list[tuple[int, int, float, float, int]] = []
         self._reported_row = 0
-        self._truth, ring, phases = truths.plant_settings(
+        self._truth, planes, ring, phases = truths.plant_settings(
             self._setup.line,
             settings,
             broadcast,
@@ -138,9 +143,14 @@ class SimulatedLoop:
             asked.gantry_angle_deg,
         )
         self._plant = self._front_end.plant(self._truth, ring, phases, self._start_us)
+        self._planes = PlaneReadout(
+            registers_of(facts, settings, memory),
+            planes,
+            self._front_end.planes(planes, self._start_us),
+        )
         self._next_fault_change_us = FOREVER_us
         if self._faults:
-            self._fault_driver.begin(self._truth, broadcast)
+            self._fault_driver.begin(self._truth, planes, broadcast)
             self._plant.lines[1] |= self._faults.lines_between(self._ended_us, self._start_us)
             self._next_fault_change_us = self._start_us
         self._samples = new_samples(
@@ -198,7 +208,7 @@ class SimulatedLoop:
     def result(self) -> SpillResult:
         """Return what the spill left behind, and keep the remainders of charge for the next one."""
         control = self._law.scalars[0]
-        self._front_end.keep(self._plant, int(control.tick))
+        self._front_end.keep(self._plant, self._planes.frames, int(control.tick))
         n_parts = int(control.row) + 1
         return SpillResult(
             parts=self._law.parts[:n_parts],
@@ -211,6 +221,7 @@ class SimulatedLoop:
             int2_counts=int(control.total2),
             truth=self._samples.truth[:n_parts],
             last_ion_us=int(self._plant.beam[0].last_ion_tick),
+            readings=readings_of(self._planes.registers, n_parts) if self._has_planes else None,
         )
 
     def _range_modulators(self, code: int) -> int:
@@ -242,6 +253,7 @@ class SimulatedLoop:
                 self._plant,
                 self._truth,
                 rest(self._samples, now_us - start_us, self._truth),
+                self._planes if self._has_planes else None,
                 (until_us - now_us) // period,
             )
             now_us = until_us
@@ -250,7 +262,8 @@ class SimulatedLoop:
 
     def _change_faults(self, now_us: int) -> None:
         """Bring the plant to what the faults of this moment make of it."""
-        self._truth = self._fault_driver.settings_at(now_us, self._plant.beam[0])
+        self._truth, planes = self._fault_driver.settings_at(now_us, self._plant.beam[0])
+        self._planes = self._planes._replace(truth=planes)
         if self._is_still:
             self._truth = self._truth._replace(inputs=self._truth.inputs | INPUT_HANG)
         self._next_fault_change_us = self._fault_driver.next_us(now_us)
@@ -276,12 +289,15 @@ class SimulatedLoop:
         """Follow the beam that a broken chopper lets through although the fast control is done."""
         law, samples = self._law, self._samples
         scalars, safety = law.scalars.copy(), law.safety.copy()
+        registers = self._planes.registers
         # The loop ends with a spill that is done; the fast control learns nothing of what follows.
+        self._planes = self._planes._replace(registers=Planes._make(array.copy() for array in registers))
         law.scalars.phase = COLLECTING
         self._play_on()
         law.scalars[:] = scalars
         law.safety[:] = safety
         self._samples = samples
+        self._planes = self._planes._replace(registers=registers)
 
     def _end_with(self, crash: Active) -> None:
         """Let the beam end without the fast control, and raise the crash."""

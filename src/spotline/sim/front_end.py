@@ -7,6 +7,7 @@ import numpy as np
 from spotline.machine.true_line import TrueLine
 from spotline.random import stream_key
 from spotline.sim import settings as truths
+from spotline.sim.planes import PlaneFrames, PlaneTruth, new_frames
 from spotline.sim.plant import ARRIVED, BEAM, CHARGE, FrameState, PlantSettings, PlantState, SegmentedTruth
 
 
@@ -14,15 +15,18 @@ class FrontEnd:
     """What the devices keep from spill to spill: remainders of charge, currents, the chopper."""
 
     def __init__(self, line: TrueLine, key: int) -> None:
-        chambers = line.believed.facts.chambers
+        facts = line.believed.facts
+        (n_strips, _), (n_pixels, _) = facts.strips, facts.pixels
         generator = np.random.Generator(np.random.PCG64(key))
         self._background_per_us = truths.background_counts_per_s(line) * 1e-6
         self._ripple_amplitude = truths.ripple_amplitude(line)
         self._noise_rms = line.simulation.spill.noise_rms
         self._jitter_mm = line.simulation.beam.jitter_mm
         self.int1_remainder, self.int2_remainder = generator.random(2).tolist()
-        self._strips = generator.random((2, chambers.strips))
-        self._pixels = generator.random((chambers.pixels, chambers.pixels))
+        self._strips = generator.random((2, n_strips))
+        self._pixels = generator.random((n_pixels, n_pixels))
+        others = [monitor.channels or 0 for monitor in facts.monitors_without_role]
+        self._planes = generator.random((len(others), max(others, default=0)))
         self._currents_A = (0.0, 0.0)
         self._chopper = (0, 0, 0, 0.0)
         self._last_us = 0
@@ -53,13 +57,19 @@ class FrontEnd:
             lines=np.zeros(2, np.int64),
         )
 
-    def keep(self, plant: PlantState, end_us: int) -> None:
+    def planes(self, truth: PlaneTruth, start_us: int) -> PlaneFrames:
+        """Make the charge on its way in the planes that the law does not use, at the start of a spill."""
+        background = self._background_per_us * (start_us - self._last_us)
+        return new_frames(truth, _below_a_count(self._planes + background))
+
+    def keep(self, plant: PlantState, planes: PlaneFrames, end_us: int) -> None:
         """Remember what the next spill starts from."""
         beam, charge = plant.beam[0], plant.charge[0]
         self.int1_remainder = float(charge.int1_charge - charge.int1_counted)
         self.int2_remainder = float(charge.int2_charge - charge.int2_counted)
         self._strips = np.stack([plant.strip_x.remainder, plant.strip_y.remainder])
         self._pixels = plant.pixel.remainder
+        self._planes = planes.remainder
         self._currents_A = float(beam.x_current_A), float(beam.y_current_A)
         # Closed, unless it is broken.
         self._chopper = (

@@ -29,13 +29,15 @@ from spotline.control.memory import (
     SliceMemory,
 )
 from spotline.control.period import close_period, open_period
-from spotline.control.pixel import close_pixel_spot, pixel_frame
+from spotline.control.pixel import close_pixel_spot, has_pixels, pixel_frame
+from spotline.control.planes import close_planes
 from spotline.control.safety import is_beam_wanted
-from spotline.control.strip import close_strip_spot, strip_frame
+from spotline.control.strip import close_strip_spot, has_strips, strip_frame
 from spotline.jit import kernel
 from spotline.random import MANY, hash64, normal, poisson_of_few, poisson_of_many
 from spotline.sim.chambers import map_gain, next_ion_current, pixel_readout, strip_readout
 from spotline.sim.magnets import advance_magnets, read_back
+from spotline.sim.planes import PlaneReadout, read_planes
 from spotline.sim.plant import PlantSettings, PlantState, SpillTruth
 from spotline.sim.readout_faults import disturb_pixels, disturb_strips, noise_counts
 from spotline.sim.spill import advance_spill, command_chopper, move_chopper
@@ -125,8 +127,10 @@ def sample_integrals(
         command_chopper(beam, truths.chopper, is_wanted, start)
     efficiency1 = 1.0 / (1.0 + truth.box1_recombination_a + truth.box1_recombination_b_per_rate * mean)
     efficiency2 = 1.0 / (1.0 + truth.box2_recombination_a + truth.box2_recombination_b_per_rate * mean)
-    gain1 = 0.5 * truth.int1_counts_per_particle * efficiency1 * map_gain(truth.int1_map, x_mm, y_mm)
-    gain2 = 0.5 * truth.int2_counts_per_particle * efficiency2 * map_gain(truth.int2_map, x_mm, y_mm)
+    collected1 = efficiency1 if truth.int1_box == 1 else efficiency2
+    collected2 = efficiency1 if truth.int2_box == 1 else efficiency2
+    gain1 = 0.5 * truth.int1_counts_per_particle * collected1 * map_gain(truth.int1_map, x_mm, y_mm)
+    gain2 = 0.5 * truth.int2_counts_per_particle * collected2 * map_gain(truth.int2_map, x_mm, y_mm)
     background1, background2 = truth.int1_background_per_tick, truth.int2_background_per_tick
     ceiling1, ceiling2 = truth.int1_ceiling_per_tick, truth.int2_ceiling_per_tick
     # The spread of the ionization is drawn once a period; a microsecond of it is far below one count.
@@ -220,28 +224,42 @@ def strip_period(
     truths: PlantSettings,
     samples: Samples,
     frame: int,
-    efficiency: float,
+    efficiency1: float,
+    efficiency2: float,
     is_read: bool,
-) -> None:
-    """Read out one frame of both strip chambers and hand it to the law, if it arrives there."""
+) -> tuple[int, float, float]:
+    """Read out one frame of the strip chambers that there are, and hand it to the law, if it arrives there.
+
+    Returns
+    -------
+    particles : int
+        Ions of the frame.
+    x_mm, y_mm : float
+        Their mean position at the isocentre.
+    """
     tick = law.scalars[0].tick
     particles, x_mm, y_mm = take_arrived(plant.arrived[0])
     x, y = plant.strip_x, plant.strip_y
     at_x_mm = x_mm * truths.strip_x.per_iso + truths.strip_x.offset_mm
     at_y_mm = y_mm * truths.strip_y.per_iso + truths.strip_y.offset_mm
-    strip_readout(x, truths.strip_x, particles, at_x_mm, efficiency, tick)
-    strip_readout(y, truths.strip_y, particles, at_y_mm, efficiency, tick)
+    if truths.strip_x.per_iso > 0.0:
+        collected = efficiency1 if truths.strip_x.box == 1 else efficiency2
+        strip_readout(x, truths.strip_x, particles, at_x_mm, collected, tick)
+    if truths.strip_y.per_iso > 0.0:
+        collected = efficiency1 if truths.strip_y.box == 1 else efficiency2
+        strip_readout(y, truths.strip_y, particles, at_y_mm, collected, tick)
     if truths.strip_x_fault.active == 1:
         disturb_strips(x, truths.strip_x_fault, tick)
     if truths.strip_y_fault.active == 1:
         disturb_strips(y, truths.strip_y_fault, tick)
-    if is_read:
+    if is_read and has_strips(settings):
         strip_frame(law, settings, memory, x.counts, x.region, y.counts, y.region)
     if samples.raw == 1:
         for i in range(x.region[0], x.region[1]):
             samples.strips[frame, 0, i] = x.counts[i]
         for i in range(y.region[0], y.region[1]):
             samples.strips[frame, 1, i] = y.counts[i]
+    return particles, x_mm, y_mm
 
 
 @kernel
@@ -253,7 +271,8 @@ def pixel_period(
     truths: PlantSettings,
     samples: Samples,
     frame: int,
-    efficiency: float,
+    efficiency1: float,
+    efficiency2: float,
     is_read: bool,
 ) -> None:
     """Read out one frame of the pixel chamber and hand it to the law, if it arrives there."""
@@ -261,7 +280,8 @@ def pixel_period(
     particles, x_mm, y_mm = take_arrived(plant.arrived[1])
     x, y, pixel = truths.pixel_x, truths.pixel_y, plant.pixel
     at_x_mm, at_y_mm = x_mm * x.per_iso + x.offset_mm, y_mm * y.per_iso + y.offset_mm
-    pixel_readout(pixel, x, y, particles, at_x_mm, at_y_mm, efficiency, tick)
+    collected = efficiency1 if x.box == 1 else efficiency2
+    pixel_readout(pixel, x, y, particles, at_x_mm, at_y_mm, collected, tick)
     if truths.pixel_fault.active == 1:
         disturb_pixels(pixel, truths.pixel_fault, tick)
     if is_read:
@@ -338,6 +358,7 @@ def run_block(
     plant: PlantState,
     truths: PlantSettings,
     samples: Samples,
+    others: PlaneReadout | None,
     n_periods: int,
 ) -> int:
     """Run the law and the plant for up to `n_periods` scan periods, or until the spill is done.
@@ -350,6 +371,9 @@ def run_block(
         State of the plant and its settings.
     samples : Samples
         Results; the raw arrays and the trend must have room for the block.
+    others : PlaneReadout or None
+        Strip chambers that the law does not use.  Without them their code is not even compiled: a comparison
+        with None is decided by the type.
     n_periods : int
         Scan periods to run at most.
 
@@ -375,11 +399,17 @@ def run_block(
         close_period(law, settings, memory, inputs)
         if tick % truths.strip_x.period == 0:
             is_read = runs and inputs & INPUT_NO_STRIP == 0
-            strip_period(law, settings, memory, plant, truths, samples, n_strips, efficiency1, is_read)
+            particles, x_mm, y_mm = strip_period(
+                law, settings, memory, plant, truths, samples, n_strips, efficiency1, efficiency2, is_read
+            )
+            if others is not None:
+                read_planes(others, law, settings, particles, x_mm, y_mm, efficiency1, efficiency2, is_read)
             n_strips += 1
-        if tick % truths.pixel_x.period == 0:
+        if has_pixels(settings) and tick % truths.pixel_x.period == 0:
             is_read = runs and inputs & INPUT_NO_PIXEL == 0
-            pixel_period(law, settings, memory, plant, truths, samples, n_pixels, efficiency2, is_read)
+            pixel_period(
+                law, settings, memory, plant, truths, samples, n_pixels, efficiency1, efficiency2, is_read
+            )
             n_pixels += 1
         if tick % TREND_TICKS == 0:
             write_trend(law, samples.trend[n_trend])
@@ -387,5 +417,7 @@ def run_block(
         if control.phase == DONE:
             close_strip_spot(law, settings, memory)
             close_pixel_spot(law, settings, memory, plant.pixel.counts.shape[0])
+            if others is not None:
+                close_planes(others.registers, law, settings)
             return period + 1
     return n_periods

@@ -164,6 +164,8 @@ class IntegralTruth(NamedTuple):
     int2_noise_per_tick: float
     int1_ceiling_per_tick: float  # counts that a channel can take
     int2_ceiling_per_tick: float
+    int1_box: int  # 1 or 2: where it stands
+    int2_box: int
     box1_recombination_a: float  # a / V
     box2_recombination_a: float
     box1_recombination_b_per_rate: float  # b i / V^2 per ion per tick
@@ -179,11 +181,12 @@ class SegmentedTruth(NamedTuple):
     period: int  # ticks of a frame
     pitch_mm: float
     sigma_mm: float  # of the beam at the chamber; `shares` are made of it
-    per_iso: float  # position at the chamber per position at the isocentre
+    per_iso: float  # position at the chamber per position at the isocentre; 0: there is no such chamber
     offset_mm: float  # of the chamber
     counts_per_particle: float
     spread: float  # relative, of one ion in one gap
     background: float  # counts of a channel in a frame
+    box: int  # 1 or 2: where it stands
     weights: Floats  # fraction of a frame's charge that each frame from then on collects
     shares: Floats  # (2, n_offsets, 2 k + 1): share of each channel around the beam, and its root
     key: int

@@ -25,7 +25,7 @@ def new_samples(beamline: BeamLine, n_ticks: int, raw: bool, truth: Floats) -> S
     truth : ndarray, shape (n_spots, TRUTH_COLUMNS)
         Table of the truth, which goes on from block to block.
     """
-    chambers = beamline.facts.chambers
+    (n_strips, _), (n_pixels, _) = beamline.facts.strips, beamline.facts.pixels
     n_raw = n_ticks if raw else 0
     control = beamline.facts.control
     return Samples(
@@ -33,8 +33,8 @@ def new_samples(beamline: BeamLine, n_ticks: int, raw: bool, truth: Floats) -> S
         truth=truth,
         raw=int(raw),
         integrals=np.zeros((n_raw, 2), np.uint16),
-        strips=np.zeros((n_raw // control.strip_period_us, 2, chambers.strips), np.uint16),
-        pixels=np.zeros((n_raw // control.pixel_period_us, chambers.pixels, chambers.pixels), np.uint16),
+        strips=np.zeros((n_raw // control.strip_period_us, 2, n_strips), np.uint16),
+        pixels=np.zeros((n_raw // control.pixel_period_us, n_pixels, n_pixels), np.uint16),
         currents=np.zeros((n_raw // control.scan_period_us, 4)),
         inputs=np.zeros(n_raw // control.scan_period_us, np.uint16),
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from spotline.control.slow import SlowReading
+from spotline.control.slow import BoxReading, SlowReading
 from spotline.random import stream_key
 from spotline.sim import settings as truths
 from spotline.sim.course import Course
@@ -12,6 +14,9 @@ from spotline.sim.faults.integrals import apply_to_integrals
 from spotline.sim.faults.slow import SENSORS, mounted_elements, with_faults
 from spotline.sim.front_end import FrontEnd
 from spotline.sim.setup import Setup
+
+NOISE_OF_BOX = ((0, 1, 2), (4, 5, 3))
+"""Which of six random numbers the sensors of temperature, pressure and high voltage of each box take."""
 
 
 class SimulatedSensors:
@@ -44,14 +49,18 @@ class SimulatedSensors:
         self._course.live_until(time_us)
         if self._faults.is_active("slow_control.silent", time_us):
             return None
-        shown = self._sound(time_us)
+        boxes = self._sound(time_us)
         for active in self._faults.active(time_us):
-            sensor, mode = SENSORS.get(active.fault.device, ""), active.fault.mode
-            if sensor and mode == "stuck":
-                shown[sensor] = self._sound(max(0, active.onset_us))[sensor]
-            elif sensor:
-                shown[sensor] += active.fault.value or 0.0
-        return SlowReading(time_us=time_us, **shown, mounted=self.mounted_at(time_us))
+            if active.fault.device not in SENSORS:
+                continue
+            number, sensor = SENSORS[active.fault.device]
+            box = boxes[number - 1]
+            if active.fault.mode == "stuck":
+                shown = getattr(self._sound(max(0, active.onset_us))[number - 1], sensor)
+            else:
+                shown = getattr(box, sensor) + (active.fault.value or 0.0)
+            boxes[number - 1] = replace(box, **{sensor: shown})
+        return SlowReading(time_us=time_us, boxes=tuple(boxes), mounted=self.mounted_at(time_us))
 
     def measure_background(self, duration_s: float) -> tuple[float, float]:
         """Count the background of INT1 and INT2 without beam, in whole counts."""
@@ -73,17 +82,18 @@ class SimulatedSensors:
         names = (*known.range_modulators, *known.range_shifters)
         return mounted_elements(self._setup.mounted, names, self._faults.active(time_us))
 
-    def _sound(self, time_us: int) -> dict[str, float]:
-        """What sound sensors show."""
-        gas = self._line.simulation.gas
-        true = with_faults(truths.gas_state(gas, time_us), self._faults.active(time_us), time_us)
+    def _sound(self, time_us: int) -> list[BoxReading]:
+        """What sound sensors show, box by box."""
+        gas, boxes = self._line.simulation.gas, self._line.believed.facts.boxes
+        true = with_faults(truths.gas_state(gas, time_us), len(boxes), self._faults.active(time_us), time_us)
         key = stream_key(self._setup.seed, self._setup.field_number, time_us, truths.CAUSE_SLOW_CONTROL)
         noise = np.random.Generator(np.random.PCG64(key)).standard_normal(6)
-        return {
-            "temperature1_C": true.temperature1_C + gas.temperature_noise_C * noise[0],
-            "temperature2_C": true.temperature2_C + gas.temperature_noise_C * noise[4],
-            "pressure1_Pa": true.pressure1_Pa + gas.pressure_noise_Pa * noise[1],
-            "pressure2_Pa": true.pressure2_Pa + gas.pressure_noise_Pa * noise[5],
-            "high_voltage1_V": true.high_voltage1_V + gas.high_voltage_noise_V * noise[2],
-            "high_voltage2_V": true.high_voltage2_V + gas.high_voltage_noise_V * noise[3],
-        }
+        return [
+            BoxReading(
+                box.name,
+                state.temperature_C + gas.temperature_noise_C * noise[temperature],
+                state.pressure_Pa + gas.pressure_noise_Pa * noise[pressure],
+                state.high_voltage_V + gas.high_voltage_noise_V * noise[voltage],
+            )
+            for box, state, (temperature, pressure, voltage) in zip(boxes, true, NOISE_OF_BOX, strict=False)
+        ]

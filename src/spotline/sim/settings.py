@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from spotline.arrays import Floats
 from spotline.control.memory import LawSettings
 from spotline.machine import BeamLine, SpotSize
-from spotline.machine.geometry import current_A
+from spotline.machine.geometry import current_A, per_isocentre
 from spotline.machine.model import Scanning, ScanningAxis
+from spotline.machine.monitors import Monitor, Plane, box_numbers
 from spotline.machine.simulation import SimulatedGas
 from spotline.machine.true_line import TrueLine
 from spotline.physics.ions import IONS, Ion
 from spotline.random import stream_key
 from spotline.room import Broadcast
 from spotline.sim.chambers import channel_shares, frame_weights
+from spotline.sim.planes import PlaneTruth
 from spotline.sim.plant import (
     AxisTruth,
     BeamTruth,
@@ -52,34 +55,52 @@ from spotline.units import FWHM_PER_SIGMA
     CAUSE_STRIP_X_FAULT,
     CAUSE_STRIP_Y_FAULT,
     CAUSE_PIXEL_FAULT,
-) = range(15)
+    CAUSE_PLANES,
+) = range(16)
 
 
 @dataclass(frozen=True, slots=True)
-class GasState:
-    """True gas and high voltage of BOX1 and BOX2 at some time."""
+class BoxState:
+    """True gas and high voltage of a box at some time."""
 
-    temperature1_C: float
-    temperature2_C: float
-    pressure1_Pa: float
-    pressure2_Pa: float
-    high_voltage1_V: float
-    high_voltage2_V: float
+    temperature_C: float
+    pressure_Pa: float
+    high_voltage_V: float
 
 
-def gas_state(gas: SimulatedGas, time_us: int) -> GasState:
-    """True gas and high voltage: linear drifts from the start of the field, the same in both boxes."""
+def gas_state(gas: SimulatedGas, time_us: int) -> BoxState:
+    """True gas and high voltage: linear drifts from the start of the field, the same in all boxes."""
     hours = time_us / 3.6e9
-    temperature_C = gas.temperature_C + gas.temperature_drift_C_per_h * hours
-    pressure_Pa = gas.pressure_Pa + gas.pressure_drift_Pa_per_h * hours
-    return GasState(
-        temperature_C, temperature_C, pressure_Pa, pressure_Pa, gas.high_voltage_V, gas.high_voltage_V
+    return BoxState(
+        gas.temperature_C + gas.temperature_drift_C_per_h * hours,
+        gas.pressure_Pa + gas.pressure_drift_Pa_per_h * hours,
+        gas.high_voltage_V,
     )
 
 
 def ion_of(cycle: Cycle) -> Ion:
     """The ion that a cycle-code names by its atomic number."""
     return next(ion for ion in IONS.values() if ion.charge_number == cycle.charge_number)
+
+
+class Truths(NamedTuple):
+    """What holds during one spill.
+
+    Attributes
+    ----------
+    plant : PlantSettings
+    planes : PlaneTruth
+        Strip chambers that the law does not use.
+    ring_particles : float
+        Ions that there are for the spill.
+    ripple_phases : ndarray
+        Phases of the lines of the intensity.
+    """
+
+    plant: PlantSettings
+    planes: PlaneTruth
+    ring_particles: float
+    ripple_phases: Floats
 
 
 def plant_settings(
@@ -91,7 +112,7 @@ def plant_settings(
     field_number: int,
     spill: int,
     gantry_angle_deg: float | None = None,
-) -> tuple[PlantSettings, float, Floats]:
+) -> Truths:
     """Settings of the plant for one spill.
 
     Parameters
@@ -110,11 +131,7 @@ def plant_settings(
 
     Returns
     -------
-    settings : PlantSettings
-    ring_particles : float
-        Ions that there are for the spill.
-    ripple_phases : ndarray
-        Phases of the lines of the intensity.
+    Truths
     """
     beamline, truth = line.believed, line.simulation
     facts = beamline.facts
@@ -146,16 +163,14 @@ def plant_settings(
 
     gas = gas_state(truth.gas, broadcast.extraction_start_us)
     reference = float(beamline.particles_per_count(ion.name, cycle.energy_MeV_u))
-    counts_per_particle1 = beamline.gas_factor(gas.temperature1_C, gas.pressure1_Pa) / reference
-    counts_per_particle2 = beamline.gas_factor(gas.temperature2_C, gas.pressure2_Pa) / reference
+    counts_per_particle = beamline.gas_factor(gas.temperature_C, gas.pressure_Pa) / reference
     calibration = facts.calibration
-    ionization_A_per_us = counts_per_particle1 * facts.chambers.charge_quantum_fC * 1e-15 * 1e6
-    voltage = gas.high_voltage1_V
+    ionization_A_per_us = counts_per_particle * facts.chambers.charge_quantum_fC * 1e-15 * 1e6
+    voltage = gas.high_voltage_V
     x_source, y_source = geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm
     x_mm_per_A, y_mm_per_A = _mm_per_A(facts.scanning, x_source, y_source, ion, cycle.energy_MeV_u)
     sigma_x_mm = size.fwhm_box_x_mm / FWHM_PER_SIGMA * (1.0 + truth.beam.size_error * once[5])
     sigma_y_mm = size.fwhm_box_y_mm / FWHM_PER_SIGMA * (1.0 + truth.beam.size_error * once[6])
-    strip_pitch, pixel_pitch = facts.chambers.strip_pitch_mm, facts.chambers.pixel_pitch_mm
 
     # The fluctuation of the energy loss scales with the charge of the ion, its mean with the square.
     ionization_spread = truth.chambers.ionization_spread_proton / ion.charge_number
@@ -174,33 +189,32 @@ def plant_settings(
             read_noise_A=truth.magnets.readback_noise_A,
         )
 
+    gains, numbers = truth.chambers, box_numbers(facts.boxes)
+    recombination_a = gains.recombination_V / voltage
+    recombination_b = gains.recombination_V2_per_A * ionization_A_per_us / voltage**2
+
     def segmented(
-        period_us: int,
-        pitch_mm: float,
-        chamber_mm: float,
-        source_mm: float,
-        counts_per_particle: float,
-        sigma_mm: float,
-        key: int,
+        monitor: Monitor | None, plane: Plane, period_us: int, gain: float, key: int
     ) -> SegmentedTruth:
+        source_mm = geometry.source_to_isocentre_mm(plane)
+        pitch_mm = (monitor.pitch_mm if monitor is not None else None) or 1.0
+        sigma_mm = sigma_x_mm if plane == "x" else sigma_y_mm
         return SegmentedTruth(
             period=period_us,
             pitch_mm=pitch_mm,
             sigma_mm=sigma_mm,
-            per_iso=1.0 - chamber_mm / source_mm,
+            per_iso=per_isocentre(source_mm, monitor.distance_mm) if monitor is not None else 0.0,
             offset_mm=0.0,
-            counts_per_particle=counts_per_particle,
+            counts_per_particle=counts_per_particle * gain,
             spread=ionization_spread,
             background=background_per_us * period_us,
+            box=numbers[monitor.box] if monitor is not None else 1,
             weights=frame_weights(truth.chambers.ion_drift_time_us, period_us),
             shares=channel_shares(sigma_mm, pitch_mm),
             key=key,
         )
 
-    gains = truth.chambers
-    recombination_a = gains.recombination_V / voltage
-    recombination_b = gains.recombination_V2_per_A * ionization_A_per_us / voltage**2
-    pixel_mm = geometry.pixel_to_isocentre_mm
+    pixel = facts.monitor("pixel")
     settings = PlantSettings(
         period=period,
         broadcast_code=broadcast.code,
@@ -242,8 +256,8 @@ def plant_settings(
             readback_key=key(CAUSE_READBACK),
         ),
         integrals=IntegralTruth(
-            int1_counts_per_particle=counts_per_particle1 * calibration.int1_daily_factor * gains.int1_gain,
-            int2_counts_per_particle=counts_per_particle2 * calibration.int2_daily_factor * gains.int2_gain,
+            int1_counts_per_particle=counts_per_particle * calibration.int1_daily_factor * gains.int1_gain,
+            int2_counts_per_particle=counts_per_particle * calibration.int2_daily_factor * gains.int2_gain,
             int1_map=_true_map(line, 1),
             int2_map=_true_map(line, 2),
             ionization_spread=ionization_spread,
@@ -254,6 +268,8 @@ def plant_settings(
             int2_noise_per_tick=0.0,
             int1_ceiling_per_tick=math.inf,
             int2_ceiling_per_tick=math.inf,
+            int1_box=facts.box_number("int1"),
+            int2_box=facts.box_number("int2"),
             box1_recombination_a=recombination_a,
             box2_recombination_a=recombination_a,
             box1_recombination_b_per_rate=recombination_b,
@@ -263,26 +279,23 @@ def plant_settings(
             noise_key=key(CAUSE_NOISE),
         ),
         strip_x=segmented(
-            law.strip_period, strip_pitch, geometry.strip_x_to_isocentre_mm, x_source,
-            counts_per_particle1 * gains.strip_x_gain, sigma_x_mm, key(CAUSE_STRIP_X),
+            facts.monitor("strip_x"), "x", law.strip_period, gains.strip_x_gain, key(CAUSE_STRIP_X)
         ),
         strip_y=segmented(
-            law.strip_period, strip_pitch, geometry.strip_y_to_isocentre_mm, y_source,
-            counts_per_particle1 * gains.strip_y_gain, sigma_y_mm, key(CAUSE_STRIP_Y),
+            facts.monitor("strip_y"), "y", law.strip_period, gains.strip_y_gain, key(CAUSE_STRIP_Y)
         ),
-        pixel_x=segmented(
-            law.pixel_period, pixel_pitch, pixel_mm, x_source, counts_per_particle2 * gains.pixel_gain,
-            sigma_x_mm, key(CAUSE_PIXEL),
-        ),
-        pixel_y=segmented(
-            law.pixel_period, pixel_pitch, pixel_mm, y_source, counts_per_particle2 * gains.pixel_gain,
-            sigma_y_mm, key(CAUSE_PIXEL),
-        ),
+        pixel_x=segmented(pixel, "x", law.pixel_period, gains.pixel_gain, key(CAUSE_PIXEL)),
+        pixel_y=segmented(pixel, "y", law.pixel_period, gains.pixel_gain, key(CAUSE_PIXEL)),
         strip_x_fault=ReadoutFault(0, np.zeros(0), np.zeros(0), 0.0, key(CAUSE_STRIP_X_FAULT)),
         strip_y_fault=ReadoutFault(0, np.zeros(0), np.zeros(0), 0.0, key(CAUSE_STRIP_Y_FAULT)),
         pixel_fault=PixelReadoutFault(0, np.zeros((0, 0)), np.zeros((0, 0)), 0.0, key(CAUSE_PIXEL_FAULT)),
-    )  # fmt: skip
-    return settings, ring, ripple_phases
+    )
+    planes = PlaneTruth.of([
+        segmented(monitor, monitor.plane, law.strip_period, gains.gains.get(monitor.name, 1.0),
+                  stream_key(key(CAUSE_PLANES), number))
+        for number, monitor in enumerate(facts.monitors_without_role) if monitor.plane is not None
+    ])  # fmt: skip
+    return Truths(settings, planes, ring, ripple_phases)
 
 
 def spot_size_at(
@@ -354,6 +367,8 @@ def quiet_integrals(line: TrueLine) -> IntegralTruth:
         int2_noise_per_tick=0.0,
         int1_ceiling_per_tick=math.inf,
         int2_ceiling_per_tick=math.inf,
+        int1_box=1,
+        int2_box=1,
         box1_recombination_a=0.0,
         box2_recombination_a=0.0,
         box1_recombination_b_per_rate=0.0,

@@ -10,6 +10,7 @@ import numpy as np
 
 from spotline.arrays import Floats, Integers
 from spotline.machine import BeamLine
+from spotline.machine.monitors import INTEGRALS
 from spotline.treatment.treatment import FieldTreatment
 
 HALF = 0.5 + 1e-7
@@ -17,7 +18,7 @@ HALF = 0.5 + 1e-7
 
 
 def convert_counts(
-    treatment: FieldTreatment, gas_factors: tuple[float, float], beamline: BeamLine
+    treatment: FieldTreatment, gas_factors: tuple[float, ...], beamline: BeamLine
 ) -> FieldTreatment:
     """Convert particles to counts of both integral chambers (the pre-treatment conversion, III.C).
 
@@ -40,14 +41,13 @@ def convert_counts(
     treatment : FieldTreatment
         A prepared field; it need not have all spots of the plan.
     gas_factors : tuple of float
-        Gas density of BOX1 (INT1) and of BOX2 (INT2), relative to the reference
-        (`spotline.physics.gas.gas_factor`).
+        Gas density of each box of the line, relative to the reference (`spotline.physics.gas.gas_factor`).
     beamline : BeamLine
         The line it was prepared for.
     """
     if not treatment.slices:
         return treatment
-    gas1, gas2 = gas_factors
+    gas1, gas2 = (gas_factors[beamline.facts.box_number(role) - 1] for role in INTEGRALS)
     calibration = beamline.facts.calibration
     margin = beamline.facts.control.int2_margin_counts
     per_count1, per_count2 = [], []

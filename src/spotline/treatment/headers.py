@@ -26,8 +26,8 @@ class TreatmentHeader(Struct, frozen=True, kw_only=True):
     ion, beamline, beamline_version, plan_label : str
     passive_elements : tuple of str
         That are mounted.
-    gas_factors : tuple of two floats or UNSET
-        Density of the gas in both boxes at the conversion to counts; not there before it.
+    gas_factors : tuple of float or UNSET
+        Density of the gas in each box at the conversion to counts; not there before it.
     """
 
     number: int
@@ -39,7 +39,7 @@ class TreatmentHeader(Struct, frozen=True, kw_only=True):
     beamline_version: str = ""
     plan_label: str = ""
     passive_elements: tuple[str, ...] = ()
-    gas_factors: tuple[float, float] | UnsetType = UNSET
+    gas_factors: tuple[float, ...] | UnsetType = UNSET
 
 
 class PreparationHeader(TreatmentHeader, frozen=True, kw_only=True):
@@ -77,12 +77,38 @@ class LineGeometry(Struct, frozen=True, kw_only=True):
 
 
 class IsocentrePerChamber(Struct, frozen=True, kw_only=True):
-    """Factors from a position at a chamber to that at the isocentre."""
+    """Factors from a position at a chamber to that at the isocentre; None if the line lacks the chamber."""
 
-    strip_x: float
-    strip_y: float
-    pixel_x: float
-    pixel_y: float
+    strip_x: float | None
+    strip_y: float | None
+    pixel_x: float | None
+    pixel_y: float | None
+
+
+class RecordedMonitor(Struct, frozen=True, kw_only=True):
+    """A monitor of the line that delivered, as in its file.
+
+    Attributes
+    ----------
+    name, kind : str
+    plane : str or None
+        That the strips of a strip chamber measure.
+    box : str
+    distance_mm : float
+        From the isocentre.
+    role : str or None
+        Of the control law.
+    iso_per_mm : float or None
+        Position at the isocentre per position at a strip chamber.
+    """
+
+    name: str
+    kind: str
+    plane: str | None
+    box: str
+    distance_mm: float
+    role: str | None
+    iso_per_mm: float | None
 
 
 class MountedElement(Struct, frozen=True, kw_only=True):
@@ -139,6 +165,8 @@ class DeliveryHeader(TreatmentHeader, frozen=True, kw_only=True):
     iso_per_chamber : IsocentrePerChamber or None
     mounted_elements : tuple of MountedElement
         Material and thickness of `passive_elements`; empty in records before format 3.
+    monitors : tuple of RecordedMonitor
+        Of the line; empty in records of earlier versions.
     """
 
     seed: int | None
@@ -160,3 +188,4 @@ class DeliveryHeader(TreatmentHeader, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     iso_per_chamber: IsocentrePerChamber | None = None
     mounted_elements: tuple[MountedElement, ...] = ()
+    monitors: tuple[RecordedMonitor, ...] = ()

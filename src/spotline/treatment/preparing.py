@@ -97,7 +97,7 @@ def _prepare_field(
         passive_elements=tuple(element.id for element in field.passive),
         instructions=instructions,
         slices=slices,
-        gas_factors=(1.0, 1.0),
+        gas_factors=(1.0,) * len(beamline.facts.boxes),
         warnings=tuple(dict.fromkeys(warnings)),
     )
     return convert_counts(treatment, treatment.gas_factors, beamline)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spotline.machine import BeamLine
-from spotline.machine.geometry import current_A, project_to_chamber_mm
+from spotline.machine.geometry import current_A, position_at_mm
 from spotline.plan.instructions import Instruction
 from spotline.plan.model import Field
 from spotline.treatment.conversions import particles_per_meterset, particles_per_s
@@ -64,10 +64,10 @@ def make_slice(index: int, instruction: Instruction, field: Field, beamline: Bea
         y_iso_mm=y_mm,
         int1_counts=zeros,
         int2_counts=zeros,
-        x_strip_mm=project_to_chamber_mm(x_mm, x_source, geometry.strip_x_to_isocentre_mm),
-        y_strip_mm=project_to_chamber_mm(y_mm, y_source, geometry.strip_y_to_isocentre_mm),
-        x_pixel_mm=project_to_chamber_mm(x_mm, x_source, geometry.pixel_to_isocentre_mm),
-        y_pixel_mm=project_to_chamber_mm(y_mm, y_source, geometry.pixel_to_isocentre_mm),
+        x_strip_mm=position_at_mm(facts, facts.monitor("strip_x"), "x", x_mm),
+        y_strip_mm=position_at_mm(facts, facts.monitor("strip_y"), "y", y_mm),
+        x_pixel_mm=position_at_mm(facts, facts.monitor("pixel"), "x", x_mm),
+        y_pixel_mm=position_at_mm(facts, facts.monitor("pixel"), "y", y_mm),
         x_current_A=current_A(x_mm, x_source, rigidity_T_m, facts.scanning.x.integral_field_mT_m_per_A),
         y_current_A=current_A(y_mm, y_source, rigidity_T_m, facts.scanning.y.integral_field_mT_m_per_A),
         beam_off=instruction.beam_off,

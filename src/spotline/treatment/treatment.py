@@ -126,7 +126,7 @@ class FieldTreatment:
     passive_elements: tuple[str, ...]
     instructions: tuple[Instruction, ...]
     slices: tuple[Slice, ...]
-    gas_factors: tuple[float, float]
+    gas_factors: tuple[float, ...]
     warnings: tuple[str, ...] = ()
 
     @property

@@ -9,7 +9,17 @@ from spotline.faces.cli.columns import print_columns
 from spotline.hdf5 import keys_of
 from spotline.machine.overview import IonFigures, LineFigures
 
-_OF_THE_FILE = ("geometry", "scanning", "chambers", "chopper", "accelerator", "passive_elements", "nozzle")
+_OF_THE_FILE = (
+    "geometry",
+    "scanning",
+    "chambers",
+    "boxes",
+    "monitors",
+    "chopper",
+    "accelerator",
+    "passive_elements",
+    "nozzle",
+)
 
 
 def print_line(line: LineFigures) -> None:
@@ -24,6 +34,9 @@ def print_line(line: LineFigures) -> None:
         table = getattr(line, name)
         if table is not None:
             print(f"\n{name}")
+            if isinstance(table, tuple):
+                _print_rows([keys_of(row) for row in table])
+                continue
             pairs = list(_flat(keys_of(table)))
             width = max((len(key) for key, _ in pairs), default=0)
             for key, value in pairs:
@@ -64,6 +77,13 @@ def _print_spots(ions: Sequence[IonFigures]) -> None:
             sizes = (spot.fwhm_x_mm, spot.fwhm_y_mm, spot.fwhm_box_x_mm, spot.fwhm_box_y_mm)
             rows.append((ion.name, spot.focus, str(spot.range_modulators), *map(_from_to, sizes)))
     print_columns(rows)
+
+
+def _print_rows(table: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows of the file, a column for each key; what a row does not have is a dash."""
+    keys = list(table[0]) if table else []
+    rows = [tuple("-" if row[key] is None else _plain(row[key]) for key in keys) for row in table]
+    print_columns([tuple(keys), *rows])
 
 
 def _from_to(ends: Sequence[float]) -> str:

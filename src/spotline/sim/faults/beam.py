@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from spotline.machine.monitors import Role
 from spotline.sim.faults.context import Effect, FaultContext, value_of
 from spotline.sim.faults.timeline import Active
 from spotline.sim.plant import AxisTruth, PlantSettings, SegmentedTruth
@@ -87,19 +88,25 @@ _MAGNET = {
 def _wrong_energy(truth: PlantSettings, active: Active, context: FaultContext) -> PlantSettings:
     """Bend the beam and ionize as at another energy."""
     ion, energy = context.ion, context.energy_MeV_u
-    listed = context.beamline.energies[ion.name].energy_MeV_u
-    other = min(max(energy * value_of(active), float(listed[0])), float(listed[-1]))
-    per_count = context.beamline.particles_per_count(ion.name, np.array([energy, other]))
-    counts = float(per_count[0] / per_count[1])
+    other, counts = wrong_energy(active, context)
     bend = ion.rigidity_T_m(energy) / ion.rigidity_T_m(other)
     beam = truth.beam
     x = beam.x._replace(mm_per_A=beam.x.mm_per_A * bend)
     y = beam.y._replace(mm_per_A=beam.y.mm_per_A * bend)
-    return scaled_charge(truth._replace(beam=beam._replace(x=x, y=y)), counts, counts)
+    return scaled_charge(truth._replace(beam=beam._replace(x=x, y=y)), lambda _: counts)
 
 
-def scaled_charge(truth: PlantSettings, box1: float, box2: float) -> PlantSettings:
-    """Multiply the charge that an ion makes in each box."""
+def wrong_energy(active: Active, context: FaultContext) -> tuple[float, float]:
+    """The true energy in MeV/u, and counts of an ion relative to those at the announced one."""
+    ion, energy = context.ion, context.energy_MeV_u
+    listed = context.beamline.energies[ion.name].energy_MeV_u
+    other = min(max(energy * value_of(active), float(listed[0])), float(listed[-1]))
+    per_count = context.beamline.particles_per_count(ion.name, np.array([energy, other]))
+    return other, float(per_count[0] / per_count[1])
+
+
+def scaled_charge(truth: PlantSettings, factor_of: Callable[[Role], float]) -> PlantSettings:
+    """Multiply the charge that an ion makes in each monitor."""
 
     def scaled(chamber: SegmentedTruth, factor: float) -> SegmentedTruth:
         return chamber._replace(counts_per_particle=chamber.counts_per_particle * factor)
@@ -107,13 +114,13 @@ def scaled_charge(truth: PlantSettings, box1: float, box2: float) -> PlantSettin
     integrals = truth.integrals
     return truth._replace(
         integrals=integrals._replace(
-            int1_counts_per_particle=integrals.int1_counts_per_particle * box1,
-            int2_counts_per_particle=integrals.int2_counts_per_particle * box2,
+            int1_counts_per_particle=integrals.int1_counts_per_particle * factor_of("int1"),
+            int2_counts_per_particle=integrals.int2_counts_per_particle * factor_of("int2"),
         ),
-        strip_x=scaled(truth.strip_x, box1),
-        strip_y=scaled(truth.strip_y, box1),
-        pixel_x=scaled(truth.pixel_x, box2),
-        pixel_y=scaled(truth.pixel_y, box2),
+        strip_x=scaled(truth.strip_x, factor_of("strip_x")),
+        strip_y=scaled(truth.strip_y, factor_of("strip_y")),
+        pixel_x=scaled(truth.pixel_x, factor_of("pixel")),
+        pixel_y=scaled(truth.pixel_y, factor_of("pixel")),
     )
 
 

@@ -6,6 +6,7 @@ Nothing else can be asked for in a file of faults or of `SimulatedRoom`.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,13 @@ LINEAR = "linear"
 LOG = "log"
 
 Range = tuple[float, float]
+
+ROLES_OF_DEVICE = {
+    **{role: (role,) for role in ("int1", "int2", "strip_x", "strip_y", "pixel")},
+    "integrals": ("int1", "int2"),
+    "strips": ("strip_x", "strip_y"),
+}
+"""Roles in the control law of the monitors that a device is: one of them is enough for it to be there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +83,22 @@ class FaultKind:
     def name(self) -> str:
         """Device and mode, as they name the kind."""
         return f"{self.device}.{self.mode}"
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Roles in the control law: the line must have a monitor with one of them for the fault to be."""
+        return ROLES_OF_DEVICE.get(self.device, ())
+
+    @property
+    def box(self) -> int:
+        """Number of the box, from 1, that it strikes; 0: none in particular."""
+        return int(self.device[-1]) if self.device.startswith(("box", "high_voltage", "sensor_")) else 0
+
+    def missing_on(self, roles: Collection[str], boxes: int) -> str:
+        """What a line with monitors of these roles and so many boxes lacks for it; empty if nothing."""
+        if self.roles and not any(role in roles for role in self.roles):
+            return f"a monitor with the role {' or '.join(self.roles)}"
+        return f"box {self.box}" if self.box > boxes else ""
 
     def peak_factor(self, value: float | None) -> float:
         """Largest factor by which a fault with this value may raise the intensity."""

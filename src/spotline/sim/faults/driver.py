@@ -10,12 +10,15 @@ from spotline.errors import FaultError
 from spotline.machine import BeamLine
 from spotline.machine.true_line import TrueLine
 from spotline.room import Broadcast
+from spotline.sim.faults.catalogue import KINDS
 from spotline.sim.faults.context import FaultContext
 from spotline.sim.faults.model import Fault, check_fault
+from spotline.sim.faults.planes import planes_in_gas, planes_with
 from spotline.sim.faults.plant import apply_faults
-from spotline.sim.faults.slow import KINDS_OF_BOX, apply_gas, with_faults
+from spotline.sim.faults.slow import KINDS_OF_BOX, apply_gas, gas_changes, with_faults
 from spotline.sim.faults.timeline import Active, Timeline
 from spotline.sim.faults.timing import with_events
+from spotline.sim.planes import PlaneTruth
 from spotline.sim.plant import PlantSettings
 from spotline.sim.settings import gas_state, ion_of
 from spotline.treatment.cycle_code import decode
@@ -48,12 +51,14 @@ class FaultDriver:
         self._faults = faults
         self._held_A: dict[Active, float] = {}
         self._sound: PlantSettings
+        self._planes: PlaneTruth
         self._context: FaultContext
 
-    def begin(self, sound: PlantSettings, broadcast: Broadcast) -> None:
+    def begin(self, sound: PlantSettings, planes: PlaneTruth, broadcast: Broadcast) -> None:
         """Take the settings of a spill without faults."""
         cycle = decode(broadcast.code)
         self._sound = sound._replace(spill=with_events(sound.spill, self._faults))
+        self._planes = planes
         self._context = FaultContext(
             beamline=self._beamline,
             ion=ion_of(cycle),
@@ -63,8 +68,8 @@ class FaultDriver:
             held_A=self._held_A,
         )
 
-    def settings_at(self, now_us: int, beam: Any) -> PlantSettings:
-        """Return the settings of the plant at a time.
+    def settings_at(self, now_us: int, beam: Any) -> tuple[PlantSettings, PlaneTruth]:
+        """Return the settings of the plant, and of the planes that the law does not use, at a time.
 
         Parameters
         ----------
@@ -77,11 +82,15 @@ class FaultDriver:
         self._hold(active, beam)
         if now_us >= self._sound.spill.end + RESTART_us:
             active = tuple(fault for fault in active if fault.fault.kind != "fast_control.hang")
-        truth = apply_faults(self._sound, active, replace(self._context, time_us=now_us))
-        if any(fault.fault.kind in KINDS_OF_BOX[number] for fault in active for number in (1, 2)):
+        context = replace(self._context, time_us=now_us)
+        truth, planes = apply_faults(self._sound, active, context), planes_with(self._planes, active, context)
+        if any(fault.fault.kind in kinds for fault in active for kinds in KINDS_OF_BOX.values()):
+            facts = self._beamline.facts
             clean = gas_state(self._line.simulation.gas, self._sound.spill.start)
-            truth = apply_gas(truth, self._beamline, clean, with_faults(clean, active, now_us))
-        return truth
+            changes = gas_changes(self._beamline, clean, with_faults(clean, len(facts.boxes), active, now_us))
+            truth = apply_gas(truth, facts, changes)
+            planes = planes_in_gas(planes, changes)
+        return truth, planes
 
     def next_us(self, now_us: int) -> int:
         """When the settings change after a time."""
@@ -107,13 +116,18 @@ def checked(faults: Iterable[Fault], beamline: BeamLine) -> Iterator[Fault]:
     Raises
     ------
     FaultError
-        If there is no such kind, a number cannot be, or the chamber has no such channel.
+        If there is no such kind, a number cannot be, or the line has no such monitor, box or channel.
     """
-    chambers = beamline.facts.chambers
+    facts = beamline.facts
     for index, fault in enumerate(faults):
         where = f"fault[{index}]"
         check_fault(fault, where)
-        channels = chambers.pixels**2 if fault.device == "pixel" else chambers.strips
+        missing = KINDS[fault.kind].missing_on(facts.roles, len(facts.boxes))
+        if missing:
+            raise FaultError(
+                f"{where}: {fault.kind} strikes {missing}, which {beamline.name} does not have; leave it out"
+            )
+        channels = facts.pixels[0] ** 2 if fault.device == "pixel" else facts.strips[0]
         if fault.mode.endswith(("_channel", "_stretch")) and (fault.value or 0.0) >= channels:
             raise FaultError(
                 f"{where}: value is {fault.value:g}, but channels of {fault.device} go from 0 to "

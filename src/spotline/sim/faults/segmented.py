@@ -22,7 +22,8 @@ STRETCH = 16
 
 
 @functools.lru_cache(maxsize=32)
-def _shares(sigma_mm: float, pitch_mm: float) -> Floats:
+def shares_of(sigma_mm: float, pitch_mm: float) -> Floats:
+    """Shares of a beam on the channels of a chamber."""
     return channel_shares(sigma_mm, pitch_mm)
 
 
@@ -53,9 +54,10 @@ def _disturbed(change: Callable[[Floats, Floats, Active], float]) -> Effect:
     """Disturb the read-out; `change` alters gain and added counts in place and returns the noise."""
 
     def effect(truth: PlantSettings, active: Active, context: FaultContext) -> PlantSettings:
-        device, chambers = active.fault.device, context.beamline.facts.chambers
+        device, facts = active.fault.device, context.beamline.facts
+        (n_strips, _), (n_pixels, _) = facts.strips, facts.pixels
         name = {"strip_x": "strip_x_fault", "strip_y": "strip_y_fault", "pixel": "pixel_fault"}[device]
-        shape = (chambers.pixels, chambers.pixels) if device == "pixel" else (chambers.strips,)
+        shape = (n_pixels, n_pixels) if device == "pixel" else (n_strips,)
         fault = getattr(truth, name)
         gain = fault.gain.copy() if fault.active else np.ones(shape)
         added = fault.added.copy() if fault.active else np.zeros(shape)
@@ -115,7 +117,7 @@ _SEGMENTED: dict[str, Effect] = {
 def _wider(truth: PlantSettings, active: Active, _: FaultContext) -> PlantSettings:
     def wide(chamber: SegmentedTruth) -> SegmentedTruth:
         sigma_mm = chamber.sigma_mm * value_of(active)
-        return chamber._replace(sigma_mm=sigma_mm, shares=_shares(sigma_mm, chamber.pitch_mm))
+        return chamber._replace(sigma_mm=sigma_mm, shares=shares_of(sigma_mm, chamber.pitch_mm))
 
     names = ("strip_x", "strip_y", "pixel_x", "pixel_y")
     chambers: dict[str, Any] = {name: wide(getattr(truth, name)) for name in names}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from spotline.machine import BeamLine
+from spotline.machine.model import BeamLineFile
+from spotline.machine.monitors import MOST_BOXES, Role
 from spotline.sim.faults.beam import scaled_charge
 from spotline.sim.faults.timeline import Active
 from spotline.sim.plant import PlantSettings
-from spotline.sim.settings import GasState
+from spotline.sim.settings import BoxState
 
 LEAST_PRESSURE_Pa = 1000.0
 LEAST_TEMPERATURE_C = -200.0
@@ -22,48 +25,83 @@ KINDS_OF_BOX = {
 }
 
 SENSORS = {
-    f"sensor_{quantity}{number}": f"{quantity}{number}_{unit}"
+    f"sensor_{quantity}{number}": (number, f"{quantity}_{unit}")
     for quantity, unit in (("temperature", "C"), ("pressure", "Pa"), ("high_voltage", "V"))
     for number in (1, 2)
 }
-"""Numbers of a reading by the device that shows them."""
+"""Number of the box, and which of its readings, by the device that shows it."""
 
 
-def with_faults(clean: GasState, active: Iterable[Active], time_us: int) -> GasState:
-    """Gas and high voltage of both boxes with the faults that are there.
+def with_faults(
+    clean: BoxState, n_boxes: int, active: Iterable[Active], time_us: int
+) -> tuple[BoxState, ...]:
+    """Gas and high voltage of every box with the faults that are there.
 
     Parameters
     ----------
-    clean : GasState
-        Without faults.
+    clean : BoxState
+        Of all boxes without faults.
+    n_boxes : int
     active : iterable of Active
         Faults that are there at the time.
     time_us : int
         On the clock of the field.
     """
-    temperatures_C = [clean.temperature1_C, clean.temperature2_C]
-    pressures_Pa = [clean.pressure1_Pa, clean.pressure2_Pa]
-    voltages_V = [clean.high_voltage1_V, clean.high_voltage2_V]
+    faults = tuple(active)
+    return tuple(_box_with_faults(clean, number, faults, time_us) for number in range(1, n_boxes + 1))
+
+
+def _box_with_faults(clean: BoxState, number: int, active: Iterable[Active], time_us: int) -> BoxState:
+    temperature_C, pressure_Pa, voltage_V = clean.temperature_C, clean.pressure_Pa, clean.high_voltage_V
+    leak, heating, sag, trip = KINDS_OF_BOX[number]
     for fault in active:
         kind, value, seconds = fault.fault.kind, fault.fault.value or 0.0, fault.seconds(time_us)
-        for box in range(2):
-            leak, heating, sag, trip = KINDS_OF_BOX[box + 1]
-            if kind == leak:
-                pressures_Pa[box] -= value * seconds
-            elif kind == heating:
-                temperatures_C[box] += value * seconds
-            elif kind == sag:
-                voltages_V[box] -= value
-            elif kind == trip:
-                voltages_V[box] *= math.exp(-seconds * 1e6 / TRIP_us)
-    return GasState(
-        *(max(LEAST_TEMPERATURE_C, temperature_C) for temperature_C in temperatures_C),
-        *(max(LEAST_PRESSURE_Pa, pressure_Pa) for pressure_Pa in pressures_Pa),
-        *(max(LEAST_VOLTAGE_V, voltage_V) for voltage_V in voltages_V),
+        if kind == leak:
+            pressure_Pa -= value * seconds
+        elif kind == heating:
+            temperature_C += value * seconds
+        elif kind == sag:
+            voltage_V -= value
+        elif kind == trip:
+            voltage_V *= math.exp(-seconds * 1e6 / TRIP_us)
+    return BoxState(
+        max(LEAST_TEMPERATURE_C, temperature_C),
+        max(LEAST_PRESSURE_Pa, pressure_Pa),
+        max(LEAST_VOLTAGE_V, voltage_V),
     )
 
 
-def apply_gas(truth: PlantSettings, beamline: BeamLine, clean: GasState, gas: GasState) -> PlantSettings:
+@dataclass(frozen=True, slots=True)
+class GasChange:
+    """Gas and high voltage of a box with faults.
+
+    Attributes
+    ----------
+    density : float
+        Of the gas, relative to that without faults: the charge of an ion goes with it.
+    lower : float
+        High voltage without faults over that with them.
+    """
+
+    density: float = 1.0
+    lower: float = 1.0
+
+
+def gas_changes(beamline: BeamLine, clean: BoxState, gas: Sequence[BoxState]) -> dict[int, GasChange]:
+    """What faults change in the gas of each box, by its number; boxes that are not there stay as they are."""
+
+    def density(state: BoxState) -> float:
+        return beamline.gas_factor(state.temperature_C, state.pressure_Pa)
+
+    changes = {number: GasChange() for number in range(MOST_BOXES + 1)}
+    for number, state in enumerate(gas, start=1):
+        changes[number] = GasChange(
+            density(state) / density(clean), clean.high_voltage_V / state.high_voltage_V
+        )
+    return changes
+
+
+def apply_gas(truth: PlantSettings, facts: BeamLineFile, changes: Mapping[int, GasChange]) -> PlantSettings:
     """Return the settings of the plant with other gas and high voltage in the boxes.
 
     The charge of an ion goes with the density; recombination follows the formula of the beam line also
@@ -73,30 +111,23 @@ def apply_gas(truth: PlantSettings, beamline: BeamLine, clean: GasState, gas: Ga
     ----------
     truth : PlantSettings
         With the clean gas of the spill.
-    beamline : BeamLine
-    clean : GasState
-        Gas and voltage without faults.
-    gas : GasState
-        With them.
+    facts : BeamLineFile
+        Knows in which box a monitor stands.
+    changes : dict of int to GasChange
+        From `gas_changes`.
     """
 
-    def density(state: GasState) -> tuple[float, float]:
-        return (
-            beamline.gas_factor(state.temperature1_C, state.pressure1_Pa),
-            beamline.gas_factor(state.temperature2_C, state.pressure2_Pa),
-        )
+    def change(role: Role) -> GasChange:
+        return changes[facts.box_number(role)]
 
-    density1, density2 = (now / before for now, before in zip(density(gas), density(clean), strict=True))
-    lower1 = clean.high_voltage1_V / gas.high_voltage1_V
-    lower2 = clean.high_voltage2_V / gas.high_voltage2_V
-    truth = scaled_charge(truth, density1, density2)
-    i = truth.integrals
+    truth = scaled_charge(truth, lambda role: change(role).density)
+    i, one, two = truth.integrals, changes[1], changes[2]
     return truth._replace(
         integrals=i._replace(
-            box1_recombination_a=i.box1_recombination_a * lower1,
-            box2_recombination_a=i.box2_recombination_a * lower2,
-            box1_recombination_b_per_rate=i.box1_recombination_b_per_rate * density1 * lower1**2,
-            box2_recombination_b_per_rate=i.box2_recombination_b_per_rate * density2 * lower2**2,
+            box1_recombination_a=i.box1_recombination_a * one.lower,
+            box2_recombination_a=i.box2_recombination_a * two.lower,
+            box1_recombination_b_per_rate=i.box1_recombination_b_per_rate * one.density * one.lower**2,
+            box2_recombination_b_per_rate=i.box2_recombination_b_per_rate * two.density * two.lower**2,
         )
     )
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from spotline.control.slow import SlowReading
 from spotline.sim.faults import Fault
+from tests.readings import value_of
 from tests.sim.faults.effects.seen import ALWAYS_us, Case, Check, Seen
+
+QUANTITIES = [
+    f"{quantity}{number}_{unit}"
+    for quantity, unit in (("temperature", "C"), ("pressure", "Pa"), ("high_voltage", "V"))
+    for number in (1, 2)
+]
 
 
 def box(number: int, factor: float, rel: float, **reading: float) -> Check:
@@ -34,37 +40,24 @@ def shown(**changes: float) -> Check:
     def check(sound: Seen, hit: Seen) -> None:
         assert sound.reading is not None
         assert hit.reading is not None
-        for name in SlowReading.__dataclass_fields__:
-            if name in changes:
-                difference = getattr(hit.reading, name) - getattr(sound.reading, name)
-                assert difference == pytest.approx(changes[name], rel=1e-3), name
-            else:
-                assert getattr(hit.reading, name) == getattr(sound.reading, name), name
+        assert hit.reading.mounted == sound.reading.mounted
+        for name in QUANTITIES:
+            difference = value_of(hit.reading, name) - value_of(sound.reading, name)
+            assert difference == pytest.approx(changes.get(name, 0.0), rel=1e-3), name
 
     return check
 
 
-def sensor_stuck(name: str | None) -> Check:
+def sensor_stuck(name: str) -> Check:
     """While the true quantity runs away, the sensor stays."""
 
     def check(sound: Seen, hit: Seen) -> None:
         assert hit.reading is not None
-        if name is not None:
-            tolerance = {"temp": 0.2, "pres": 100.0, "high": 0.5}[name[:4]]
-            assert getattr(hit.reading, name) == pytest.approx(getattr(sound.reading, name), abs=tolerance)
+        assert sound.reading is not None
+        tolerance = {"temp": 0.2, "pres": 100.0, "high": 0.5}[name[:4]]
+        assert value_of(hit.reading, name) == pytest.approx(value_of(sound.reading, name), abs=tolerance)
 
     return check
-
-
-def of(name: str) -> str | None:
-    """The number of a reading, if readings have it."""
-    found = [name, name.replace("1_", "_")]
-    return next((field for field in found if field in SlowReading.__dataclass_fields__), None)
-
-
-def change(name: str, by: float) -> dict[str, float]:
-    field = of(name)
-    return {field: by} if field is not None else {}
 
 
 def sensor_cases(number: int) -> dict[str, Case]:
@@ -80,8 +73,8 @@ def sensor_cases(number: int) -> dict[str, Case]:
         ("high_voltage", "V", 3.0),
     ):
         device, name = f"sensor_{quantity}{number}", f"{quantity}{number}_{unit}"
-        cases[f"{device}.stuck"] = Case(sensor_stuck(of(name)), at_us=-3_000_500, others=(away[quantity],))
-        cases[f"{device}.offset"] = Case(shown(**change(name, by)), by)
+        cases[f"{device}.stuck"] = Case(sensor_stuck(name), at_us=-3_000_500, others=(away[quantity],))
+        cases[f"{device}.offset"] = Case(shown(**{name: by}), by)
     return cases
 
 
@@ -91,10 +84,10 @@ def box_cases(number: int) -> dict[str, Case]:
     # Pressure is 100.5 kPa, temperature 22 C; the reading is taken 10 ms after the start of extraction.
     return {
         f"box{number}.leak": Case(
-            box(number, 0.7, 0.1, **change(leak, -30_150 * 3.01 / 3.0)), 10_050.0, at_us=-3_000_000
+            box(number, 0.7, 0.1, **{leak: -30_150 * 3.01 / 3.0}), 10_050.0, at_us=-3_000_000
         ),
         f"box{number}.heating": Case(
-            box(number, 0.767, 0.1, **change(heating, 90.0 * 3.01 / 3.0)), 30.0, at_us=-3_000_000
+            box(number, 0.767, 0.1, **{heating: 90.0 * 3.01 / 3.0}), 30.0, at_us=-3_000_000
         ),
         f"high_voltage{number}.sag": Case(
             box(number, 0.94, 0.06, **{voltage: -390.0}), 390.0, at_us=ALWAYS_us

@@ -1,0 +1,173 @@
+"""Lines with other monitors deliver: one plane more, no pixels, one box, no strips in x."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import spotline
+from spotline.control import interlocks
+from spotline.delivery.replay import replay
+from spotline.errors import FaultError
+from spotline.machine import BeamLine, load_beamline
+from spotline.record.model import FieldRecord
+from spotline.sim.faults import Fault
+from spotline.treatment import Treatment, prepare
+from tests.lines.monitors import more_strips, one_box, without_pixels, without_strips_in_x
+from tests.treatment.plans import field, layer, plan_of
+
+ALWAYS_US = -1_500_000
+X_MM, Y_MM = [-30.0, -10.0, 10.0, 30.0], [20.0, 5.0, -5.0, -20.0]
+
+
+def treatment_on(line: BeamLine) -> Treatment:
+    return prepare(plan_of(field(layer(X_MM, Y_MM, [4e5] * 4, energy_MeV_u=221.45))), line)
+
+
+def delivered(line: BeamLine, folder: Path, *faults: Fault, raw: bool = False) -> FieldRecord:
+    record = spotline.deliver(treatment_on(line), folder, seed=11, faults=faults, raw=raw, documents=False)
+    return record.fields[0]
+
+
+def causes(record: FieldRecord) -> set[int]:
+    return {int(cause) for cause in record.interlocks["cause"]}
+
+
+def test_a_plane_more_is_recorded_and_changes_nothing(tmp_path: Path):
+    shipped = delivered(load_beamline("cnao-h"), tmp_path / "shipped")
+    line = load_beamline(more_strips(tmp_path / "line"))
+    more = delivered(line, tmp_path / "more")
+    assert more.header["status"] == "complete"
+    for table in ("spots", "trend", "slow_control", "truth"):
+        assert getattr(more, table).tobytes() == getattr(shipped, table).tobytes(), table
+    assert len(shipped.readings) == 0
+    assert more.header["monitors"][5] | {"iso_per_mm": None} == {
+        "name": "Strip2X",
+        "kind": "strip",
+        "plane": "x",
+        "box": "BOX2",
+        "distance_mm": 700.0,
+        "role": None,
+        "iso_per_mm": None,
+    }
+    readings = more.readings
+    assert readings["monitor"].tolist() == [5] * 4
+    np.testing.assert_array_equal(readings["spot"], more.spots["spot"])
+    assert readings["valid"].all()
+    # Both planes see the same beam: they differ by the noise of their centres of gravity.
+    np.testing.assert_allclose(readings["position_mm"], more.spots["x_mm"], atol=0.6)
+    assert np.abs(readings["position_mm"] - more.spots["x_mm"]).max() > 0.0
+    # The gain of the plane is 0.9 in truth; late charge of a spot is counted for its neighbours.
+    assert readings["counts"].sum() == pytest.approx(0.9 * _counts(more), rel=0.15)
+    with h5py.File(next((tmp_path / "more").glob("field-01/spills/*.h5"))) as file:
+        assert file["readings/parts"].shape == (4,)
+    with h5py.File(next((tmp_path / "shipped").glob("field-01/spills/*.h5"))) as file:
+        assert "readings" not in file
+
+
+def _counts(record: FieldRecord) -> float:
+    return float(record.spills["int1_counts"].sum())
+
+
+def test_no_interlock_hangs_on_a_plane_without_a_role(tmp_path: Path):
+    """It collects a tenth of the charge, for which a plane with a role would stop the beam."""
+    line = load_beamline(more_strips(tmp_path / "line"))
+    weak = line.changed({"simulation.chambers.gains.Strip2X": 0.1}, source="for a test")
+    record, sound = delivered(weak, tmp_path / "weak"), delivered(line, tmp_path / "sound")
+    assert (record.header["status"], causes(record)) == ("complete", set())
+    assert record.spots.tobytes() == sound.spots.tobytes()
+    assert record.readings["counts"].sum() < 0.2 * sound.readings["counts"].sum()
+
+
+def test_without_pixels(tmp_path: Path):
+    line = load_beamline(without_pixels(tmp_path / "line"))
+    record = delivered(line, tmp_path / "out", raw=True)
+    assert (record.header["status"], causes(record)) == ("complete", set())
+    assert np.isnan(record.spots["x_pixel_mm"]).all()
+    assert np.isnan(record.spots["y_pixel_mm"]).all()
+    np.testing.assert_allclose(record.spots["x_mm"], record.spots["x_planned_mm"], atol=1.0)
+    header = json.loads(_treatment_header(tmp_path / "out"))
+    assert header["iso_per_chamber"]["pixel_x"] is None
+    assert [row["name"] for row in header["monitors"]] == ["INT1", "StripX", "StripY", "INT2"]
+    # The law comes to the same decisions over the recording.
+    assert all(not spill.differences for spill in replay(tmp_path / "out"))
+
+
+def _treatment_header(folder: Path) -> str:
+    with h5py.File(folder / "field-01" / "DDS_treatment.h5") as file:
+        header: str | bytes = file.attrs["header"]
+        return header if isinstance(header, str) else header.decode()
+
+
+def test_without_pixels_the_strips_watch_the_position(tmp_path: Path):
+    line = load_beamline(without_pixels(tmp_path / "line"))
+    astray = delivered(line, tmp_path / "out", Fault("beam", "shift_x", 8.0, at_us=ALWAYS_US))
+    assert causes(astray) == {interlocks.POSITION_X}
+
+
+def test_one_box(tmp_path: Path):
+    line = load_beamline(one_box(tmp_path / "line"))
+    record = delivered(line, tmp_path / "out")
+    assert (record.header["status"], causes(record)) == ("complete", set())
+    assert len(record.header["gas_factors"]) == 1
+    slow = record.slow_control
+    assert np.isfinite(slow["temperature1_C"]).all()
+    for column in ("temperature2_C", "pressure2_Pa", "high_voltage2_V", "flux_correction2"):
+        assert np.isnan(slow[column]).all()
+
+
+def test_one_box_that_fails_is_found_by_the_slow_control_alone(tmp_path: Path):
+    """Both counts are wrong together, so no comparison of the two can tell."""
+    line = load_beamline(one_box(tmp_path / "line"))
+    record = delivered(line, tmp_path / "out", Fault("box1", "leak", 5e3, at_us=ALWAYS_US))
+    assert causes(record) <= {interlocks.PRESSURE_1, interlocks.GAS_DENSITY}
+    assert causes(record)
+
+
+def test_without_strips_in_x(tmp_path: Path):
+    line = load_beamline(without_strips_in_x(tmp_path / "line"))
+    record = delivered(line, tmp_path / "out", raw=True)
+    assert (record.header["status"], causes(record)) == ("complete", set())
+    np.testing.assert_array_equal(record.spots["x_mm"], record.spots["x_pixel_mm"])
+    assert record.spots["position_valid"].all()
+    np.testing.assert_allclose(record.spots["x_mm"], record.spots["x_planned_mm"], atol=1.5)
+    np.testing.assert_allclose(record.spots["y_mm"], record.spots["y_planned_mm"], atol=1.0)
+    assert np.isnan(record.trend["x_mm"]).all()
+    assert all(not spill.differences for spill in replay(tmp_path / "out"))
+
+
+def test_without_strips_in_x_the_pixels_watch_the_position(tmp_path: Path):
+    line = load_beamline(without_strips_in_x(tmp_path / "line"))
+    astray = delivered(line, tmp_path / "out", Fault("beam", "shift_x", 8.0, at_us=ALWAYS_US))
+    assert causes(astray) == {interlocks.PIXEL_POSITION_X}
+    # Nothing corrects: what is below the limit of the pixels stays.
+    near = delivered(line, tmp_path / "near", Fault("beam", "shift_x", 3.0, at_us=ALWAYS_US))
+    assert near.truth is not None
+    np.testing.assert_allclose(near.truth["x_mm"] - near.spots["x_planned_mm"], 3.0, atol=1.0)
+
+
+@pytest.mark.parametrize(
+    ("write", "fault", "words"),
+    [
+        (without_pixels, Fault("pixel", "lost", duration_us=1000), "a monitor with the role pixel"),
+        (without_strips_in_x, Fault("strip_x", "dead"), "a monitor with the role strip_x"),
+        (one_box, Fault("sensor_pressure2", "stuck"), "box 2"),
+    ],
+)
+def test_faults_of_what_is_not_there_are_refused(tmp_path: Path, write, fault: Fault, words: str):
+    line = load_beamline(write(tmp_path / "line"))
+    with pytest.raises(
+        FaultError, match=f"fault.0.: {fault.kind} strikes {words}, which {line.name} does not"
+    ):
+        delivered(line, tmp_path / "out", fault)
+
+
+def test_a_fault_of_both_strips_needs_one_of_them(tmp_path: Path):
+    line = load_beamline(without_strips_in_x(tmp_path / "line"))
+    lost = Fault("strips", "lost", at_us=1000, duration_us=500_000)
+    record = delivered(line, tmp_path / "out", lost)
+    assert interlocks.DATA_STRIP in causes(record)
