@@ -123,11 +123,11 @@ def test_rounding_is_that_of_a_remainder(expected: float):
 def test_spread_over_pixels_agrees_with_numpy(
     total: int, mean: tuple[float, float], sigma: tuple[float, float]
 ):
-    """The sum over all pixels within four standard deviations, without recurrences."""
+    """The sum over all pixels within three and a half standard deviations, without recurrences."""
     found = pixel_spread(total, *mean, sigma[0] ** 2, sigma[1] ** 2, 0.02)
     seen = [math.sqrt(s**2 + 1 / 12) for s in sigma]
     axes = [
-        np.arange(math.floor(m % 1 - 4 * s), math.ceil(m % 1 + 4 * s) + 1) - m % 1
+        np.arange(math.floor(m % 1 - 3.5 * s), math.ceil(m % 1 + 3.5 * s) + 1) - m % 1
         for m, s in zip(mean, seen, strict=True)
     ]
     x, y = np.meshgrid(*axes)

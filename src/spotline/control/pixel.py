@@ -16,7 +16,6 @@ from spotline.control.strip import (
     is_beam_placed,
     is_elsewhere,
     nearest_channel,
-    total_and_moment,
 )
 from spotline.control.width import error_of, pixel_spread, within
 from spotline.jit import kernel
@@ -131,8 +130,9 @@ def add_pixels(registers: Any, frame: Frame, region: Integers, column: int, row:
     first, past = region[2], max(region[2], region[3])
     near, beyond = max(first, column - reach), min(past, column + reach + 1)
     spot, window = registers[0], registers[1]
+    is_near = near == first and beyond == past  # then one pass over a row is enough
     for j in range(region[0], region[1]):
-        total, moment = total_and_moment(frame[j], first, past)
+        total, moment, second = three_moments(frame[j], first, past)
         if total == 0:
             continue
         for sums in (spot, window):
@@ -140,7 +140,8 @@ def add_pixels(registers: Any, frame: Frame, region: Integers, column: int, row:
             sums.everywhere_x_moment += moment
             sums.everywhere_y_moment += total * j
         if abs(j - row) <= reach:
-            total, moment, second = three_moments(frame[j], near, beyond)
+            if not is_near:
+                total, moment, second = three_moments(frame[j], near, beyond)
             spot.x_second += second
             spot.y_second += total * j * j
             for sums in (spot, window):

@@ -22,10 +22,13 @@ SHEPPARD = 1.0 / 12.0
 LEAST_REACH = 1.5
 """A beam of which the window holds less than so many standard deviations to each side has no width."""
 
+ENOUGH_REACH = 4.5
+"""What a window of so many standard deviations to each side cuts off is 0.007 % of the width."""
+
 FEW = 0.2113
 """Expected counts below which a channel mostly has none: there Q (1 - Q) is as large as the 1/6 beyond."""
 
-TAIL = 4.0
+TAIL = 3.5
 """Standard deviations up to which channels are thought to count."""
 
 
@@ -49,6 +52,8 @@ def untruncated(variance: float, half_width: float) -> tuple[float, float]:
     """
     if not variance > 0.0 or variance * LEAST_REACH * LEAST_REACH > half_width * half_width:
         return math.nan, math.nan
+    if variance * ENOUGH_REACH * ENOUGH_REACH < half_width * half_width:
+        return variance, 1.0
     whole = variance
     lost = 0.0
     for _ in range(60):
@@ -58,7 +63,7 @@ def untruncated(variance: float, half_width: float) -> tuple[float, float]:
         inside = math.erf(a / math.sqrt(2.0))
         lost = 2.0 * a * math.exp(-0.5 * a * a) / math.sqrt(2.0 * math.pi) / inside
         better = variance / (1.0 - lost)
-        is_close = abs(better - whole) < 1e-6 * whole
+        is_close = abs(better - whole) < 1e-5 * whole
         whole = better
         if is_close:
             break
@@ -99,7 +104,9 @@ def error_of(variance: float, spread: float, slope: float, pitch_mm: float) -> t
     """
     sd = math.sqrt(variance)
     # What is left of the lattice of channels: its first harmonic, whose phase nobody knows.
-    harmonic = (1.0 / math.pi**2 + 4.0 * variance) * math.exp(-2.0 * math.pi**2 * variance)
+    harmonic = 0.0
+    if variance < 1.0:  # beyond it is below 1e-8
+        harmonic = (1.0 / math.pi**2 + 4.0 * variance) * math.exp(-2.0 * math.pi**2 * variance)
     error = math.sqrt(spread * slope * slope + 0.5 * harmonic * harmonic) / (2.0 * sd)
     return sd * pitch_mm, error * pitch_mm
 
