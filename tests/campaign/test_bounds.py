@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,11 +18,12 @@ from spotline.campaign.bounds import (
     largest_intensity_per_us,
 )
 from spotline.campaign.received import received_of
-from spotline.machine import BeamLine
+from spotline.machine import BeamLine, load_beamline
 from spotline.machine.true_line import true_line_of
 from spotline.sim.faults import Fault
 from tests.campaign.made_up import spill_of
 from tests.lines.facts import with_facts
+from tests.lines.monitors import one_box
 
 
 def bound(treatment: Treatment, *faults: Fault, line: BeamLine | None = None, n_spills: int = 3) -> Bound:
@@ -116,3 +118,18 @@ def test_a_field_adds_up_its_spots_and_its_spills(treatment: Treatment):
     flight = 7 * intensity * (350.0 / 6.0 + 250.0)
     assert many.field - few.field == pytest.approx(flight + drift * particles)
     assert few.field < few.spots.sum()
+
+
+def test_both_counts_in_one_box_agree_on_what_is_wrong_with_its_gas(treatment: Treatment, tmp_path: Path):
+    """Then neither ends the spot for the other: what the slow control allows, and the beam of its period."""
+    one = load_beamline(one_box(tmp_path / "line"))
+    sound = bound(treatment, Fault("int2", "dead"), line=one)
+    leak, of_two = Fault("box1", "leak", 100.0), bound(treatment, Fault("box1", "leak", 100.0))
+    assert of_two.spots[0] == pytest.approx(sound.spots[0]), "the other box ends the spot"
+    shared = bound(treatment, leak, line=one)
+    (field,) = treatment.fields
+    flight = largest_intensity_per_us(field.slices[0], (leak,), true_line_of(one)) * 1e6
+    assert shared.spots[0] - sound.spots[0] == pytest.approx(2.2e6 * 0.01 / 0.99 + flight)
+    # A sensor that is wrong from the beginning is believed as far as its tolerance goes.
+    cold = bound(treatment, Fault("sensor_temperature1", "offset", 4.0), line=one)
+    assert cold.spots[0] - sound.spots[0] == pytest.approx(2.2e6 * (299.15 / 289.15 - 1.0) + flight)

@@ -34,7 +34,13 @@ def test_show(capsys: pytest.CaptureFixture):
     rows = {" ".join(line.split()) for line in said.splitlines()}
     assert "carbon 121 115.2 to 398.8 30 to 270 341.6 to 766.9 6e+07 cnao-carbon" in rows
     assert "carbon small 2 10 to 5 10 to 5 9.477 to 4.894 9.477 to 4.894" in rows
-    for fact in ("cycle_period_s 4.5", "strip_pitch_mm 1.65", "intensity_levels 1, 0.5, 0.2, 0.1"):
+    for fact in (
+        "cycle_period_s 4.5",
+        "BOX2 400",
+        "StripX strip x BOX1 815 5.53 128 1.65 strip_x",
+        "INT2 integral - BOX2 730 5.53 - - int2",
+        "intensity_levels 1, 0.5, 0.2, 0.1",
+    ):
         assert fact in rows
     assert any(row.startswith("SL ") and row.endswith("S. Rossi, slides, 27 Feb 2026") for row in rows)
 
@@ -57,8 +63,8 @@ def test_show_counts_the_lines_that_name_a_source(tmp_path: Path, capsys: pytest
     edit(toml, ("[sources]\n", '[sources]\nNEW = "a new one"\n'))
     edit(
         toml,
-        ("gap_mm = 5.53 ", "gap_mm = 5.53 # [QA 1, NEW p. 3] "),
-        ("strips = 128 ", "strips = 128 # NEW "),
+        ("distance_mm = 830.0 ", "distance_mm = 830.0 # [QA 1, NEW p. 3] "),
+        ("channels = 32 ", "channels = 32 # NEW "),
     )
     assert cli.run(["beamline", "show", str(toml), "--json"]) == 0
     (new,) = [s for s in json.loads(capsys.readouterr().out)["sources"] if s["code"] == "NEW"]
