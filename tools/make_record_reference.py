@@ -60,6 +60,7 @@ FILES = f"""\
 | file | contents |
 | --- | --- |
 | `delivery.json` | what was asked for: plan, beam line, seed, fields; written when all is there to begin |
+| `delivery.lock` | empty: made first, so that one of several wins; who delivers has a lock on it |
 | `plan/` | copy of the plan, so that `spotline resume` needs nothing else |
 | `field-NN/journal.bin` | the [journal](../explanation/recovery.md): what was delivered, as it is delivered |
 | `summary.json` | status, totals, one entry per field, versions, hashes; `sinks`: who missed events |

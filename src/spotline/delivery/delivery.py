@@ -22,13 +22,14 @@ from spotline.delivery.session import DeliveryOptions, Session
 from spotline.delivery.status import StatusFile
 from spotline.delivery.stream import CAPACITY, Sink, SinkNote, Stream, Subscription
 from spotline.errors import OptionError
-from spotline.record import delivery_file
+from spotline.files import claimed_by_one
+from spotline.record.folder import LOCK
 from spotline.record.model import Record
 from spotline.room import Room
 from spotline.sim.disk import FaultyDisk
 from spotline.sim.faults import Fault
 from spotline.sim.faults.driver import checked
-from spotline.storage import Disk, only_one
+from spotline.storage import Disk
 from spotline.treatment.treatment import FieldTreatment, Treatment
 
 MakeRoom = Callable[[FieldTreatment], Room]
@@ -69,8 +70,8 @@ class Delivery:
     FaultError
         If a fault is none that the beam line can have.
     ValueError
-        If `seed` is negative, ``block_us`` no multiple of 1000, or there are faults for a room of your own or
-        for a disk that cannot have any.
+        If `seed` is negative, ``block_us`` no multiple of 1000, ``fraction`` less than 1, or there are faults
+        for a room of your own or for a disk that cannot have any.
     """
 
     def __init__(
@@ -109,11 +110,13 @@ class Delivery:
 
         def opened(stream: Stream, orders: Inbox | Asked | None) -> Session:
             started = options.started if options.started is not None else datetime.now().astimezone()
-            begun = Begun(seed, raw, started, failing)
-            delivery = begin(treatment, folder, begun, disk)
-            lock = ExitStack()
-            lock.enter_context(only_one(folder / delivery_file.NAME))
-            return Session(folder, treatment, delivery, room_of, options, stream, orders, lock=lock)
+            begun = Begun(seed, raw, started, failing, options.fraction, options.operator.strip())
+            with ExitStack() as lock:
+                lock.enter_context(claimed_by_one(folder, LOCK, "the record"))
+                delivery = begin(treatment, folder, begun, disk)
+                return Session(
+                    folder, treatment, delivery, room_of, options, stream, orders, lock=lock.pop_all()
+                )
 
         self._set_up(folder, opened, options)
 
@@ -143,6 +146,11 @@ class Delivery:
     def progress(self) -> Progress:
         """How far it is."""
         return self._stream.progress
+
+    @property
+    def may_have_given_beam(self) -> bool:
+        """Whether it has come so far that there may have been beam."""
+        return self._stream.progress.n_fields > 0
 
     def events(self, capacity: int = CAPACITY) -> Subscription:
         """Subscribe to the events from now on: an iterator for another thread.
@@ -250,7 +258,8 @@ class Delivery:
         Raises
         ------
         OutputError
-            If the folder is not free or cannot be written; nothing was delivered then, or everything.
+            If the folder is not free or cannot be written; nothing was delivered then.  What cannot be
+            written later is in ``summary["unwritten"]``, and changes nothing of what was delivered.
         SimulatedCrash
             If a fault ends the process; `spotline.resume` goes on from there.
         """
@@ -323,5 +332,7 @@ class Delivery:
 
 def _check_block(options: DeliveryOptions) -> None:
     block_us = options.block_us
+    if options.fraction < 1:
+        raise ValueError(f"fraction is {options.fraction}; it counts from 1")
     if block_us < TREND_TICKS or block_us % TREND_TICKS:
         raise ValueError(f"block_us is {block_us}; it must be a multiple of {TREND_TICKS}")

@@ -12,7 +12,7 @@ import numpy as np
 
 from spotline.delivery.session import versions
 from spotline.errors import OutputError
-from spotline.files import claim_folder, write_json
+from spotline.files import write_json
 from spotline.hdf5 import keys_of
 from spotline.machine import BeamLine
 from spotline.machine.load import SHIPPED
@@ -78,16 +78,22 @@ class Begun:
         When the treatment began.
     faults : tuple of Fault
         What fails.
+    fraction : int
+        That is delivered.
+    operator : str
+        Who delivers, if that is known.
     """
 
     seed: int
     raw: bool
     started: datetime
-    faults: tuple[Fault, ...]
+    faults: tuple[Fault, ...] = ()
+    fraction: int = 1
+    operator: str = ""
 
 
 def begin(treatment: Treatment, folder: Path, begun: Begun, disk: Disk) -> DeliveryFile:
-    """Claim the folder of the record, and write everything that it takes to deliver the treatment.
+    """Write everything that it takes to deliver the treatment into a folder that was claimed for the record.
 
     Returns
     -------
@@ -97,9 +103,8 @@ def begin(treatment: Treatment, folder: Path, begun: Begun, disk: Disk) -> Deliv
     Raises
     ------
     OutputError
-        If the folder is not free or cannot be written; nothing was delivered then.
+        If the folder cannot be written; nothing was delivered then.
     """
-    claim_folder(folder, "the record")
     try:
         delivery = _keep_what_it_takes(treatment, folder, begun, disk)
         if begun.faults:
@@ -143,6 +148,8 @@ def _keep_what_it_takes(treatment: Treatment, folder: Path, begun: Begun, disk: 
         started=begun.started.isoformat(timespec="microseconds"),
         versions=versions(),
         fields=tuple(fields),
+        fraction=begun.fraction,
+        operator=begun.operator,
     )
     write_json(folder / delivery_file.NAME, keys_of(delivery), disk)
     return delivery

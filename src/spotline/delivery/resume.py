@@ -22,7 +22,7 @@ from spotline.machine import BeamLine, load_beamline
 from spotline.plan import Field, Plan
 from spotline.planning.read import read_plan
 from spotline.record import delivery_file
-from spotline.record.folder import CONTINUATION, DICOM_RECORD, SUMMARY
+from spotline.record.folder import CONTINUATION, DICOM_RECORD, LOCK, SUMMARY
 from spotline.record.headers import DeliveryFile
 from spotline.record.model import Record
 from spotline.record.read import open_record
@@ -136,7 +136,7 @@ def resumption(
         room_of = make_room or simulated_rooms(line, delivery.seed, delivery.raw)
         # What is left is read when nobody else can deliver it any more, or give it up.
         with ExitStack() as lock:
-            lock.enter_context(only_one(where / delivery_file.NAME))
+            lock.enter_context(only_one(where / LOCK))
             states = read_states(where, delivery)
             _refuse_given_up(where, states)
             treatment = _read_treatment(where, delivery, intent, line, states)

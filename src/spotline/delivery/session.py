@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -47,6 +48,9 @@ from spotline.treatment.headers import DeliveryHeader
 from spotline.treatment.treatment import FieldTreatment, Treatment
 from spotline.treatment.treatment_file import read_treatment_file
 
+UNWRITTEN = "unwritten"
+"""Key of a summary: what could not be written although the beam was given; there only if there is any."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryOptions:
@@ -68,6 +72,10 @@ class DeliveryOptions:
     reset_wait_s : float
         So long, on its clock, a field that an interlock has stopped waits for an order to reset or to close
         it. Meanwhile the clock of the field goes no faster than that of the computer.
+    fraction : int
+        Number of the fraction, from 1, for the DICOM record.  It changes nothing else.
+    operator : str
+        Who delivers, likewise.
     """
 
     started: datetime | None = None
@@ -76,6 +84,8 @@ class DeliveryOptions:
     block_us: int = BLOCK_US
     takes_orders: bool = True
     reset_wait_s: float = 0.0
+    fraction: int = 1
+    operator: str = ""
 
 
 @dataclass(slots=True)
@@ -113,6 +123,7 @@ class Session:
     operator: Operator | None = None
     lock: AbstractContextManager[object] = dataclasses.field(default_factory=nullcontext)
     disk: Disk = dataclasses.field(init=False)
+    _unwritten: list[str] = dataclasses.field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.disk = self.options.disk or Disk()
@@ -129,22 +140,25 @@ class Session:
                 if records[-1].outcome.status != "complete":
                     break  # the next field waits until somebody has looked at the interlock
             summary = summarize(self.delivery, records, time.perf_counter() - wall)
-            write_json(self.folder / SUMMARY, summary, self.disk)
+            write_json(self.folder / SUMMARY, self._with_unwritten(summary), self.disk)
         except OSError as error:
             return self._without_disk(error)
         return open_record(self.folder)
 
+    def _with_unwritten(self, summary: dict[str, Any]) -> dict[str, Any]:
+        return {**summary, UNWRITTEN: self._unwritten} if self._unwritten else summary
+
     def _without_disk(self, error: OSError) -> Record:
-        """Return what is on the disk although it takes no more."""
+        """Return what is on the disk although it takes no more: what was delivered, was."""
         record = open_record(self.folder)
-        if record.fields and record.summary["status"] != "complete":
-            return record
         reason = " ".join((error.strerror or str(error)).split())
-        what = "everything was delivered" if record.fields else "nothing was delivered"
-        raise OutputError(
-            f"{error.filename or self.folder}: cannot be written ({reason}); {what}; make room, and have "
-            f"`spotline resume {self.folder}` write the rest"
-        ) from error
+        what = f"{error.filename or self.folder}: cannot be written ({reason})"
+        remedy = f"make room, and have `spotline resume {self.folder}` write the rest"
+        if not record.fields:
+            raise OutputError(f"{what}; nothing was delivered; {remedy}") from error
+        if record.summary["status"] == "complete":
+            self._unwritten.append(f"{what}; everything was delivered; {remedy}")
+        return replace(record, summary=self._with_unwritten(record.summary))
 
     def _field(self, index: int, field: FieldTreatment, before: list[FieldRecord]) -> FieldRecord:
         """Deliver what is left of a field, and write what belongs to the whole of it."""
@@ -159,13 +173,30 @@ class Session:
             field_header(read_state(folder)),
             started=began.isoformat(timespec="microseconds"),
             loop_wall_s=_earlier_loop_wall_s(path) + loop_wall_s,
+            fraction=self.delivery.fraction,
+            operator=self.delivery.operator,
         )
         write_json(path, keys_of(header), self.disk)
         record = open_field(folder)
         write_log(record, folder, self.disk)
         if self.options.documents:
-            _write_dicom(record, self.treatment, folder)
+            self._write_dicom(record, folder)
         return record
+
+    def _write_dicom(self, record: FieldRecord, folder: Path) -> None:
+        """Write the treatment record; without it, what was delivered was delivered all the same."""
+        from spotline.dicom.treatment_record import write_treatment_record
+
+        path = folder / DICOM_RECORD
+        try:
+            path.unlink(missing_ok=True)  # that of the session before
+            write_treatment_record(record, self.treatment.plan, path)
+        except Exception as error:  # whatever it is: there are fields to deliver, and a record to close
+            said = " ".join(str(error).split()) or type(error).__name__
+            self._unwritten.append(
+                f"{path}: the treatment record is not written ({said}); `spotline resume {self.folder}` "
+                "writes it"
+            )
 
     def _deliver(self, index: int, field: FieldTreatment, folder: Path, state: FieldState) -> Outcome:
         """Deliver what is left of a field."""
@@ -257,11 +288,3 @@ def versions() -> dict[str, str]:
     """Versions of what took part in a delivery."""
     packages = ("spotline", "numpy", "numba", "h5py", "pydicom")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
-
-
-def _write_dicom(record: FieldRecord, treatment: Treatment, folder: Path) -> None:
-    from spotline.dicom.treatment_record import write_treatment_record
-
-    path = folder / DICOM_RECORD
-    path.unlink(missing_ok=True)  # that of the session before
-    write_treatment_record(record, treatment.plan, path)

@@ -54,6 +54,10 @@ class DeliveryFile(Struct, frozen=True, kw_only=True):
     versions : dict of str to str
     fields : tuple of PlannedField
         In the order of delivery.
+    fraction : int
+        That it is, or goes on with; from 1.
+    operator : str
+        Who had it begin, if that was said.
     """
 
     format: int
@@ -70,6 +74,8 @@ class DeliveryFile(Struct, frozen=True, kw_only=True):
     started: str
     versions: dict[str, str]
     fields: tuple[PlannedField, ...]
+    fraction: int = 1
+    operator: str = ""
 
 
 class AnnouncedSpill(Struct, frozen=True, kw_only=True):
@@ -151,6 +157,10 @@ class FieldFile(Struct, frozen=True, kw_only=True):
         ISO 8601.
     loop_wall_s : float or UNSET
         Time that the fast loop took; known at the end only.
+    fraction : int
+        That was delivered, from 1.
+    operator : str
+        Who had the delivery begin, if that was said.
     """
 
     status: str
@@ -164,3 +174,5 @@ class FieldFile(Struct, frozen=True, kw_only=True):
     journal_entries: int | None = None
     started: str = ""
     loop_wall_s: float | UnsetType = UNSET
+    fraction: int = 1
+    operator: str = ""

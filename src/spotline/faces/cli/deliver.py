@@ -11,6 +11,7 @@ from spotline.faces.cli.common import (
     STATUS_DIFFERENT,
     STATUS_DONE,
     STATUS_INTERLOCK,
+    Count,
     Seed,
     Switch,
     WholeNumber,
@@ -40,12 +41,15 @@ def deliver(
     raw: Switch = False,
     quiet: Switch = False,
     fault: Path | None = None,
+    operator: str = "",
+    fraction: Count = 1,
 ) -> int:
     """Deliver a treatment plan in a simulated room.
 
     Writes spill files, log, DICOM treatment record, summary and report.
 
-    Exit status: 0 delivered whole, 2 bad input (nothing written), 3 stopped by an interlock.
+    Exit status: 0 delivered whole, 2 bad input (nothing delivered), 3 stopped by an interlock, or not known
+    to be whole.  What cannot be written of a delivery is a warning and changes no status.
 
     Parameters
     ----------
@@ -66,6 +70,10 @@ def deliver(
         Say nothing but errors.
     fault
         TOML file of what fails in the simulated room, and when.
+    operator
+        Who delivers; for the record.
+    fraction
+        Number of the fraction, for the record.
     """
     import spotline
     from spotline.sim.faults import SimulatedCrash
@@ -77,24 +85,59 @@ def deliver(
             for warning in prepared.warnings:
                 print(f"spotline: field {prepared.field.number}: {warning}", file=sys.stderr)
     try:
-        options = spotline.DeliveryOptions(takes_orders=False)
+        options = spotline.DeliveryOptions(takes_orders=False, operator=operator, fraction=fraction)
         delivery = spotline.Delivery(treatment, out, seed=seed, raw=raw, faults=faults, options=options)
         record = run_shown(delivery, quiet)
+    except BeamGivenError as error:
+        return failed_with_beam(error, out)
     except SimulatedCrash as crash:
         print(f"spotline: {crash.kind}: the delivery ends here; {out} is as it left it", file=sys.stderr)
         return STATUS_INTERLOCK
+    tell_unwritten(record)
     write_page(record, out)
     if not quiet:
         print(in_words(record.summary, out))
     return STATUS_DONE if record.summary["status"] == "complete" else STATUS_INTERLOCK
 
 
+class BeamGivenError(Exception):
+    """A delivery that was ended by an error when there may have been beam: no bad input any more."""
+
+
 def run_shown(delivery: Delivery, quiet: bool) -> Record:
-    """Run a delivery, and show on a terminal how far it is."""
+    """Run a delivery, and show on a terminal how far it is.
+
+    Raises
+    ------
+    BeamGivenError
+        If an error ends it that is no error of the input any more.
+    """
+    from spotline.errors import SpotlineError
+
     with delivery_bar(quiet) as show:
         if show is not None:
             delivery.watch(show, "progress bar")
-        return delivery.run()
+        try:
+            return delivery.run()
+        except (SpotlineError, OSError) as error:
+            if not delivery.may_have_given_beam:
+                raise
+            raise BeamGivenError(" ".join(str(error).split())) from error
+
+
+def failed_with_beam(error: BeamGivenError, out: Path) -> int:
+    """Say that an error ended a delivery; the status is never that of bad input, which may be tried again."""
+    print(
+        f"spotline: {error}; beam may have been given: look at {out} before anything is delivered again",
+        file=sys.stderr,
+    )
+    return STATUS_INTERLOCK
+
+
+def tell_unwritten(record: Record) -> None:
+    """Say what could not be written."""
+    for what in record.summary.get("unwritten", ()):
+        print(f"spotline: {what}", file=sys.stderr)
 
 
 def replay(record: Path, *, raw: Switch = False) -> int:
@@ -148,8 +191,11 @@ def write_page(record: Record, out: Path) -> None:
 
     try:
         spotline.write_report(record, out / REPORT)
-    except spotline.OutputError as error:
-        print(f"spotline: {error}; the record is whole without it", file=sys.stderr)
+    except Exception as error:  # whatever it is: the beam was given, and its status is what counts
+        said = " ".join(str(error).split()) or type(error).__name__
+        print(
+            f"spotline: {out / REPORT}: no report ({said}); the record is whole without it", file=sys.stderr
+        )
 
 
 def _interlock_in_words(interlock: dict[str, Any]) -> str:

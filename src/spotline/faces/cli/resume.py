@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from spotline.faces.cli.common import STATUS_DONE, STATUS_INTERLOCK, Switch
-from spotline.faces.cli.deliver import REPORT, in_words, run_shown, write_page
+from spotline.faces.cli.deliver import (
+    REPORT,
+    BeamGivenError,
+    failed_with_beam,
+    in_words,
+    run_shown,
+    tell_unwritten,
+    write_page,
+)
 
 
 def resume(
@@ -45,7 +53,11 @@ def resume(
     delivery = spotline.resumption(
         record, operator=operator, reason=reason, beamline=beamline, options=options
     )
-    after = run_shown(delivery, quiet)
+    try:
+        after = run_shown(delivery, quiet)
+    except BeamGivenError as error:
+        return failed_with_beam(error, record)
+    tell_unwritten(after)
     nothing_left = all(state.status == "complete" for state in states)
     if not nothing_left or not (record / REPORT).exists():
         write_page(after, record)
