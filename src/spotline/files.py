@@ -40,8 +40,8 @@ def claimed_by_one(folder: Path, lock: str, what: str) -> Iterator[None]:
     """Claim an output folder before anything is written to it, and keep it to this process.
 
     Of any number that claim it at the same time, on whatever file system, one gets it: the one that makes the
-    lock file.  The others leave nothing.  The lock file stays; nothing ever replaces it, so that a lock on it
-    is the same lock for everybody.
+    lock file.  The others leave nothing, nor does one that fails before its first file.  The lock file stays;
+    nothing ever replaces it, so that a lock on it is the same lock for everybody.
 
     Parameters
     ----------
@@ -56,6 +56,7 @@ def claimed_by_one(folder: Path, lock: str, what: str) -> Iterator[None]:
     OutputError
         If it cannot be made, has something in it, or somebody else has claimed it.
     """
+    was_there = folder.exists()
     claim_folder(folder, what)
     path = folder / lock
     try:
@@ -74,7 +75,14 @@ def claimed_by_one(folder: Path, lock: str, what: str) -> Iterator[None]:
         if any(other.name != lock for other in folder.iterdir()):
             path.unlink()
             raise OutputError(f"{folder}: is not empty any more; choose another folder for {what}")
-        yield
+        try:
+            yield
+        except BaseException:
+            if all(other.name == lock for other in folder.iterdir()):  # nothing was begun
+                path.unlink()
+                if not was_there:
+                    folder.rmdir()
+            raise
 
 
 def write_json(path: Path, content: Any, disk: Disk | None = None) -> None:

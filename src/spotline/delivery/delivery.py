@@ -15,7 +15,7 @@ from typing import Self
 from spotline.control.memory import TREND_TICKS
 from spotline.delivery.command import Command, Order
 from spotline.delivery.events import DeliveryEnded, OrderTaken, Samples, SpillStored
-from spotline.delivery.opening import Begun, begin, simulated_rooms
+from spotline.delivery.opening import Begun, begin, simulated_rooms, take_place
 from spotline.delivery.orders import Asked, Inbox
 from spotline.delivery.progress import Orders, Progress, Report
 from spotline.delivery.session import DeliveryOptions, Session
@@ -110,13 +110,14 @@ class Delivery:
 
         def opened(stream: Stream, orders: Inbox | Asked | None) -> Session:
             started = options.started if options.started is not None else datetime.now().astimezone()
-            begun = Begun(seed, raw, started, failing, options.fraction, options.operator.strip())
+            begun = Begun(seed, raw, started, failing, options.fraction or 1, options.operator.strip())
             with ExitStack() as lock:
                 lock.enter_context(claimed_by_one(folder, LOCK, "the record"))
-                delivery = begin(treatment, folder, begun, disk)
-                return Session(
-                    folder, treatment, delivery, room_of, options, stream, orders, lock=lock.pop_all()
-                )
+                place = take_place(treatment, folder, options)
+                delivery = begin(treatment, folder, begun, disk, place)
+                session = Session(folder, treatment, delivery, room_of, options, stream, orders, place=place)
+                session.lock = lock.pop_all()
+                return session
 
         self._set_up(folder, opened, options)
 
@@ -216,7 +217,7 @@ class Delivery:
 
         Raises
         ------
-        OutputError, RecordError, OptionError
+        OutputError, RecordError, OptionError, CourseError
             If it cannot be begun; nothing was delivered then.
         """
         wall = time.perf_counter()
@@ -260,6 +261,8 @@ class Delivery:
         OutputError
             If the folder is not free or cannot be written; nothing was delivered then.  What cannot be
             written later is in ``summary["unwritten"]``, and changes nothing of what was delivered.
+        CourseError
+            If the course has something else to be done; nothing was delivered then.
         SimulatedCrash
             If a fault ends the process; `spotline.resume` goes on from there.
         """
@@ -298,7 +301,7 @@ class Delivery:
                 self._fail(error)
                 raise
             notes = self._end(record.summary["status"])
-            return session.note(record, notes) if notes else record
+            return session.close(session.note(record, notes) if notes else record)
 
     def _fail(self, error: BaseException) -> None:
         self._end("interrupted", f"{type(error).__name__}: {error}")
@@ -332,7 +335,7 @@ class Delivery:
 
 def _check_block(options: DeliveryOptions) -> None:
     block_us = options.block_us
-    if options.fraction < 1:
+    if options.fraction is not None and options.fraction < 1:
         raise ValueError(f"fraction is {options.fraction}; it counts from 1")
     if block_us < TREND_TICKS or block_us % TREND_TICKS:
         raise ValueError(f"block_us is {block_us}; it must be a multiple of {TREND_TICKS}")

@@ -22,6 +22,7 @@ from spotline.machine import BeamLine, load_beamline
 from spotline.plan import Field, Plan
 from spotline.planning.read import read_plan
 from spotline.record import delivery_file
+from spotline.record.course_folder import course_of
 from spotline.record.folder import CONTINUATION, DICOM_RECORD, LOCK, SUMMARY
 from spotline.record.headers import DeliveryFile
 from spotline.record.model import Record
@@ -86,6 +87,8 @@ def resume(
     RecordError
         If the record is broken, a journal knows less than the other files, its rest was given up for a
         continuation plan, another process is at it, or plan, beam line or treatment are not its own.
+    CourseError
+        If it belongs to a course, and that is not there, is broken, or has it not open any more.
     OptionError
         If operator or reason is blank.
     OutputError
@@ -127,8 +130,12 @@ def resumption(
     def opened(stream: Stream, orders: Inbox | Asked | None) -> Session | Record:
         delivery = delivery_file.read_delivery(where)
         read_states(where, delivery)  # before anything is believed
+        course = course_of(where, options.course)
         if _is_complete(where, delivery, options.documents):
-            return open_record(where)
+            record = open_record(where)
+            if course is not None and delivery.course is not None:
+                course.settle(delivery.course, record)
+            return record
         who = _operator(operator, reason, resumed)
         line = _load_line(where, delivery, beamline)
         intent = plan or _read_plan(where, delivery)
@@ -140,9 +147,11 @@ def resumption(
             states = read_states(where, delivery)
             _refuse_given_up(where, states)
             treatment = _read_treatment(where, delivery, intent, line, states)
-            return Session(
-                where, treatment, delivery, room_of, options, stream, orders, who, lock=lock.pop_all()
-            )
+            session = Session(where, treatment, delivery, room_of, options, stream, orders, who)
+            if course is not None and delivery.course is not None:
+                session.place = course.go_on(delivery.course, who.identity, who.reason)
+            session.lock = lock.pop_all()
+            return session
 
     return Delivery.opened_by(where, opened, options)
 

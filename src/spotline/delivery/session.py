@@ -28,10 +28,11 @@ from spotline.delivery.orders import Asked, Inbox
 from spotline.delivery.outcome import Outcome
 from spotline.delivery.recorder import FieldFiles
 from spotline.delivery.stream import SinkNote, Stream
-from spotline.errors import OutputError
+from spotline.errors import OutputError, SpotlineError
 from spotline.files import write_json
 from spotline.hdf5 import keys_of
 from spotline.record import journal
+from spotline.record.course import Course, Place
 from spotline.record.field_file import read_field_file
 from spotline.record.folder import DICOM_RECORD, FIELD_HEADER, SUMMARY
 from spotline.record.headers import DeliveryFile
@@ -72,10 +73,15 @@ class DeliveryOptions:
     reset_wait_s : float
         So long, on its clock, a field that an interlock has stopped waits for an order to reset or to close
         it. Meanwhile the clock of the field goes no faster than that of the computer.
-    fraction : int
-        Number of the fraction, from 1, for the DICOM record.  It changes nothing else.
+    fraction : int or None
+        Number of the fraction, from 1, for the DICOM record; in a course it must be the one that is due.
+        None: that one, or 1.
     operator : str
-        Who delivers, likewise.
+        Who delivers, for the record.
+    course : Course or None
+        That is asked before there is beam, and told afterwards.  A record that goes on knows its own.
+    again : str
+        Why something is given in the course that was given already; empty if it was not.
     """
 
     started: datetime | None = None
@@ -84,8 +90,10 @@ class DeliveryOptions:
     block_us: int = BLOCK_US
     takes_orders: bool = True
     reset_wait_s: float = 0.0
-    fraction: int = 1
+    fraction: int | None = None
     operator: str = ""
+    course: Course | None = None
+    again: str = ""
 
 
 @dataclass(slots=True)
@@ -111,6 +119,8 @@ class Session:
         Who has the delivery go on, and why.
     lock : context manager
         Keeps the folder to this process; whoever runs the session leaves it when all is written.
+    place : Place or None
+        In the course, if there is one.
     """
 
     folder: Path
@@ -122,6 +132,7 @@ class Session:
     orders: Inbox | Asked | None = None
     operator: Operator | None = None
     lock: AbstractContextManager[object] = dataclasses.field(default_factory=nullcontext)
+    place: Place | None = None
     disk: Disk = dataclasses.field(init=False)
     _unwritten: list[str] = dataclasses.field(init=False, default_factory=list)
 
@@ -231,6 +242,20 @@ class Session:
         with suppress(OSError):
             write_json(self.folder / SUMMARY, summary, self.disk)
         return replace(record, summary=summary)
+
+    def close(self, record: Record) -> Record:
+        """Tell the course how it ended; if that cannot be noted, it was given all the same."""
+        if self.place is None:
+            return record
+        try:
+            self.place.end(record)
+        except (SpotlineError, OSError) as error:
+            said = " ".join(str(error).split())
+            self._unwritten.append(
+                f"the end of the delivery is not noted in its course ({said}); `spotline resume "
+                f"{self.folder}` notes it"
+            )
+        return replace(record, summary=self._with_unwritten(record.summary))
 
     def _write_recovered(self, folder: Path, field: FieldTreatment, state: FieldState) -> None:
         """Note the file of the last spill; make it of the journal if there is none."""

@@ -34,6 +34,27 @@ class PlannedField(Struct, frozen=True, kw_only=True):
     particles_planned: float
 
 
+class CourseReference(Struct, frozen=True, kw_only=True):
+    """Where a record stands in a course of treatment.
+
+    Attributes
+    ----------
+    folder : str
+        Of the course.
+    uid : str
+        By which the course is known wherever it is.
+    line : int
+        Of its ledger, with which the delivery began.
+    sha256 : str
+        Hash of that line, hexadecimal.
+    """
+
+    folder: str
+    uid: str
+    line: int
+    sha256: str
+
+
 class DeliveryFile(Struct, frozen=True, kw_only=True):
     """Content of ``delivery.json``: what a delivery was asked to do.
 
@@ -58,6 +79,8 @@ class DeliveryFile(Struct, frozen=True, kw_only=True):
         That it is, or goes on with; from 1.
     operator : str
         Who had it begin, if that was said.
+    course : CourseReference or None
+        That it belongs to, if any.
     """
 
     format: int
@@ -76,6 +99,7 @@ class DeliveryFile(Struct, frozen=True, kw_only=True):
     fields: tuple[PlannedField, ...]
     fraction: int = 1
     operator: str = ""
+    course: CourseReference | None = None
 
 
 class AnnouncedSpill(Struct, frozen=True, kw_only=True):

@@ -58,6 +58,8 @@ class DoseOptions:
         By number of the field, in patient coordinates; they outrank those of records and plan.
     per_field : bool
         Whether to give the physical dose of each field too.
+    fractions : int
+        So many fractions were, or are to be, like all that is given.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class DoseOptions:
     fields: Sequence[int] | None = None
     isocentres_mm: Mapping[int, Point] = field(default_factory=dict)
     per_field: bool = False
+    fractions: int = 1
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.grid_mm) and self.grid_mm > 0.0):
@@ -96,7 +99,7 @@ def evaluate(
     ----------
     source : Treatment, Record, or sequence of Record
         Several records are added: fractions, fields, or an interrupted delivery and its continuation.  They
-        must be of one patient (`spotline.plan_of_records` checks it).
+        must be of one patient (`spotline.plan_of_records` checks it), and each delivery there once.
     patient : CtPatient, WaterBox or Patient
         What the beams meet.
     plan : Plan, optional
@@ -145,7 +148,7 @@ def evaluate(
 
     notes: list[str] = []
     places = _isocentres(source, plan, chosen.isocentres_mm, isinstance(patient, WaterBox), notes)
-    beams = beams_of(source, line, fields=chosen.fields, isocentres_mm=places)
+    beams = beams_of(source, line, fields=chosen.fields, isocentres_mm=places, fractions=chosen.fractions)
     every = [one for group in beams.beams.values() for one in group]
     libraries = libraries_for(line, every, chosen.libraries)
     met = put_on_grid(patient, every, line, chosen.grid or chosen.grid_mm, identity, structures)

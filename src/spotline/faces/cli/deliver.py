@@ -16,6 +16,7 @@ from spotline.faces.cli.common import (
     Switch,
     WholeNumber,
 )
+from spotline.faces.cli.course import opened
 from spotline.faces.cli.treatment import treatment_to_deliver
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def deliver(
     quiet: Switch = False,
     fault: Path | None = None,
     operator: str = "",
-    fraction: Count = 1,
+    fraction: Count | None = None,
+    course: Path | None = None,
+    again: str = "",
 ) -> int:
     """Deliver a treatment plan in a simulated room.
 
@@ -73,7 +76,11 @@ def deliver(
     operator
         Who delivers; for the record.
     fraction
-        Number of the fraction, for the record.
+        Number of the fraction, for the record; in a course it must be the one that is due.
+    course
+        Folder of the course that this is a part of (spotline course): what was given is not given twice.
+    again
+        Why something is given in the course that was given already.
     """
     import spotline
     from spotline.sim.faults import SimulatedCrash
@@ -85,7 +92,13 @@ def deliver(
             for warning in prepared.warnings:
                 print(f"spotline: field {prepared.field.number}: {warning}", file=sys.stderr)
     try:
-        options = spotline.DeliveryOptions(takes_orders=False, operator=operator, fraction=fraction)
+        options = spotline.DeliveryOptions(
+            takes_orders=False,
+            operator=operator,
+            fraction=fraction,
+            course=None if course is None else opened(course),
+            again=again,
+        )
         delivery = spotline.Delivery(treatment, out, seed=seed, raw=raw, faults=faults, options=options)
         record = run_shown(delivery, quiet)
     except BeamGivenError as error:

@@ -48,6 +48,7 @@ class DoseRequest:
     compare: Path | None
     field: int | None
     per_field: bool
+    fractions: int
     library: Path | None
     plan: Path | None
     calibration: Path | None
@@ -104,6 +105,7 @@ def read_inputs(request: DoseRequest) -> Inputs:
         fields=None if request.field is None else [request.field],
         isocentres_mm={one.number: one.isocentre_mm for one in placed if one.isocentre_mm},
         per_field=request.per_field,
+        fractions=request.fractions,
     )
     return Inputs(
         source, patient, plan, structures, prescribed_Gy, compare, options, _provenance(request, source, plan)
