@@ -59,11 +59,11 @@ FILES = f"""\
 
 | file | contents |
 | --- | --- |
-| `delivery.json` | what was asked for: plan, beam line, seed, fields; written when all is there to begin |
+| `delivery.json` | what was asked for: plan, beam line, seed, fields; fraction, operator, [course](../how-to/keep-a-course.md); written when all is there to begin |
 | `delivery.lock` | empty: made first, so that one of several wins; who delivers has a lock on it |
 | `plan/` | copy of the plan, so that `spotline resume` needs nothing else |
 | `field-NN/journal.bin` | the [journal](../explanation/recovery.md): what was delivered, as it is delivered |
-| `summary.json` | status, totals, one entry per field, versions, hashes; `sinks`: who missed events |
+| `summary.json` | status, totals, one entry per field, versions, hashes; `sinks`: who missed events; `unwritten`: what could not be written |
 | `report.html` | the [report](report.md), self-contained |
 | `status.json` | the last [status](#the-status-file) that was published |
 | `field-NN/DDS_treatment.h5` | the prepared field in machine units: a group per slice; counts once begun |

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -454,8 +454,6 @@ def _ended(line: int, record: Record) -> DeliveryEnded:
 def _hashes(folder: Path) -> dict[str, str]:
     """Hashes of the summary and the journals of a record, by name."""
     names = [SUMMARY]
-    try:
+    with suppress(RecordError):  # it ended before anything could be noted
         names += [f"{field.folder}/{journal.NAME}" for field in read_delivery(folder).fields]
-    except RecordError:
-        return {}
     return {name: sha256_of(folder / name) for name in names if (folder / name).is_file()}
