@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +78,11 @@ def claimed_by_one(folder: Path, lock: str, what: str) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            if all(other.name == lock for other in folder.iterdir()):  # nothing was begun
-                path.unlink()
-                if not was_there:
-                    folder.rmdir()
+            with suppress(OSError):
+                if all(other.name == lock for other in folder.iterdir()):  # nothing was begun
+                    path.unlink()
+                    if not was_there:
+                        folder.rmdir()
             raise
 
 

@@ -213,6 +213,18 @@ def test_end_that_cannot_be_noted(
     assert deliver(treatment, tmp_path / "day2", course).fields[0].outcome.fraction == 2
 
 
+def test_documents_that_are_written_later(treatment: Treatment, course: CourseFolder, tmp_path: Path):
+    """No beam, so the fraction need not be open; the ledger then knows the files as they are."""
+    deliver(treatment, tmp_path / "day1", course, documents=False)
+    assert resume(tmp_path / "day1", **WHO).summary["status"] == "complete"
+    assert (tmp_path / "day1" / "field-02" / "record.dcm").exists()
+    assert kinds(course) == ["begun", "ended", "ended"]
+    assert course.check() == []
+    resume(tmp_path / "day1", **WHO)
+    assert kinds(course) == ["begun", "ended", "ended"]
+    assert deliver(treatment, tmp_path / "day2", course).fields[0].outcome.fraction == 2
+
+
 def test_records_of_a_course_and_others(
     line: BeamLine, treatment: Treatment, course: CourseFolder, tmp_path: Path
 ):

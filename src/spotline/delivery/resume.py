@@ -134,7 +134,7 @@ def resumption(
         if _is_complete(where, delivery, options.documents):
             record = open_record(where)
             if course is not None and delivery.course is not None:
-                course.settle(delivery.course, record)
+                course.settle(delivery.course).end(record)
             return record
         who = _operator(operator, reason, resumed)
         line = _load_line(where, delivery, beamline)
@@ -149,7 +149,12 @@ def resumption(
             treatment = _read_treatment(where, delivery, intent, line, states)
             session = Session(where, treatment, delivery, room_of, options, stream, orders, who)
             if course is not None and delivery.course is not None:
-                session.place = course.go_on(delivery.course, who.identity, who.reason)
+                is_left = any(state.status != "complete" for state in states)
+                session.place = (
+                    course.go_on(delivery.course, who.identity, who.reason)
+                    if is_left
+                    else course.settle(delivery.course)  # only documents are to be written
+                )
             session.lock = lock.pop_all()
             return session
 

@@ -167,8 +167,8 @@ class Session:
         remedy = f"make room, and have `spotline resume {self.folder}` write the rest"
         if not record.fields:
             raise OutputError(f"{what}; nothing was delivered; {remedy}") from error
-        if record.summary["status"] == "complete":
-            self._unwritten.append(f"{what}; everything was delivered; {remedy}")
+        done = "; everything was delivered" if record.summary["status"] == "complete" else ""
+        self._unwritten.append(f"{what}{done}; {remedy}")
         return replace(record, summary=self._with_unwritten(record.summary))
 
     def _field(self, index: int, field: FieldTreatment, before: list[FieldRecord]) -> FieldRecord:

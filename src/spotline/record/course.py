@@ -78,8 +78,8 @@ class Course(Protocol):
     def go_on(self, reference: CourseReference, operator: str, reason: str) -> Place:
         """Note that a delivery that was interrupted goes on; there may be beam as soon as this returns."""
 
-    def settle(self, reference: CourseReference, record: Record) -> None:
-        """Note that a delivery is complete, if its end was never noted."""
+    def settle(self, reference: CourseReference) -> Place:
+        """The place of a delivery of which nothing is left, for its end to be noted; there is no beam."""
 
     def check_remainder(self, references: tuple[CourseReference, ...]) -> None:
         """Say whether what records left may be left to a continuation plan."""

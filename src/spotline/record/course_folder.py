@@ -25,7 +25,7 @@ from spotline.record.course import (
     RemainderLeft,
     Wanted,
 )
-from spotline.record.course_state import COMPLETE, NOTHING, CourseState, Fraction, Given, state_of
+from spotline.record.course_state import NOTHING, CourseState, Fraction, Given, state_of
 from spotline.record.delivery_file import read_delivery
 from spotline.record.folder import LOCK, SUMMARY
 from spotline.record.headers import CourseReference
@@ -212,13 +212,11 @@ class CourseFolder:
             _note(writer, DeliveryResumed(delivery=given.line, operator=operator, reason=reason))
             return self._place(state, given.line, given.sha256, fraction.number)
 
-    def settle(self, reference: CourseReference, record: Record) -> None:
-        """Note the end of a complete delivery, if it died before it could."""
-        with self.ledger.writing() as writer:
-            state = self._state(writer.content)
-            given = self._known(state, reference)
-            if given.status != COMPLETE and state.fraction_of(given).is_open and given.left is None:
-                _note(writer, _ended(given.line, record))
+    def settle(self, reference: CourseReference) -> LedgerPlace:
+        """The place of a complete delivery that died before its end was noted, or gets its last documents."""
+        state = self.state()
+        given = self._known(state, reference)
+        return self._place(state, given.line, given.sha256, given.begun.fraction)
 
     def check_remainder(self, references: tuple[CourseReference, ...]) -> None:
         """Refuse records that are not those of the fraction that is open."""
@@ -401,9 +399,12 @@ class LedgerPlace:
     reference: CourseReference
 
     def end(self, record: Record) -> None:
-        """Note how the delivery ended."""
+        """Note how the delivery ended, unless that stands there already."""
         with self.course.ledger.writing() as writer:
-            _note(writer, _ended(self.reference.line, record))
+            known = self.course._state(writer.content).at(self.reference.line)
+            ended = _ended(self.reference.line, record)
+            if known is None or known.ended != ended:
+                _note(writer, ended)
 
     def nothing(self, reason: str) -> None:
         """Note that nothing was delivered."""

@@ -116,7 +116,8 @@ def _in_words(kept: CourseFolder, state: CourseState) -> str:
     said = [f"course {state.made.label} ({kept.folder})"]
     for plan in state.plans.values():
         given, due = state.of(plan.plan_sha256), state.due(plan.plan_sha256)
-        numbers, prescribed = {one.number for one in given}, several(plan.fractions, "fraction")
+        numbers = {one.number for one in given if not one.is_open}
+        prescribed = several(plan.fractions, "fraction")
         said.append(f"plan {plan.plan_label} ({plan.plan_name}): {len(numbers)} of {prescribed} given")
         said += [f"  {_fraction_in_words(one)}" for one in given]
         if state.open is None:
