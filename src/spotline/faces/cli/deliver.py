@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from cyclopts import Parameter
 
 from spotline.faces.cli.bars import delivery_bar
 from spotline.faces.cli.common import (
@@ -20,7 +23,7 @@ from spotline.faces.cli.course import opened
 from spotline.faces.cli.treatment import treatment_to_deliver
 
 if TYPE_CHECKING:
-    from spotline.delivery import Delivery
+    from spotline.delivery import Delivery, DeliveryOptions
     from spotline.record import Record
 
 REPORT = "report.html"
@@ -32,20 +35,76 @@ VERDICTS = {
 }
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Giving:
+    """Who gives what of a course.
+
+    Parameters
+    ----------
+    operator
+        Who delivers; for the record.
+    fraction
+        Number of the fraction, for the record; in a course it must be the one that is due.
+    course
+        Folder of the course that this is a part of (spotline course): what was given is not given twice.
+    again
+        Why something is given in the course that was given already.
+    """
+
+    operator: str = ""
+    fraction: Count | None = None
+    course: Path | None = None
+    again: str = ""
+
+    def options(self) -> DeliveryOptions:
+        """Open the course."""
+        import spotline
+
+        return spotline.DeliveryOptions(
+            takes_orders=False,
+            operator=self.operator,
+            fraction=self.fraction,
+            course=None if self.course is None else opened(self.course),
+            again=self.again,
+        )
+
+
+GIVEN_BY_NOBODY = Giving()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class SimulatedIn:
+    """The simulated room.
+
+    Parameters
+    ----------
+    seed
+        Seed of the simulated room.
+    raw
+        Keep every frame of every chamber.
+    fault
+        TOML file of what fails in the simulated room, and when.
+    """
+
+    seed: Seed = 0
+    raw: Switch = False
+    fault: Path | None = None
+
+
+USUAL_ROOM = SimulatedIn()
+
+
 def deliver(
     plan: Path,
     *,
     out: Path,
     beamline: str | None = None,
     field: WholeNumber | None = None,
-    seed: Seed = 0,
-    raw: Switch = False,
     quiet: Switch = False,
-    fault: Path | None = None,
-    operator: str = "",
-    fraction: Count | None = None,
-    course: Path | None = None,
-    again: str = "",
+    room: SimulatedIn = USUAL_ROOM,
+    giving: Giving = GIVEN_BY_NOBODY,
 ) -> int:
     """Deliver a treatment plan in a simulated room.
 
@@ -65,41 +124,22 @@ def deliver(
         A prepared treatment knows the name of its own.
     field
         Beam number of the only field to deliver.
-    seed
-        Seed of the simulated room.
-    raw
-        Keep every frame of every chamber.
     quiet
         Say nothing but errors.
-    fault
-        TOML file of what fails in the simulated room, and when.
-    operator
-        Who delivers; for the record.
-    fraction
-        Number of the fraction, for the record; in a course it must be the one that is due.
-    course
-        Folder of the course that this is a part of (spotline course): what was given is not given twice.
-    again
-        Why something is given in the course that was given already.
     """
     import spotline
     from spotline.sim.faults import SimulatedCrash
 
-    faults = spotline.read_faults(fault) if fault is not None else ()
+    faults = spotline.read_faults(room.fault) if room.fault is not None else ()
     treatment = treatment_to_deliver(plan, beamline, field, quiet)
     if not quiet:
         for prepared in treatment.fields:
             for warning in prepared.warnings:
                 print(f"spotline: field {prepared.field.number}: {warning}", file=sys.stderr)
     try:
-        options = spotline.DeliveryOptions(
-            takes_orders=False,
-            operator=operator,
-            fraction=fraction,
-            course=None if course is None else opened(course),
-            again=again,
+        delivery = spotline.Delivery(
+            treatment, out, seed=room.seed, raw=room.raw, faults=faults, options=giving.options()
         )
-        delivery = spotline.Delivery(treatment, out, seed=seed, raw=raw, faults=faults, options=options)
         record = run_shown(delivery, quiet)
     except BeamGivenError as error:
         return failed_with_beam(error, out)
