@@ -140,6 +140,9 @@ RUNS: list[tuple[list[str], int, str | None]] = [
     ),
     (["continuation", "failed", "--preview"], 1, None),
     (["resume", "failed", "--operator", "somebody", "--reason", "repaired"], 0, "failed"),
+    (["course", "new", "course", "examples/axis_proton.dcm", "--fractions", "2"], 0, "course"),
+    (["deliver", "examples/axis_proton.dcm", *LINE, "--course", "course", "--out", "day"], 0, "day"),
+    (["course", "check", "course"], 0, "course"),
     (["replay", "delivered"], 0, None),
     (["campaign", "examples/axis_proton.dcm", *LINE, "--runs", "2", "--out", "campaign"], 0, "campaign"),
     (["dose", "delivered", "--water", "100", "--grid", "5", "--letd", "--out", "dose"], 0, "dose"),
@@ -180,6 +183,9 @@ def _left_in(folder: Path) -> Iterator[str]:
             continue
         seen.add(name)
         yield f"    {name}"
+        if path.suffix == ".jsonl":
+            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            yield from (f"        {key}" for key in keys_of(lines))
         if path.suffix == ".json":
             yield from (f"        {key}" for key in keys_of(json.loads(path.read_text(encoding="utf-8"))))
 

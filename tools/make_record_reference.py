@@ -64,10 +64,11 @@ FILES = f"""\
 
 | file | contents |
 | --- | --- |
-| `delivery.json` | what was asked for: plan, beam line, seed, fields; written when all is there to begin |
+| `delivery.json` | what was asked for: plan, line, fields, [course](../how-to/keep-a-course.md); comes last |
+| `delivery.lock` | empty: made first, so that one of several wins; who delivers has a lock on it |
 | `plan/` | copy of the plan, so that `spotline resume` needs nothing else |
 | `field-NN/journal.bin` | the [journal](../explanation/recovery.md): what was delivered, as it is delivered |
-| `summary.json` | status, totals, one entry per field, versions, hashes; `sinks`: who missed events |
+| `summary.json` | status, totals, one entry per field, versions, hashes; `sinks`, `unwritten` (see below) |
 | `report.html` | the [report](report.md), self-contained |
 | `status.json` | the last [status](#the-status-file) that was published |
 | `field-NN/DDS_treatment.h5` | the prepared field in machine units: a group per slice; counts once begun |
@@ -76,6 +77,9 @@ FILES = f"""\
 | `continuation.dcm` | copy of the [plan](../how-to/continue-a-treatment.md) of the rest, if given up |
 | `field-NN/log.json` | the log: exactly the quantities of Table 3 of the dose delivery paper |
 | `field-NN/record.dcm` | the [DICOM treatment record](treatment-record.md) |
+
+In `summary.json`, `sinks` has who missed events, and `unwritten` what could not be written although the beam
+was given; each is there only if there is any.
 
 A file other than the journal appears under its name when it is complete. A record that lacks `summary.json`
 or a `field.json` is read from its journals; its status is `interrupted` if the delivery did not end.
@@ -99,6 +103,7 @@ seed leave the same bytes.
 
 | key | contents |
 | --- | --- |
+| `fraction`, `operator` | number of the fraction; who had it begin, if that was said |
 | `events` | what happened to the [supervision](../explanation/supervision.md): `time_us`, `event`, `state` |
 | `orders` | that were obeyed: `time_us` (from which sample on), `command`, `identity`, `reason`, `spill` |
 | `register.latched` | not reset, in order: `cause`, `value`, `limit`, `time_us`, `spill` |

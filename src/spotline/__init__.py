@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from spotline.dose.online import Reconstructor
     from spotline.errors import (
         BeamLineError,
+        CourseError,
         DoseError,
         FaultError,
         LibraryError,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from spotline.planning.prepared import open_preparation, write_preparation
     from spotline.planning.read import read_plan
     from spotline.record import FieldRecord, Record, open_record
+    from spotline.record.course_folder import CourseFolder, make_course
     from spotline.record.merged import merge_records
     from spotline.sim.faults import Fault, read_faults, write_faults
     from spotline.treatment import FieldTreatment, Options, Slice, Treatment, prepare
@@ -83,6 +85,7 @@ _HOMES = {
     "spotline.dose.online": ("Reconstructor",),
     "spotline.errors": (
         "BeamLineError",
+        "CourseError",
         "DoseError",
         "FaultError",
         "LibraryError",
@@ -102,6 +105,7 @@ _HOMES = {
     "spotline.planning.phantom_plan": ("Setup",),
     "spotline.treatment": ("FieldTreatment", "Options", "Slice", "Treatment", "prepare"),
     "spotline.record": ("FieldRecord", "Record", "open_record"),
+    "spotline.record.course_folder": ("CourseFolder", "make_course"),
     "spotline.record.merged": ("merge_records",),
     "spotline.faces.report": ("write_report",),
     "spotline.sim.faults": ("Fault", "read_faults", "write_faults"),
@@ -112,6 +116,8 @@ __all__ = [
     "BeamLine",
     "BeamLineError",
     "Campaign",
+    "CourseError",
+    "CourseFolder",
     "CtPatient",
     "Cube",
     "Delivery",
@@ -153,6 +159,7 @@ __all__ = [
     "evaluate",
     "load_beamline",
     "load_library",
+    "make_course",
     "merge_records",
     "open_preparation",
     "open_record",

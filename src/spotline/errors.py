@@ -12,6 +12,7 @@
     ├── PhysicsError     an ion, energy, material or geometry that the physics does not cover
     ├── DoseError        a dose, image, structure set, calibration or phantom that cannot be used
     ├── RecordError      a record or spill file that is truncated, altered or of another version
+    ├── CourseError      a course whose ledger is broken, or that has something else to be done
     ├── MeasurementError a measurement or result that contradicts itself, or a file of them that is no such
     └── OutputError      a place to write that exists already or cannot be written
 
@@ -57,6 +58,10 @@ class DoseError(SpotlineError):
 
 class RecordError(SpotlineError):
     """A record is broken."""
+
+
+class CourseError(SpotlineError):
+    """A course has something else to be done, or its ledger is broken."""
 
 
 class MeasurementError(SpotlineError):

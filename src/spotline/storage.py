@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from spotline.errors import RecordError
+from spotline.errors import OutputError, RecordError
 
 
 class AppendFile:
@@ -152,12 +152,24 @@ class Disk:
 def only_one(path: Path) -> Iterator[None]:
     """Keep a file to this process while it is at work; the system lets go of it when the process dies.
 
+    It must be a file that nothing replaces: a lock on another file of the same name is another lock.  One
+    that is not there is made.
+
     Raises
     ------
     spotline.errors.RecordError
         If another process has it.
+    spotline.errors.OutputError
+        If it is not there and cannot be made.
     """
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb" if path.exists() else "ab")
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror}), so nobody else can be kept away; make the folder "
+            "writable"
+        ) from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

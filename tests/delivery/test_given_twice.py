@@ -453,7 +453,7 @@ def test_what_was_delivered_meanwhile_is_not_in_the_plan(stopped: Path, line: Be
 def test_two_at_a_time(stopped: Path, tmp_path: Path):
     out, plan = copied(stopped, tmp_path / "out"), tmp_path / "rest.dcm"
     record = open_record(out)
-    with only_one(out / "delivery.json"), pytest.raises(RecordError, match="another process"):
+    with only_one(out / "delivery.lock"), pytest.raises(RecordError, match="another process"):
         spotline.write_continuation_plan(record, plan)
     assert not plan.exists()
     assert latches(out) == [[]]

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from spotline import BeamLine, OutputError, open_record, resume
+from spotline import (
+    BeamLine,
+    Delivery,
+    DeliveryOptions,
+    OutputError,
+    Record,
+    RecordError,
+    files,
+    open_record,
+    resume,
+)
+from spotline.delivery import opening
 from spotline.delivery.progress import Progress
 from spotline.record.spill_file import read_spill
 from spotline.sim.disk import FaultyDisk
 from spotline.sim.faults import Fault
-from spotline.storage import Disk
+from spotline.storage import Disk, only_one
 from spotline.treatment.treatment_file import read_treatment_file
-from tests.delivery.deliveries import CARBON, PROTON, causes, deliver, hashes
+from tests.delivery.deliveries import CARBON, PROTON, causes, deliver, hashes, treatment_of
 
 
 def files_in(folder: Path) -> list[str]:
@@ -31,6 +47,7 @@ def assert_whole(out: Path, spills: list[str]) -> None:
     # Who writes the status is killed with the process, perhaps in the middle of it.
     assert [name for name in files_in(out) if name != "status.json.part"] == [
         "delivery.json",
+        "delivery.lock",
         "field-01/DDS_treatment.h5",
         "field-01/journal.bin",
         *(f"field-01/spills/{name}" for name in spills),
@@ -49,6 +66,7 @@ def assert_whole(out: Path, spills: list[str]) -> None:
 def test_files_of_a_record(protons: Path):
     assert files_in(protons) == [
         "delivery.json",
+        "delivery.lock",
         "field-01/DDS_treatment.h5",
         "field-01/field.json",
         "field-01/journal.bin",
@@ -151,14 +169,111 @@ def test_disk_fills_between_spills(spills: int, line: BeamLine, tmp_path: Path):
 def test_disk_fills_when_everything_is_delivered(line: BeamLine, tmp_path: Path):
     """No interlock any more: the documents are missing, and can be written later."""
     out = tmp_path / "out"
-    with pytest.raises(
-        OutputError, match=r"field\.json: cannot be written .* everything was delivered; make room"
-    ):
-        deliver(PROTON, line, out, disk=Filling(7))
+    record = deliver(PROTON, line, out, disk=Filling(7))
+    assert record.summary["status"] == "complete"
+    (said,) = record.summary["unwritten"]
+    assert re.search(r"field\.json: cannot be written .* everything was delivered; make room", said)
     assert open_record(out).summary["status"] == "complete"
     assert resume(out, operator="a physicist", reason="made room").summary["status"] == "complete"
     assert (out / "summary.json").exists()
+    assert "unwritten" not in open_record(out).summary
     assert (out / "field-01" / "record.dcm").exists()
+
+
+@pytest.mark.parametrize(
+    "error", [OutputError("no room"), RecordError("odd"), OSError("gone"), ValueError("odd")]
+)
+def test_no_treatment_record(
+    error: Exception, line: BeamLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Every field is delivered all the same, and the record can be written later."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr("spotline.dicom.treatment_record.write_treatment_record", fail)
+        record = deliver(PROTON, line, out)
+    (said,) = record.summary["unwritten"]
+    assert str(error) in said
+    assert said == open_record(out).summary["unwritten"][0]
+    assert record.summary["status"] == "complete"
+    assert not (out / "field-01" / "record.dcm").exists()
+    resume(out, operator="a physicist", reason="made room")
+    assert (out / "field-01" / "record.dcm").exists()
+    assert "unwritten" not in open_record(out).summary
+
+
+# Several that begin in one folder
+
+
+@pytest.mark.parametrize("slow", ["before the lock", "before the first file"])
+def test_one_of_many_wins(slow: str, line: BeamLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """However slow the disk is between claim and first file; the others leave nothing."""
+    treatment, out = treatment_of(PROTON, line), tmp_path / "out"
+    place = (files, "claim_folder") if slow == "before the lock" else (opening, "_keep_what_it_takes")
+    original = getattr(*place)
+
+    def slowly(*arguments: Any) -> Any:
+        if slow == "before the lock":
+            original(*arguments)  # found free, by everybody
+        time.sleep(0.2)
+        return None if slow == "before the lock" else original(*arguments)
+
+    monkeypatch.setattr(*place, slowly)
+    together, said = threading.Barrier(6), []
+
+    def begin(seed: int) -> Record | None:
+        delivery = Delivery(treatment, out, seed=seed, options=DeliveryOptions(documents=False))
+        together.wait()
+        try:
+            return delivery.run()
+        except (OutputError, RecordError) as error:
+            said.append(str(error))
+            return None
+
+    with ThreadPoolExecutor(6) as pool:
+        records = [record for record in pool.map(begin, range(6)) if record is not None]
+    (record,) = records
+    assert len(said) == 5
+    assert all("is not empty" in text for text in said)
+    assert record.summary["status"] == "complete"
+    assert open_record(out).summary["seed"] == record.summary["seed"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+    assert [path.name for path in out.rglob("*.lock")] == ["delivery.lock"]
+
+
+def test_lock_is_on_a_file_that_stays(line: BeamLine, tmp_path: Path):
+    """From the claim to the end, resumed or not, it is the same file."""
+    out, found = tmp_path / "out", set()
+
+    def look(_: Progress) -> None:
+        found.add((out / "delivery.lock").stat().st_ino)
+
+    disk = FaultyDisk()
+
+    def fill(progress: Progress) -> None:
+        look(progress)
+        disk.is_full |= progress.spots > 60
+
+    deliver(PROTON, line, out, disk=disk, progress=fill)
+    resume(out, operator="a physicist", reason="made room", progress=look)
+    assert found == {(out / "delivery.lock").stat().st_ino}
+
+
+def test_resuming_what_has_no_lock_yet(line: BeamLine, tmp_path: Path):
+    """As records that were made before there was one."""
+    disk, out = FaultyDisk(), tmp_path / "out"
+
+    def fill(progress: Progress) -> None:
+        disk.is_full |= progress.spots > 60
+
+    deliver(PROTON, line, out, disk=disk, progress=fill)
+    (out / "delivery.lock").unlink()
+    with only_one(out / "delivery.lock"), pytest.raises(RecordError, match="another process"):
+        resume(out, operator="a physicist", reason="made room")
+    assert resume(out, operator="a physicist", reason="made room").summary["status"] == "complete"
 
 
 def test_disk_fills_during_a_spill(line: BeamLine, tmp_path: Path):

@@ -310,7 +310,7 @@ def test_altered_journal(treatment: Treatment, tmp_path: Path):
 
 def test_two_at_a_time(treatment: Treatment, tmp_path: Path):
     out = killed(treatment, tmp_path / "out", 60)
-    with only_one(out / "delivery.json"), pytest.raises(RecordError, match="another process is delivering"):
+    with only_one(out / "delivery.lock"), pytest.raises(RecordError, match="another process is delivering"):
         go_on(out)
 
 

@@ -82,6 +82,51 @@ def test_what_an_operator_has_reset_is_resolved(plan: Plan):
     whole = field_record(plan, interlocks=[STOP], status="complete", register=register)
     (item,) = session_beam(written(whole, plan)).InterlockSequence
     assert item.InterlockResolutionCodeSequence[0].CodeMeaning == "Interlock Resolved"
+    # A pause goes on by itself; nobody has resolved what ended the field.
+    paused, stopped, ended = (item.InterlockResolutionUserSequence for item in beam.InterlockSequence)
+    assert (len(paused), len(ended)) == (0, 0)
+    (user,) = stopped
+    (code,) = user.PersonIdentificationCodeSequence
+    assert (code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning) == (
+        "L. Meitner",
+        "99SPOTLINE_USER",
+        "L. Meitner",
+    )
+
+
+def test_who_reset_which_interlock(plan: Plan):
+    """The first who did after it came; a long name is a long code."""
+    later = (STOP[0], STOP[1] + 10, *STOP[2:])
+    resets = [
+        {"identity": name, "reason": "tested", "time_us": time_us, "released": []}
+        for name, time_us in (("L. Meitner", STOP[1]), ("Otto\\Robert^Frisch of Vienna", STOP[1] + 20))
+    ]
+    record = field_record(plan, interlocks=[STOP, later], register={"latched": [], "resets": resets})
+    users = [
+        item.InterlockResolutionUserSequence[0].PersonIdentificationCodeSequence[0]
+        for item in session_beam(written(record, plan)).InterlockSequence
+    ]
+    assert [user.CodeMeaning for user in users] == ["L. Meitner", "Otto Robert Frisch of Vienna"]
+    assert ("CodeValue" in users[0], "LongCodeValue" in users[0]) == (True, False)
+    assert ("CodeValue" in users[1], users[1].LongCodeValue) == (False, "Otto Robert Frisch of Vienna")
+
+
+def test_fraction_and_operators(plan: Plan):
+    sessions = [{"operator": name} for name in ("Meitner^L.", "A. Physicist", "Strange=Name^with\\parts")]
+    record = field_record(plan, fraction=7, operator="A. Physicist", sessions=sessions)
+    dataset = written(record, plan)
+    assert session_beam(dataset).CurrentFractionNumber == 7
+    assert [str(name) for name in dataset.OperatorsName] == [
+        "A. Physicist^",
+        "Meitner^L.",
+        "Strange Name^with parts",
+    ]
+
+
+def test_nobody_said_who(plan: Plan):
+    dataset = written(field_record(plan), plan)
+    assert not dataset.OperatorsName
+    assert session_beam(dataset).CurrentFractionNumber == 1
 
 
 @pytest.mark.parametrize("cause", [*CAUSES, 99])

@@ -11,6 +11,11 @@ from spotline.plan import Plan
 from tests.dicom.delivered import INTERRUPTED, REORDERED, STOP, TRIP, TWO_MORE, field_record
 from tests.dicom.validator import needs_validator, validator_says
 
+RESET = {
+    "latched": [],
+    "resets": [{"identity": "L. Meitner", "reason": "tested", "time_us": STOP[1], "released": []}],
+}
+
 # What the validator says although nothing is wrong.
 FALSE_ALARMS = (
     # It does not know the enumerated values of this attribute.
@@ -18,6 +23,8 @@ FALSE_ALARMS = (
     # The release of Debian 12 does not know the interlocks and the text of the termination yet.
     "Warning - Attribute is not present in standard DICOM IOD - (0x300a,0x07",
     "Warning - Attribute is not present in standard DICOM IOD - (0x0008,0x01",  # codes of the interlocks
+    "Warning - Attribute is not present in standard DICOM IOD - (0x0008,0x0080)",  # who reset one
+    "Warning - Attribute is not present in standard DICOM IOD - (0x0040,0x1101)",  # likewise
     "Warning - Dicom dataset contains attributes not present in standard DICOM IOD",
 )
 
@@ -30,6 +37,7 @@ FALSE_ALARMS = (
         (1, REORDERED, {"interlocks": [TRIP], "unmeasured": [(0, 3)]}),
         (1, INTERRUPTED, {"interlocks": [TRIP, STOP], "passive_elements": ["RS30", "RIFI1", "OTHER"]}),
         (1, [], {"interlocks": [STOP]}),
+        (1, None, {"interlocks": [STOP], "register": RESET, "fraction": 7, "operator": "A. Physicist"}),
         (1, None, {"visits": [[(0, 0), (0, 1), (0, 2), (0, 3)], *TWO_MORE] * 3}),
         (2, None, {}),
     ],

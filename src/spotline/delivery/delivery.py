@@ -15,21 +15,22 @@ from typing import Self
 from spotline.control.memory import TREND_TICKS
 from spotline.delivery.command import Command, Order
 from spotline.delivery.events import DeliveryEnded, OrderTaken, Samples, SpillStored
-from spotline.delivery.opening import Begun, begin, simulated_rooms
+from spotline.delivery.opening import Begun, begin, simulated_rooms, take_place
 from spotline.delivery.orders import Inbox, OrderCallback
 from spotline.delivery.progress import Orders, Progress, Report
 from spotline.delivery.session import DeliveryOptions, Session
 from spotline.delivery.status import StatusFile
 from spotline.delivery.stream import CAPACITY, Sink, Stream, Subscription
 from spotline.errors import OptionError
-from spotline.record import delivery_file
+from spotline.files import claimed_by_one
+from spotline.record.folder import LOCK
 from spotline.record.model import Record
 from spotline.record.summary_file import SinkNote
 from spotline.room import Room
 from spotline.sim.disk import FaultyDisk
 from spotline.sim.faults import Fault
 from spotline.sim.faults.driver import checked
-from spotline.storage import Disk, only_one
+from spotline.storage import Disk
 from spotline.treatment.treatment import FieldTreatment, Treatment
 
 MakeRoom = Callable[[FieldTreatment], Room]
@@ -70,8 +71,8 @@ class Delivery:
     FaultError
         If a fault is none that the beam line can have.
     ValueError
-        If `seed` is negative, ``block_us`` no multiple of 1000, or there are faults for a room of your own or
-        for a disk that cannot have any.
+        If `seed` is negative, ``block_us`` no multiple of 1000, ``fraction`` less than 1, or there are faults
+        for a room of your own or for a disk that cannot have any.
     """
 
     def __init__(
@@ -110,11 +111,16 @@ class Delivery:
 
         def opened(stream: Stream, orders: Inbox | OrderCallback | None) -> Session:
             started = options.started if options.started is not None else datetime.now().astimezone()
-            begun = Begun(seed, raw, started, failing)
-            delivery, contents = begin(treatment, folder, begun, disk)
-            lock = ExitStack()
-            lock.enter_context(only_one(folder / delivery_file.NAME))
-            return Session(folder, treatment, delivery, contents, room_of, options, stream, orders, lock=lock)
+            begun = Begun(seed, raw, started, failing, options.fraction or 1, options.operator.strip())
+            with ExitStack() as lock:
+                lock.enter_context(claimed_by_one(folder, LOCK, "the record"))
+                place = take_place(treatment, folder, options)
+                delivery, contents = begin(treatment, folder, begun, disk, place)
+                session = Session(
+                    folder, treatment, delivery, contents, room_of, options, stream, orders, place=place
+                )
+                session.lock = lock.pop_all()
+                return session
 
         self._set_up(folder, opened, options)
 
@@ -144,6 +150,11 @@ class Delivery:
     def progress(self) -> Progress:
         """How far it is."""
         return self._stream.progress
+
+    @property
+    def may_have_given_beam(self) -> bool:
+        """Whether it has come so far that there may have been beam."""
+        return self._stream.progress.n_fields > 0
 
     def events(self, capacity: int = CAPACITY) -> Subscription:
         """Subscribe to the events from now on: an iterator for another thread.
@@ -209,7 +220,7 @@ class Delivery:
 
         Raises
         ------
-        OutputError, RecordError, OptionError
+        OutputError, RecordError, OptionError, CourseError
             If it cannot be begun; nothing was delivered then.
         """
         wall = time.perf_counter()
@@ -251,7 +262,10 @@ class Delivery:
         Raises
         ------
         OutputError
-            If the folder is not free or cannot be written; nothing was delivered then, or everything.
+            If the folder is not free or cannot be written; nothing was delivered then.  What cannot be
+            written later is in ``summary["unwritten"]``, and changes nothing of what was delivered.
+        CourseError
+            If the course has something else to be done; nothing was delivered then.
         SimulatedCrash
             If a fault ends the process; `spotline.resume` goes on from there.
         """
@@ -292,7 +306,7 @@ class Delivery:
                 self._fail(error)
                 raise
             notes = self._end(record.outcome.status)
-            return session.note(record, notes) if notes else record
+            return session.close(session.note(record, notes) if notes else record)
 
     def _fail(self, error: BaseException) -> None:
         self._end("interrupted", f"{type(error).__name__}: {error}")
@@ -326,5 +340,7 @@ class Delivery:
 
 def _check_block(options: DeliveryOptions) -> None:
     block_us = options.block_us
+    if options.fraction is not None and options.fraction < 1:
+        raise ValueError(f"fraction is {options.fraction}; it counts from 1")
     if block_us < TREND_TICKS or block_us % TREND_TICKS:
         raise ValueError(f"block_us is {block_us}; it must be a multiple of {TREND_TICKS}")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
-from spotline.delivery.session import versions
-from spotline.errors import OutputError
-from spotline.files import claim_folder, write_json
+from spotline.delivery.session import DeliveryOptions, versions
+from spotline.errors import OptionError, OutputError, SpotlineError
+from spotline.files import write_json
 from spotline.hdf5 import keys_of
 from spotline.machine import BeamLine
 from spotline.machine.load import SHIPPED
@@ -20,6 +21,8 @@ from spotline.machine.model import PassiveElements
 from spotline.machine.true_line import true_line_of
 from spotline.record import delivery_file
 from spotline.record.assembly import FieldContent
+from spotline.record.course import Place, Wanted
+from spotline.record.course_folder import original_of
 from spotline.record.headers import DeliveryFile, PlannedField
 from spotline.room import Room
 from spotline.sim.disk import FaultyDisk
@@ -81,18 +84,62 @@ class Begun:
         When the treatment began.
     faults : tuple of Fault
         What fails.
+    fraction : int
+        That is delivered, if no course knows it.
+    operator : str
+        Who delivers, if that is known.
     """
 
     seed: int
     raw: bool
     started: datetime
-    faults: tuple[Fault, ...]
+    faults: tuple[Fault, ...] = ()
+    fraction: int = 1
+    operator: str = ""
+
+
+def take_place(treatment: Treatment, folder: Path, options: DeliveryOptions) -> Place | None:
+    """Have the course note that a treatment is about to be delivered; None if there is no course.
+
+    Raises
+    ------
+    CourseError
+        If it is not what is due.
+    OptionError
+        If it is a part of a plan, or its plan was not read from a file; or something is to be given again,
+        but there is no course.
+    """
+    course = options.course
+    if course is None:
+        if options.again.strip():
+            raise OptionError("again: belongs to a course; a delivery of its own may be repeated without")
+        return None
+    plan, line = treatment.plan, treatment.beamline
+    if len(treatment.fields) < len(plan.fields):
+        raise OptionError(f"{plan.path}: a course is given whole plans: leave --field away")
+    original_sha256, original_uid = original_of(plan)
+    if not original_sha256:
+        raise OptionError(f"{plan.path}: was not read from a file, so no course can know it; write it first")
+    return course.begin(
+        Wanted(
+            plan_sha256=plan.sha256,
+            original_sha256=original_sha256,
+            original_uid=original_uid,
+            continuation=0 if plan.continues is None else plan.continues.number,
+            record=folder,
+            beamline=line.name,
+            beamline_sha256=line.sha256,
+            operator=options.operator.strip(),
+            fraction=options.fraction,
+            again=options.again,
+        )
+    )
 
 
 def begin(
-    treatment: Treatment, folder: Path, begun: Begun, disk: Disk
+    treatment: Treatment, folder: Path, begun: Begun, disk: Disk, place: Place | None = None
 ) -> tuple[DeliveryFile, list[FieldContent]]:
-    """Claim the folder of the record, and write everything that it takes to deliver the treatment.
+    """Write everything that it takes to deliver the treatment into a folder that was claimed for the record.
 
     Returns
     -------
@@ -104,24 +151,28 @@ def begin(
     Raises
     ------
     OutputError
-        If the folder is not free or cannot be written; nothing was delivered then.
+        If the folder cannot be written; nothing was delivered then.
     """
-    claim_folder(folder, "the record")
     try:
-        delivery, contents = _keep_what_it_takes(treatment, folder, begun, disk)
         if begun.faults:
             write_faults(folder / FAULTS, begun.faults)
-    except OSError as error:
-        reason = " ".join((error.strerror or str(error)).split())
-        raise OutputError(
-            f"{error.filename or folder}: cannot be written ({reason}); make room or choose another folder; "
-            "nothing was delivered"
-        ) from error
-    return delivery, contents
+        kept = _keep_what_it_takes(treatment, folder, begun, disk, place)
+    except (OSError, OutputError) as error:
+        if isinstance(error, OSError):
+            reason = " ".join((error.strerror or str(error)).split())
+            error = OutputError(
+                f"{error.filename or folder}: cannot be written ({reason}); make room or choose another "
+                "folder; nothing was delivered"
+            )
+        if place is not None:
+            with suppress(SpotlineError):  # then it stands there as begun, and somebody has to look
+                place.nothing(str(error))
+        raise error
+    return kept
 
 
 def _keep_what_it_takes(
-    treatment: Treatment, folder: Path, begun: Begun, disk: Disk
+    treatment: Treatment, folder: Path, begun: Begun, disk: Disk, place: Place | None
 ) -> tuple[DeliveryFile, list[FieldContent]]:
     plan, line = treatment.plan, treatment.beamline
     fields, contents = [], []
@@ -154,6 +205,9 @@ def _keep_what_it_takes(
         started=begun.started.isoformat(timespec="microseconds"),
         versions=versions(),
         fields=tuple(fields),
+        fraction=begun.fraction if place is None else place.fraction,
+        operator=begun.operator,
+        course=None if place is None else place.reference,
     )
     write_json(folder / delivery_file.NAME, keys_of(delivery), disk)
     return delivery, contents

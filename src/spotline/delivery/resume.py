@@ -23,7 +23,8 @@ from spotline.plan import Field, Plan
 from spotline.planning.read import read_plan
 from spotline.record import delivery_file
 from spotline.record.assembly import FieldContent
-from spotline.record.folder import CONTINUATION, DICOM_RECORD, SUMMARY
+from spotline.record.course_folder import course_of
+from spotline.record.folder import CONTINUATION, DICOM_RECORD, LOCK, SUMMARY
 from spotline.record.headers import DeliveryFile
 from spotline.record.model import Record
 from spotline.record.read import open_record, read_content
@@ -85,6 +86,8 @@ def resume(
     RecordError
         If the record is broken, a journal knows less than the other files, its rest was given up for a
         continuation plan, another process is at it, or plan, beam line or treatment are not its own.
+    CourseError
+        If it belongs to a course, and that is not there, is broken, or has it not open any more.
     OptionError
         If operator or reason is blank.
     OutputError
@@ -126,8 +129,11 @@ def resumption(
     def opened(stream: Stream, orders: Inbox | OrderCallback | None) -> Session | Record:
         delivery = delivery_file.read_delivery(where)
         states = read_states(where, delivery)  # before anything is believed
+        course = course_of(where, options.course)
         complete = _complete(where, delivery, states, options.documents)
         if complete is not None:
+            if course is not None and delivery.course is not None:
+                course.settle(delivery.course).end(complete)
             return complete
         who = _operator(operator, reason, resumed)
         line = _load_line(where, delivery, beamline)
@@ -136,7 +142,7 @@ def resumption(
         room_of = make_room or simulated_rooms(line, delivery.seed, delivery.raw)
         # What is left is read when nobody else can deliver it any more, or give it up.
         with ExitStack() as lock:
-            lock.enter_context(only_one(where / delivery_file.NAME))
+            lock.enter_context(only_one(where / LOCK))
             states = read_states(where, delivery)
             _refuse_given_up(where, states)
             contents = [
@@ -144,18 +150,16 @@ def resumption(
                 for field, state in zip(delivery.fields, states, strict=True)
             ]
             treatment = _treatment_of(where, delivery, intent, line, contents)
-            return Session(
-                where,
-                treatment,
-                delivery,
-                contents,
-                room_of,
-                options,
-                stream,
-                orders,
-                who,
-                lock=lock.pop_all(),
-            )
+            session = Session(where, treatment, delivery, contents, room_of, options, stream, orders, who)
+            if course is not None and delivery.course is not None:
+                is_left = any(state.status != "complete" for state in states)
+                session.place = (
+                    course.go_on(delivery.course, who.identity, who.reason)
+                    if is_left
+                    else course.settle(delivery.course)  # only documents are to be written
+                )
+            session.lock = lock.pop_all()
+            return session
 
     return Delivery.opened_by(where, opened, options)
 

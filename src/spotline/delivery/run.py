@@ -79,7 +79,8 @@ def deliver(
     Raises
     ------
     OutputError
-        If `out` is not free or cannot be written; nothing was delivered then, or everything.
+        If `out` is not free or cannot be written; nothing was delivered then.  What cannot be written later
+        is in ``summary["unwritten"]`` of the record, and changes nothing of what was delivered.
     OptionError
         If an order cannot be carried out in the state of the treatment.
     FaultError

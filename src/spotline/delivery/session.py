@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -28,12 +29,13 @@ from spotline.delivery.orders import Inbox, OrderCallback
 from spotline.delivery.outcome import Outcome
 from spotline.delivery.recorder import FieldFiles
 from spotline.delivery.stream import Stream
-from spotline.errors import OutputError
+from spotline.errors import OutputError, SpotlineError
 from spotline.files import write_json
 from spotline.hdf5 import keys_of
 from spotline.record import journal
 from spotline.record.account import account_of
 from spotline.record.assembly import FieldContent, assemble
+from spotline.record.course import Course, Place
 from spotline.record.entries import StoredEntry
 from spotline.record.field_file import read_field_file
 from spotline.record.folder import DICOM_RECORD, FIELD_HEADER, SUMMARY
@@ -45,7 +47,7 @@ from spotline.record.read import check_number_of_spills, open_record, read_conte
 from spotline.record.recovered import FieldState, field_header, take_entry
 from spotline.record.spill_file import Spill, SpillWriter, spill_path
 from spotline.record.summary import summarize
-from spotline.record.summary_file import SinkNote
+from spotline.record.summary_file import UNWRITTEN, SinkNote
 from spotline.room import Room, SpillResult
 from spotline.storage import Disk, sha256_of
 from spotline.treatment.treatment import FieldTreatment, Treatment
@@ -71,6 +73,15 @@ class DeliveryOptions:
     reset_wait_s : float
         So long, on its clock, a field that an interlock has stopped waits for an order to reset or to close
         it. Meanwhile the clock of the field goes no faster than that of the computer.
+    fraction : int or None
+        Number of the fraction, from 1, for the DICOM record; in a course it must be the one that is due.
+        None: that one, or 1.
+    operator : str
+        Who delivers, for the record.
+    course : Course or None
+        That is asked before there is beam, and told afterwards.  A record that goes on knows its own.
+    again : str
+        Why something is given in the course that was given already; empty if it was not.
     """
 
     started: datetime | None = None
@@ -79,6 +90,10 @@ class DeliveryOptions:
     block_us: int = BLOCK_us
     takes_orders: bool = True
     reset_wait_s: float = 0.0
+    fraction: int | None = None
+    operator: str = ""
+    course: Course | None = None
+    again: str = ""
 
 
 @dataclass(slots=True)
@@ -106,6 +121,8 @@ class Session:
         Who has the delivery go on, and why.
     lock : context manager
         Keeps the folder to this process; whoever runs the session leaves it when all is written.
+    place : Place or None
+        In the course, if there is one.
     """
 
     folder: Path
@@ -118,7 +135,9 @@ class Session:
     orders: Inbox | OrderCallback | None = None
     operator: Operator | None = None
     lock: AbstractContextManager[object] = dataclasses.field(default_factory=nullcontext)
+    place: Place | None = None
     disk: Disk = dataclasses.field(init=False)
+    _unwritten: list[str] = dataclasses.field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.disk = self.options.disk or Disk()
@@ -134,23 +153,28 @@ class Session:
                 records.append(self._field(index, field, records))
                 if records[-1].outcome.status != "complete":
                     break  # the next field waits until somebody has looked at the interlock
-            summary = keys_of(summarize(self.delivery, records, time.perf_counter() - wall))
+            summary = self._with_unwritten(
+                keys_of(summarize(self.delivery, records, time.perf_counter() - wall))
+            )
             write_json(self.folder / SUMMARY, summary, self.disk)
         except OSError as error:
             return self._without_disk(error)
         return Record(self.folder, summary, tuple(records))
 
+    def _with_unwritten(self, summary: dict[str, Any]) -> dict[str, Any]:
+        return {**summary, UNWRITTEN: list(self._unwritten)} if self._unwritten else summary
+
     def _without_disk(self, error: OSError) -> Record:
-        """Return what is on the disk although it takes no more."""
+        """Return what is on the disk although it takes no more: what was delivered, was."""
         record = open_record(self.folder)
-        if record.fields and record.outcome.status != "complete":
-            return record
         reason = " ".join((error.strerror or str(error)).split())
-        what = "everything was delivered" if record.fields else "nothing was delivered"
-        raise OutputError(
-            f"{error.filename or self.folder}: cannot be written ({reason}); {what}; make room, and have "
-            f"`spotline resume {self.folder}` write the rest"
-        ) from error
+        what = f"{error.filename or self.folder}: cannot be written ({reason})"
+        remedy = f"make room, and have `spotline resume {self.folder}` write the rest"
+        if not record.fields:
+            raise OutputError(f"{what}; nothing was delivered; {remedy}") from error
+        done = "; everything was delivered" if record.summary["status"] == "complete" else ""
+        self._unwritten.append(f"{what}{done}; {remedy}")
+        return replace(record, summary=self._with_unwritten(record.summary))
 
     def _field(self, index: int, field: FieldTreatment, before: list[FieldRecord]) -> FieldRecord:
         """Deliver what is left of a field, and write what belongs to the whole of it."""
@@ -171,6 +195,8 @@ class Session:
                 field_header(content.state),
                 started=began.isoformat(timespec="microseconds"),
                 loop_wall_s=_earlier_loop_wall_s(path) + loop_wall_s,
+                fraction=self.delivery.fraction,
+                operator=self.delivery.operator,
             )
         )
         write_json(path, header, self.disk)
@@ -181,8 +207,23 @@ class Session:
         record = assemble(content, header)
         write_log(record, folder, self.disk)
         if self.options.documents:
-            _write_dicom(record, self.treatment, folder)
+            self._write_dicom(record, folder)
         return record
+
+    def _write_dicom(self, record: FieldRecord, folder: Path) -> None:
+        """Write the treatment record; without it, what was delivered was delivered all the same."""
+        from spotline.dicom.treatment_record import write_treatment_record
+
+        path = folder / DICOM_RECORD
+        try:
+            path.unlink(missing_ok=True)  # that of the session before
+            write_treatment_record(record, self.treatment.plan, path)
+        except Exception as error:  # whatever it is: there are fields to deliver, and a record to close
+            said = " ".join(str(error).split()) or type(error).__name__
+            self._unwritten.append(
+                f"{path}: the treatment record is not written ({said}); `spotline resume {self.folder}` "
+                "writes it"
+            )
 
     def _deliver(self, index: int, field: FieldTreatment, content: FieldContent) -> Outcome:
         """Deliver what is left of a field."""
@@ -215,6 +256,20 @@ class Session:
         with suppress(OSError):
             write_json(self.folder / SUMMARY, summary, self.disk)
         return replace(record, summary=summary)
+
+    def close(self, record: Record) -> Record:
+        """Tell the course how it ended; if that cannot be noted, it was given all the same."""
+        if self.place is None:
+            return record
+        try:
+            self.place.end(record)
+        except (SpotlineError, OSError) as error:
+            said = " ".join(str(error).split())
+            self._unwritten.append(
+                f"the end of the delivery is not noted in its course ({said}); `spotline resume "
+                f"{self.folder}` notes it"
+            )
+        return replace(record, summary=self._with_unwritten(record.summary))
 
     def _write_recovered(self, field: FieldTreatment, content: FieldContent) -> None:
         """Note the file of the last spill; make it of the journal if there is none."""
@@ -273,11 +328,3 @@ def versions() -> dict[str, str]:
     """Versions of what took part in a delivery."""
     packages = ("spotline", "numpy", "numba", "h5py", "pydicom")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
-
-
-def _write_dicom(record: FieldRecord, treatment: Treatment, folder: Path) -> None:
-    from spotline.dicom.treatment_record import write_treatment_record
-
-    path = folder / DICOM_RECORD
-    path.unlink(missing_ok=True)  # that of the session before
-    write_treatment_record(record, treatment.plan, path)

@@ -44,6 +44,7 @@ from spotline.dicom.encoding import (
 )
 from spotline.dicom.ion_plan import FORMAT
 from spotline.dicom.ion_plan_devices import DEVICES, Device
+from spotline.dicom.persons import operators
 from spotline.dicom.recorded import RecordedControlPoint, RecordedField, RecordedInterlock, TreatmentRecord
 from spotline.dicom.treatment_record_interlocks import describe_interlock, ending_interlock, interlock_items
 from spotline.dicom.treatment_record_layers import (
@@ -162,6 +163,7 @@ def _dataset(record: FieldRecord, plan: Plan, started: datetime) -> Dataset:
     date, time = started.strftime("%Y%m%d"), started.strftime("%H%M%S.%f")
     dataset = new_dataset(RTIonBeamsTreatmentRecordStorage, "RTRECORD")
     dataset.SoftwareVersions = _software_versions(record)
+    dataset.OperatorsName = operators(record.outcome)
     dataset.InstanceCreationDate = dataset.TreatmentDate = date
     dataset.InstanceCreationTime = dataset.TreatmentTime = time
     if started.utcoffset() is not None:
@@ -244,7 +246,7 @@ def _session_beam(
     set_ion(beam, field.ion)
     beam.ScanMode = "MODULATED"
     beam.ModulatedScanModeType = "STATIONARY"
-    beam.CurrentFractionNumber = int(record.header.get("fraction", 1))
+    beam.CurrentFractionNumber = record.outcome.fraction
     beam.TreatmentDeliveryType = field.delivery_type
     if field.start_meterset is not None:
         end = field.start_meterset + cumulative_meterset(layers)[-1]
@@ -276,8 +278,9 @@ def _set_termination(beam: Dataset, record: FieldRecord, started: datetime) -> N
     beam.TreatmentTerminationStatus = "NORMAL" if complete else "MACHINE"
     rows = record.interlocks[record.interlocks["time_us"].argsort(kind="stable")]
     if len(rows):
-        reset_us = max((reset.time_us for reset in record.outcome.register.resets), default=-1)
-        beam.InterlockSequence = interlock_items(rows, started, complete, reset_us)
+        resets = record.outcome.register.resets
+        reset_us = max((reset.time_us for reset in resets), default=-1)
+        beam.InterlockSequence = interlock_items(rows, started, complete, resets)
         if not complete:
             ending = rows[ending_interlock(rows, reset_us)]
             beam.TreatmentTerminationDescription = describe_interlock(ending)

@@ -7,6 +7,7 @@ equivalent code; where none fits, that row is the code itself.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -14,6 +15,8 @@ from pydicom import Dataset
 
 from spotline.control import interlocks
 from spotline.control.interlocks import CAUSES, INHIBIT, PAUSE, STOP
+from spotline.control.register import Reset
+from spotline.dicom.persons import person_identification
 from spotline.record.model import Table
 
 CODING_SCHEME = "99SPOTLINE"
@@ -35,7 +38,9 @@ _ACTIONS = {PAUSE: "pause of the spill", STOP: "stop of the treatment", INHIBIT:
 _TERMINATED = ("130453", "Treatment Terminated")
 
 
-def interlock_items(rows: Table, started: datetime, complete: bool, reset_us: int = -1) -> list[Dataset]:
+def interlock_items(
+    rows: Table, started: datetime, complete: bool, resets: Sequence[Reset] = ()
+) -> list[Dataset]:
     """Make the items of the Interlock Sequence.
 
     Parameters
@@ -47,13 +52,24 @@ def interlock_items(rows: Table, started: datetime, complete: bool, reset_us: in
     complete : bool
         Whether the field was completed; if not, and nothing stopped it, the last pause ended it: several
         pauses without a spot in between do.
-    reset_us : int
-        When an operator last reset the interlocks: what came until then has been resolved.
+    resets : sequence of Reset
+        By operators, in the order of time: what came until the last one has been resolved.
     """
+    reset_us = max((reset.time_us for reset in resets), default=-1)
     ended = (rows["action"] != PAUSE) & (rows["time_us"] > reset_us)
     if not complete:
         ended[ending_interlock(rows, reset_us)] = True
-    return [_item(row, started, ended=bool(end)) for row, end in zip(rows, ended, strict=True)]
+    return [
+        _item(row, started, ended=bool(end), user="" if end else _resolved_by(row, resets))
+        for row, end in zip(rows, ended, strict=True)
+    ]
+
+
+def _resolved_by(row: np.void, resets: Sequence[Reset]) -> str:
+    """Who reset an interlock that stopped the treatment; a pause goes on without anybody."""
+    if row["action"] == PAUSE:
+        return ""
+    return next((reset.identity for reset in resets if reset.time_us >= row["time_us"]), "")
 
 
 def ending_interlock(rows: Table, reset_us: int = -1) -> int:
@@ -77,7 +93,7 @@ def describe_interlock(row: np.void) -> str:
     )
 
 
-def _item(row: np.void, started: datetime, ended: bool) -> Dataset:
+def _item(row: np.void, started: datetime, ended: bool, user: str) -> Dataset:
     cause = CAUSES.get(int(row["cause"]))
     item = Dataset()
     moment = started.replace(tzinfo=None) + timedelta(microseconds=int(row["time_us"]))
@@ -87,7 +103,7 @@ def _item(row: np.void, started: datetime, ended: bool) -> Dataset:
     item.InterlockCodeSequence = [_cause_code(int(row["cause"]))]
     resolution = _TERMINATED if ended else _RESOLVED
     item.InterlockResolutionCodeSequence = [_code(*resolution, "DCM")]
-    item.InterlockResolutionUserSequence = []
+    item.InterlockResolutionUserSequence = [person_identification(user)] if user else []
     return item
 
 

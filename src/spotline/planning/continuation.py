@@ -15,11 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from spotline.errors import RecordError
+from spotline.errors import CourseError, RecordError
 from spotline.plan.model import Continues, Field, Layer, Plan
 from spotline.planning.read import read_plan
-from spotline.record.delivery_file import PLANS
+from spotline.record.course import Course
+from spotline.record.course_folder import course_of
+from spotline.record.delivery_file import PLANS, read_delivery
 from spotline.record.giving_up import check_given_up, kept_from_others, rest_of
+from spotline.record.headers import CourseReference
 from spotline.record.merged import Merged, MergedField, SAME_POSITION_mm, merge_records, number_of
 from spotline.record.model import Record
 from spotline.record.read import open_record
@@ -104,6 +107,7 @@ def write_continuation_plan(
     plan: Plan | None = None,
     *,
     disk: Disk | None = None,
+    course: Course | None = None,
 ) -> Plan:
     """Write the plan that delivers what is left as a DICOM RT Ion Plan, and give up what it delivers.
 
@@ -119,6 +123,8 @@ def write_continuation_plan(
         New file; its folder must exist.
     disk : Disk, optional
         Where the records are; by default the disk that there is.
+    course : Course, optional
+        That the records belong to, if it is not where it was.
 
     Returns
     -------
@@ -134,6 +140,8 @@ def write_continuation_plan(
         If DICOM cannot hold the plan (see `spotline.dicom.write_plan`).
     OutputError
         If the file exists already or cannot be written, or a record cannot: then nothing is given up.
+    CourseError
+        If the records belong to a course, and are not all of its fraction that is open: then likewise.
     """
     from spotline.dicom.encoding import ready_to_appear
     from spotline.dicom.ion_plan import read_ion_plan
@@ -144,6 +152,10 @@ def write_continuation_plan(
         rests = [rest_of(folder) for folder in folders]
         merged = merge_records([open_record(folder) for folder in folders])
         content = continuation_bytes(merged.records, path, plan)
+        references = _references(merged)
+        own = course_of(merged.records[0].path, course)
+        if own is not None:
+            own.check_remainder(references)
         with ready_to_appear(path, content) as part:
             uid = read_ion_plan(part).identity["SOPInstanceUID"]
             # What a delivery left whose own continuation is among the records was given up for that one.
@@ -154,7 +166,25 @@ def write_continuation_plan(
                 rest.check_writable()
             for rest in open_rests:
                 rest.give_up(uid, content, disk or Disk())
+            if own is not None:
+                own.leave(references, uid, hashlib.sha256(content).hexdigest())
     return read_plan(path)
+
+
+def _references(merged: Merged) -> tuple[CourseReference, ...]:
+    """Where the records stand in their course; none if they belong to none.
+
+    Raises
+    ------
+    CourseError
+        If some belong to one and some do not.
+    """
+    found = [read_delivery(record.path).course for record in merged.records]
+    known = tuple(one for one in found if one is not None)
+    if known and len(known) < len(found):
+        stranger = merged.records[found.index(None)].path
+        raise CourseError(f"{stranger}: belongs to no course, but other records do; leave it out")
+    return known
 
 
 def continuation_bytes(records: Iterable[Record] | Record, path: Path, plan: Plan | None = None) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 SUMMARY = "summary.json"
 STATUS = "status.json"
+LOCK = "delivery.lock"
+"""Made before anything else, never replaced; who delivers or gives up has a lock on it."""
 CONTINUATION = "continuation.dcm"
 """Copy of the plan that the rest of the delivery was given up for."""
 # In the folder of a field.

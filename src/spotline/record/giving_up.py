@@ -16,10 +16,10 @@ from tempfile import TemporaryFile
 
 from spotline.errors import OutputError, RecordError
 from spotline.hdf5 import keys_of
-from spotline.record import delivery_file, journal
+from spotline.record import journal
 from spotline.record.delivery_file import read_delivery
 from spotline.record.entries import GivenUpEntry
-from spotline.record.folder import CONTINUATION
+from spotline.record.folder import CONTINUATION, LOCK
 from spotline.record.journal import Journal
 from spotline.record.recovered import FieldState
 from spotline.record.witnesses import check_spill_files, given_up_for, read_states
@@ -132,7 +132,7 @@ def kept_from_others(folders: Sequence[Path]) -> Iterator[None]:
     with ExitStack() as stack:
         for folder in sorted({folder.resolve() for folder in folders}):
             read_delivery(folder)
-            stack.enter_context(only_one(folder / delivery_file.NAME))
+            stack.enter_context(only_one(folder / LOCK))
         yield
 
 

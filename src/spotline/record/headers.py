@@ -90,6 +90,27 @@ class PlannedField(Struct, frozen=True, kw_only=True):
     particles_planned: float
 
 
+class CourseReference(Struct, frozen=True, kw_only=True):
+    """Where a record stands in a course of treatment.
+
+    Attributes
+    ----------
+    folder : str
+        Of the course.
+    uid : str
+        By which the course is known wherever it is.
+    line : int
+        Of its ledger, with which the delivery began.
+    sha256 : str
+        Hash of that line, hexadecimal.
+    """
+
+    folder: str
+    uid: str
+    line: int
+    sha256: str
+
+
 class DeliveryFile(Struct, frozen=True, kw_only=True):
     """Content of ``delivery.json``: what a delivery was asked to do.
 
@@ -110,6 +131,12 @@ class DeliveryFile(Struct, frozen=True, kw_only=True):
     versions : dict of str to str
     fields : tuple of PlannedField
         In the order of delivery.
+    fraction : int
+        That it is, or goes on with; from 1.
+    operator : str
+        Who had it begin, if that was said.
+    course : CourseReference or None
+        That it belongs to, if any.
     """
 
     format: int
@@ -126,6 +153,9 @@ class DeliveryFile(Struct, frozen=True, kw_only=True):
     started: str
     versions: dict[str, str]
     fields: tuple[PlannedField, ...]
+    fraction: int = 1
+    operator: str = ""
+    course: CourseReference | None = None
 
 
 class AnnouncedSpill(Struct, frozen=True, kw_only=True):
@@ -210,6 +240,10 @@ class FieldFile(Struct, frozen=True, kw_only=True):
         ISO 8601.
     loop_wall_s : float or UNSET
         Time that the fast loop took; known at the end only.
+    fraction : int
+        That was delivered, from 1.
+    operator : str
+        Who had the delivery begin, if that was said.
     """
 
     status: str
@@ -223,3 +257,5 @@ class FieldFile(Struct, frozen=True, kw_only=True):
     journal_entries: int | None = None
     started: str = ""
     loop_wall_s: float | UnsetType = UNSET
+    fraction: int = 1
+    operator: str = ""

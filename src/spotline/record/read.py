@@ -146,8 +146,9 @@ def _field_keys(folder: Path, state: FieldState) -> Mapping[str, Any]:
         if not is_old:
             return keys
     delivery = folder.parent / DELIVERY
-    started = read_json(delivery).get("started", "") if delivery.exists() else ""
-    return keys_of(msgspec.structs.replace(field_header(state), started=started))
+    said = read_json(delivery) if delivery.exists() else {}
+    known = {name: said[name] for name in ("started", "fraction", "operator") if name in said}
+    return keys_of(msgspec.structs.replace(field_header(state), **known))
 
 
 def _read_spill_files(content: FieldContent, n_files: int) -> list[Spill]:

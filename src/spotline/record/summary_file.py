@@ -13,6 +13,9 @@ from spotline.hdf5 import as_written, typed
 from spotline.record.folder import SUMMARY
 from spotline.record.headers import SessionRow
 
+UNWRITTEN = "unwritten"
+"""Key of a summary."""
+
 
 class AssumedSpot(Struct, frozen=True, kw_only=True):
     """Counts of INT1 of one spot that nobody confirmed; `spot` is its index in the slice."""
@@ -172,6 +175,8 @@ class SummaryFile(Statistics, frozen=True, kw_only=True):
         Those that were begun, in the order of delivery.
     sinks : tuple of SinkNote or UNSET
         Those that missed something; not there if none did.
+    unwritten : tuple of str or UNSET
+        What could not be written although the beam was given, and what to do; not there if all was.
     """
 
     wall_s: float = 0.0
@@ -188,6 +193,7 @@ class SummaryFile(Statistics, frozen=True, kw_only=True):
     versions: dict[str, str] = {}
     fields: tuple[FieldSummary, ...]
     sinks: tuple[SinkNote, ...] | UnsetType = UNSET
+    unwritten: tuple[str, ...] | UnsetType = UNSET
 
 
 def read_summary(folder: Path) -> SummaryFile:

@@ -56,8 +56,15 @@ def test_a_plan_has_the_dose_that_its_record_calls_planned(
     )
 
 
+def on_another_day(record: Record) -> Record:
+    (field,) = record.fields
+    return replace(
+        record, fields=(replace(field, header={**field.header, "started": "2027-03-02T12:00:00"}),)
+    )
+
+
 def test_fractions_add_up(record: Record, water: Patient, done: Reconstruction):
-    twice = reconstruct([record, record], LINE, water, water.grid, libraries=LIBRARIES)
+    twice = reconstruct([record, on_another_day(record)], LINE, water, water.grid, libraries=LIBRARIES)
     assert twice.fractions == 2
     for what, dose in twice.doses.items():
         np.testing.assert_allclose(
@@ -82,7 +89,7 @@ def test_rbe_is_applied_to_sums(record: Record, water: Patient, done: Reconstruc
         reconstruct(records, LINE, water, water.grid, of=["planned"], libraries=LIBRARIES, rbe=model).doses[
             "planned"
         ]
-        for records in ([record], [record, record])
+        for records in ([record], [record, on_another_day(record)])
     )
     assert once.effective is not None
     assert twice.effective is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,11 @@ LINE = spotline.load_beamline("cnao-h")
 
 FIRST = {"plan_uid": "1.2.3", "plan_sha256": "5" * 64, "number": 1}
 """What the first continuation of a plan says that it continues."""
+
+
+def on_day(record: Record, day: int) -> Record:
+    """The same delivered on another day."""
+    return changed(record, started=f"2027-03-{day:02d}T12:00:00")
 
 
 def changed(record: Record, **header: Any) -> Record:
@@ -38,15 +44,58 @@ def test_a_simulated_record_has_everything(record: Record):
     found = beams_of(record, LINE)
     assert list(found.beams) == ["planned", "measured", "true"]
     without = replace(record, fields=(replace(record.fields[0], truth=None),))
-    assert list(beams_of([record, without], LINE).beams) == ["planned", "measured"]
+    assert list(beams_of([record, on_day(without, 2)], LINE).beams) == ["planned", "measured"]
     with pytest.raises(DoseError, match="no simulation made it"):
         beams_of(without, LINE, of=["true"])
 
 
 def test_records_are_fractions(record: Record):
-    found = beams_of([record, record, record], LINE)
+    found = beams_of([record, on_day(record, 2), on_day(record, 3)], LINE)
     assert found.fractions == 3
     assert [len(group) for group in found.beams.values()] == [3, 3, 3]
+
+
+def test_fractions_that_are_alike(record: Record, treatment: spotline.Treatment):
+    for source in (record, treatment):
+        once, found = beams_of(source, LINE), beams_of(source, LINE, fractions=5)
+        assert found.fractions == 5
+        assert any("taken 5 times" in note for note in found.notes)
+        for what, (one,) in once.beams.items():
+            (many,) = found.beams[what]
+            assert many.particles == pytest.approx(5 * one.particles)
+    assert beams_of([record, on_day(record, 2)], LINE, fractions=5).fractions == 10
+    with pytest.raises(DoseError, match="0 is none"):
+        beams_of(record, LINE, fractions=0)
+
+
+def test_a_delivery_is_added_once(record: Record, tmp_path: Path):
+    """Whatever its folder is called: another path, a link, or a copy."""
+    link = tmp_path / "link"
+    link.symlink_to(record.path, target_is_directory=True)
+    for path in (record.path, link, tmp_path / "copy"):
+        with pytest.raises(DoseError, match=r"is the same delivery as .* --fractions"):
+            beams_of([record, on_day(record, 2), replace(record, path=path)], LINE)
+    # A record that does not say when it began is known by its folder.
+    silent = changed(record, started="")
+    with pytest.raises(DoseError, match="is the same delivery"):
+        beams_of([silent, replace(silent, path=link)], LINE)
+    assert beams_of([silent, replace(silent, path=tmp_path)], LINE).fractions == 2
+
+
+def test_a_remainder_is_added_once(record: Record):
+    """As often as something was left at most."""
+
+    def stopped(day: int) -> Record:
+        return replace(on_day(record, day), summary={**record.summary, "status": "interlock"})
+
+    sha256 = record.fields[0].facts.plan_sha256
+    rest = changed(record, continues={**FIRST, "plan_sha256": sha256}, plan_sha256="c")
+    again = on_day(rest, 4)
+    for whole in ([stopped(1)], [stopped(1), on_day(record, 2)], []):
+        beams_of([*whole, rest], LINE)
+        with pytest.raises(DoseError, match=r"continuation 1 of the plan .* was delivered 2 times"):
+            beams_of([*whole, rest, again], LINE)
+    assert beams_of([stopped(1), stopped(2), rest, again], LINE).fractions == 2
 
 
 def test_records_of_several_plans_are_no_fractions_of_one(record: Record):

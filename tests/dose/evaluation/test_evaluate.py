@@ -104,11 +104,11 @@ def test_fractions_are_added_and_a_dose_of_the_plan_is_scaled(
     own = done.doses["planned"]
     whole = replace(own, dose_Gy=20.0 * own.dose_Gy, summation="PLAN", frame_of_reference_uid="1.2.9")
     found = spotline.evaluate(
-        [record, record],
+        record,
         WATER,
         plan=replace(plan, fractions_planned=20),
         compare={"RD.dcm": whole},
-        options=OPTIONS,
+        options=replace(OPTIONS, fractions=2),
     )
     assert found.fractions == 2
     for name, dose in found.doses.items():
@@ -117,7 +117,8 @@ def test_fractions_are_added_and_a_dose_of_the_plan_is_scaled(
     assert [one.names[1] for one in given] == ["planned", "measured", "true"]
     np.testing.assert_allclose(given[0].reference.dose_Gy, 2.0 * own.dose_Gy, rtol=1e-6)
     assert given[0].comparison.largest_Gy < 1e-5
-    (scaled, frame) = found.notes
+    (often, scaled, frame) = found.notes
+    assert often.startswith("what is given is taken 2 times")
     assert scaled.startswith("RD.dcm: is of all 20 fractions")
     assert "times 0.1, for 2" in scaled
     assert frame.startswith("RD.dcm: names another frame")

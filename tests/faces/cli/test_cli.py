@@ -17,6 +17,7 @@ from spotline import open_record
 from spotline.faces import cli
 from tests.delivery.deliveries import CARBON, PROTON
 from tests.lines.edit import copy_line, edit
+from tests.places import ROOT
 
 CALL = "import sys; from spotline.faces.cli import main; sys.argv[0] = 'spotline'; sys.exit(main())"
 
@@ -54,6 +55,7 @@ def test_whole_delivery(tmp_path: Path):
     assert (record.summary["status"], record.summary["seed"]) == ("complete", 3)
     assert {path.name for path in out.iterdir()} == {
         "delivery.json",
+        "delivery.lock",
         "field-01",
         "plan",
         "report.html",
@@ -62,6 +64,53 @@ def test_whole_delivery(tmp_path: Path):
     }
     assert f"{record.summary['particles_delivered']:.6g}" in result.stdout
     assert (out / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("error", [OSError("no room"), spotline.OutputError("no room"), ValueError("odd")])
+@pytest.mark.parametrize("fault", [None, "magnet-trip"])
+def test_what_cannot_be_written_changes_no_status(
+    error: Exception,
+    fault: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+):
+    """Neither the report nor the treatment record: the status is that of the beam."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("spotline.write_report", fail)
+    monkeypatch.setattr("spotline.dicom.treatment_record.write_treatment_record", fail)
+    more = [] if fault is None else ["--fault", str(ROOT / "faults" / f"{fault}.toml")]
+    out = tmp_path / "out"
+    assert delivered(PROTON, out, *more) == (0 if fault is None else 3)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert "record.dcm: the treatment record is not written" in said[0]
+    assert "report.html: no report" in said[1]
+    # The same of a session that goes on.
+    assert cli.run(["resume", str(out), "--operator", "x", "--reason", "y"]) == 0
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    monkeypatch.undo()
+    assert cli.run(["resume", str(out), "--operator", "x", "--reason", "y", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+    assert (out / "field-01" / "record.dcm").exists()
+    assert (out / "report.html").exists()
+
+
+def test_error_with_beam_is_no_bad_input(
+    tmp_path: Path, no_report: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    """Whoever tries again on status 2 must not deliver again."""
+
+    def fail(*_: object) -> None:
+        raise spotline.RecordError("a spill file: cannot be read")
+
+    monkeypatch.setattr("spotline.delivery.session.open_field", fail)
+    assert delivered(PROTON, tmp_path / "out") == 3
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("spotline: a spill file: cannot be read; beam may have been given: look at ")
 
 
 def test_quiet_says_nothing(tmp_path: Path, no_report: None, capfd: pytest.CaptureFixture):

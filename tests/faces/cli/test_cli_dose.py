@@ -154,10 +154,23 @@ def test_the_same_again_gives_the_same_bytes(record: Path, libraries: Path, tmp_
         assert first == second, name
 
 
+def test_a_record_is_added_once(record: Path, libraries: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    """Also if it is a copy, or a link."""
+    copy, link = tmp_path / "copy", tmp_path / "link"
+    shutil.copytree(record, copy)
+    link.symlink_to(record, target_is_directory=True)
+    for other in (record, copy, link):
+        options = ["--out", tmp_path / "out", "--library", libraries, *ANYWHERE.split()]
+        assert run(record, other, *options) == 2
+        (said,) = capsys.readouterr().err.splitlines()
+        assert "is the same delivery as" in said
+        assert not (tmp_path / "out").exists()
+
+
 def test_two_fractions_with_rbe(record: Path, libraries: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
-    for sources, name in (([record], "one"), ([record, record], "two")):
-        options = ["--library", libraries, *ANYWHERE.split(), "--rbe", "constant"]
-        assert run(*sources, "--out", tmp_path / name, *options) == 0
+    options = ["--library", libraries, *ANYWHERE.split(), "--rbe", "constant"]
+    for more, name in (([], "one"), (["--fractions", "2"], "two")):
+        assert run(record, "--out", tmp_path / name, *options, *more) == 0
     assert capsys.readouterr() == ("", "")
     one, two = (read_dose(tmp_path / name / "measured-effective.dcm") for name in ("one", "two"))
     assert (one.kind, two.summation) == ("effective", "RECORD")

@@ -49,11 +49,13 @@ def beams_of(
     fields: Sequence[int] | None = None,
     isocentres_mm: Mapping[int, Point] | None = None,
     widths: Widths = "measured",
+    fractions: int = 1,
 ) -> SourceBeams:
     """Collect the beams of a source.
 
     Several records are fractions, unless one goes on with another that was interrupted (a continuation): both
-    then belong to the same fraction, and the plan of the continuation is part of that of the first.
+    then belong to the same fraction, and the plan of the continuation is part of that of the first.  A
+    delivery is added once, whatever its folder is called.
 
     Parameters
     ----------
@@ -68,13 +70,42 @@ def beams_of(
         In patient coordinates by number of the field; they outrank those of the source.
     widths : {"measured", "planned"}
         Of spots as they were measured, see `spotline.dose.engine.beams.beams_of_record`.
+    fractions : int
+        How often all of it is given.
 
     Raises
     ------
     DoseError
-        If nothing is asked for or what is asked for is not there, a field is not there, or it is not known
-        where the isocentre lies or from where the beam comes.
+        If nothing is asked for or what is asked for is not there, a field is not there, it is not known
+        where the isocentre lies or from where the beam comes, a delivery is there twice, or a remainder was
+        delivered twice.
     """
+    if fractions < 1:
+        raise DoseError(f"fractions: {fractions} is none; give 1 or more")
+    once = _once(source, beamline, of, fields, isocentres_mm, widths)
+    if fractions == 1:
+        return once
+    beams = {what: tuple(_often(one, fractions) for one in group) for what, group in once.beams.items()}
+    note = f"what is given is taken {fractions} times, as fractions that are all alike"
+    return SourceBeams(beams, fractions * once.fractions, (*once.notes, note))
+
+
+def _often(beams: FieldBeams, times: int) -> FieldBeams:
+    layers = (
+        replace(layer, spots=replace(layer.spots, particles=times * layer.spots.particles))
+        for layer in beams.layers
+    )
+    return replace(beams, layers=tuple(layers))
+
+
+def _once(
+    source: Source,
+    beamline: BeamLine,
+    of: Sequence[What] | None,
+    fields: Sequence[int] | None,
+    isocentres_mm: Mapping[int, Point] | None,
+    widths: Widths,
+) -> SourceBeams:
     places = dict(isocentres_mm or {})
     if of is not None and (not of or not set(of) <= set(ALL)):
         raise DoseError(f"dose of {', '.join(of) or 'nothing'}: ask for some of {', '.join(ALL)}")
@@ -118,6 +149,8 @@ def _of_records(
     if not records:
         raise DoseError("dose: there is no record to reconstruct; give at least one")
     where = ", ".join(str(record.path) for record in records)
+    _check_each_once(records)
+    _check_remainders(records)
     chosen = [(r, f) for r in records for f in r.fields if fields is None or f.number in fields]
     _check_fields(fields, [field.number for _, field in chosen], where)
     if not chosen:
@@ -144,6 +177,48 @@ def _of_records(
         counted = first if what == "planned" and first else [field for _, field in chosen]
         beams[what] = tuple(_of_field(field, what, beamline, places, notes, widths) for field in counted)
     return SourceBeams(beams, fractions, tuple(dict.fromkeys(notes)))
+
+
+def _check_each_once(records: Sequence[Record]) -> None:
+    """Refuse a delivery that is there twice: its folder under another name, or a copy of it."""
+    found: dict[tuple[object, ...], Record] = {}
+    for record in records:
+        own = {_identity(record, field) for field in record.fields}
+        for known in own & found.keys():
+            raise DoseError(
+                f"{record.path}: is the same delivery as {found[known].path}; give each once (if several "
+                "fractions were given like this one, say how many with --fractions)"
+            )
+        found |= dict.fromkeys(own, record)
+
+
+def _identity(record: Record, field: FieldRecord) -> tuple[object, ...]:
+    """What no other delivery of a field has: when it began; in records that do not say, the folder."""
+    facts, began = field.facts, field.outcome.started
+    number = 0 if facts.continues is None else facts.continues.number
+    own = began or str(record.path.resolve())
+    return facts.plan_sha256, facts.plan_label, number, facts.beamline_sha256, facts.seed, field.number, own
+
+
+def _check_remainders(records: Sequence[Record]) -> None:
+    """Refuse more deliveries of continuations than there are deliveries that left something."""
+    given: Counter[tuple[str, int]] = Counter()
+    left: Counter[tuple[str, int]] = Counter()
+    for record in records:
+        if not record.fields:
+            continue
+        facts = record.fields[0].facts
+        root, number = facts.plan_sha256, 0
+        if facts.continues is not None:
+            root, number = facts.continues.plan_sha256, facts.continues.number
+        given[root, number] += 1
+        left[root, number] += record.summary.get("status") != "complete"
+    for (root, number), times in given.items():
+        if number > 0 and times > max(1, left[root, number - 1]):
+            raise DoseError(
+                f"dose: continuation {number} of the plan with SHA-256 {root[:12]} was delivered {times} "
+                "times, more often than anything was left to it; leave out what was delivered again"
+            )
 
 
 def _of_field(

@@ -61,6 +61,8 @@ class DoseOptions:
         Whether to give the physical dose of each field too.
     widths : {"measured", "planned"}
         Of the spots of what was measured: as the strips found them, or as the plan has them.
+    fractions : int
+        So many fractions were, or are to be, like all that is given.
 
     Raises
     ------
@@ -77,6 +79,7 @@ class DoseOptions:
     isocentres_mm: Mapping[int, Point] = field(default_factory=dict)
     per_field: bool = False
     widths: Widths = "measured"
+    fractions: int = 1
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.grid_mm) and self.grid_mm > 0.0):
@@ -100,7 +103,7 @@ def evaluate(
     ----------
     source : Treatment, Record, or sequence of Record
         Several records are added: fractions, fields, or an interrupted delivery and its continuation.  They
-        must be of one patient (`spotline.plan_of_records` checks it).
+        must be of one patient (`spotline.plan_of_records` checks it), and each delivery there once.
     patient : CtPatient, WaterBox or Patient
         What the beams meet.
     plan : Plan, optional
@@ -149,7 +152,14 @@ def evaluate(
 
     notes: list[str] = []
     places = _isocentres(source, plan, chosen.isocentres_mm, isinstance(patient, WaterBox), notes)
-    beams = beams_of(source, line, fields=chosen.fields, isocentres_mm=places, widths=chosen.widths)
+    beams = beams_of(
+        source,
+        line,
+        fields=chosen.fields,
+        isocentres_mm=places,
+        widths=chosen.widths,
+        fractions=chosen.fractions,
+    )
     every = [one for group in beams.beams.values() for one in group]
     libraries = libraries_for(line, every, chosen.libraries)
     met = put_on_grid(patient, every, line, chosen.grid or chosen.grid_mm, identity, structures)

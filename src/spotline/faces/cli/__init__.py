@@ -15,6 +15,7 @@ from spotline.faces.cli.beamline import beamline, beamlines
 from spotline.faces.cli.campaign import campaign
 from spotline.faces.cli.common import ABOUT, DELIVER, DOSE, PLAN, STATUS_BAD_INPUT
 from spotline.faces.cli.continuation import continuation
+from spotline.faces.cli.course import course
 from spotline.faces.cli.deliver import deliver, replay
 from spotline.faces.cli.dose import dose
 from spotline.faces.cli.gamma import gamma
@@ -39,6 +40,7 @@ app.command(continuation, group=PLAN)
 app.command(deliver, group=DELIVER)
 app.command(resume, group=DELIVER)
 app.command(replay, group=DELIVER)
+app.command(course)
 app.command(campaign, group=DELIVER)
 app.command(dose, group=DOSE)
 app.command(gamma, group=DOSE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,7 +87,10 @@ def campaign(
             run=run,
             progress=show,
         )
-    write_campaign_page(made.outcome, rows_in(made.runs), out / REPORT)
+    try:
+        write_campaign_page(made.outcome, rows_in(made.runs), out / REPORT)
+    except (spotline.OutputError, OSError) as error:  # the runs are made, and their results are written
+        print(f"spotline: {error}; the results of the campaign are whole without it", file=sys.stderr)
     if not quiet:
         print(_in_words(made, out, time.perf_counter() - began))
     return STATUS_DIFFERENT if made.has_violations else STATUS_DONE

@@ -31,6 +31,7 @@ def whole_number(_: object, tokens: Sequence[Token]) -> int:
 
 WholeNumber = Annotated[int, Parameter(converter=whole_number)]
 Seed = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=0))]
+Count = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=1))]
 Switch = Annotated[bool, Parameter(negative=())]
 Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=True, negative=())]
 """One or several behind one option."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spotline.faces.cli.common import STATUS_DIFFERENT, STATUS_DONE, Switch
+from spotline.faces.cli.course import opened
 
 if TYPE_CHECKING:
     from spotline.plan import Field
@@ -18,6 +19,7 @@ def continuation(
     out: Path | None = None,
     plan: Path | None = None,
     preview: Switch = False,
+    course: Path | None = None,
 ) -> int:
     """Say what a stopped delivery left of its plan, or write the plan that delivers it.
 
@@ -39,6 +41,8 @@ def continuation(
         The plan that was delivered first; by default the copy in the folder of its record.
     preview
         Only say what is left, and what --out would write: write nothing, and give nothing up.
+    course
+        Folder of the course that the records belong to, if it is not where it was.
     """
     import spotline
     from spotline.planning.continuation import delivered_plan
@@ -54,7 +58,8 @@ def continuation(
     accounts = {account.number: account for account in merged.fields}
     said = []
     if out is not None and not preview:
-        made = spotline.write_continuation_plan(records, out, first)
+        kept = None if course is None else opened(course)
+        made = spotline.write_continuation_plan(records, out, first, course=kept)
         said.append(f"{out}: {made.label}")
     elif out is not None:
         said.append(f"{out}: {spotline.continuation_plan(records, first).label}, not written")

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cyclopts import Parameter
 
 from spotline.faces.cli.bars import delivery_bar
 from spotline.faces.cli.common import (
     STATUS_DIFFERENT,
     STATUS_DONE,
     STATUS_INTERLOCK,
+    Count,
     Seed,
     Switch,
     WholeNumber,
 )
+from spotline.faces.cli.course import opened
 from spotline.faces.cli.treatment import treatment_to_deliver
 
 if TYPE_CHECKING:
-    from spotline.delivery import Delivery
+    from spotline.delivery import Delivery, DeliveryOptions
     from spotline.record import Record
     from spotline.record.summary_file import InterlockFigures, SummaryFile
 
@@ -31,22 +36,83 @@ VERDICTS = {
 }
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Giving:
+    """Who gives what of a course.
+
+    Parameters
+    ----------
+    operator
+        Who delivers; for the record.
+    fraction
+        Number of the fraction, for the record; in a course it must be the one that is due.
+    course
+        Folder of the course that this is a part of (spotline course): what was given is not given twice.
+    again
+        Why something is given in the course that was given already.
+    """
+
+    operator: str = ""
+    fraction: Count | None = None
+    course: Path | None = None
+    again: str = ""
+
+    def options(self) -> DeliveryOptions:
+        """Open the course."""
+        import spotline
+
+        return spotline.DeliveryOptions(
+            takes_orders=False,
+            operator=self.operator,
+            fraction=self.fraction,
+            course=None if self.course is None else opened(self.course),
+            again=self.again,
+        )
+
+
+GIVEN_BY_NOBODY = Giving()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class SimulatedIn:
+    """The simulated room.
+
+    Parameters
+    ----------
+    seed
+        Seed of the simulated room.
+    raw
+        Keep every frame of every chamber.
+    fault
+        TOML file of what fails in the simulated room, and when.
+    """
+
+    seed: Seed = 0
+    raw: Switch = False
+    fault: Path | None = None
+
+
+USUAL_ROOM = SimulatedIn()
+
+
 def deliver(
     plan: Path,
     *,
     out: Path,
     beamline: str | None = None,
     field: WholeNumber | None = None,
-    seed: Seed = 0,
-    raw: Switch = False,
     quiet: Switch = False,
-    fault: Path | None = None,
+    room: SimulatedIn = USUAL_ROOM,
+    giving: Giving = GIVEN_BY_NOBODY,
 ) -> int:
     """Deliver a treatment plan in a simulated room.
 
     Writes spill files, log, DICOM treatment record, summary and report.
 
-    Exit status: 0 delivered whole, 2 bad input (nothing written), 3 stopped by an interlock.
+    Exit status: 0 delivered whole, 2 bad input (nothing delivered), 3 stopped by an interlock, or not known
+    to be whole.  What cannot be written of a delivery is a warning and changes no status.
 
     Parameters
     ----------
@@ -59,43 +125,73 @@ def deliver(
         A prepared treatment knows the name of its own.
     field
         Beam number of the only field to deliver.
-    seed
-        Seed of the simulated room.
-    raw
-        Keep every frame of every chamber.
     quiet
         Say nothing but errors.
-    fault
-        TOML file of what fails in the simulated room, and when.
     """
     import spotline
     from spotline.sim.faults import SimulatedCrash
 
-    faults = spotline.read_faults(fault) if fault is not None else ()
+    faults = spotline.read_faults(room.fault) if room.fault is not None else ()
     treatment = treatment_to_deliver(plan, beamline, field, quiet)
     if not quiet:
         for prepared in treatment.fields:
             for warning in prepared.warnings:
                 print(f"spotline: field {prepared.field.number}: {warning}", file=sys.stderr)
     try:
-        options = spotline.DeliveryOptions(takes_orders=False)
-        delivery = spotline.Delivery(treatment, out, seed=seed, raw=raw, faults=faults, options=options)
+        delivery = spotline.Delivery(
+            treatment, out, seed=room.seed, raw=room.raw, faults=faults, options=giving.options()
+        )
         record = run_shown(delivery, quiet)
+    except BeamGivenError as error:
+        return failed_with_beam(error, out)
     except SimulatedCrash as crash:
         print(f"spotline: {crash.kind}: the delivery ends here; {out} is as it left it", file=sys.stderr)
         return STATUS_INTERLOCK
+    tell_unwritten(record)
     write_page(record, out)
     if not quiet:
         print(in_words(record.outcome, out))
     return STATUS_DONE if record.outcome.status == "complete" else STATUS_INTERLOCK
 
 
+class BeamGivenError(Exception):
+    """A delivery that was ended by an error when there may have been beam: no bad input any more."""
+
+
 def run_shown(delivery: Delivery, quiet: bool) -> Record:
-    """Run a delivery, and show on a terminal how far it is."""
+    """Run a delivery, and show on a terminal how far it is.
+
+    Raises
+    ------
+    BeamGivenError
+        If an error ends it that is no error of the input any more.
+    """
+    from spotline.errors import SpotlineError
+
     with delivery_bar(quiet) as show:
         if show is not None:
             delivery.watch(show, "progress bar")
-        return delivery.run()
+        try:
+            return delivery.run()
+        except (SpotlineError, OSError) as error:
+            if not delivery.may_have_given_beam:
+                raise
+            raise BeamGivenError(" ".join(str(error).split())) from error
+
+
+def failed_with_beam(error: BeamGivenError, out: Path) -> int:
+    """Say that an error ended a delivery; the status is never that of bad input, which may be tried again."""
+    print(
+        f"spotline: {error}; beam may have been given: look at {out} before anything is delivered again",
+        file=sys.stderr,
+    )
+    return STATUS_INTERLOCK
+
+
+def tell_unwritten(record: Record) -> None:
+    """Say what could not be written."""
+    for what in record.summary.get("unwritten", ()):
+        print(f"spotline: {what}", file=sys.stderr)
 
 
 def replay(record: Path, *, raw: Switch = False) -> int:
@@ -148,8 +244,11 @@ def write_page(record: Record, out: Path) -> None:
 
     try:
         spotline.write_report(record, out / REPORT)
-    except spotline.OutputError as error:
-        print(f"spotline: {error}; the record is whole without it", file=sys.stderr)
+    except Exception as error:  # whatever it is: the beam was given, and its status is what counts
+        said = " ".join(str(error).split()) or type(error).__name__
+        print(
+            f"spotline: {out / REPORT}: no report ({said}); the record is whole without it", file=sys.stderr
+        )
 
 
 def _interlock_in_words(interlock: InterlockFigures) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from spotline.faces.cli.bars import dose_bar
-from spotline.faces.cli.common import STATUS_DONE, Switch, WholeNumber, Words
+from spotline.faces.cli.common import STATUS_DONE, Count, Switch, WholeNumber, Words
+from spotline.faces.cli.course import opened
 
 if TYPE_CHECKING:
     from spotline.dose.evaluation.findings import Compared, Evaluation
@@ -34,6 +35,8 @@ def dose(
     calibration: Path | None = None,
     prescription: Words = (),
     override: Words = (),
+    fractions: Count = 1,
+    course: Path | None = None,
     quiet: Switch = False,
 ) -> int:
     """Compute the dose of a plan, or of what was delivered: planned, measured and, if simulated, true.
@@ -85,14 +88,23 @@ def dose(
         and conformity; with --rbe it is RBE-weighted dose.  Several may follow.
     override
         Stopping power relative to water of a structure, as in couch=0.5; several may follow.
+    fractions
+        So many fractions were given like this; a record itself is added once only.
+    course
+        Instead of sources: folder of a course (spotline course), for all that was given of it.
     quiet
         Say nothing but errors.
     """
     from spotline.dose.evaluation.evaluate import evaluate
+    from spotline.errors import OptionError
     from spotline.faces.cli.dose_inputs import DoseRequest, read_inputs
     from spotline.faces.report.dose_folder import check_free, write_dose_folder
 
     check_free(out)
+    if course is not None:
+        if source:
+            raise OptionError("give either records or --course, not both")
+        source = tuple(opened(course).records())
     request = DoseRequest(
         sources=source,
         beamline=beamline,
@@ -106,6 +118,7 @@ def dose(
         field=field,
         per_field=per_field,
         widths=widths,
+        fractions=fractions,
         library=library,
         plan=plan,
         calibration=calibration,

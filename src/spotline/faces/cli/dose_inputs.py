@@ -50,6 +50,7 @@ class DoseRequest:
     field: int | None
     per_field: bool
     widths: Widths
+    fractions: int
     library: Path | None
     plan: Path | None
     calibration: Path | None
@@ -107,6 +108,7 @@ def read_inputs(request: DoseRequest) -> Inputs:
         isocentres_mm={one.number: one.isocentre_mm for one in placed if one.isocentre_mm},
         per_field=request.per_field,
         widths=request.widths,
+        fractions=request.fractions,
     )
     return Inputs(
         source, patient, plan, structures, prescribed_Gy, compare, options, _provenance(request, source, plan)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from spotline.arrays import Floats
 from spotline.faces.cli.bars import optimisation_bar, preparation_bar
 from spotline.faces.cli.common import PLAN, STATUS_DONE, Numbers, Switch, WholeNumber, Words
 
 if TYPE_CHECKING:
+    from spotline.arrays import Floats
     from spotline.machine import BeamLine
     from spotline.plan import Plan
     from spotline.planning.phantom_plan import Setup

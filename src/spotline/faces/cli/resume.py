@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from spotline.faces.cli.common import STATUS_DONE, STATUS_INTERLOCK, Switch
-from spotline.faces.cli.deliver import REPORT, in_words, run_shown, write_page
+from spotline.faces.cli.course import opened
+from spotline.faces.cli.deliver import (
+    REPORT,
+    BeamGivenError,
+    failed_with_beam,
+    in_words,
+    run_shown,
+    tell_unwritten,
+    write_page,
+)
 
 
 def resume(
@@ -14,6 +23,7 @@ def resume(
     operator: str = "",
     reason: str = "",
     beamline: str | None = None,
+    course: Path | None = None,
     quiet: Switch = False,
 ) -> int:
     """Go on with a delivery that was stopped by an interlock, killed, or lost its power.
@@ -33,6 +43,8 @@ def resume(
         Why it may; kept in the record.
     beamline
         Path of the beam line, if it is not where it was.
+    course
+        Folder of the course that the record belongs to, if it is not where it was.
     quiet
         Say nothing but errors.
     """
@@ -41,11 +53,15 @@ def resume(
     from spotline.record.witnesses import read_states
 
     states = read_states(record, read_delivery(record))
-    options = spotline.DeliveryOptions(takes_orders=False)
+    options = spotline.DeliveryOptions(takes_orders=False, course=None if course is None else opened(course))
     delivery = spotline.resumption(
         record, operator=operator, reason=reason, beamline=beamline, options=options
     )
-    after = run_shown(delivery, quiet)
+    try:
+        after = run_shown(delivery, quiet)
+    except BeamGivenError as error:
+        return failed_with_beam(error, record)
+    tell_unwritten(after)
     nothing_left = all(state.status == "complete" for state in states)
     if not nothing_left or not (record / REPORT).exists():
         write_page(after, record)
