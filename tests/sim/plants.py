@@ -92,6 +92,7 @@ def segmented(shares: np.ndarray, weights: np.ndarray, **changes: Any) -> Segmen
         counts_per_particle=0.01,
         spread=0.0,
         background=0.0,
+        box=1,
         weights=np.asarray(weights, float),
         shares=shares,
         key=777,

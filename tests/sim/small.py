@@ -76,7 +76,8 @@ def raw_of(blocks: list[Block]) -> RawSamples:
 
 def everything(blocks: list[Block], result: SpillResult) -> dict[str, np.ndarray]:
     """All that a spill leaves behind, as bytes."""
-    found: dict[str, Any] = {name: getattr(result, name) for name in SpillResult.__slots__}
+    told = {name: getattr(result, name) for name in SpillResult.__slots__}
+    found: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
     found |= {f"raw {name}": getattr(raw_of(blocks), name) for name in RawSamples.__slots__}
     found["trend"] = np.concatenate([block.trend for block in blocks])
     return {

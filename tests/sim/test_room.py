@@ -218,7 +218,8 @@ def truth_of(line: BeamLine, **changes: int) -> tuple[PlantSettings, float, np.n
     start_us = 4_500_000 * given["spill"]
     length_us = round(line.facts.accelerator.spill_length_s * 1e6)
     broadcast = Broadcast(CODE, start_us, start_us + length_us)
-    return truths.plant_settings(true_line_of(line), law, broadcast, **given)
+    found = truths.plant_settings(true_line_of(line), law, broadcast, **given)
+    return found.plant, found.ring_particles, found.ripple_phases
 
 
 def keys_of(truth: PlantSettings) -> list[int]:

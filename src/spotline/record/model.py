@@ -265,8 +265,8 @@ class FieldRecord:
         ``passive_elements`` (list of str), ``gas_factors`` (of each box), ``gantry_angle_deg``,
         ``patient_support_angle_deg``, ``isocentre_mm`` (in patient coordinates, or None), ``unit``,
         ``spots_planned``, ``particles_planned``,
-        ``meterset_per_particle`` (list, one per slice), ``monitors`` (list of dict, one per monitor of the
-        line: ``name``, ``kind``, ``plane``, ``box``, ``distance_mm``, ``role``, ``iso_per_mm``).
+        ``meterset_per_particle`` (list, one per slice), ``monitors`` (list of dict, one per monitor
+        of the line, with the attributes of `spotline.treatment.headers.RecordedMonitor`).
     spots, slices, spills, trend, interlocks, slow_control : Table
         Columns `SPOT`, `SLICE`, `SPILL`, `TREND`, `INTERLOCK`, `SLOW_CONTROL`.  A spot here is one visit
         to a prescribed spot; `spotline.record.prescribed_spots` joins repainted ones.
