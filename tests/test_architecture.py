@@ -29,6 +29,7 @@ MANY_PARAMETERS = {
     "spotline.delivery.run.deliver": FROZEN,
     "spotline.delivery.resume.resume": FROZEN,
     "spotline.dose.engine.reconstruct.reconstruct": FROZEN,
+    "spotline.faces.cli.library.build": VERB,
     "spotline.faces.cli.campaign.campaign": VERB,
     "spotline.faces.cli.dose.dose": VERB,
     "spotline.faces.cli.gamma.gamma": VERB,

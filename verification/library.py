@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spotline.machine import load_beamline
-from spotline.machine.library.build import simulate_entry
+from spotline.machine.library import build
 from spotline.machine.library.model import BeamLibrary, Entry, stack
 from spotline.machine.library.modifiers import ripple_filter, together
 from spotline.machine.library.nozzle import calibrate_nozzle
@@ -87,13 +87,13 @@ class Run:
             passed = np.concatenate([[0.0], np.cumsum(thickness.share)])
             edges = np.linspace(0.0, 2.0 * filters, len(passed))
             quantiles = np.interp(np.linspace(0.0, 1.0, 401), passed, edges)
-        made = simulate_entry(
+        made = build.simulate_entry(
             ion,
             energy_MeV_u,
             momentum_spread_percent=spread,
             primaries=self.primaries,
             seed=SEED + filters,
-            threads=self.threads,
+            run=build.Run(self.threads),
             ripple_mm=quantiles,
         )
         self.simulated[key] = made.entry

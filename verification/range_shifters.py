@@ -20,7 +20,7 @@ from spotline.arrays import Floats
 from spotline.machine import load_beamline
 from spotline.machine.library import grid
 from spotline.machine.library.areas import CHAMBER, FIELD
-from spotline.machine.library.build import energy_sigma, simulate_entry
+from spotline.machine.library.build import Run, energy_sigma, simulate_entry
 from spotline.machine.library.curve import ranges_of
 from spotline.machine.library.lateral import fit_lateral
 from spotline.machine.library.model import Entry
@@ -298,7 +298,7 @@ def main(arguments: list[str]) -> int:
             momentum_spread_percent=beam.momentum_spread_percent,
             primaries=asked.primaries,
             seed=11,
-            threads=asked.threads,
+            run=Run(asked.threads),
         ).entry
 
     put_page(section(free, asked.primaries, asked.threads), asked.write)

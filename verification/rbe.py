@@ -27,7 +27,7 @@ from spotline.dose.rbe.spectrum import NUCLIDES, dose_weighted, of_primaries, of
 from spotline.dose.rbe.track import specific_energy_Gy
 from spotline.machine import load_beamline
 from spotline.machine.library import Entry, load_library
-from spotline.machine.library.build import simulate_entry
+from spotline.machine.library.build import Run, simulate_entry
 from spotline.machine.library.modifiers import ripple_filter
 from spotline.physics.ions import CARBON, HELIUM, IONS, OXYGEN, PROTON, Ion
 from spotline.physics.let import let_keV_um
@@ -115,7 +115,7 @@ def spectrum_section() -> list[str]:
     for ion, energy, primaries in BEAMS:
         say(f"{ion.name} of {energy:g} MeV/u")
         simulated = simulate_entry(
-            ion, energy, momentum_spread_percent=SPREAD_percent, primaries=primaries, seed=3, threads=1
+            ion, energy, momentum_spread_percent=SPREAD_percent, primaries=primaries, seed=3, run=Run(1)
         ).entry
         behind = simulated.with_thickness(ripple_filter(1.0)) if ion is CARBON and energy < 200.0 else None
         for entry, name in ((simulated, ""), (behind, ", ripple filter")):
@@ -370,7 +370,7 @@ def proton_depths() -> list[str]:
     """RBE of a proton beam over depth: the model of ions, and those of protons for the same tissue."""
     say("RBE of protons over depth")
     entry = simulate_entry(
-        PROTON, 148.8, momentum_spread_percent=SPREAD_percent, primaries=DEPTH_PRIMARIES, seed=4, threads=1
+        PROTON, 148.8, momentum_spread_percent=SPREAD_percent, primaries=DEPTH_PRIMARIES, seed=4, run=Run(1)
     ).entry
     places = np.array([0.02, 0.3, 0.6, 0.9, 0.97, 1.0, 1.01])
     depth = places * entry.range_mm

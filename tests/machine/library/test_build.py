@@ -10,16 +10,23 @@ import pytest
 from spotline.errors import OptionError
 from spotline.machine import load_beamline
 from spotline.machine.library.areas import CHAMBER, read_area
-from spotline.machine.library.build import Origin, build_library, energy_sigma, physics_sha256, simulate_entry
+from spotline.machine.library.build import (
+    Origin,
+    Run,
+    build_library,
+    energy_sigma,
+    physics_sha256,
+    simulate_entry,
+)
 from spotline.machine.library.model import BeamLibrary
 from spotline.physics.ions import CARBON, PROTON
-from spotline.physics.transport.tally import Area
+from spotline.physics.transport.areas import Area
 
 MADE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def build(**options) -> BeamLibrary:
-    given = {"energies_MeV_u": [64.8, 62.73], "primaries": 400, "seed": 3, "threads": 1} | options
+    given = {"energies_MeV_u": [64.8, 62.73], "primaries": 400, "seed": 3, "run": Run(1)} | options
     ion = given.pop("ion", "proton")
     return build_library(load_beamline("cnao-h"), ion, origin=Origin(MADE, "spotline ..."), **given)
 
@@ -64,7 +71,7 @@ def test_beam_stops_where_it_should(small: BeamLibrary):
 
 
 def test_threads_change_nothing(small: BeamLibrary):
-    again = build(threads=2)
+    again = build(run=Run(2))
     for one, other in zip(small.arrays, again.arrays, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -111,7 +118,7 @@ def test_seed_changes_all(small: BeamLibrary):
 
 def test_progress():
     steps: list[tuple[int, int, float]] = []
-    build(primaries=64, progress=lambda done, total, share: steps.append((done, total, share)))
+    build(primaries=64, run=Run(1, lambda done, total, share: steps.append((done, total, share))))
     assert steps[-1] == (1, 2, 1.0)
     assert [done + share for done, _, share in steps] == sorted(done + share for done, _, share in steps)
     assert {total for _, total, _ in steps} == {2}
@@ -127,7 +134,7 @@ def test_momentum_spread():
 
 def test_ripple_filter_in_the_simulation():
     """The source may carry one: the peak is shallower by its mean and wider."""
-    beam = {"momentum_spread_percent": 0.10, "primaries": 640, "seed": 1, "threads": 1}
+    beam = {"momentum_spread_percent": 0.10, "primaries": 640, "seed": 1, "run": Run(1)}
     without = simulate_entry(CARBON, 115.23, **beam).entry.ranges()
     quantiles = np.linspace(0.0, 2.0, 101)
     behind = simulate_entry(CARBON, 115.23, ripple_mm=quantiles, **beam).entry.ranges()

@@ -10,11 +10,11 @@ import pytest
 
 from spotline.errors import PhysicsError
 from spotline.physics.materials import AIR, WATER
+from spotline.physics.transport.areas import Area
 from spotline.physics.transport.geometry import slabs, voxels
 from spotline.physics.transport.lookup import energy_at, range_of
 from spotline.physics.transport.tables import transport_tables
 from spotline.physics.transport.tally import (
-    Area,
     TallyPlan,
     bin_of,
     new_arrays,

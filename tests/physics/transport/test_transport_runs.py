@@ -14,12 +14,13 @@ from spotline.physics.ions import CARBON, PROTON, Ion
 from spotline.physics.materials import AIR, WATER
 from spotline.physics.phase_space import PhaseSpace
 from spotline.physics.stopping import RangeEnergy
+from spotline.physics.transport.areas import Area
 from spotline.physics.transport.geometry import Geometry, slabs, voxels, water
 from spotline.physics.transport.lookup import VARIANCE
 from spotline.physics.transport.run import Tally, TransportPhysics, simulate
 from spotline.physics.transport.source import Source, pencil_source
 from spotline.physics.transport.tables import transport_tables
-from spotline.physics.transport.tally import Area, TallyPlan
+from spotline.physics.transport.tally import TallyPlan
 
 kernel = pytest.mark.kernel
 

@@ -65,7 +65,7 @@ def build(
     import spotline
     from spotline.errors import OutputError
     from spotline.machine.library.areas import CHAMBER, check_areas, read_area
-    from spotline.machine.library.build import Origin, build_library
+    from spotline.machine.library.build import Origin, Run, build_library
     from spotline.machine.library.nozzle import calibrate_nozzle
     from spotline.machine.library.store import SUFFIX, write_library
 
@@ -97,8 +97,7 @@ def build(
                 areas=areas,
                 primaries=primaries,
                 seed=seed,
-                threads=threads,
-                progress=progress,
+                run=Run(threads, progress),
             )
         try:
             write_library(made, path)

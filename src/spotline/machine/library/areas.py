@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from spotline.errors import OptionError, PhysicsError
 from spotline.machine.library.headers import ScoredArea
-from spotline.physics.transport.tally import Area
+from spotline.physics.transport.areas import Area
 
 FIELD = Area("field", half_width_mm=125.0)
 """In which planning systems want the depth dose, and every library has it: Mirandola et al. 2015, 2.A.1."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
+from typing import Generic, ParamSpec
 
 import numpy as np
 
@@ -31,10 +32,11 @@ from spotline.machine.library.model import BeamLibrary, Entry, stack
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy, mean_excitation_eV
+from spotline.physics.transport.areas import Area
 from spotline.physics.transport.geometry import water
 from spotline.physics.transport.run import BATCHES, Tally, TransportPhysics, simulate
 from spotline.physics.transport.source import pencil_source
-from spotline.physics.transport.tally import Area, TallyPlan
+from spotline.physics.transport.tally import TallyPlan
 from spotline.random import stream_key
 from spotline.tables import closest
 from spotline.units import FWHM_PER_SIGMA
@@ -44,8 +46,23 @@ PRIMARIES = {"proton": 400_000, "helium": 200_000, "carbon": 400_000, "oxygen": 
 FAINTEST = 1e-6
 """Where charged particles leave less than this part of the largest dose, LETd is that of the depth before."""
 
-Progress = Callable[[int, int, float], None]
-"""Called with the energies that are done, all of them, and the share of the present one that is done."""
+Steps = ParamSpec("Steps")
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Generic[Steps]):
+    """How something is simulated, without regard to what.
+
+    Attributes
+    ----------
+    threads : int or None
+        None: as many as there are processors.
+    progress : callable or None
+        Called as it goes on.
+    """
+
+    threads: int | None = None
+    progress: Callable[Steps, None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +107,9 @@ def simulate_entry(
     momentum_spread_percent: float,
     primaries: int,
     seed: int,
-    threads: int | None = None,
     areas: Sequence[Area] = (CHAMBER,),
     ripple_mm: Floats | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    run: Run[[int, int]] = Run(),
 ) -> Simulated:
     """Simulate one energy: a beam of no size and divergence that enters water from vacuum.
 
@@ -105,14 +121,14 @@ def simulate_entry(
         Its kinetic energy per nucleon.
     momentum_spread_percent : float
         Full width at half maximum of its momentum distribution.
-    primaries, seed, threads
+    primaries, seed
         As of `spotline.physics.transport.run.simulate`; every energy has a randomness of its own.
     areas : sequence of Area
         In which depth doses are scored beside the field.
     ripple_mm : ndarray, optional
         Quantiles of a ripple filter of water in front of the water, to check the shortcut with.
-    progress : callable, optional
-        Called with the primaries that are done and all.
+    run : Run
+        Its progress is called with the primaries that are done and all.
     """
     spread = energy_sigma(ion, energy_MeV_u, momentum_spread_percent)
     excitation_eV = mean_excitation_eV(ion, WATER)
@@ -138,8 +154,8 @@ def simulate_entry(
         plan,
         primaries=primaries,
         seed=stream_key(seed, ion.charge_number, ion.mass_number, round(energy_MeV_u * 1e4)),
-        threads=threads,
-        progress=progress,
+        threads=run.threads,
+        progress=run.progress,
         physics=TransportPhysics(excitation_eV=excitation_eV),  # one water for the beam and its fragments
     )
     return condense(ion, energy_MeV_u, range_mm, sigma_mm, tally)
@@ -203,8 +219,7 @@ def build_library(
     areas: Sequence[Area] = (CHAMBER,),
     primaries: int | None = None,
     seed: int = 0,
-    threads: int | None = None,
-    progress: Progress | None = None,
+    run: Run[[int, int, float]] = Run(),
 ) -> BeamLibrary:
     """Simulate all energies of an ion on a line, one after the other, each on all threads.
 
@@ -224,10 +239,9 @@ def build_library(
         Per energy; by default those of `PRIMARIES`.
     seed : int
         The same seed gives the same library, whatever the number of threads.
-    threads : int, optional
-        By default as many as there are processors.
-    progress : callable, optional
-        See `Progress`.
+    run : Run
+        Its progress is called with the energies that are done, all of them, and the share of the present one
+        that is done.
 
     Raises
     ------
@@ -252,11 +266,11 @@ def build_library(
     if number < BATCHES:
         raise OptionError(f"primaries: {number} are too few; give at least {BATCHES}")
     check_areas(areas)
-    if threads is not None and threads < 1:
-        raise OptionError(f"threads: {threads} do no work; give at least 1")
+    if run.threads is not None and run.threads < 1:
+        raise OptionError(f"threads: {run.threads} do no work; give at least 1")
     made_of: list[Simulated] = []
     for done, energy in enumerate(energies):
-        within = None if progress is None else _within(progress, done, len(energies))
+        within = None if run.progress is None else _within(run.progress, done, len(energies))
         made_of.append(
             simulate_entry(
                 beam.ion,
@@ -265,8 +279,7 @@ def build_library(
                 areas=areas,
                 primaries=number,
                 seed=seed,
-                threads=threads,
-                progress=within,
+                run=Run(run.threads, within),
             )
         )
     residuals = [simulated.residual for simulated in made_of]
@@ -311,5 +324,5 @@ def _nearest(edges: Floats, wanted: Floats) -> Floats:
     return nearest
 
 
-def _within(progress: Progress, done: int, total: int) -> Callable[[int, int], None]:
+def _within(progress: Callable[[int, int, float], None], done: int, total: int) -> Callable[[int, int], None]:
     return lambda primaries, number: progress(done, total, primaries / number)

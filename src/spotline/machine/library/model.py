@@ -25,7 +25,7 @@ from spotline.machine.library.grid import depth_edges_mm, middles
 from spotline.machine.library.headers import LibraryHeader
 from spotline.machine.library.modifiers import Thickness
 from spotline.physics.ions import IONS, Ion
-from spotline.physics.transport.tally import Area
+from spotline.physics.transport.areas import Area
 
 N_HALOS = 2
 SURFACE_BINS = 6

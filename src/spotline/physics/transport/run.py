@@ -11,12 +11,13 @@ import numpy as np
 
 from spotline.arrays import Floats
 from spotline.errors import PhysicsError
+from spotline.physics.transport.areas import Area
 from spotline.physics.transport.geometry import Geometry
 from spotline.physics.transport.history import Steps, run_histories
 from spotline.physics.transport.reaction_tables import reaction_tables
 from spotline.physics.transport.source import Source
 from spotline.physics.transport.tables import transport_tables
-from spotline.physics.transport.tally import SUMS, Area, TallyArrays, TallyPlan, new_arrays
+from spotline.physics.transport.tally import SUMS, TallyArrays, TallyPlan, new_arrays
 from spotline.physics.transport.waiting import Scratch, new_scratch
 from spotline.random import stream_key
 

@@ -8,8 +8,6 @@ for what stops before it meets a plane.  In a layer both count with the way that
 
 from __future__ import annotations
 
-import math
-import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,40 +16,13 @@ import numpy as np
 from spotline.arrays import Floats, Integers
 from spotline.errors import PhysicsError
 from spotline.jit import kernel
+from spotline.physics.transport.areas import Area
 from spotline.physics.transport.lookup import TransportTables, energy_at, range_of
 
 GROUPS = 10
 PRIMARY, LOCAL = 0, 9
 """Groups of particles: primaries that have not reacted, secondaries by charge number from 1 to 8, and what
 reactions leave on the spot."""
-
-
-@dataclass(frozen=True, slots=True)
-class Area:
-    """A part of every plane across the beam in which energy is summed: what a detector of that size sees.
-
-    Attributes
-    ----------
-    name : str
-        What it is called in results: letters, digits and ``_``.
-    radius_mm : float
-        Distance from the axis within which it lies; infinite: no such border.
-    half_width_mm : float
-        Half the side of the square around the axis within which it lies; likewise.
-    """
-
-    name: str
-    radius_mm: float = math.inf
-    half_width_mm: float = math.inf
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"\w+", self.name, re.ASCII):
-            raise PhysicsError(f"area {self.name!r}: is no name; use letters, digits and _")
-        if not (self.radius_mm > 0.0 and self.half_width_mm > 0.0):
-            raise PhysicsError(
-                f"area {self.name}: radius {self.radius_mm:g} mm and half width {self.half_width_mm:g} mm "
-                "leave nothing; give sizes above 0"
-            )
 
 
 class TallyArrays(NamedTuple):
