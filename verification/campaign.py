@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 import spotline
 from spotline.campaign.invariants import INVARIANTS
-from spotline.campaign.run import SUMMARY, TABLE
+from spotline.campaign.kept import SUMMARY, TABLE
 from spotline.campaign.summary import name_of
 from spotline.measurement import Limits
 from verification.figures import Figure, figure, percent, power, table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,11 +30,13 @@ def campaign(
     scheduler: str | None = None,
     run: WholeNumber | None = None,
     field: WholeNumber | None = None,
+    resume: Switch = False,
     quiet: Switch = False,
 ) -> int:
     """Deliver a plan many times while something fails, and hold every delivery against the truth.
 
-    Writes a table of the runs (runs.parquet), what they show (campaign.json) and a report.
+    Writes a table of the runs (runs.parquet), what they show (campaign.json) and a report.  Runs that are
+    done are kept if it is interrupted.
 
     Exit status: 0 all invariants held in every run, 1 some did not, 2 bad input.
 
@@ -63,27 +66,36 @@ def campaign(
         Make only this run of the campaign, from 0, and keep what it delivered.
     field
         Beam number of the only field to deliver.
+    resume
+        Go on with the campaign in the folder, if there is one, from the runs that it has.
     quiet
         Say nothing but errors.
     """
     import spotline
+    from spotline.campaign.kept import ROWS
     from spotline.faces.report.campaign_page import write_campaign_page
 
     treatment = treatment_to_deliver(plan, beamline, field, quiet)
     began = time.perf_counter()
-    with campaign_bar(quiet) as show:
-        made = spotline.run_campaign(
-            treatment,
-            out,
-            runs=runs,
-            faults=faults,
-            pairs=pairs,
-            seed=seed,
-            workers=workers,
-            scheduler=scheduler,
-            run=run,
-            progress=show,
-        )
+    try:
+        with campaign_bar(quiet) as show:
+            made = spotline.run_campaign(
+                treatment,
+                out,
+                runs=runs,
+                faults=faults,
+                pairs=pairs,
+                seed=seed,
+                workers=workers,
+                scheduler=scheduler,
+                run=run,
+                resume=resume,
+                progress=show,
+            )
+    except KeyboardInterrupt:
+        if (out / ROWS).exists():
+            print(f"spotline: the runs that are done stay in {out}; go on with --resume", file=sys.stderr)
+        raise
     write_campaign_page(made.summary, made.runs.to_pylist(), out / REPORT)
     if not quiet:
         print(_in_words(made, out, time.perf_counter() - began))
