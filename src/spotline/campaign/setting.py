@@ -140,7 +140,12 @@ def draw_run(setting: Setting, number: int) -> Drawn:
 
 
 def may_meet(first: str, second: str) -> bool:
-    """Whether faults of two kinds may strike in one run: at most one detection channel may be dead."""
+    """Whether faults of two kinds may strike in one run: at most one detection channel may be dead.
+
+    What several devices share is a fault by itself, whatever it makes blind.
+    """
+    if KINDS[first].is_common or KINDS[second].is_common:
+        return False
     dead = {dead_channel(name) for name in (first, second)} - {None}
     return first != second and len(dead) <= 1
 
@@ -152,6 +157,6 @@ def dead_channel(name: str) -> str | None:
     conversion.
     """
     kind = KINDS[name]
-    if kind.device.startswith(_OF_A_BOX):
+    if kind.device.startswith(_OF_A_BOX) and not kind.is_common:
         return f"int{kind.device[-1]}"
     return kind.channel

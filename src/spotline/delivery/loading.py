@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from spotline.arrays import Integers
-from spotline.control.memory import AxisSettings, IntegralLimits, LawSettings, SliceMemory
+from spotline.control.memory import AxisSettings, IntegralLimits, LawSettings, RingSettings, SliceMemory
 from spotline.machine.geometry import current_A
 from spotline.machine.model import BeamLineFile, IonBeam, ScanningAxis
 from spotline.moves import AxisMoves, transit_time_us
@@ -125,6 +125,23 @@ def law_settings(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> LawSettin
             control.recovery_credit * slice_.particles_per_s * confirmed_s / per_count1
         ),
         watchdog_ticks=limits.watchdog_us,
+        ring=_ring(facts, slice_, per_count1),
+    )
+
+
+def _ring(facts: BeamLineFile, slice_: Slice, particles_per_count1: float) -> RingSettings:
+    """What the charge of the ring is held against; of a ring that is not read only the first number tells."""
+    accelerator, limits = facts.accelerator, facts.fast_interlocks
+    counts_per_s = slice_.particles_per_s / particles_per_count1
+    # Where the intensity should be above the floor by a factor of four still, and the time to see it.
+    fall_s = 4.0 * limits.intensity_floor * accelerator.fall_s
+    return RingSettings(
+        counts_per_pulse=accelerator.pulse_particles(slice_.particles_per_s * 1e-6) / particles_per_count1,
+        ratio=limits.ring_ratio,
+        short_counts=float(limits.ring_counts),
+        silence_ticks=limits.ring_silence_us,
+        floor_counts=limits.intensity_floor * counts_per_s * limits.ring_silence_us * 1e-6,
+        fall_ticks=math.ceil(fall_s * 1e6) + limits.ring_silence_us,
     )
 
 

@@ -257,6 +257,14 @@ class FastInterlocks(Facts, frozen=True, kw_only=True):
     arrive."""
     watchdog_us: Several
     """Longest time without a sign of life of the fast control."""
+    ring_ratio: Fraction = 0.07
+    """Part of the particles that left the ring which the integral chambers may count too little; and ..."""
+    ring_counts: Several = 100
+    """... counts of INT1 beyond that part.  For accelerators with `ring_pulse_share`, as the next two."""
+    ring_silence_us: Several = 5000
+    """Longest time without a count of either integral chamber while chopper is open and ring charged."""
+    intensity_floor: Fraction = 0.05
+    """Smallest intensity in that time, relative to that of the slice."""
 
 
 class SlowInterlocks(Facts, frozen=True, kw_only=True):

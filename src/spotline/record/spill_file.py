@@ -26,11 +26,13 @@ import numpy as np
 from spotline.control.memory import (
     COMMAND,
     PART,
+    RING_NOT_READ,
     TREND,
     TREND_TICKS,
     AxisSettings,
     IntegralLimits,
     LawSettings,
+    RingSettings,
     SliceMemory,
 )
 from spotline.hdf5 import header_of, keys_of, new_file, open_file, publish_file, put, text, typed
@@ -240,6 +242,8 @@ def read_control(path: Path) -> tuple[LawSettings, SliceMemory]:
                 "integral": IntegralLimits(**values["integral"]),
                 "x": AxisSettings(**values["x"]),
                 "y": AxisSettings(**values["y"]),
+                # Files from before the ring was read have nothing of it.
+                "ring": RingSettings(**values["ring"]) if "ring" in values else RING_NOT_READ,
             }
         )
         memory = {name: control[name][()] for name in SliceMemory._fields}

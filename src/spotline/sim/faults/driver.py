@@ -13,7 +13,7 @@ from spotline.room import Broadcast
 from spotline.sim.faults.context import FaultContext
 from spotline.sim.faults.model import Fault, check_fault
 from spotline.sim.faults.plant import apply_faults
-from spotline.sim.faults.slow import KINDS_OF_BOX, apply_gas, with_faults
+from spotline.sim.faults.slow import KINDS_OF_BOX, apply_gas, high_voltage_line, with_faults
 from spotline.sim.faults.timeline import Active, Timeline
 from spotline.sim.faults.timing import with_events
 from spotline.sim.plant import PlantSettings
@@ -22,11 +22,13 @@ from spotline.treatment.cycle_code import decode
 
 RAMPS = frozenset(
     {"int1.drift", "int2.drift", "box1.leak", "box2.leak", "box1.heating", "box2.heating"}
-    | {"high_voltage1.trip", "high_voltage2.trip"}
+    | {"high_voltage1.trip", "high_voltage2.trip", "high_voltage.trip", "gas.contaminated"}
 )
 """Kinds whose effect grows with time; it is renewed every `RAMP_US`."""
 RAMP_US = 1000
 
+HALTS = ("fast_control.hang", "clock.stop")
+"""Kinds with which the fast control takes no step."""
 RESTART_US = 100_000
 """A fast control that hangs is started again so long after the extraction, to end its spill."""
 
@@ -76,11 +78,13 @@ class FaultDriver:
         active = self._faults.active(now_us)
         self._hold(active, beam)
         if now_us >= self._sound.spill.end + RESTART_US:
-            active = tuple(fault for fault in active if fault.fault.kind != "fast_control.hang")
+            active = tuple(fault for fault in active if fault.fault.kind not in HALTS)
         truth = apply_faults(self._sound, active, replace(self._context, time_us=now_us))
         if any(fault.fault.kind in KINDS_OF_BOX[number] for fault in active for number in (1, 2)):
             clean = gas_state(self._line.simulation.gas, self._sound.spill.start)
-            truth = apply_gas(truth, self._beamline, clean, with_faults(clean, active, now_us))
+            gas = with_faults(clean, active, now_us)
+            truth = apply_gas(truth, self._beamline, clean, gas)
+            truth = truth._replace(inputs=truth.inputs | high_voltage_line(self._beamline, gas))
         return truth
 
     def next_us(self, now_us: int) -> int:

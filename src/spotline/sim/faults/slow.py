@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from spotline.control.memory import INPUT_HIGH_VOLTAGE
 from spotline.machine import BeamLine
 from spotline.sim.faults.beam import scaled_charge
 from spotline.sim.faults.timeline import Active
@@ -18,7 +19,14 @@ TRIP_US = 10_000.0
 """Time constant with which a box loses its voltage."""
 
 KINDS_OF_BOX = {
-    n: (f"box{n}.leak", f"box{n}.heating", f"high_voltage{n}.sag", f"high_voltage{n}.trip") for n in (1, 2)
+    n: (
+        f"box{n}.leak",
+        f"box{n}.heating",
+        f"high_voltage{n}.sag",
+        f"high_voltage{n}.trip",
+        "high_voltage.trip",
+    )
+    for n in (1, 2)
 }
 
 SENSORS = {
@@ -47,20 +55,27 @@ def with_faults(clean: GasState, active: Iterable[Active], time_us: int) -> GasS
     for fault in active:
         kind, value, seconds = fault.fault.kind, fault.fault.value or 0.0, fault.seconds(time_us)
         for box in range(2):
-            leak, heating, sag, trip = KINDS_OF_BOX[box + 1]
+            leak, heating, sag, trip, crate = KINDS_OF_BOX[box + 1]
             if kind == leak:
                 pressures_Pa[box] -= value * seconds
             elif kind == heating:
                 temperatures_C[box] += value * seconds
             elif kind == sag:
                 voltages_V[box] -= value
-            elif kind == trip:
+            elif kind in (trip, crate):
                 voltages_V[box] *= math.exp(-seconds * 1e6 / TRIP_US)
     return GasState(
         *(max(LEAST_TEMPERATURE_C, temperature_C) for temperature_C in temperatures_C),
         *(max(LEAST_PRESSURE_PA, pressure_Pa) for pressure_Pa in pressures_Pa),
         *(max(LEAST_VOLTAGE_V, voltage_V) for voltage_V in voltages_V),
     )
+
+
+def high_voltage_line(beamline: BeamLine, gas: GasState) -> int:
+    """The line of the high-voltage supplies, as a bit: active if either voltage is out of its interval."""
+    low_V, high_V = beamline.facts.slow_interlocks.high_voltage_V
+    voltages_V = (gas.high_voltage1_V, gas.high_voltage2_V)
+    return 0 if all(low_V < voltage_V < high_V for voltage_V in voltages_V) else INPUT_HIGH_VOLTAGE
 
 
 def apply_gas(truth: PlantSettings, beamline: BeamLine, clean: GasState, gas: GasState) -> PlantSettings:
