@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import spotline
 from spotline.campaign.headers import CampaignFile
 from spotline.campaign.invariants import INVARIANTS
+from spotline.campaign.kept import SUMMARY, TABLE
 from spotline.campaign.row import Row, rows_in
-from spotline.campaign.run import SUMMARY, TABLE
 from spotline.campaign.summary import name_of
 from spotline.files import read_json
 from spotline.hdf5 import typed

@@ -16,7 +16,7 @@ from spotline.control.memory import (
     INTERLOCK_ROWS,
     WAITING,
 )
-from tests.control.bench import LATE_TICKS, Bench, listed, spots
+from tests.control.bench import LATE_TICKS, SETTINGS, Bench, listed, spots
 from tests.control.fake_room import FakeRoom, field_delivered
 
 
@@ -181,3 +181,18 @@ def test_a_spill_is_granted_only_with_the_code_that_was_asked_for():
     assert int(row["value"]) == int(row["limit"]) ^ 1
     assert room.bench is None
     assert (outcome.complete, outcome.spills) == (False, 0)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(("per_sample", "trips"), [((1, 2), False), ((1, 1), True), ((2, 2), True)])
+def test_across_spots_too_the_back_up_chamber_is_compared_on_the_scale_of_the_first(
+    per_sample: tuple[int, int], trips: bool
+):
+    """Two counts of INT2 for one of INT1 are right here; no spot is long enough for its own ratio."""
+    memory = spots([10] * 100, margin2=30)
+    memory.int1_per_int2[:] = 0.5
+    bench = Bench(memory, SETTINGS._replace(rate_counts=200))
+    bench.counts = lambda tick: per_sample if tick % 10 == 0 else (0, 0)
+    bench.begin().run_to(5000)
+    # Counts that still come differ more and more, but this is what ends the beam.
+    assert [cause for cause, *_ in bench.interlocks][:1] == ([interlocks.INT_RATE] if trips else [])

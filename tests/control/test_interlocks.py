@@ -8,11 +8,11 @@ from spotline.control import interlocks
 from spotline.control.interlocks import CAUSES, SLOW
 from spotline.control.memory import INTERLOCK_ROWS
 from spotline.machine import load_beamline
-from tests.control.trips import counts, inputs, places
+from tests.control.trips import counts, inputs, places, ring
 from tests.control.trips.case import Case
 from tests.places import ROOT
 
-CASES = [*counts.CASES, *places.CASES, *inputs.CASES]
+CASES = [*counts.CASES, *places.CASES, *inputs.CASES, *ring.CASES]
 FAST = {
     code
     for code, cause in CAUSES.items()

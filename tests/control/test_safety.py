@@ -164,3 +164,24 @@ def test_a_spot_that_has_all_it_lacked_gets_no_more_even_if_no_beam_was_let_thro
     bench.finish()
     part = bench.law.parts[0]
     assert (part.int1_counts, part.int2_counts, part.complete) == (30, 0, 1)
+
+
+@pytest.mark.parametrize("per_sample", [(1, 0), (0, 1), (1, 1)])
+def test_a_leak_of_more_than_500_counts_per_second_does_not_pass(per_sample: tuple[int, int]):
+    """667 a second in either chamber: the discriminator forgets 500, so that five are over after 30 ms."""
+    bench = Bench(spots([1000]), WATCHFUL)
+    bench.counts = lambda tick: per_sample if tick >= 700 and tick % 1500 == 0 else (0, 0)
+    bench.run_to(60_000)
+    assert causes(bench) == [interlocks.BEAM_WHEN_OFF]
+    assert bench.safety.end_extraction == 1
+
+
+def test_a_single_count_that_was_not_read_out_completes_its_spot_with_the_next_sample():
+    """Also when nothing else comes: it may be the last one that the spot lacked."""
+    bench = Bench(spots([5, 5]))
+    bench.counts = listed({60: (4, 4), 110: (1, 0)})
+    bench.inputs = lambda tick: INPUT_NO_INTEGRAL if tick == 100 else 0
+    bench.begin().run_to(125)
+    assert (bench.s.spot, bench.s.int1) == (0, 4)
+    bench.period()
+    assert (bench.s.spot, bench.law.parts[0].int1_counts) == (1, 5)

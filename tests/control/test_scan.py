@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spotline.control import interlocks
 from spotline.control.scan import to_step
 from tests.control.bench import SETTINGS, Bench, listed, spots
 
@@ -95,3 +96,35 @@ def test_currents_of_a_part_are_those_read_back_last():
     assert bench.law.parts[0].x_current_A == 10.0 + 50 / 1024
     assert bench.law.parts[0].y_current_A == -0.125
     assert bench.law.parts[0].settled_tick == 0
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_no_time_runs_against_the_magnets_while_read_backs_are_missing(missing: int):
+    """Each that is missing gives as much more time, and no more."""
+    bench = Bench(spots([5], x_A=[10.0]), SETTINGS._replace(first_move_ticks=0, deviation_ticks=200))
+    lost = range(1000, 1000 + missing * 25, 25)
+    bench.read_A = lambda tick: (math.nan if tick in lost else 10.0 if tick < 900 else 12.0, 0.0)
+    bench.run_to(2000)
+    # The read-back was right for the last time at 875.
+    assert [(cause, tick) for cause, tick, *_ in bench.interlocks] == [
+        (interlocks.CURRENT_X, 875 + 200 + missing * 25)
+    ]
+
+
+@pytest.mark.parametrize("late_ticks", [0, 400])
+def test_a_move_has_its_time_from_when_the_beam_is_off(late_ticks: int):
+    """40 A take 1280 us, after 250 us in which the magnets hold; a magnet that is later is found."""
+    memory = spots([5, 5], beam_off=(1,), x_A=[0.0, 40.0])
+    bench = Bench(memory, SETTINGS._replace(first_move_ticks=0, deviation_ticks=225))
+    bench.counts = listed({80: (5, 5)})
+    ramp = [0.0]
+
+    def read(tick: int) -> tuple[float, float]:
+        way_A = bench.set_A[0] - ramp[0]
+        if tick >= 350 + late_ticks:
+            ramp[0] += math.copysign(min(abs(way_A), 25 * SETTINGS.x.slew_A_per_us), way_A)
+        return ramp[0], 0.0
+
+    bench.read_A = read
+    bench.begin().run_to(3000)
+    assert [cause for cause, *_ in bench.interlocks] == ([interlocks.CURRENT_X] if late_ticks else [])

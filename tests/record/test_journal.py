@@ -226,3 +226,66 @@ def test_parts_with_nan_survive(path: Path):
     table = read_journal(path).entries[3].table
     assert table is not None
     assert np.isnan(table["x_strip_mm"]).all()
+
+
+def test_an_altered_entry_is_noticed_however_short_it_and_the_one_behind_it_are(path: Path):
+    """The entry behind may begin anywhere in what the altered one would have taken."""
+    first = journal.encode(journal.EVENT, 0, 0, {}, None)
+    crc = int.from_bytes(first[-4:], "little")
+    second = journal.encode(journal.EVENT, 1, crc, {}, None)
+    for place in range(len(first)):
+        altered = bytearray(first)
+        altered[place] ^= 0xFF
+        for before in (b"", b"SpJ\x01"):  # also what only looks like the beginning of one
+            path.write_bytes(bytes(altered) + before + second)
+            with pytest.raises(RecordError, match="altered"):
+                read_journal(path)
+
+
+def test_what_comes_beside_a_spill_is_noted_although_the_disk_is_full(path: Path):
+    """A minute of readings, interlocks of every kind, orders, and the end of the field."""
+    disk = FaultyDisk()
+    with Journal(disk, path) as book:
+        book.append(*ENTRIES[0])
+        book.reserve(spill_bytes(1, 1))
+        disk.fill()
+        book.append(journal.SPILL, {"header": "x" * 8000}, loaded(100))
+        book.append(journal.PROGRESS, {"spill": 1, "row": 0, "time_us": 2**60}, parts((0, 100, 1)))
+        book.append(journal.OVER, {"header": "x" * 8000}, parts((0, 100, 1)))
+        book.append(journal.STORED, {"header": "x" * 8000}, None)
+        for second in range(60):
+            book.append(journal.READING, {f"quantity_{k}": second + 1.0 / 3.0 for k in range(10)}, None)
+        for cause in range(60):
+            said = {"cause": cause, "value": 1.0 / 3.0, "limit": 2.0 / 3.0, "time_us": 2**50, "spill": 1}
+            book.append(journal.INTERLOCK, said, None)
+        book.append(journal.ORDER, {"command": "stop", "identity": "i" * 200, "reason": "r" * 2000}, None)
+        book.append(journal.CLOSED, {"status": "interlock", "latched": list(range(60))}, None)
+    assert len(read_journal(path).entries) == 1 + 4 + 60 + 60 + 2
+
+
+def test_room_is_set_aside_for_a_spill_of_many_spots(path: Path):
+    """All spots complete at once: each is written with the confirmation, and again when the spill is over."""
+    n = 2000
+    done = parts(*((spot, 5, 1) for spot in range(n)))
+    disk = FaultyDisk()
+    with Journal(disk, path) as book:
+        book.append(*ENTRIES[0])
+        book.reserve(spill_bytes(n, 1))
+        disk.fill()
+        book.append(journal.SPILL, {"spill": 1}, loaded(*range(1, n + 1)))
+        book.append(journal.PROGRESS, {"spill": 1, "row": 0, "time_us": 2**60}, done)
+        book.append(journal.OVER, {"spill": 1, "row": 0}, done)
+    assert [entry.kind for entry in read_journal(path).entries[1:]] == ["spill", "progress", "over"]
+
+
+def test_an_entry_of_a_slice_of_very_many_spots_is_read_again(path: Path):
+    """An entry that could be written and not be read would count as never confirmed."""
+    done = parts(*((spot, 5, 1) for spot in range(20_000)))
+    with Journal(Disk(), path) as book:
+        book.append(*ENTRIES[0])
+        book.append(journal.OVER, {"spill": 1, "row": 0}, done)
+        book.append(journal.STORED, {"spill": 1, "sha256": "a" * 64}, None)
+    content = read_journal(path)
+    assert [entry.kind for entry in content.entries] == ["field", "over", "stored"]
+    assert content.entries[1].table is not None
+    assert content.entries[1].table.tobytes() == done.tobytes()

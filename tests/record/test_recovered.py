@@ -74,3 +74,9 @@ def test_all_that_may_have_followed_and_no_more(counts: list[int], reached: int,
     assert total.tolist() == pytest.approx(
         np.diff(np.minimum(np.cumsum([0, *counts]), reached + unconfirmed))
     )
+
+
+def test_an_open_spot_takes_a_count_before_it_is_taken_for_complete():
+    """With all that it lacked, and more: what ended it was not confirmed, and counted at least once."""
+    assert rows(assume(3, loaded(100, 50), parts((0, 100, 0)), RATIO)) == [(0, 1, 3, 1), (1, 2, 2, 0)]
+    assert rows(assume(1, loaded(100, 50), parts((0, 120, 0)), RATIO)) == [(0, 1, 0, 1)]

@@ -22,10 +22,11 @@ late charge           I x a sixth of the drift time of the ions: half of the cha
 beam off              I x 500 us (invariant 2) if something fails, else I x the time of the chopper
 detection             I x the time that the fault may go unnoticed, and k x the counts that it takes to be
                       noticed (`detection`)
+falling gain          P x (1 / the smallest gain of all chambers that the charge of the ring lets pass - 1)
 ====================  ==========================================================================
 
-The bound of a field sums the first four over the spots, takes the fifth of all its particles together,
-and the others once per spill.
+The bound of a field sums the first four, and the last, over the spots, takes the fifth of all its particles
+together, and the others once per spill.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spotline.arrays import Floats
+from spotline.delivery.field import FRUITLESS_PAUSES
 from spotline.machine import BeamLine
 from spotline.machine.monitors import INTEGRALS
 from spotline.machine.true_line import TrueLine
@@ -68,6 +70,9 @@ class Detection:
     time_us: float = 0.0
     counts: float = 0.0
 
+
+BLINDING = ("gas.contaminated", "high_voltage.trip", "front_ends.dead")
+"""Kinds that make all chambers count too little."""
 
 NOTHING = Detection()
 """A fault that gives no particles unseen: another chamber ends the spot, or the beam is only missing."""
@@ -109,7 +114,11 @@ def detection(fault: Fault, beamline: BeamLine) -> Detection:
         return Detection(limits.watchdog_us + 2.0 * period_us)
     if hits_both_counts(fault, beamline):
         return Detection(facts.slow_interlocks.period_s * 1e6)  # until the slow control reads it
-    if kind == "integrals.lost":
+    if kind in BLINDING:
+        return _unseen_by_all(beamline)
+    if kind == "clock.stop":
+        return Detection(limits.watchdog_us + 2.0 * period_us)
+    if kind in ("integrals.lost", "readout_link.lost"):
         return Detection((limits.data_periods + 1.0) * period_us)
     return NOTHING
 
@@ -136,6 +145,22 @@ def shared_gas_error(fault: Fault, line: TrueLine) -> float:
         return recombination * max(0.0, gas.high_voltage_V / limits.high_voltage_V[0] - 1.0)
     change = limits.gas_density_change if fault.device.startswith("box") else 0.0
     return change / (1.0 - change)
+
+
+def _unseen_by_all(beamline: BeamLine) -> Detection:
+    """What passes before the charge of the ring tells that all chambers count too little.
+
+    It is looked at once the chopper had its time, from one pulse to the next; three times the counts that may
+    be short, because some of what passes is still counted.  If the ring is not read, only the wait for counts
+    is left, in as many spills as are paused in vain.
+    """
+    facts = beamline.facts
+    limits, chopper = facts.fast_interlocks, facts.chopper
+    pulse_us = facts.accelerator.pulse_particles(1.0)  # as time of a beam of any intensity
+    if pulse_us == 0.0:
+        return Detection(FRUITLESS_PAUSES * float(limits.no_counts_us))
+    blind_us = chopper.off_delay_us + chopper.off_ramp_us + facts.control.collection_time_us
+    return Detection(blind_us + 2.0 * facts.control.scan_period_us + 2.0 * pulse_us, 3.0 * limits.ring_counts)
 
 
 def second_path_us(beamline: BeamLine) -> float:
@@ -247,6 +272,7 @@ def bound_of(
         k = _particles_per_count(slice_)
         error = calibration_error(line, hours) + _wrong_energy(slice_, treatment, faults, beamline)
         error += sum(shared_gas_error(fault, line) for fault in faults)
+        error += _falling_gain(slice_, faults, beamline)
         np.add.at(prescribed, here, slice_.particles)
         np.add.at(fixed, here, error * slice_.particles + (1.0 + margin) * k)
         intensity = largest_intensity_per_us(slice_, faults, line)
@@ -264,6 +290,20 @@ def bound_of(
 def _particles_per_count(slice_: Slice) -> float:
     """Most particles of a count of either chamber."""
     return float(max(slice_.particles_per_count1.max(), slice_.particles_per_count2.max()))
+
+
+def _falling_gain(slice_: Slice, faults: Iterable[Fault], beamline: BeamLine) -> float:
+    """Relative excess because the gain of all chambers falls so slowly that the ring tells it late.
+
+    With the gain down by the ratio, counts go short by the square of the time.
+    """
+    error, limits = 0.0, beamline.facts.fast_interlocks
+    for fault in faults:
+        if fault.kind == "gas.contaminated" and fault.value:
+            counts_per_s = DIP * slice_.particles_per_s / _particles_per_count(slice_)
+            unseen = limits.ring_ratio + math.sqrt(2.0 * fault.value * limits.ring_counts / counts_per_s)
+            error += 1.0 / (1.0 - min(unseen, 0.9)) - 1.0
+    return error
 
 
 def _wrong_energy(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import numpy as np
 from spotline.campaign.bounds import Bound, bound_of
 from spotline.campaign.counts import check_counts
 from spotline.campaign.invariants import BEAM_OFF, COUNTS, EXCESS, FAILURE, FALSE_TRIP
+from spotline.campaign.leash import folder_in_memory, prefix
 from spotline.campaign.received import Received, received_of
 from spotline.campaign.row import Row
 from spotline.campaign.setting import Drawn, Setting, draw_run
@@ -90,19 +90,13 @@ def run_one(setting: Setting, number: int, keep: Path | None = None) -> Row:
     fails = any(fault.kind == "power.loss" for fault in drawn.faults)
     disk = SimulatedDisk(np.random.default_rng((setting.seed, number, 1))) if fails else FaultyDisk()
     watch = Watch(true_line_of(setting.treatment.beamline), drawn.delivery_seed, faults_of, disk)
-    with tempfile.TemporaryDirectory(prefix="spotline-", dir=_in_memory()) as temporary:
+    with tempfile.TemporaryDirectory(prefix=prefix(), dir=folder_in_memory()) as temporary:
         folder = Path(temporary) / "delivery"
         story = _play(setting, drawn, watch, folder, disk)
         row = _judge(setting, drawn, watch, story, folder)
         if keep is not None and folder.exists():
             shutil.copytree(folder, keep)
     return row
-
-
-def _in_memory() -> Path | None:
-    """Folder in main memory, where there is one: there the confirmations of a disk take no time."""
-    folder = Path("/dev/shm")
-    return folder if folder.is_dir() and os.access(folder, os.W_OK) else None
 
 
 def _play(setting: Setting, drawn: Drawn, watch: Watch, folder: Path, disk: FaultyDisk) -> _Story:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spotline.campaign.headers import CampaignFile, FixedFault, Provenance
+from spotline.campaign.kept import SUMMARY, TABLE, KeptRows
 from spotline.campaign.one import run_one
 from spotline.campaign.row import Row, table_of
 from spotline.campaign.setting import ALL, LARGEST_SEED, Setting, choose
@@ -18,7 +20,7 @@ from spotline.campaign.summary import summary_of
 from spotline.campaign.workers import rows_of
 from spotline.delivery.session import versions
 from spotline.errors import OptionError, OutputError
-from spotline.files import claim_folder, write_json
+from spotline.files import write_json
 from spotline.hdf5 import keys_of, typed
 from spotline.machine.true_line import true_line_of
 from spotline.treatment.treatment import Treatment
@@ -26,7 +28,7 @@ from spotline.treatment.treatment import Treatment
 if TYPE_CHECKING:
     from spotline.sim.faults import Fault
 
-TABLE, SUMMARY, DELIVERY = "runs.parquet", "campaign.json", "delivery"
+DELIVERY = "delivery"
 
 Progress = Callable[[int, int, int], None]
 """Told how many runs are made, of how many, and how many violate an invariant."""
@@ -72,6 +74,7 @@ def run_campaign(
     workers: int = 1,
     scheduler: str | None = None,
     run: int | None = None,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> Campaign:
     """Deliver a treatment many times while something fails, and judge every delivery with the truth.
@@ -98,6 +101,9 @@ def run_campaign(
         Address of a Dask scheduler: its workers make the runs instead.
     run : int, optional
         Make this run only, and keep what it delivered in the folder ``delivery``.
+    resume : bool
+        Go on with the campaign in `out`, if there is one: its rows are kept, and the runs that it lacks made.
+        What comes out is that of a campaign that was not interrupted, to the byte.
     progress : callable, optional
         Told how far the campaign is.
 
@@ -112,33 +118,51 @@ def run_campaign(
     OptionError
         If a choice cannot be had.
     OutputError
-        If `out` is not free or cannot be written.
+        If `out` is not free, holds another campaign than that which should go on, or cannot be written.
     """
     _check(runs, seed, workers, run)
+    if resume and (out is None or run is not None):
+        raise OptionError("resume: goes on with a campaign in a folder; name one, and no single run")
     kinds, fixed = choose(faults, treatment.beamline)
     if pairs and not kinds:
         raise OptionError("pairs: faults are drawn in pairs, so name kinds of faults, or all")
     true_line_of(treatment.beamline)  # without truth there is nothing to judge with
     setting = Setting(treatment, seed, kinds, fixed, pairs)
     folder = None if out is None else Path(out)
-    if folder is not None:
-        claim_folder(folder, "the campaign")
+    kept = None if folder is None else KeptRows(folder, _provenance(setting), resume=resume)
     numbers = range(runs) if run is None else range(run, run + 1)
     rows: list[Row] = []
     if run is not None:
         rows.append(run_one(setting, run, keep=folder / DELIVERY if folder is not None else None))
     else:
         bad = 0
-        for row in rows_of(setting, numbers, workers, scheduler):
-            rows.append(row)
-            bad += bool(row.violations)
-            if progress is not None:
-                progress(len(rows), len(numbers), bad)
+        with kept or nullcontext(), closing(_rows(setting, numbers, kept, workers, scheduler)) as coming:
+            for row in coming:
+                rows.append(row)
+                bad += bool(row.violations)
+                if progress is not None:
+                    progress(len(rows), len(numbers), bad)
     rows.sort(key=lambda row: row.run)
     campaign = Campaign(table_of(rows), keys_of(summary_of(rows, _provenance(setting))), folder)
-    if folder is not None:
+    if folder is not None and kept is not None:
         _write(campaign, folder)
+        kept.done()
     return campaign
+
+
+def _rows(
+    setting: Setting, numbers: range, kept: KeptRows | None, workers: int, scheduler: str | None
+) -> Generator[Row, None, None]:
+    """Yield the rows that are there already, then those of the runs that are missing, as they come."""
+    there = [row for row in kept.rows if row.run in numbers] if kept is not None else []
+    yield from there
+    made = {row.run for row in there}
+    left = [number for number in numbers if number not in made]
+    with closing(rows_of(setting, left, workers, scheduler)) as coming:
+        for row in coming:
+            if kept is not None:
+                kept.add(row)
+            yield row
 
 
 def _check(runs: int, seed: int, workers: int, run: int | None) -> None:

@@ -156,7 +156,12 @@ def draw_run(setting: Setting, number: int) -> Drawn:
 
 
 def may_meet(first: str, second: str, facts: BeamLineFile) -> bool:
-    """Whether faults of two kinds may strike in one run: at most one detection channel may be dead."""
+    """Whether faults of two kinds may strike in one run: at most one detection channel may be dead.
+
+    What several devices share is a fault by itself, whatever it makes blind.
+    """
+    if KINDS[first].is_common or KINDS[second].is_common:
+        return False
     dead = dead_channels(first, facts) | dead_channels(second, facts)
     return first != second and len(dead) <= 1
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import Pipe, get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
+from spotline.campaign.leash import at_work, hold
 from spotline.campaign.one import run_one
 from spotline.campaign.row import Row
 from spotline.campaign.setting import Setting
@@ -21,7 +24,9 @@ _SETTING: Setting | None = None
 """Of a worker process: it is sent once, not with every run."""
 
 
-def rows_of(setting: Setting, numbers: Sequence[int], workers: int, scheduler: str | None) -> Iterator[Row]:
+def rows_of(
+    setting: Setting, numbers: Sequence[int], workers: int, scheduler: str | None
+) -> Generator[Row, None, None]:
     """Make runs, and yield their rows as they come.
 
     Parameters
@@ -41,7 +46,7 @@ def rows_of(setting: Setting, numbers: Sequence[int], workers: int, scheduler: s
     """
     if scheduler is not None:
         yield from _on_cluster(setting, numbers, scheduler)
-    elif workers == 1 or len(numbers) == 1:
+    elif workers == 1 or len(numbers) <= 1:
         for number in numbers:
             yield run_one(setting, number)
     else:
@@ -56,25 +61,34 @@ def chunks_of(numbers: Sequence[int], workers: int) -> list[Sequence[int]]:
 
 def _in_processes(setting: Setting, numbers: Sequence[int], workers: int) -> Iterator[Row]:
     # Fresh processes: a copy of this one could inherit locks of its threads.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(setting,))
-    with pool:
+    held, leash = Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(setting, held))
+    with held, leash, pool:
         try:
-            chunks = [pool.submit(_chunk, chunk) for chunk in chunks_of(numbers, workers)]
-            for done in as_completed(chunks):
-                yield from done.result()
-        except BaseException:
+            # One by one: a run takes far longer than sending its row, and what is here is kept.
+            for done in as_completed([pool.submit(_make, number) for number in numbers]):
+                yield done.result()
+        except BaseException as error:
+            leash.close()  # the workers end
             pool.shutdown(cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise OptionError(
+                    f"workers: one of the {workers} processes ended before its run was made (out of "
+                    "memory?); take fewer, and go on with --resume"
+                ) from None
             raise
 
 
-def _begin(setting: Setting) -> None:
+def _begin(setting: Setting, held: Connection) -> None:
     global _SETTING
     _SETTING = setting
+    hold(held)
 
 
-def _chunk(numbers: Sequence[int]) -> list[Row]:
+def _make(number: int) -> Row:
     assert _SETTING is not None
-    return [run_one(_SETTING, number) for number in numbers]
+    with at_work():
+        return run_one(_SETTING, number)
 
 
 def _on_cluster(setting: Setting, numbers: Sequence[int], scheduler: str) -> Iterator[Row]:

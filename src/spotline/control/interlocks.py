@@ -57,6 +57,10 @@ COUCH = 50
 OPERATOR = 51
 SUPERVISION = 52
 WATCHDOG = 53
+BEAM_UNSEEN = 55
+INTENSITY_FLOOR = 56
+RING_CHARGE = 57
+HIGH_VOLTAGE_LINE = 58
 
 # Actions.
 PAUSE = 1
@@ -150,6 +154,7 @@ _PIXEL = f"{_PAPER}, III.C (interlock of the Pixel FPGA)"
 _OWN = "decision 0013"
 _WIDTH = "decision 0030"
 _BOTH = ("int1", "int2")
+_OUTSIDE = "decision 0034"
 
 CAUSES = {
     cause.code: cause
@@ -364,6 +369,24 @@ CAUSES = {
         Cause(
             SUPERVISION, "supervision", SUPERVISOR, "the supervision has not asked to abort", "1", "", STOP,
             "40 kHz", "operator", f"{_PAPER}, III.C, 2",
+        ),
+        Cause(
+            BEAM_UNSEEN, "beam unseen", FAST, "a chamber counts, with open chopper and charged ring",
+            "us", "fast_interlocks.ring_silence_us", STOP, "40 kHz", "ring charge", _OUTSIDE,
+        ),
+        Cause(
+            INTENSITY_FLOOR, "intensity floor", FAST, "counts in a time, with open chopper and charged ring",
+            "counts", "fast_interlocks.intensity_floor", STOP, "40 kHz", "ring charge", _OUTSIDE,
+        ),
+        Cause(
+            RING_CHARGE, "ring charge", FAST, "the particles that left the ring are counted", "counts",
+            "fast_interlocks.ring_ratio", STOP, "every pulse of the ring", "intensity floor, beam unseen",
+            _OUTSIDE,
+        ),
+        Cause(
+            HIGH_VOLTAGE_LINE, "high voltage line", PATIENT, "both voltages are within the interval",
+            "1", "slow_interlocks.high_voltage_V", STOP, "40 kHz", "high voltage BOX1 and BOX2, ring charge",
+            _OUTSIDE,
         ),
         Cause(
             WATCHDOG, "watchdog", PATIENT, "the fast control gives its sign of life", "us",

@@ -43,6 +43,9 @@ INPUT_COUCH = 256  # lines of the patient interlock system: couch not locked ...
 INPUT_OPERATOR = 512  # ... the operator presses stop
 INPUT_SUPERVISION = 1024  # ... the supervision aborts
 INPUT_SLOW = 2048  # ... the slow control has found something
+INPUT_RING_CHARGED = 4096  # the ring still holds charge (accelerators whose ring is read)
+INPUT_RING_SPENT = 8192  # another pulse's worth of particles has left it
+INPUT_HIGH_VOLTAGE = 16384  # line of the patient interlock system: a high voltage is not what it should be
 
 # Lines of the patient interlock system.
 LINE_FAST = 1
@@ -51,6 +54,7 @@ LINE_SUPERVISION = 4
 LINE_OPERATOR = 8
 LINE_COUCH = 16
 LINE_WATCHDOG = 32
+LINE_HIGH_VOLTAGE = 64
 
 # Entries of the log of commands.
 COMMAND_CHOPPER_OPEN = 1
@@ -208,6 +212,14 @@ SCALARS = np.dtype(
         ("end_due", "i8"),
         ("start_seen", "i8"),  # ... and whether they came
         ("end_seen", "i8"),
+        ("unwatched_tick", "i8"),  # last scan period in which the chopper was not to be open
+        ("ring_pulses", "i8"),  # of the ring since the chopper is open
+        ("ring_counted1", "f8"),  # counts since the last of them, on the scale of INT1
+        ("ring_counted2", "f8"),
+        ("ring_short1", "f8"),  # by how much they fell short of what left the ring, beyond the ratio
+        ("ring_short2", "f8"),
+        ("floor_tick", "i8"),  # when the present window of the intensity floor began, and its counts
+        ("floor_counts", "f8"),
         ("integral_missing", "i8"),  # periods or frames in a row that did not arrive
         ("strip_missing", "i8"),
         ("pixel_missing", "i8"),
@@ -301,6 +313,21 @@ class AxisSettings(NamedTuple):
     iso_per_pixel: float  # 0: there is no pixel chamber
 
 
+class RingSettings(NamedTuple):
+    """What the charge of the ring is held against, on the scale of INT1."""
+
+    counts_per_pulse: float  # counts that the particles of a pulse make; 0: the ring is not read
+    ratio: float  # part of them that may be missing ...
+    short_counts: float  # ... and counts beyond that
+    silence_ticks: int  # so long there may be no counts ...
+    floor_counts: float  # ... or not more than so many
+    fall_ticks: int  # before the announced end: the intensity falls by itself
+
+
+RING_NOT_READ = RingSettings(0.0, 1.0, 1.0, NEVER, 0.0, 0)
+"""The accelerator has no ring, or none that is read."""
+
+
 class LawSettings(NamedTuple):
     """Settings of the fast control for one slice: limits, rates, geometry, calibration."""
 
@@ -347,6 +374,7 @@ class LawSettings(NamedTuple):
     event_tolerance_ticks: int
     unconfirmed_counts: int  # the beam is paused when the recovery journal is so far behind
     watchdog_ticks: int  # the patient interlock system waits so long for a sign of life
+    ring: RingSettings = RING_NOT_READ
     # What files of format 2 have not has the value that does nothing.
     ion_noise1: float = math.nan  # variance of a count of BOX1 that comes of the ions behind it
     ion_noise2: float = math.nan  # the same of BOX2
@@ -428,6 +456,7 @@ def new_state(
     state.safety.permit = 1
     for name in ("alive_tick", "seen_tick", "off_tick", "leak_tick"):
         state.safety[name] = start_tick
+    s.unwatched_tick = s.floor_tick = start_tick
     s.settled_tick = -1
     s.due_tick = start_tick + settings.first_move_ticks
     s.counted_tick = start_tick

@@ -21,6 +21,7 @@ from spotline.control.memory import (
     SliceMemory,
 )
 from spotline.control.pixel import has_pixels
+from spotline.control.ring import ring_period
 from spotline.control.safety import is_beam_wanted, patient_interlock, safety_interlock, watch_start
 from spotline.control.scan import scan_period
 from spotline.control.strip import has_strips
@@ -131,6 +132,7 @@ def close_period(law: LawState, settings: LawSettings, memory: SliceMemory, inpu
     if inputs & INPUT_HANG == 0:
         if inputs & INPUT_NO_INTEGRAL == 0 and safety.missed1 + safety.missed2 > 0:
             read_out_missed(law, settings, memory)
+        ring_period(law, settings, inputs)
         integral_period(law, settings, memory)
         check_data(law, settings, inputs)
     close_spill(law, settings, memory)

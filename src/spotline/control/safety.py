@@ -14,6 +14,7 @@ from spotline.control.memory import (
     END_PAUSE,
     END_STOP,
     INPUT_COUCH,
+    INPUT_HIGH_VOLTAGE,
     INPUT_OPERATOR,
     INPUT_SLOW,
     INPUT_START,
@@ -21,6 +22,7 @@ from spotline.control.memory import (
     LEAK_TICKS,
     LINE_COUCH,
     LINE_FAST,
+    LINE_HIGH_VOLTAGE,
     LINE_OPERATOR,
     LINE_SLOW,
     LINE_SUPERVISION,
@@ -46,6 +48,8 @@ def lines_of(law: LawState, settings: LawSettings, inputs: int) -> int:
         lines |= LINE_OPERATOR
     if inputs & INPUT_COUCH:
         lines |= LINE_COUCH
+    if inputs & INPUT_HIGH_VOLTAGE:
+        lines |= LINE_HIGH_VOLTAGE
     if s.tick - safety.alive_tick >= settings.watchdog_ticks:
         lines |= LINE_WATCHDOG
     return lines
@@ -69,6 +73,8 @@ def patient_interlock(law: LawState, settings: LawSettings, inputs: int) -> None
     safety.latched |= lines
     if lines & LINE_COUCH:
         trip(law, interlocks.COUCH, interlocks.STOP, 1.0, 0.0)
+    if lines & LINE_HIGH_VOLTAGE:
+        trip(law, interlocks.HIGH_VOLTAGE_LINE, interlocks.STOP, 1.0, 0.0)
     if lines & LINE_OPERATOR:
         trip(law, interlocks.OPERATOR, interlocks.STOP, 1.0, 0.0)
     if lines & LINE_SUPERVISION:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from spotline.arrays import Integers
-from spotline.control.memory import AxisSettings, IntegralLimits, LawSettings, SliceMemory
+from spotline.control.memory import AxisSettings, IntegralLimits, LawSettings, RingSettings, SliceMemory
 from spotline.machine.geometry import current_A, isocentre_per_monitor
 from spotline.machine.model import BeamLineFile, IonBeam, ScanningAxis
 from spotline.machine.monitors import Plane
@@ -126,6 +126,23 @@ def law_settings(facts: BeamLineFile, beam: IonBeam, slice_: Slice) -> LawSettin
         ion_noise2=(1.0 + spread**2) / per_count2,
         width_ratio=limits.width_ratio or 0.0,
         width_counts=limits.width_counts,
+        ring=_ring(facts, slice_, per_count1),
+    )
+
+
+def _ring(facts: BeamLineFile, slice_: Slice, particles_per_count1: float) -> RingSettings:
+    """What the charge of the ring is held against; of a ring that is not read only the first number tells."""
+    accelerator, limits = facts.accelerator, facts.fast_interlocks
+    counts_per_s = slice_.particles_per_s / particles_per_count1
+    # Where the intensity should be above the floor by a factor of four still, and the time to see it.
+    fall_s = 4.0 * limits.intensity_floor * accelerator.fall_s
+    return RingSettings(
+        counts_per_pulse=accelerator.pulse_particles(slice_.particles_per_s * 1e-6) / particles_per_count1,
+        ratio=limits.ring_ratio,
+        short_counts=float(limits.ring_counts),
+        silence_ticks=limits.ring_silence_us,
+        floor_counts=limits.intensity_floor * counts_per_s * limits.ring_silence_us * 1e-6,
+        fall_ticks=math.ceil(fall_s * 1e6) + limits.ring_silence_us,
     )
 
 

@@ -21,6 +21,7 @@ Every kind has the same properties and methods:
 `nominal_start_us`          the same before anything is asked for, where that can be told
 `length_us`                 how long it is announced for
 `charge`                    particles that there are for it
+`pulse_particles`           that leave the ring between two pulses of its reading; 0: it is not read
 `longest_field_s`           bound on the time of a field
 `undeliverable`             what the line has and a delivery does not know yet
 ==========================  ==================================================================
@@ -113,6 +114,9 @@ class Synchrotron(_Common, frozen=True, kw_only=True, tag="synchrotron"):
     only, as discrete extraction is."""
     energy_step_s: NotNegative = 0.0
     """From one energy to the next of the same cycle."""
+    ring_pulse_share: Fraction = 0.0
+    """A current transformer in the ring gives a pulse for each such part of a full ring that leaves it, as
+    far as it comes into the line; 0: the ring is not read."""
 
     @property
     def rise_s(self) -> float:
@@ -243,6 +247,10 @@ class Synchrotron(_Common, frozen=True, kw_only=True, tag="synchrotron"):
         """
         ramps_us = self.spill_rise_s * 1e6 + self.spill_fall_s * 1e6
         return particles_per_us * (length_us - ramps_us / 2) * (1.0 + deviation)
+
+    def pulse_particles(self, particles_per_us: float) -> float:
+        """Particles that leave the ring between two pulses of its reading, at some intensity; 0: not read."""
+        return self.ring_pulse_share * self.charge(particles_per_us, round(self.spill_length_s * 1e6), 0.0)
 
     def longest_field_s(self, n_spills: int, span_MeV_u: float) -> float:
         """Time of a field of so many spills, whose energies lie so far apart."""
@@ -422,6 +430,10 @@ class Cyclotron(_Common, frozen=True, kw_only=True, tag="cyclotron"):
     def charge(self, particles_per_us: float, length_us: int, deviation: float) -> float:
         """Particles that there are for a beam: no end of them."""
         return math.inf
+
+    def pulse_particles(self, particles_per_us: float) -> float:
+        """There is no ring to be read: 0."""
+        return 0.0
 
     def longest_field_s(self, n_spills: int, span_MeV_u: float) -> float:
         """Time of a field of so many beams, whose energies lie so far apart."""

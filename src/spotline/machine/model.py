@@ -239,6 +239,14 @@ class FastInterlocks(Facts, frozen=True, kw_only=True):
     beam is not stopped for its width."""
     width_counts: Several = 1000
     """... over so many counts of a strip chamber, of one or several spots."""
+    ring_ratio: Fraction = 0.07
+    """Part of the particles that left the ring which the integral chambers may count too little; and ..."""
+    ring_counts: Several = 100
+    """... counts of INT1 beyond that part.  For accelerators with `ring_pulse_share`, as the next two."""
+    ring_silence_us: Several = 5000
+    """Longest time without a count of either integral chamber while chopper is open and ring charged."""
+    intensity_floor: Fraction = 0.05
+    """Smallest intensity in that time, relative to that of the slice."""
 
 
 class SlowInterlocks(Facts, frozen=True, kw_only=True):

@@ -30,11 +30,13 @@ import numpy as np
 from spotline.control.memory import (
     COMMAND,
     PART,
+    RING_NOT_READ,
     TREND,
     TREND_TICKS,
     AxisSettings,
     IntegralLimits,
     LawSettings,
+    RingSettings,
     SliceMemory,
     widened,
 )
@@ -266,6 +268,8 @@ def read_control(path: Path) -> tuple[LawSettings, SliceMemory]:
                 "integral": IntegralLimits(**values["integral"]),
                 "x": AxisSettings(**values["x"]),
                 "y": AxisSettings(**values["y"]),
+                # Files from before the ring was read have nothing of it.
+                "ring": RingSettings(**values["ring"]) if "ring" in values else RING_NOT_READ,
             }
         )
         # What a file of format 2 lacks has a default.

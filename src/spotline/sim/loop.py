@@ -40,7 +40,7 @@ from spotline.sim.magnets import advance_magnets, read_back
 from spotline.sim.planes import PlaneReadout, read_planes
 from spotline.sim.plant import PlantSettings, PlantState, SpillTruth
 from spotline.sim.readout_faults import disturb_pixels, disturb_strips, noise_counts
-from spotline.sim.spill import advance_spill, command_chopper, move_chopper
+from spotline.sim.spill import advance_spill, command_chopper, move_chopper, ring_reading
 
 TRUTH_PARTICLES, TRUTH_X, TRUTH_XX, TRUTH_Y, TRUTH_YY, TRUTH_WIDE_X, TRUTH_WIDE_Y = range(7)
 """Columns of the truth table: ions, sums of position and its square at the isocentre, and sums of the
@@ -334,6 +334,7 @@ def begin_period(
     beam, safety = plant.beam[0], law.safety[0]
     x_read_A, y_read_A = read_back(beam, truths.beam, tick)
     inputs = event_at(truths.spill, tick) | truths.inputs | plant.lines[0] | plant.lines[1]
+    inputs |= ring_reading(beam, truths.spill)
     plant.lines[1] = 0
     open_period(law, settings, memory, inputs, truths.broadcast_code, x_read_A, y_read_A)
     x_set_A, y_set_A = law.axes[0].set_A, law.axes[1].set_A

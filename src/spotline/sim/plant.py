@@ -20,6 +20,7 @@ BEAM = np.dtype(
     [
         ("spill_noise", "f8"),  # random modulation of the intensity, relative
         ("ring_particles", "f8"),  # left for the spill
+        ("ring_lost", "f8"),  # that left since the last pulse of the reading of the ring
         ("chopper_command", "i8"),
         ("chopper_tick", "i8"),  # when the last command takes effect
         ("chopper_moving", "i8"),
@@ -99,6 +100,7 @@ class SpillTruth(NamedTuple):
     end_event: int
     repeat_ticks: int  # events come again after so long; 0: they do not
     stray_per_us: float  # ions that come out whether there is an extraction or not
+    ring_pulse: float  # particles that leave the ring between two pulses of its reading; 0: it is not read
     key: int
 
 

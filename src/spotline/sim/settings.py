@@ -234,6 +234,7 @@ def plant_settings(
             end_event=broadcast.extraction_end_us,
             repeat_ticks=0,
             stray_per_us=0.0,
+            ring_pulse=accelerator.pulse_particles(per_us),
             key=key(CAUSE_SPILL),
         ),
         chopper=ChopperTruth(

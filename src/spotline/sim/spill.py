@@ -11,9 +11,13 @@ import math
 from typing import Any
 
 from spotline.arrays import Floats
+from spotline.control.memory import INPUT_RING_CHARGED, INPUT_RING_SPENT
 from spotline.jit import kernel
 from spotline.random import hash64, normal
 from spotline.sim.plant import ChopperTruth, SpillTruth
+
+RING_EMPTY_PULSES = 10.0
+"""Charge below so many pulses is none to the reading of the ring."""
 
 
 @kernel
@@ -43,7 +47,23 @@ def advance_spill(beam: Any, ripple: Floats, truth: SpillTruth, tick: int) -> fl
     height = envelope(float(tick - truth.start), truth.rise_us, float(truth.end - truth.start), truth.fall_us)
     rate = truth.particles_per_us * height * max(0.0, modulation)
     beam.ring_particles -= rate * truth.period
+    beam.ring_lost += rate * truth.period
     return rate + truth.stray_per_us
+
+
+@kernel
+def ring_reading(beam: Any, truth: SpillTruth) -> int:
+    """What the current transformer of the ring tells with a scan period, as bits ``INPUT_RING_...``.
+
+    It shows no charge below a few pulses, and gives one pulse in a scan period at most.
+    """
+    if truth.ring_pulse <= 0.0:
+        return 0
+    bits = INPUT_RING_CHARGED if beam.ring_particles > RING_EMPTY_PULSES * truth.ring_pulse else 0
+    if beam.ring_lost >= truth.ring_pulse:
+        beam.ring_lost %= truth.ring_pulse
+        bits |= INPUT_RING_SPENT
+    return bits
 
 
 @kernel

@@ -14,7 +14,7 @@ import pytest
 from spotline.machine import BeamLine
 from spotline.sim.fast_loop import PRE_ROLL_us
 from spotline.sim.faults import KINDS, Fault
-from tests.sim.faults.effects import beam, chambers, inputs, slow, timing
+from tests.sim.faults.effects import beam, chambers, inputs, shared, slow, timing
 from tests.sim.faults.effects.seen import ONSET_us, Seen, SPILL_us, see
 from tests.sim.small import short_line
 
@@ -23,8 +23,10 @@ pytestmark = pytest.mark.kernel
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> BeamLine:
-    changes = ("spill_length_s = 0.008", f"spill_length_s = {SPILL_us * 1e-6}")
-    return short_line(tmp_path_factory.mktemp("line") / "line", changes)
+    longer = ("spill_length_s = 0.008", f"spill_length_s = {SPILL_us * 1e-6}")
+    # So that the line of the high voltage does not end the spill before anything is seen.
+    voltage = ("high_voltage_V = [395.0, 405.0]", "high_voltage_V = [0.0001, 1000.0]")
+    return short_line(tmp_path_factory.mktemp("line") / "line", longer, voltage)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def sound(line: BeamLine) -> Callable[[bool, int], Seen]:
     return get
 
 
-CASES = chambers.CASES | beam.CASES | timing.CASES | slow.CASES | inputs.CASES
+CASES = chambers.CASES | beam.CASES | timing.CASES | slow.CASES | inputs.CASES | shared.CASES
 CRASHES = {"process.kill", "power.loss"}
 """`test_crash` has them."""
 

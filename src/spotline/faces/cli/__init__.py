@@ -24,6 +24,7 @@ from spotline.faces.cli.physics import physics
 from spotline.faces.cli.plan import plan
 from spotline.faces.cli.prepare import prepare
 from spotline.faces.cli.resume import resume
+from spotline.faces.cli.signals import leave, listen, status_of
 
 app = App(
     name="spotline",
@@ -53,7 +54,17 @@ app["--help"].group = app["--version"].group = ABOUT
 
 def main() -> None:
     """Run the command line and leave with its status."""
-    sys.exit(run(sys.argv[1:]))
+    heard = listen()
+    try:
+        status = run(sys.argv[1:])
+    except Exception:
+        number = heard()
+        if number is None:
+            raise
+        status = 128 + number
+    if status > 128:
+        leave(status)
+    sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:
@@ -67,7 +78,8 @@ def run(arguments: list[str]) -> int:
     Returns
     -------
     int
-        Exit status: 0 done, 1 not what it should be, 2 bad input, 3 stopped by an interlock.
+        Exit status: 0 done, 1 not what it should be, 2 bad input, 3 stopped by an interlock, 130 interrupted
+        (SIGINT), 143 terminated (SIGTERM).
     """
     from spotline.errors import SpotlineError
 
@@ -77,9 +89,9 @@ def run(arguments: list[str]) -> int:
         return _fail(str(error).splitlines()[0].rstrip(".") + "; see spotline --help")
     except SpotlineError as error:
         return _fail(str(error))
-    except KeyboardInterrupt:
-        print("spotline: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as interrupted:
+        status = status_of(interrupted)
+        print(f"spotline: {'terminated' if status == 143 else 'interrupted'}", file=sys.stderr)
     return status if isinstance(status, int) else 0
 
 

@@ -31,11 +31,13 @@ def campaign(
     scheduler: str | None = None,
     run: WholeNumber | None = None,
     field: WholeNumber | None = None,
+    resume: Switch = False,
     quiet: Switch = False,
 ) -> int:
     """Deliver a plan many times while something fails, and hold every delivery against the truth.
 
-    Writes a table of the runs (runs.parquet), what they show (campaign.json) and a report.
+    Writes a table of the runs (runs.parquet), what they show (campaign.json) and a report.  Runs that are
+    done are kept if it is interrupted.
 
     Exit status: 0 all invariants held in every run, 1 some did not, 2 bad input.
 
@@ -65,28 +67,37 @@ def campaign(
         Make only this run of the campaign, from 0, and keep what it delivered.
     field
         Beam number of the only field to deliver.
+    resume
+        Go on with the campaign in the folder, if there is one, from the runs that it has.
     quiet
         Say nothing but errors.
     """
     import spotline
+    from spotline.campaign.kept import ROWS
     from spotline.campaign.row import rows_in
     from spotline.faces.report.campaign_page import write_campaign_page
 
     treatment = treatment_to_deliver(plan, beamline, field, quiet)
     began = time.perf_counter()
-    with campaign_bar(quiet) as show:
-        made = spotline.run_campaign(
-            treatment,
-            out,
-            runs=runs,
-            faults=faults,
-            pairs=pairs,
-            seed=seed,
-            workers=workers,
-            scheduler=scheduler,
-            run=run,
-            progress=show,
-        )
+    try:
+        with campaign_bar(quiet) as show:
+            made = spotline.run_campaign(
+                treatment,
+                out,
+                runs=runs,
+                faults=faults,
+                pairs=pairs,
+                seed=seed,
+                workers=workers,
+                scheduler=scheduler,
+                run=run,
+                resume=resume,
+                progress=show,
+            )
+    except KeyboardInterrupt:
+        if (out / ROWS).exists():
+            print(f"spotline: the runs that are done stay in {out}; go on with --resume", file=sys.stderr)
+        raise
     try:
         write_campaign_page(made.outcome, rows_in(made.runs), out / REPORT)
     except (spotline.OutputError, OSError) as error:  # the runs are made, and their results are written

@@ -223,7 +223,8 @@ def _in_order(
     run: Callable[[int, TallyArrays, Scratch], None], memory: list[tuple[TallyArrays, Scratch]]
 ) -> Iterator[tuple[int, TallyArrays]]:
     """Run all batches, on as many threads as there is memory for, and yield each in its turn."""
-    with ThreadPoolExecutor(len(memory)) as pool:
+    pool = ThreadPoolExecutor(len(memory))
+    try:
         running: dict[int, Future[None]] = {}
         for batch in range(BATCHES + len(memory)):
             done = batch - len(memory)
@@ -232,6 +233,9 @@ def _in_order(
                 yield done, memory[done % len(memory)][0]
             if batch < BATCHES:
                 running[batch] = pool.submit(run, batch, *memory[batch % len(memory)])
+    finally:
+        # After an error or an interruption nobody waits for batches that are under way.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _tally(

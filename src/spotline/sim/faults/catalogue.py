@@ -60,6 +60,8 @@ class FaultKind:
         What can no longer be relied on to detect other faults.
     peak : float
         Largest factor by which it raises the intensity when its value is drawn.
+    is_common : bool
+        Whether something fails that several devices share: it is one fault, and no other is drawn with it.
     """
 
     device: str
@@ -78,6 +80,7 @@ class FaultKind:
     unseen: str = ""
     channel: str | None = None
     peak: float = 1.0
+    is_common: bool = False
 
     @property
     def name(self) -> str:
@@ -92,7 +95,8 @@ class FaultKind:
     @property
     def box(self) -> int:
         """Number of the box, from 1, that it strikes; 0: none in particular."""
-        return int(self.device[-1]) if self.device.startswith(("box", "high_voltage", "sensor_")) else 0
+        numbered = self.device.startswith(("box", "high_voltage", "sensor_")) and self.device[-1].isdigit()
+        return int(self.device[-1]) if numbered else 0
 
     def missing_on(self, roles: Collection[str], boxes: int) -> str:
         """What a line with monitors of these roles and so many boxes lacks for it; empty if nothing."""
@@ -234,16 +238,18 @@ def _beam() -> tuple[FaultKind, ...]:
              detected_by=(*_POSITIONS, by.WIDTH_X, by.WIDTH_Y),
              unseen="lines without `width_ratio` do not check the width; the record has it, and so its dose"),
         kind("energy", "its energy is that of the cycle-code times the value, as far as the tables of the "
-             "line go", unit="1", legal=(0.1, 10.0), draws=(0.8, 1.25), detected_by=_POSITIONS,
-             unseen="on the axis nothing in the nozzle sees the energy; particles are off as the stopping "
-             "power, the depth is wrong"),
+             "line go", unit="1", legal=(0.1, 10.0), draws=(0.8, 1.25),
+             detected_by=(*_POSITIONS, by.RING_CHARGE),
+             unseen="on the axis nothing in the nozzle sees the energy, and the charge of the ring only a "
+             "higher one; particles are off as the stopping power, the depth is wrong"),
         kind("spike", "the intensity is higher by this factor", unit="1", legal=(1.0, 1000.0),
              draws=(2.0, 100.0), lasts_us=(100, 50_000), peak=100.0,
              detected_by=(by.INTENSITY, by.UNSETTLED, by.SPOT_DOSE, by.FIELD_DOSE),
              unseen="below the limit on the intensity spots only end sooner"),
         kind("low", "the intensity is lower by this factor", unit="1", legal=(0.0, 1.0), draws=(0.001, 0.5),
-             detected_by=(by.NO_COUNTS,), unseen="harmless: the spill is only weak"),
-        kind("stops", "nothing is extracted", detected_by=(by.NO_COUNTS,),
+             detected_by=(by.NO_COUNTS, by.INTENSITY_FLOOR, by.BEAM_UNSEEN),
+             unseen="harmless: the spill is only weak"),
+        kind("stops", "nothing is extracted", detected_by=(by.NO_COUNTS, by.BEAM_UNSEEN),
              unseen="harmless: the beam is only missing"),
         kind("stray", "this fraction of the full intensity comes out all the time, also without extraction",
              unit="1", legal=(0.0, 1.0), draws=(0.01, 1.0), detected_by=(by.BEAM_WHEN_OFF, by.INTENSITY),
@@ -295,12 +301,14 @@ def _chopper() -> tuple[FaultKind, ...]:
 
     return (
         kind("slow", "its delays and ramps are longer by this factor", unit="1", legal=(1.0, 1e4),
-             draws=(2.0, 100.0), detected_by=(by.BEAM_WHEN_OFF, by.UNSETTLED, by.SPOT_DOSE, by.FIELD_DOSE),
+             draws=(2.0, 100.0),
+             detected_by=(by.BEAM_WHEN_OFF, by.UNSETTLED, by.SPOT_DOSE, by.FIELD_DOSE, by.RING_CHARGE),
              unseen="harmless while the beam is not to be switched off"),
         kind("stuck_open", "it does not close; what is open stays open",
              detected_by=(by.BEAM_WHEN_OFF, by.SPOT_DOSE, by.FIELD_DOSE),
              unseen="harmless while the beam is not to be switched off"),
-        kind("stuck_closed", "it does not open", detected_by=(by.NO_COUNTS,),
+        kind("stuck_closed", "it does not open",
+             detected_by=(by.NO_COUNTS, by.RING_CHARGE, by.BEAM_UNSEEN),
              unseen="harmless: the beam is only missing"),
         kind("leak", "this fraction of the beam passes when it is closed", unit="1", legal=(0.0, 1.0),
              draws=(0.001, 0.5), detected_by=(by.BEAM_WHEN_OFF,),
@@ -337,10 +345,11 @@ def _box(number: int) -> tuple[FaultKind, ...]:
                   unit="C/s", legal=(-100.0, 100.0), draws=(0.05, 10.0), unseen=late,
                   detected_by=(temperature, by.GAS_DENSITY, *gain)),
         FaultKind(device=supply, mode="sag", effect="the voltage of the box is lower by the value", unit="V",
-                  legal=(-1e4, 1e4), draws=(1.0, 390.0), detected_by=(voltage, *gain, *charge),
+                  legal=(-1e4, 1e4), draws=(1.0, 390.0),
+                  detected_by=(by.HIGH_VOLTAGE_LINE, voltage, *gain, *charge),
                   unseen="harmless within the tolerance, or shorter than a reading: the charge is collected"),
         FaultKind(device=supply, mode="trip", effect="the voltage of the box decays to nothing within 10 ms",
-                  detected_by=(voltage, *gain, *charge, by.NO_COUNTS),
+                  detected_by=(by.HIGH_VOLTAGE_LINE, voltage, *gain, *charge, by.NO_COUNTS),
                   unseen="harmless if it is over before the charge is missed"),
         *sensor("temperature", "C", 20.0, (temperature, by.GAS_DENSITY)),
         *sensor("pressure", "Pa", 2e4, (pressure, by.GAS_DENSITY)),
@@ -387,6 +396,32 @@ def _others() -> tuple[FaultKind, ...]:
     )  # fmt: skip
 
 
+def _shared() -> tuple[FaultKind, ...]:
+    outside = (by.RING_CHARGE, by.BEAM_UNSEEN, by.INTENSITY_FLOOR)
+    voltage = (by.HIGH_VOLTAGE_LINE, by.HIGH_VOLTAGE_1, by.HIGH_VOLTAGE_2)
+
+    def kind(device: str, mode: str, effect: str, **more: Any) -> FaultKind:
+        return FaultKind(device=device, mode=mode, effect=effect, is_common=True, **more)
+
+    return (
+        kind("gas", "contaminated", "the gain of all chambers falls by the value every second, to a tenth at "
+             "least; pressure and temperature stay", unit="1/s", legal=(0.0, 10.0), draws=(0.01, 0.5),
+             detected_by=outside, unseen=_SMALL),
+        kind("high_voltage", "trip", "the crate trips: the voltage of both boxes decays to nothing within "
+             "10 ms", detected_by=(*voltage, *outside), unseen="harmless between spills"),
+        kind("front_ends", "dead", "the supply of the front-ends fails: no channel of any chamber counts",
+             detected_by=outside, unseen="harmless while the chopper is closed"),
+        kind("clock", "stop", "the clock stops: the fast control and all it reads stand still",
+             lasts_us=(1_000, 1_000_000), detected_by=(by.WATCHDOG,),
+             unseen="harmless when no spill is under way"),
+        kind("timing_network", "lost", "no event of any spill arrives", lasts_us=(2_000_000, 20_000_000),
+             at_us=(-2_000_000, 0), detected_by=(by.EVENT_MISSING,)),
+        kind("readout_link", "lost", "no data of any chamber or supply arrive", lasts_us=(25, 1_000_000),
+             detected_by=(by.DATA_INTEGRAL, by.DATA_STRIP, by.DATA_PIXEL, by.DATA_CURRENT),
+             unseen="harmless if it misses a few samples"),
+    )  # fmt: skip
+
+
 KINDS: dict[str, FaultKind] = {
     kind.name: kind
     for kind in (
@@ -407,6 +442,7 @@ KINDS: dict[str, FaultKind] = {
         *_box(1),
         *_box(2),
         *_others(),
+        *_shared(),
     )
 }
 """Every kind of fault, by its name."""

@@ -15,7 +15,7 @@ from spotline.sim.faults.context import FaultContext
 from spotline.sim.faults.model import Fault, check_fault
 from spotline.sim.faults.planes import planes_in_gas, planes_with
 from spotline.sim.faults.plant import apply_faults
-from spotline.sim.faults.slow import KINDS_OF_BOX, apply_gas, gas_changes, with_faults
+from spotline.sim.faults.slow import KINDS_OF_BOX, apply_gas, gas_changes, high_voltage_line, with_faults
 from spotline.sim.faults.timeline import Active, Timeline
 from spotline.sim.faults.timing import with_events
 from spotline.sim.planes import PlaneTruth
@@ -25,11 +25,13 @@ from spotline.treatment.cycle_code import decode
 
 RAMPS = frozenset(
     {"int1.drift", "int2.drift", "box1.leak", "box2.leak", "box1.heating", "box2.heating"}
-    | {"high_voltage1.trip", "high_voltage2.trip"}
+    | {"high_voltage1.trip", "high_voltage2.trip", "high_voltage.trip", "gas.contaminated"}
 )
 """Kinds whose effect grows with time; it is renewed every `RAMP_us`."""
 RAMP_us = 1000
 
+HALTS = ("fast_control.hang", "clock.stop")
+"""Kinds with which the fast control takes no step."""
 RESTART_us = 100_000
 """A fast control that hangs is started again so long after the extraction, to end its spill."""
 
@@ -81,14 +83,16 @@ class FaultDriver:
         active = self._faults.active(now_us)
         self._hold(active, beam)
         if now_us >= self._sound.spill.end + RESTART_us:
-            active = tuple(fault for fault in active if fault.fault.kind != "fast_control.hang")
+            active = tuple(fault for fault in active if fault.fault.kind not in HALTS)
         context = replace(self._context, time_us=now_us)
         truth, planes = apply_faults(self._sound, active, context), planes_with(self._planes, active, context)
         if any(fault.fault.kind in kinds for fault in active for kinds in KINDS_OF_BOX.values()):
             facts = self._beamline.facts
             clean = gas_state(self._line.simulation.gas, self._sound.spill.start)
-            changes = gas_changes(self._beamline, clean, with_faults(clean, len(facts.boxes), active, now_us))
+            gas = with_faults(clean, len(facts.boxes), active, now_us)
+            changes = gas_changes(self._beamline, clean, gas)
             truth = apply_gas(truth, facts, changes)
+            truth = truth._replace(inputs=truth.inputs | high_voltage_line(facts, gas))
             planes = planes_in_gas(planes, changes)
         return truth, planes
 

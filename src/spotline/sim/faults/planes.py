@@ -9,17 +9,23 @@ import numpy as np
 from spotline.sim.faults.beam import wrong_energy
 from spotline.sim.faults.context import FaultContext, value_of
 from spotline.sim.faults.segmented import shares_of
+from spotline.sim.faults.shared import gain_in_bad_gas
 from spotline.sim.faults.slow import GasChange
 from spotline.sim.faults.timeline import Active
 from spotline.sim.planes import PlaneTruth, stacked_shares
 
 
 def planes_with(planes: PlaneTruth, active: Iterable[Active], context: FaultContext) -> PlaneTruth:
-    """Return the planes with a beam of another width or energy."""
+    """Return the planes with a beam of another width or energy, in bad gas, or without supply."""
     for fault in active:
         if fault.fault.kind == "beam.energy":
             _, counts = wrong_energy(fault, context)
             planes = planes._replace(counts_per_particle=planes.counts_per_particle * counts)
+        elif fault.fault.kind == "gas.contaminated":
+            gain = gain_in_bad_gas(fault, context)
+            planes = planes._replace(counts_per_particle=planes.counts_per_particle * gain)
+        elif fault.fault.kind == "front_ends.dead":
+            planes = planes._replace(counts_per_particle=0.0 * planes.counts_per_particle)
         elif fault.fault.kind == "beam.wide":
             sigma_mm = planes.sigma_mm * value_of(fault)
             shares = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from spotline.control.memory import INPUT_HANG, INPUT_NO_INTEGRAL, INPUT_NO_PIXEL, INPUT_NO_STRIP
-from spotline.sim.faults import beam, integrals, segmented
+from spotline.sim.faults import beam, integrals, segmented, shared
 from spotline.sim.faults.context import Effect, FaultContext, value_of
 from spotline.sim.faults.timeline import LINES, Active
 from spotline.sim.plant import PlantSettings
@@ -63,6 +63,7 @@ EFFECTS: dict[str, Effect] = {
     **integrals.EFFECTS,
     **segmented.EFFECTS,
     **beam.EFFECTS,
+    **shared.EFFECTS,
     "timing.wrong_code": _wrong_code,
     "chopper.slow": _slow_chopper,
     "chopper.stuck_open": _stays("closes"),

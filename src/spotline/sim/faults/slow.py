@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from spotline.control.memory import INPUT_HIGH_VOLTAGE
 from spotline.machine import BeamLine
 from spotline.machine.model import BeamLineFile
 from spotline.machine.monitors import MOST_BOXES, Role
@@ -21,7 +22,14 @@ TRIP_us = 10_000.0
 """Time constant with which a box loses its voltage."""
 
 KINDS_OF_BOX = {
-    n: (f"box{n}.leak", f"box{n}.heating", f"high_voltage{n}.sag", f"high_voltage{n}.trip") for n in (1, 2)
+    n: (
+        f"box{n}.leak",
+        f"box{n}.heating",
+        f"high_voltage{n}.sag",
+        f"high_voltage{n}.trip",
+        "high_voltage.trip",
+    )
+    for n in (1, 2)
 }
 
 SENSORS = {
@@ -53,7 +61,7 @@ def with_faults(
 
 def _box_with_faults(clean: BoxState, number: int, active: Iterable[Active], time_us: int) -> BoxState:
     temperature_C, pressure_Pa, voltage_V = clean.temperature_C, clean.pressure_Pa, clean.high_voltage_V
-    leak, heating, sag, trip = KINDS_OF_BOX[number]
+    leak, heating, sag, trip, crate = KINDS_OF_BOX[number]
     for fault in active:
         kind, value, seconds = fault.fault.kind, fault.fault.value or 0.0, fault.seconds(time_us)
         if kind == leak:
@@ -62,7 +70,7 @@ def _box_with_faults(clean: BoxState, number: int, active: Iterable[Active], tim
             temperature_C += value * seconds
         elif kind == sag:
             voltage_V -= value
-        elif kind == trip:
+        elif kind in (trip, crate):
             voltage_V *= math.exp(-seconds * 1e6 / TRIP_us)
     return BoxState(
         max(LEAST_TEMPERATURE_C, temperature_C),
@@ -99,6 +107,12 @@ def gas_changes(beamline: BeamLine, clean: BoxState, gas: Sequence[BoxState]) ->
             density(state) / density(clean), clean.high_voltage_V / state.high_voltage_V
         )
     return changes
+
+
+def high_voltage_line(facts: BeamLineFile, gas: Sequence[BoxState]) -> int:
+    """The line of the high-voltage supplies, as a bit: active if any voltage is out of its interval."""
+    low_V, high_V = facts.slow_interlocks.high_voltage_V
+    return 0 if all(low_V < box.high_voltage_V < high_V for box in gas) else INPUT_HIGH_VOLTAGE
 
 
 def apply_gas(truth: PlantSettings, facts: BeamLineFile, changes: Mapping[int, GasChange]) -> PlantSettings:

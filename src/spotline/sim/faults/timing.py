@@ -27,7 +27,7 @@ def _event(announced: int, name: str, period: int, faults: Timeline) -> int:
     shift_us = 0.0
     for active in faults.active(announced):
         kind, value = active.fault.kind, active.fault.value or 0.0
-        if kind == f"timing.lost_{name}":
+        if kind in (f"timing.lost_{name}", "timing_network.lost"):
             return LOST
         if kind == f"timing.shift_{name}":
             shift_us += value

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spotline.control.memory import NEVER, LawSettings
+from spotline.control.memory import NEVER, RING_NOT_READ, LawSettings
 from spotline.control.slow import SlowReading
 from spotline.machine import BeamLine
 from spotline.machine.true_line import true_line_of
@@ -103,7 +103,7 @@ def tolerant(settings: LawSettings) -> LawSettings:
         NEVER,
     )
     never = settings.integral._replace(difference=np.inf, ratio_counts=NEVER)
-    return settings._replace(integral=never, feedback_gain=0.0, **wide)
+    return settings._replace(integral=never, feedback_gain=0.0, ring=RING_NOT_READ, **wide)
 
 
 def see(line: BeamLine, faults: tuple[Fault, ...], moving: bool = False, run_us: int = 10_000) -> Seen:
