@@ -44,6 +44,7 @@ def spill_truth(**changes: Any) -> SpillTruth:
         end_event=2_000_000,
         repeat_ticks=0,
         stray_per_us=0.0,
+        ring_pulse=0.0,
         key=12345,
     )
     return truth._replace(**changes)

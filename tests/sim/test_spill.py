@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotline.sim.plant import ChopperTruth
-from spotline.sim.spill import advance_spill, command_chopper, envelope, move_chopper, ripple_amplitudes
+from spotline.control.memory import INPUT_RING_CHARGED, INPUT_RING_SPENT
+from spotline.sim.plant import BEAM, ChopperTruth
+from spotline.sim.spill import (
+    advance_spill,
+    command_chopper,
+    envelope,
+    move_chopper,
+    ring_reading,
+    ripple_amplitudes,
+)
 from tests.sim.plants import CHOPPER, Table, new_beam, spill_truth
 
 pytestmark = pytest.mark.kernel
@@ -201,3 +209,18 @@ def test_a_chopper_may_act_at_once():
     assert transmissions(beam, truth, 7, 1).tolist() == [1.0]
     command_chopper(beam[0], truth, 0, 8)
     assert transmissions(beam, truth, 8, 1).tolist() == [0.0]
+
+
+def test_the_ring_tells_what_left_it_by_pulses():
+    """Two periods for each pulse of 500 ions; nothing without a reading, and no charge at the end."""
+    beam = np.zeros(1, BEAM).view(np.recarray)[0]
+    beam.ring_particles = 6000.0
+    truth = spill_truth(ring_pulse=500.0)
+    told = []
+    for _ in range(4):
+        beam.ring_particles -= 250.0
+        beam.ring_lost += 250.0
+        told.append(ring_reading(beam, truth))
+    charged, spent = INPUT_RING_CHARGED, INPUT_RING_SPENT
+    assert told == [charged, charged | spent, charged, 0 | spent]
+    assert ring_reading(beam, spill_truth(ring_pulse=0.0)) == 0
