@@ -6,8 +6,8 @@
 
 What a campaign says of a run is said here again, from the sources: particles from the plan, counts from the
 HDF5 files of the record, ions and times from the truth of the room, millisecond by millisecond, and bounds as
-docs/reference/campaign.md writes them down.  Nothing of `spotline.campaign` or `spotline.control` is imported;
-both sides are brought together in `verification.judge_runs`.
+docs/reference/campaign.md writes them down.  Nothing of `spotline.campaign` or `spotline.control` is
+imported; both sides are brought together in `verification.judge_runs`.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def sums_of(treatment: FieldTreatment, spills: Sequence[Seen]) -> Sums:
 def bounds_of(
     treatment: FieldTreatment, line: TrueLine, faults: Sequence[Fault], sums: Sums, n_spills: int
 ) -> tuple[Floats, float, float]:
-    """Bounds of the spots, of the field and of the time to beam off, as docs/reference/campaign.md has them."""
+    """Bounds of the spots, of the field and of the time to beam off, as the page of campaigns has them."""
     facts, truth = line.believed.facts, line.simulation
     fast, control = facts.fast_interlocks, facts.control
     period_us = control.scan_period_us
@@ -231,11 +231,9 @@ def bounds_of(
     energies = [s.energy_MeV_u for s in treatment.slices]
     hours = facts.accelerator.longest_field_s(n_spills, max(energies) - min(energies)) / 3600.0
     gas = truth.gas
-    off_by = (
-        (5.0 * gas.temperature_noise_C + hours * abs(gas.temperature_drift_C_per_h))
-        / (gas.temperature_C + 273.15)
-        + (5.0 * gas.pressure_noise_Pa + hours * abs(gas.pressure_drift_Pa_per_h)) / gas.pressure_Pa
-    )
+    off_by = (5.0 * gas.temperature_noise_C + hours * abs(gas.temperature_drift_C_per_h)) / (
+        gas.temperature_C + 273.15
+    ) + (5.0 * gas.pressure_noise_Pa + hours * abs(gas.pressure_drift_Pa_per_h)) / gas.pressure_Pa
     chambers = truth.chambers
     gain = min(chambers.int1_gain, chambers.int2_gain) * (1.0 - chambers.gain_map_residual)
     gain *= (1.0 - chambers.recombination_V / gas.high_voltage_V) * (1.0 - off_by)
@@ -287,9 +285,7 @@ def largest_k(slice_: Slice) -> float:
     return float(max(slice_.particles_per_count1.max(), slice_.particles_per_count2.max()))
 
 
-def wrong_energy(
-    slice_: Slice, treatment: FieldTreatment, line: TrueLine, faults: Sequence[Fault]
-) -> float:
+def wrong_energy(slice_: Slice, treatment: FieldTreatment, line: TrueLine, faults: Sequence[Fault]) -> float:
     """Particles of a count of the true energy over those of the announced one, beyond 1, of all faults."""
     ion, total = treatment.beam.name, 0.0
     known = line.believed.energies[ion].energy_MeV_u
@@ -353,8 +349,10 @@ def judge(
     for seen in spills:
         after, until = seen.last_us
         if not after <= seen.told_last_us <= until:
-            odd = f"spill {seen.spill}: the room says that its last ion came at {seen.told_last_us} us, and " \
-                  f"ions came last between {after} and {until} us"
+            odd = (
+                f"spill {seen.spill}: the room says that its last ion came at {seen.told_last_us} us, and "
+                f"ions came last between {after} and {until} us"
+            )
         if seen.trips_us:
             delays.append(max(0, seen.told_last_us - min(seen.trips_us)))
     if delays and max(delays) > off_us:
@@ -363,7 +361,9 @@ def judge(
         broken.add(COUNTS)
     trips_us = sorted([us for seen in spills for us in seen.trips_us] + list(without_beam_us))
     begins_us = onset_us(faults, line, {seen.spill: seen.start_us for seen in spills})
-    if trips_us and (begins_us is None or trips_us[0] < begins_us - slack_us(line, trips_us[0], without_beam_us)):
+    if trips_us and (
+        begins_us is None or trips_us[0] < begins_us - slack_us(line, trips_us[0], without_beam_us)
+    ):
         broken.add(FALSE_TRIP)
     return Judgement(
         broken,
@@ -397,9 +397,7 @@ def onset_us(faults: Sequence[Fault], line: TrueLine, starts_us: dict[int, int])
     return min(begins) if begins else None
 
 
-def counts_are_wrong(
-    folder: Path, spills: Sequence[Seen], complete: bool
-) -> bool:
+def counts_are_wrong(folder: Path, spills: Sequence[Seen], complete: bool) -> bool:
     """Follow the counts of INT1 through the files of the record, and compare with what was loaded."""
     (treatment_file,) = folder.glob("*_treatment.h5")
     with h5py.File(treatment_file) as file:

@@ -45,7 +45,9 @@ def judge_run(setting: Setting, number: int) -> Found:
     disk = SimulatedDisk(np.random.default_rng((setting.seed, number, 1))) if fails else FaultyDisk()
     struck = treatment.field.number
     witnesses = Witnesses(line, drawn.delivery_seed, lambda n: drawn.faults if n == struck else (), disk)
-    with tempfile.TemporaryDirectory(prefix="spotline-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
+    with tempfile.TemporaryDirectory(
+        prefix="spotline-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None
+    ) as name:
         folder, record = Path(name) / "delivery", None
         with contextlib.suppress(SimulatedCrash):
             record = deliver(
@@ -193,7 +195,9 @@ def _kinds(runs: list[Found]) -> str:
     rows = []
     for name, some in sorted(kinds.items()):
         worst = max(some, key=lambda one: one["judged"]["excess"] / one["judged"]["bound"])["judged"]
-        field = max(some, key=lambda one: one["judged"]["excess_field"] / one["judged"]["bound_field"])["judged"]
+        field = max(some, key=lambda one: one["judged"]["excess_field"] / one["judged"]["bound_field"])[
+            "judged"
+        ]
         delays = [one["judged"]["beam_off_us"] for one in some if one["judged"]["beam_off_us"] is not None]
         rows.append(
             (

@@ -15,6 +15,7 @@ import numpy as np
 from spotline.campaign.bounds import Bound, bound_of
 from spotline.campaign.counts import check_counts
 from spotline.campaign.invariants import BEAM_OFF, COUNTS, EXCESS, FAILURE, FALSE_TRIP
+from spotline.campaign.peak import known_peak_dose_Gy
 from spotline.campaign.received import Received, received_of
 from spotline.campaign.row import Row
 from spotline.campaign.setting import Drawn, Setting, draw_run
@@ -176,6 +177,7 @@ def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: 
         "excess": float(received.excess[worst]),
         "excess_bound": float(bound.spots[worst]),
         "prescribed": float(received.prescribed[worst]),
+        **_as_dose(setting, treatment, received, bound, worst),
         "excess_field": float(received.excess.sum()),
         "excess_field_bound": bound.field,
         "slice": int(received.slice[worst]),
@@ -247,6 +249,26 @@ def _check_excess(received: Received, bound: Bound, verdict: _Verdict) -> int:
     if total > bound.field:
         verdict.add(EXCESS, f"field: {total:.4g} particles too many, bound {bound.field:.4g}")
     return worst
+
+
+def _as_dose(
+    setting: Setting, treatment: FieldTreatment, received: Received, bound: Bound, worst: int
+) -> Row:
+    """Excess, bound and prescription of a spot as dose at its Bragg peak."""
+    slice_ = treatment.slices[int(received.slice[worst])]
+    of_one_Gy = known_peak_dose_Gy(
+        setting.treatment.beamline,
+        treatment.beam.name,
+        slice_.energy_MeV_u,
+        slice_.focus,
+        treatment.passive_elements,
+    )
+    values = received.excess[worst], bound.spots[worst], received.prescribed[worst]
+    names = "excess_Gy", "excess_bound_Gy", "prescribed_Gy"
+    return {
+        name: None if of_one_Gy is None else of_one_Gy * float(value)
+        for name, value in zip(names, values, strict=True)
+    }
 
 
 def _check_beam_off(spills: list[Watched], bound: Bound, verdict: _Verdict) -> int | None:

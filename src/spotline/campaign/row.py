@@ -48,6 +48,16 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("excess", "double", "particles that the worst spot received too many (the one nearest to its bound)"),
     ("excess_bound", "double", "its bound"),
     ("prescribed", "double", "particles prescribed to that spot"),
+    (
+        "excess_Gy",
+        "double",
+        (
+            "the same as dose at the Bragg peak, on the axis of the spot alone; null if the line knows no "
+            "beam library or optics of it"
+        ),
+    ),
+    ("excess_bound_Gy", "double", "likewise, of the bound"),
+    ("prescribed_Gy", "double", "likewise, of the prescription"),
     ("excess_field", "double", "particles that the field received too many"),
     ("excess_field_bound", "double", "its bound"),
     ("slice", "int32", "slice of the worst spot, from 0"),

@@ -263,7 +263,7 @@ class SimulatedLoop:
         self._next_fault_change_us = self._fault_driver.next_us(now_us)
 
     def _play_on(self) -> None:
-        """Follow the beam with the fast control standing still, until no more can come through the chopper."""
+        """Follow the beam with the fast control standing still, until no more can pass the chopper."""
         truth = self._samples.truth
         self._is_still = True
         self._next_fault_change_us = int(self._law.scalars[0].tick)
