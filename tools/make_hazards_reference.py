@@ -27,7 +27,10 @@ LINE = "cnao-h"
 PLANS = ("two_layers_carbon", "uniform_carbon_60mm", "three_layers_proton", "cube_proton_20mm")
 MARKS = (
     ("<!-- Open hazards: written by tools/make_hazards_reference.py; do not edit. -->\n", "<!-- End. -->\n"),
-    ("<!-- Bounds: written by tools/make_hazards_reference.py; do not edit. -->\n", "<!-- End of bounds. -->\n"),
+    (
+        "<!-- Bounds: written by tools/make_hazards_reference.py; do not edit. -->\n",
+        "<!-- End of bounds. -->\n",
+    ),
 )
 
 LIMIT_Gy = 0.25
@@ -83,15 +86,11 @@ def row_of(names: tuple[str, ...], faults: tuple[Fault, ...], field: FieldTreatm
         here = spot_of_visit[first : first + s.n_spots]
         first += s.n_spots
         np.add.at(particles, here, s.particles)
-        dose_Gy = known_peak_dose_Gy(
-            line, field.beam.name, s.energy_MeV_u, s.focus, field.passive_elements
-        )
+        dose_Gy = known_peak_dose_Gy(line, field.beam.name, s.energy_MeV_u, s.focus, field.passive_elements)
         assert dose_Gy is not None, "the line has libraries and optics"
         of_one_Gy[here] = dose_Gy
     n_spills = max(1, round(predict_duration(field, line).total.spills))
-    bound = bound_of(
-        field, true_line_of(line), faults, spot_of_visit, np.ones(n_spots, np.int64), n_spills
-    )
+    bound = bound_of(field, true_line_of(line), faults, spot_of_visit, np.ones(n_spots, np.int64), n_spills)
     dose_Gy, planned_Gy = bound.spots * of_one_Gy, particles * of_one_Gy
     worst = int(np.argmax(dose_Gy))
     return Row(
@@ -112,7 +111,9 @@ def rows_of(field: FieldTreatment, line: BeamLine) -> list[Row]:
     for name in KINDS:
         some = [row_of((name,), (fault,), field, line) for fault in strongest(name)]
         worst = max(some, key=lambda row: row.dose_Gy)
-        by_bound.setdefault((round(worst.dose_Gy, 9), round(worst.field_percent, 9)), []).append((name, worst))
+        by_bound.setdefault((round(worst.dose_Gy, 9), round(worst.field_percent, 9)), []).append(
+            (name, worst)
+        )
     groups = sorted(by_bound.values(), key=lambda group: group[0][1].dose_Gy)
     for group in groups:
         _, row = group[0]
