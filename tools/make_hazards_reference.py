@@ -86,9 +86,9 @@ def row_of(names: tuple[str, ...], faults: tuple[Fault, ...], field: FieldTreatm
         here = spot_of_visit[first : first + s.n_spots]
         first += s.n_spots
         np.add.at(particles, here, s.particles)
-        dose_Gy = known_peak_dose_Gy(line, field.beam.name, s.energy_MeV_u, s.focus, field.passive_elements)
-        assert dose_Gy is not None, "the line has libraries and optics"
-        of_one_Gy[here] = dose_Gy
+        peak_Gy = known_peak_dose_Gy(line, field.beam.name, s.energy_MeV_u, s.focus, field.passive_elements)
+        assert peak_Gy is not None, "the line has libraries and optics"
+        of_one_Gy[here] = peak_Gy
     n_spills = max(1, round(predict_duration(field, line).total.spills))
     bound = bound_of(field, true_line_of(line), faults, spot_of_visit, np.ones(n_spots, np.int64), n_spills)
     dose_Gy, planned_Gy = bound.spots * of_one_Gy, particles * of_one_Gy
@@ -150,8 +150,7 @@ def tables() -> dict[str, list[Row]]:
 def bounds_text(found: dict[str, list[Row]]) -> str:
     """The table of bounds."""
     lines = [
-        "| Plan | fault | particles | dose (Gy) | planned there (Gy) | of that spot (%) | of the weakest spot (%) "
-        "| of the field (%) |",
+        "| Plan | fault | particles | dose (Gy) | planned (Gy) | of it (%) | of weakest (%) | field (%) |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for plan, rows in found.items():
@@ -166,9 +165,9 @@ def bounds_text(found: dict[str, list[Row]]) -> str:
 
 
 def open_text(found: dict[str, list[Row]]) -> str:
-    """The faults whose bound is beyond both limits."""
+    """Faults whose bound is beyond both limits."""
     lines = [
-        "| Fault | plan | too many in a spot, at most | as dose (Gy) | planned there (Gy) | in the field (%) |",
+        "| Fault | plan | too many in a spot, at most | as dose (Gy) | planned (Gy) | in field (%) |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     by_fault: dict[str, list[str]] = {}

@@ -167,8 +167,8 @@ def main(arguments: list[str]) -> int:
     kinds = values_of(rows, setting.treatment.fields[0].particles, centre)
     if options.write is not None:
         values = Values(command(sys.argv), PLAN, LINE, SEED, options.runs, round(centre, 4), kinds)
-        text = msgspec.json.format(msgspec.json.encode(values), indent=1)
-        options.write.write_bytes(text + b"\n")
+        made = msgspec.json.format(msgspec.json.encode(values), indent=1)
+        options.write.write_bytes(made + b"\n")
         return 0
     then = msgspec.json.decode(VALUES.read_bytes(), type=Values)
     differ = compare(kinds, then.kinds, margins_of(setting))
