@@ -7,6 +7,7 @@ import pytest
 from tools import make_architecture_picture as architecture
 from tools import make_events_reference as events
 from tools import make_faults_reference as faults
+from tools import make_hazards_reference as hazards
 from tools import make_interlocks_reference as interlocks
 from tools import make_monitors_reference as monitors
 from tools import make_private_tags_reference as private_tags
@@ -61,3 +62,9 @@ def test_every_room_has_a_paragraph():
 
 def test_page_of_events_is_up_to_date():
     assert events.PAGE.read_text(encoding="utf-8") == events.page(), "run tools/make_events_reference.py"
+
+
+def test_bounds_on_the_page_of_hazards_are_up_to_date():
+    assert hazards.PAGE.read_text(encoding="utf-8") == hazards.page(), (
+        "run python -m tools.make_hazards_reference"
+    )

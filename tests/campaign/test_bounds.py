@@ -92,9 +92,26 @@ def test_a_chopper_that_fails_has_the_bound_of_the_second_path(treatment: Treatm
     stuck = beam_off_us((Fault("chopper", "stuck_open"),), field, line)
     # Chopper 250, collection 400, two periods 50, extraction 500; and six counts at a tenth of 60 per us.
     k = max(max(s.particles_per_count1.max(), s.particles_per_count2.max()) for s in field.slices)
-    assert stuck == pytest.approx(1200.0 + 6.0 * k / 6.0)
+    # One count in 2 ms is background.
+    assert stuck == pytest.approx(1200.0 + 6.0 / (6.0 / k - 1.0 / 2000.0))
     leak = beam_off_us((Fault("chopper", "leak", 0.5),), field, line)
-    assert leak == pytest.approx(1200.0 + 6.0 * k / 3.0)
+    assert leak == pytest.approx(1200.0 + 6.0 / (3.0 / k - 1.0 / 2000.0))
+
+
+def test_a_leak_of_fewer_counts_than_background_stays_until_the_extraction_is_over(
+    treatment: Treatment, line: BeamLine
+):
+    leak = Fault("chopper", "leak", 0.003)
+    (field,) = treatment.fields
+    assert beam_off_us((leak,), field, line) == 1200.0 + 1_500_000.0
+    slice_ = field.slices[0]
+    k = max(slice_.particles_per_count1.max(), slice_.particles_per_count2.max())
+    intensity = largest_intensity_per_us(slice_, (), true_line_of(line))
+    added = bound(treatment, leak).spots[0] - bound(treatment, Fault("int2", "dead")).spots[0]
+    # 700 us more on the second path, and 750 counts that pass as background, with six of beam when off.
+    assert added == pytest.approx(0.003 * 700.0 * intensity + 756.0 * k)
+    closed = bound(treatment, Fault("chopper", "stuck_closed"))
+    assert (closed.spots == bound(treatment, Fault("int2", "dead")).spots).all()
 
 
 def test_wrong_energy_adds_what_the_chambers_miss(treatment: Treatment, line: BeamLine):

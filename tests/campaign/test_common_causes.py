@@ -16,20 +16,20 @@ GY_PER_PARTICLE = 0.53e-6
 """On the axis of one spot of carbon ions of 150 MeV/u, at its Bragg peak."""
 ALLOWED_Gy, ALLOWED_SHARE = 0.25, 0.10
 """The larger of both may be too much in a spot."""
-IN_THE_FIRST_SPILL_US = 300_000
-BEFORE_IT_US = -2_000_000
+IN_THE_FIRST_SPILL_us = 300_000
+BEFORE_IT_us = -2_000_000
 
 CASES = {
-    "gas, slowly": (Fault("gas", "contaminated", 0.05, at_us=IN_THE_FIRST_SPILL_US), "ring charge"),
-    "gas": (Fault("gas", "contaminated", 0.10, at_us=IN_THE_FIRST_SPILL_US), "ring charge"),
-    "gas, fast": (Fault("gas", "contaminated", 0.5, at_us=IN_THE_FIRST_SPILL_US), "ring charge"),
-    "gas, before a spill": (Fault("gas", "contaminated", 0.2, spill=2, at_us=BEFORE_IT_US), "ring charge"),
-    "high voltage": (Fault("high_voltage", "trip", at_us=IN_THE_FIRST_SPILL_US), "high voltage line"),
-    "front-ends": (Fault("front_ends", "dead", at_us=IN_THE_FIRST_SPILL_US), "ring charge"),
-    "front-ends, before a spill": (Fault("front_ends", "dead", spill=2, at_us=BEFORE_IT_US), "ring charge"),
-    "clock": (Fault("clock", "stop", at_us=IN_THE_FIRST_SPILL_US, duration_us=500_000), "watchdog"),
-    "link": (Fault("readout_link", "lost", at_us=IN_THE_FIRST_SPILL_US), "current data"),
-    "energy": (Fault("beam", "energy", 1.25, at_us=IN_THE_FIRST_SPILL_US), "ring charge"),
+    "gas, slowly": (Fault("gas", "contaminated", 0.05, at_us=IN_THE_FIRST_SPILL_us), "ring charge"),
+    "gas": (Fault("gas", "contaminated", 0.10, at_us=IN_THE_FIRST_SPILL_us), "ring charge"),
+    "gas, fast": (Fault("gas", "contaminated", 0.5, at_us=IN_THE_FIRST_SPILL_us), "ring charge"),
+    "gas, before a spill": (Fault("gas", "contaminated", 0.2, spill=2, at_us=BEFORE_IT_us), "ring charge"),
+    "high voltage": (Fault("high_voltage", "trip", at_us=IN_THE_FIRST_SPILL_us), "high voltage line"),
+    "front-ends": (Fault("front_ends", "dead", at_us=IN_THE_FIRST_SPILL_us), "ring charge"),
+    "front-ends, before a spill": (Fault("front_ends", "dead", spill=2, at_us=BEFORE_IT_us), "ring charge"),
+    "clock": (Fault("clock", "stop", at_us=IN_THE_FIRST_SPILL_us, duration_us=500_000), "watchdog"),
+    "link": (Fault("readout_link", "lost", at_us=IN_THE_FIRST_SPILL_us), "current data"),
+    "energy": (Fault("beam", "energy", 1.25, at_us=IN_THE_FIRST_SPILL_us), "ring charge"),
 }
 
 

@@ -262,7 +262,8 @@ class Bench:
         inputs = self.events.get(start, 0) | self.inputs(start)
         read_A = self.read_A(start)
         open_period(law, settings, memory, inputs, self.broadcast_code, *read_A)
-        runs = not inputs & INPUT_HANG
+        rests = s.phase == DONE
+        runs = not inputs & INPUT_HANG and not rests
         self.fed["inputs"].append(inputs)
         self.fed["read_A"].append(read_A)
         self.fed["set_A"].append(self.set_A)
@@ -290,7 +291,7 @@ class Bench:
             if runs and not inputs & INPUT_NO_PIXEL:
                 pixel_frame(law, settings, memory, image, np.concatenate([rows, columns]))
             self.fed["pixels"].append(image)
-        if s.phase == DONE:
+        if s.phase == DONE and not rests:
             close_strip_spot(law, settings, memory)
             close_pixel_spot(law, settings, memory, N_PIXELS)
 
@@ -304,6 +305,13 @@ class Bench:
         """Run to the end of the spill."""
         self.run_to(self.start_tick + limit)
         assert self.s.phase == DONE, "the spill does not come to an end"
+        return self
+
+    def rest_to(self, tick: int) -> Bench:
+        """Go on with the fast control done, until the clock stands at a tick."""
+        assert self.s.phase == DONE
+        while self.s.tick < tick:
+            self.period()
         return self
 
     def finish_with(self, counts: int) -> Bench:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from spotline.control.interlocks import BEAM_WHEN_OFF
 from spotline.control.memory import (
     COLLECTING,
     DONE,
@@ -110,7 +111,7 @@ def test_a_recording_that_breaks_off_leaves_the_spill_undone():
     assert np.isfinite(set_A).all()
 
 
-def test_replay_stops_when_the_spill_is_done():
+def test_counts_after_the_end_of_a_spill_are_nobodys():
     bench = eventful(SETTINGS, seed=5).end_extraction_at(500).finish()
     recording = bench.recording()
     longer = recording._replace(
@@ -122,5 +123,21 @@ def test_replay_stops_when_the_spill_is_done():
     )
     law, set_A, periods = replay(bench.memory, SETTINGS, longer, announced=bench.announced)
     assert periods == len(recording.inputs)
+    for name in ("axes", "pixels", "strips", "settled_strips", "bins1", "bins2", "parts", "commands"):
+        assert getattr(law, name).tobytes() == getattr(bench.law, name).tobytes(), name
+    for name in ("phase", "int1", "int2", "total1", "total2", "row", "spot"):
+        assert law.scalars[0][name] == bench.s[name], name
+    assert (set_A[periods:] == set_A[periods - 1]).all()
+
+
+def test_replay_finds_what_the_safety_interlock_system_found_after_a_spill():
+    watchful = SETTINGS._replace(off_counts=5)
+    bench = Bench(spots([5]), watchful)
+    bench.counts = lambda tick: (1, 1) if tick % 20 == 10 and (tick < 130 or tick > 3000) else (0, 0)
+    bench.begin().finish()
+    assert bench.interlocks == []
+    bench.rest_to(4000)
+    assert [cause for cause, *_ in bench.interlocks] == [BEAM_WHEN_OFF]
+    law, _, periods = replay(bench.memory, watchful, bench.recording(), announced=bench.announced)
+    assert periods < len(bench.fed["inputs"])
     same(law, bench.law)
-    assert np.isnan(set_A[periods:]).all()

@@ -7,6 +7,7 @@ import pytest
 from spotline.control import interlocks
 from spotline.control.memory import (
     DONE,
+    END_SLICE_COMPLETE,
     END_STOP,
     INPUT_COUCH,
     INPUT_HANG,
@@ -118,6 +119,30 @@ def test_beam_that_stays_after_the_chopper_ends_the_extraction(hangs: bool):
     bench.finish()
     assert 3000 + SETTINGS.collection_ticks <= bench.s.tick <= 3025 + SETTINGS.collection_ticks
     assert bench.law.parts[0].int1_counts == bench.s.total1 == 149, "all of it is booked"
+
+
+def test_beam_that_comes_after_the_end_of_a_spill_stops_the_treatment():
+    """The fast control is done; the safety interlock system is awake, and what it finds is latched."""
+    bench = Bench(spots([5]), WATCHFUL)
+    bench.counts = lambda tick: (1, 1) if tick % 20 == 10 and (tick < 130 or tick > 3000) else (0, 0)
+    bench.begin().finish()
+    assert (bench.interlocks, bench.s.end_reason) == ([], END_SLICE_COMPLETE)
+    booked = bench.law.parts.tobytes(), int(bench.s.total1)
+    bench.rest_to(3200)
+    # The fifth count comes at 3090, in the scan period that ends at 3100.
+    assert bench.interlocks == [(interlocks.BEAM_WHEN_OFF, 3100, 5.0, 5.0, interlocks.STOP)]
+    assert (bench.safety.end_extraction, bench.safety.end_extraction_tick) == (1, 3100)
+    assert (bench.s.end_reason, bench.s.phase, bench.safety.permit) == (END_STOP, DONE, 0)
+    assert (bench.law.parts.tobytes(), bench.s.total1) == booked, "it is booked to no spot"
+
+
+def test_a_fast_control_that_is_done_is_alive_unless_it_hangs():
+    for hangs in (False, True):
+        bench = Bench(spots([5]), WATCHFUL)
+        bench.counts = lambda tick: (1, 1) if tick % 20 == 10 and tick < 130 else (0, 0)
+        bench.inputs = lambda tick, hangs=hangs: INPUT_HANG if hangs and tick >= 3000 else 0
+        bench.begin().finish().rest_to(6000)
+        assert causes(bench) == ([interlocks.WATCHDOG] if hangs else [])
 
 
 def test_background_is_no_beam_however_long_it_lasts():

@@ -20,12 +20,12 @@ from spotline.treatment import Treatment, prepare
 from tests.lines.monitors import more_strips, one_box, without_pixels, without_strips_in_x
 from tests.treatment.plans import field, layer, plan_of
 
-ALWAYS_US = -1_500_000
-X_MM, Y_MM = [-30.0, -10.0, 10.0, 30.0], [20.0, 5.0, -5.0, -20.0]
+ALWAYS_us = -1_500_000
+X_mm, Y_mm = [-30.0, -10.0, 10.0, 30.0], [20.0, 5.0, -5.0, -20.0]
 
 
 def treatment_on(line: BeamLine) -> Treatment:
-    return prepare(plan_of(field(layer(X_MM, Y_MM, [4e5] * 4, energy_MeV_u=221.45))), line)
+    return prepare(plan_of(field(layer(X_mm, Y_mm, [4e5] * 4, energy_MeV_u=221.45))), line)
 
 
 def delivered(line: BeamLine, folder: Path, *faults: Fault, raw: bool = False) -> FieldRecord:
@@ -105,7 +105,7 @@ def _treatment_header(folder: Path) -> str:
 
 def test_without_pixels_the_strips_watch_the_position(tmp_path: Path):
     line = load_beamline(without_pixels(tmp_path / "line"))
-    astray = delivered(line, tmp_path / "out", Fault("beam", "shift_x", 8.0, at_us=ALWAYS_US))
+    astray = delivered(line, tmp_path / "out", Fault("beam", "shift_x", 8.0, at_us=ALWAYS_us))
     assert causes(astray) == {interlocks.POSITION_X}
 
 
@@ -123,7 +123,7 @@ def test_one_box(tmp_path: Path):
 def test_one_box_that_fails_is_found_by_the_slow_control_alone(tmp_path: Path):
     """Both counts are wrong together, so no comparison of the two can tell."""
     line = load_beamline(one_box(tmp_path / "line"))
-    record = delivered(line, tmp_path / "out", Fault("box1", "leak", 5e3, at_us=ALWAYS_US))
+    record = delivered(line, tmp_path / "out", Fault("box1", "leak", 5e3, at_us=ALWAYS_us))
     assert causes(record) <= {interlocks.PRESSURE_1, interlocks.GAS_DENSITY}
     assert causes(record)
 
@@ -142,10 +142,10 @@ def test_without_strips_in_x(tmp_path: Path):
 
 def test_without_strips_in_x_the_pixels_watch_the_position(tmp_path: Path):
     line = load_beamline(without_strips_in_x(tmp_path / "line"))
-    astray = delivered(line, tmp_path / "out", Fault("beam", "shift_x", 8.0, at_us=ALWAYS_US))
+    astray = delivered(line, tmp_path / "out", Fault("beam", "shift_x", 8.0, at_us=ALWAYS_us))
     assert causes(astray) == {interlocks.PIXEL_POSITION_X}
     # Nothing corrects: what is below the limit of the pixels stays.
-    near = delivered(line, tmp_path / "near", Fault("beam", "shift_x", 3.0, at_us=ALWAYS_US))
+    near = delivered(line, tmp_path / "near", Fault("beam", "shift_x", 3.0, at_us=ALWAYS_us))
     assert near.truth is not None
     np.testing.assert_allclose(near.truth["x_mm"] - near.spots["x_planned_mm"], 3.0, atol=1.0)
 

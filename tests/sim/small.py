@@ -63,7 +63,7 @@ def run_spill(
     room.loop.load(settings, memory, room.accelerator.request_beam(memory.cycle_code))
     blocks: list[Block] = []
     while not (blocks and blocks[-1].finished):
-        assert sum(block.n_samples for block in blocks) < 3_000_000, "the spill does not come to an end"
+        assert sum(block.n_samples for block in blocks) < 5_000_000, "the spill does not come to an end"
         blocks.append(room.loop.run(block_us))
     return blocks, room.loop.result()
 

@@ -21,7 +21,7 @@ late charge           I x a sixth of the drift time of the ions: half of the cha
                       of that time on average
 beam off              I x 500 us (invariant 2) if something fails, else I x the time of the chopper
 detection             I x the time that the fault may go unnoticed, and k x the counts that it takes to be
-                      noticed (`detection`)
+                      noticed (`detection`); of a leak, the part of I that leaks
 falling gain          P x (1 / the smallest gain of all chambers that the charge of the ring lets pass - 1)
 ====================  ==========================================================================
 
@@ -38,6 +38,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spotline.arrays import Floats
+from spotline.control.memory import LEAK_TICKS
 from spotline.delivery.field import FRUITLESS_PAUSES
 from spotline.machine import BeamLine
 from spotline.machine.monitors import INTEGRALS
@@ -106,8 +107,13 @@ def detection(fault: Fault, beamline: BeamLine) -> Detection:
     facts = beamline.facts
     limits, period_us = facts.fast_interlocks, float(facts.control.scan_period_us)
     kind = fault.kind
+    if fault.kind == "chopper.stuck_closed":
+        return NOTHING
     if fault.device == "chopper":
-        return Detection(second_path_us(beamline) - BEAM_OFF_us, float(limits.beam_when_off_counts) + 1.0)
+        # What the safety interlock system lets pass for ever may come until the extraction is over.
+        passes = facts.accelerator.length_us() / LEAK_TICKS
+        counts = limits.beam_when_off_counts + 1.0 + passes
+        return Detection((second_path_us(beamline) - BEAM_OFF_us) * _share(fault), counts)
     if kind == "beam.spike":
         return Detection(limits.intensity_window_us + period_us)
     if kind in ("fast_control.hang", "process.kill", "power.loss"):
@@ -180,20 +186,28 @@ def beam_off_us(faults: Iterable[Fault], treatment: FieldTreatment, beamline: Be
     """Bound of invariant 2: 500 us, or that of the second path if the chopper fails.
 
     The counts that the second path needs come at no less than a tenth of the nominal intensity of the slice,
-    times the part of the beam that the chopper lets through.
+    times the part of the beam that the chopper lets through; one of them in `LEAK_TICKS` is let pass as
+    background.  If they may all be, the beam stays until the extraction is over.
     """
     bound_us = BEAM_OFF_us
     for fault in faults:
         if fault.device != "chopper":
             continue
-        share = fault.value if fault.mode == "leak" and fault.value else 1.0
         counts = beamline.facts.fast_interlocks.beam_when_off_counts + 1.0
-        slowest_us = max(
-            counts * _particles_per_count(slice_) / (DIP * share * slice_.particles_per_s * 1e-6)
+        longest_us = beamline.facts.accelerator.length_us()
+        slowest_per_us = min(
+            DIP * _share(fault) * slice_.particles_per_s * 1e-6 / _particles_per_count(slice_)
             for slice_ in treatment.slices
         )
-        bound_us = max(bound_us, second_path_us(beamline) + slowest_us)
+        level_per_us = slowest_per_us - 1.0 / LEAK_TICKS
+        wait_us = min(longest_us, counts / level_per_us) if level_per_us > 0.0 else longest_us
+        bound_us = max(bound_us, second_path_us(beamline) + wait_us)
     return bound_us
+
+
+def _share(fault: Fault) -> float:
+    """Part of the beam that comes through a chopper that fails."""
+    return fault.value if fault.mode == "leak" and fault.value else 1.0
 
 
 def calibration_error(line: TrueLine, hours: float) -> float:
@@ -276,7 +290,8 @@ def bound_of(
         np.add.at(prescribed, here, slice_.particles)
         np.add.at(fixed, here, error * slice_.particles + (1.0 + margin) * k)
         intensity = largest_intensity_per_us(slice_, faults, line)
-        flight[here] = np.maximum(flight[here], intensity * time_us + counts * k)
+        true_k = k * (1.0 + _wrong_energy(slice_, treatment, faults, beamline))
+        flight[here] = np.maximum(flight[here], intensity * time_us + counts * true_k)
         counted[here] = np.maximum(counted[here], k)
     fixed += counted * spills_of_spot
     in_flight = float(flight.max(initial=0.0)) * max(1, n_spills)

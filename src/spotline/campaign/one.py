@@ -15,6 +15,7 @@ from spotline.campaign.bounds import Bound, bound_of
 from spotline.campaign.counts import check_counts
 from spotline.campaign.invariants import BEAM_OFF, COUNTS, EXCESS, FAILURE, FALSE_TRIP
 from spotline.campaign.leash import folder_in_memory, prefix
+from spotline.campaign.peak import known_peak_dose_Gy
 from spotline.campaign.received import Received, received_of
 from spotline.campaign.row import Row
 from spotline.campaign.setting import Drawn, Setting, draw_run
@@ -158,6 +159,7 @@ def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: 
         if other.field.number != number:
             _judge_faultless(setting, other, watch, story, folder, verdict)
     first = interlocks[0] if interlocks else None
+    excess_Gy, excess_bound_Gy, prescribed_Gy = _as_dose(setting, treatment, received, bound, worst)
     drawn_faults: list[Fault | None] = [*drawn.faults, None, None]
     fault1, fault2 = drawn_faults[:2]
     return Row(
@@ -184,6 +186,9 @@ def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: 
         excess=float(received.excess[worst]),
         excess_bound=float(bound.spots[worst]),
         prescribed=float(received.prescribed[worst]),
+        excess_Gy=excess_Gy,
+        excess_bound_Gy=excess_bound_Gy,
+        prescribed_Gy=prescribed_Gy,
         excess_field=float(received.excess.sum()),
         excess_field_bound=bound.field,
         slice=int(received.slice[worst]),
@@ -255,6 +260,24 @@ def _check_excess(received: Received, bound: Bound, verdict: _Verdict) -> int:
     if total > bound.field:
         verdict.add(EXCESS, f"field: {total:.4g} particles too many, bound {bound.field:.4g}")
     return worst
+
+
+def _as_dose(
+    setting: Setting, treatment: FieldTreatment, received: Received, bound: Bound, worst: int
+) -> tuple[float | None, float | None, float | None]:
+    """Excess, bound and prescription of a spot as dose at its Bragg peak; None if the line does not tell."""
+    slice_ = treatment.slices[int(received.slice[worst])]
+    of_one_Gy = known_peak_dose_Gy(
+        setting.treatment.beamline,
+        treatment.beam.name,
+        slice_.energy_MeV_u,
+        slice_.focus,
+        treatment.passive_elements,
+    )
+    if of_one_Gy is None:
+        return None, None, None
+    excess, limit, prescribed = received.excess[worst], bound.spots[worst], received.prescribed[worst]
+    return of_one_Gy * float(excess), of_one_Gy * float(limit), of_one_Gy * float(prescribed)
 
 
 def _check_beam_off(spills: list[Watched], bound: Bound, verdict: _Verdict) -> int | None:

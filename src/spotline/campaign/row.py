@@ -50,6 +50,16 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("excess", "double", "particles that the worst spot received too many (the one nearest to its bound)"),
     ("excess_bound", "double", "its bound"),
     ("prescribed", "double", "particles prescribed to that spot"),
+    (
+        "excess_Gy",
+        "double",
+        (
+            "the same as dose at the Bragg peak, on the axis of the spot alone; null if the line knows no "
+            "beam library or optics of it"
+        ),
+    ),
+    ("excess_bound_Gy", "double", "likewise, of the bound"),
+    ("prescribed_Gy", "double", "likewise, of the prescription"),
     ("excess_field", "double", "particles that the field received too many"),
     ("excess_field_bound", "double", "its bound"),
     ("slice", "int32", "slice of the worst spot, from 0"),
@@ -98,6 +108,9 @@ class Row(Struct, frozen=True, kw_only=True):
     excess: float
     excess_bound: float
     prescribed: float
+    excess_Gy: float | None
+    excess_bound_Gy: float | None
+    prescribed_Gy: float | None
     excess_field: float
     excess_field_bound: float
     slice: int

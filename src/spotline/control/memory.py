@@ -478,6 +478,8 @@ def open_parts(law: LawState, first: int) -> NDArray[np.void]:
     """Copy rows of ``parts`` from `first` on to the current one, with what the current one has so far."""
     s = law.scalars[0]
     parts = np.array(law.parts[first : int(s.row) + 1])
+    if s.phase == DONE:
+        return parts  # closed: what follows is booked to nobody
     parts[-1]["spot"], parts[-1]["end_tick"] = s.spot, s.tick
     parts[-1]["int1_counts"], parts[-1]["int2_counts"] = s.int1, s.int2
     return parts

@@ -9,6 +9,7 @@ from __future__ import annotations
 from spotline.control import interlocks
 from spotline.control.integral import close_spill, integral_decision, integral_period, integral_sample, trip
 from spotline.control.memory import (
+    DONE,
     INPUT_CONFIRMED,
     INPUT_END,
     INPUT_HANG,
@@ -41,6 +42,9 @@ def open_period(
 ) -> None:
     """Handle the interlock lines, events and read-backs with which a scan period begins.
 
+    A fast control that is done with its spill rests, alive, and takes no notice of anything; the interlock
+    systems are circuits of their own and do not.
+
     Parameters
     ----------
     law, settings, memory
@@ -58,6 +62,8 @@ def open_period(
     if inputs & INPUT_HANG:
         return
     safety.alive_tick = s.tick
+    if s.phase == DONE:
+        return
     if inputs & INPUT_CONFIRMED:
         s.unconfirmed1 = 0
     check_events(law, settings)
@@ -119,13 +125,15 @@ def read_out_missed(law: LawState, settings: LawSettings, memory: SliceMemory) -
 
 @kernel
 def close_period(law: LawState, settings: LawSettings, memory: SliceMemory, inputs: int) -> None:
-    """Do what is done once per scan period after its samples.
+    """Do what is done once per scan period after its samples; by the safety interlock system always.
 
     The counts of the period, as the safety interlock system saw them, stand in its registers ``seen1`` and
     ``seen2``.
     """
     safety = law.safety[0]
     safety_interlock(law, settings)
+    if law.scalars[0].phase == DONE:
+        return
     if inputs & (INPUT_HANG | INPUT_NO_INTEGRAL):
         safety.missed1 += safety.seen1
         safety.missed2 += safety.seen2

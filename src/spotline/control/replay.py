@@ -69,12 +69,17 @@ def new_scratch(recording: Recording) -> Scratch:
 def replay_spill(
     law: LawState, settings: LawSettings, memory: SliceMemory, recording: Recording, scratch: Scratch
 ) -> int:
-    """Run the law over a recorded spill; return the scan periods that it took."""
+    """Run the law over a recorded spill; return the scan periods that the fast control took.
+
+    A recording goes on when the fast control is done if there was beam all the same: for the safety interlock
+    system.
+    """
     control = law.scalars[0]
     start = control.tick
     period_ticks = settings.scan_period
     safety = law.safety[0]
     n_strips = n_pixels = n_aborts = 0
+    taken = len(recording.inputs)
     for period in range(len(recording.inputs)):
         control.tick = start + period * period_ticks
         while n_aborts < len(recording.aborts) and recording.aborts[n_aborts].tick <= control.tick:
@@ -86,7 +91,8 @@ def replay_spill(
         open_period(law, settings, memory, inputs, recording.broadcast_code, x_read_A, y_read_A)
         scratch.set_A[period, 0] = law.axes[0].set_A
         scratch.set_A[period, 1] = law.axes[1].set_A
-        runs = inputs & INPUT_HANG == 0
+        rests = control.phase == DONE
+        runs = inputs & INPUT_HANG == 0 and not rests
         is_read = runs and inputs & INPUT_NO_INTEGRAL == 0
         safety.seen1 = 0
         safety.seen2 = 0
@@ -115,8 +121,8 @@ def replay_spill(
             if runs and has_pixels(settings) and inputs & INPUT_NO_PIXEL == 0:
                 pixel_frame(law, settings, memory, scratch.pixels, scratch.pixel_region)
             n_pixels += 1
-        if control.phase == DONE:
+        if control.phase == DONE and not rests:
             close_strip_spot(law, settings, memory)
             close_pixel_spot(law, settings, memory, scratch.pixels.shape[0])
-            return period + 1
-    return len(recording.inputs)
+            taken = period + 1
+    return taken

@@ -70,6 +70,11 @@ class SimulatedAccelerator:
         error = code_error(announced_us, self._course.faults)
         return Broadcast(code + error, start_us, start_us + self._kind.length_us())
 
+    def next_start_us(self, asked_us: int) -> int:
+        """When a beam like the last one would come if it were asked for at a time."""
+        assert self._before is not None, "a beam has been asked for"
+        return self._kind.next_start_us(asked_us, self._before, decode(self.asked.code).energy_MeV_u)
+
     def use(self) -> Asked:
         """Take the beam that was asked for; one that nobody wants any more does not count."""
         self._used = self.asked.spill

@@ -10,7 +10,6 @@ from spotline.arrays import Floats
 from spotline.control.integral import trip
 from spotline.control.interlocks import STOP
 from spotline.control.memory import (
-    COLLECTING,
     DONE,
     INPUT_CONFIRMED,
     INPUT_HANG,
@@ -21,7 +20,7 @@ from spotline.control.memory import (
     new_state,
     open_parts,
 )
-from spotline.control.planes import Planes, readings_of
+from spotline.control.planes import readings_of
 from spotline.room import TRUTH_COLUMNS, Block, Broadcast, RawSamples, SpillResult, Table, boards_sha256
 from spotline.sim import settings as truths
 from spotline.sim.accelerator import SimulatedAccelerator
@@ -117,6 +116,7 @@ class SimulatedLoop:
         self._has_planes = bool(self._beamline.facts.monitors_without_role)
         self._truth: PlantSettings
         self._samples: Samples
+        self._samples_us = 0  # where they begin
         self._start_us = 0
         self._reported_row = 0
 
@@ -153,28 +153,31 @@ class SimulatedLoop:
             self._fault_driver.begin(self._truth, planes, broadcast)
             self._plant.lines[1] |= self._faults.lines_between(self._ended_us, self._start_us)
             self._next_fault_change_us = self._start_us
-        self._samples = new_samples(
-            self._beamline, 0, False, np.zeros((len(memory.int1_counts), TRUTH_COLUMNS))
-        )
+        self._take_samples(0, False, np.zeros((len(memory.int1_counts), TRUTH_COLUMNS)))
         return boards_sha256(self._settings, self._memory)
 
     def run(self, max_samples: int) -> Block:
-        """Run the fast loop for at most so many samples, or to the end of the spill."""
+        """Run the fast loop for at most so many samples, or to the end of the spill.
+
+        A spill is over when the fast control is done with it and no more beam can come through the chopper.
+        """
         self._course.live_until(self._course.clock_us)
-        self._samples = new_samples(self._beamline, max_samples, self._raw, self._samples.truth)
+        self._take_samples(max_samples, self._raw, self._samples.truth)
         control, period = self._law.scalars[0], self._truth.period
         start_us = int(control.tick)
         goal_us = start_us + max_samples // period * period
         crash = self._faults.first_crash()
-        self._play(goal_us if crash is None else min(goal_us, max(start_us, crash.onset_us)))
-        finished = bool(control.phase == DONE)
+        goal_us = goal_us if crash is None else min(goal_us, max(start_us, crash.onset_us))
+        if control.phase != DONE:
+            self._play(goal_us)
+        while control.phase == DONE and control.tick < goal_us and self._may_beam_pass():
+            self._play(min(goal_us, self._next_ms_us()))
+        finished = bool(control.phase == DONE) and not self._may_beam_pass()
         self._ended_us = int(control.tick)
         self._course.reach(self._ended_us)
         if crash is not None and self._ended_us >= crash.onset_us:
             self._end_with(crash)
         if finished:
-            if self._faults and self._is_beam_passing():
-                self._let_beam_end()
             self._close_spill()
         n_samples = int(control.tick) - start_us
         first, self._reported_row = self._reported_row, int(control.row)
@@ -239,9 +242,13 @@ class SimulatedLoop:
         return there if known else wanted
 
     def _play(self, goal_us: int) -> None:
-        """Run the compiled loop until some time or the end of the spill, with the faults as they come."""
+        """Run the compiled loop until some time or until the fast control is done, with faults as they come.
+
+        If it is done already, until that time.
+        """
         control, period = self._law.scalars[0], self._truth.period
-        start_us = now_us = int(control.tick)
+        now_us = int(control.tick)
+        rests = control.phase == DONE
         while True:
             if now_us >= self._next_fault_change_us:
                 self._change_faults(now_us)
@@ -252,12 +259,12 @@ class SimulatedLoop:
                 self._memory,
                 self._plant,
                 self._truth,
-                rest(self._samples, now_us - start_us, self._truth),
+                rest(self._samples, now_us - self._samples_us, self._truth),
                 self._planes if self._has_planes else None,
                 (until_us - now_us) // period,
             )
-            now_us = until_us
-            if control.phase == DONE or now_us >= goal_us:
+            now_us = int(control.tick)
+            if now_us >= goal_us or (control.phase == DONE and not rests):
                 return
 
     def _change_faults(self, now_us: int) -> None:
@@ -269,35 +276,40 @@ class SimulatedLoop:
         self._next_fault_change_us = self._fault_driver.next_us(now_us)
 
     def _play_on(self) -> None:
-        """Follow the beam with the fast control standing still, until no more comes through the chopper."""
+        """Follow the beam with the fast control standing still, until no more can pass the chopper."""
         truth = self._samples.truth
-        end_us = self._truth.spill.end + 2 * TREND_TICKS
         self._is_still = True
-        now_us = int(self._law.scalars[0].tick)
-        self._next_fault_change_us = now_us
-        while now_us < end_us and self._is_beam_passing():
-            self._samples = new_samples(self._beamline, TREND_TICKS, False, truth)
-            now_us = (now_us // TREND_TICKS + 1) * TREND_TICKS
-            self._play(now_us)
+        self._next_fault_change_us = int(self._law.scalars[0].tick)
+        while self._may_beam_pass():
+            self._take_samples(TREND_TICKS, False, truth)
+            self._play(self._next_ms_us())
         self._is_still = False
 
-    def _is_beam_passing(self) -> bool:
-        beam = self._plant.beam[0]
-        return bool(beam.transmission > 0.0 or beam.chopper_moving == 1 or self._truth.chopper.leak > 0.0)
+    def _take_samples(self, n_ticks: int, raw: bool, truth: Floats) -> None:
+        """Make room for samples from now on."""
+        self._samples = new_samples(self._beamline, n_ticks, raw, truth)
+        self._samples_us = int(self._law.scalars[0].tick)
 
-    def _let_beam_end(self) -> None:
-        """Follow the beam that a broken chopper lets through although the fast control is done."""
-        law, samples = self._law, self._samples
-        scalars, safety = law.scalars.copy(), law.safety.copy()
-        registers = self._planes.registers
-        # The loop ends with a spill that is done; the fast control learns nothing of what follows.
-        self._planes = self._planes._replace(registers=Planes._make(array.copy() for array in registers))
-        law.scalars.phase = COLLECTING
-        self._play_on()
-        law.scalars[:] = scalars
-        law.safety[:] = safety
-        self._samples = samples
-        self._planes = self._planes._replace(registers=registers)
+    def _next_ms_us(self) -> int:
+        return (int(self._law.scalars[0].tick) // TREND_TICKS + 1) * TREND_TICKS
+
+    def _may_beam_pass(self) -> bool:
+        """Whether there may be beam, now or later in the spill, that the chopper lets through.
+
+        After the extraction that is what comes without one, until the magnets go to the first spot of a next
+        spill.
+        """
+        now_us, spill = int(self._law.scalars[0].tick), self._truth.spill
+        end_us = spill.end + 2 * TREND_TICKS
+        if spill.stray_per_us > 0.0:
+            end_us = max(end_us, self._accelerator.next_start_us(end_us) - PRE_ROLL_us)
+        if now_us >= end_us:
+            return False
+        beam = self._plant.beam[0]
+        if beam.transmission > 0.0 or beam.chopper_moving == 1 or self._truth.chopper.leak > 0.0:
+            return True
+        leaks = self._faults.of_kind("chopper.leak")
+        return any(now_us < leak.end_us and leak.onset_us < end_us for leak in leaks)
 
     def _end_with(self, crash: Active) -> None:
         """Let the beam end without the fast control, and raise the crash."""

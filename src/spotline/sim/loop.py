@@ -362,7 +362,9 @@ def run_block(
     others: PlaneReadout | None,
     n_periods: int,
 ) -> int:
-    """Run the law and the plant for up to `n_periods` scan periods, or until the spill is done.
+    """Run the law and the plant for up to `n_periods` scan periods, or until the fast control is done.
+
+    If it is done already the plant goes on for all of them, watched by the interlock systems alone.
 
     Parameters
     ----------
@@ -389,8 +391,9 @@ def run_block(
     for period in range(n_periods):
         tick = start + period * truths.period
         control.tick = tick
+        rests = control.phase == DONE
         rate, inputs = begin_period(law, settings, memory, plant, truths, samples, period)
-        runs = inputs & INPUT_HANG == 0
+        runs = inputs & INPUT_HANG == 0 and not rests
         is_read = runs and inputs & INPUT_NO_INTEGRAL == 0
         efficiency1, efficiency2 = sample_integrals(
             law, settings, memory, plant, truths, samples, tick, period * truths.period, rate, is_read
@@ -415,7 +418,7 @@ def run_block(
         if tick % TREND_TICKS == 0:
             write_trend(law, samples.trend[n_trend])
             n_trend += 1
-        if control.phase == DONE:
+        if control.phase == DONE and not rests:
             close_strip_spot(law, settings, memory)
             close_pixel_spot(law, settings, memory, plant.pixel.counts.shape[0])
             if others is not None:

@@ -7,10 +7,10 @@ import pytest
 
 from spotline.control.interlocks import DATA_CURRENT, WATCHDOG
 from spotline.control.memory import INPUT_HANG, INPUT_NO_INTEGRAL, INPUT_NO_PIXEL, INPUT_NO_STRIP
-from spotline.sim.fast_loop import PRE_ROLL_US
+from spotline.sim.fast_loop import PRE_ROLL_us
 from tests.sim.faults.effects.inputs import told
-from tests.sim.faults.effects.seen import LATE, ONSET_US, Case, Seen
-from tests.sim.faults.effects.timing import TIMING_US, events
+from tests.sim.faults.effects.seen import LATE, Case, ONSET_us, Seen
+from tests.sim.faults.effects.timing import TIMING_us, events
 
 
 def ratios(sound: Seen, hit: Seen, **when: int) -> list[float]:
@@ -51,7 +51,7 @@ def still(sound: Seen, hit: Seen) -> None:
 def unread(sound: Seen, hit: Seen) -> None:
     for bit in (INPUT_NO_INTEGRAL, INPUT_NO_STRIP, INPUT_NO_PIXEL):
         told(bit)(sound, hit)
-    onset = (PRE_ROLL_US + ONSET_US) // 25
+    onset = (PRE_ROLL_us + ONSET_us) // 25
     assert np.isnan(hit.raw.currents_A[onset : onset + 4, :2]).all()
     assert DATA_CURRENT not in sound.result.interlocks["cause"]
 
@@ -61,6 +61,6 @@ CASES = {
     "high_voltage.trip": Case(voltageless, at_us=-40_000),
     "front_ends.dead": Case(dark),
     "clock.stop": Case(still, run_us=200_000),
-    "timing_network.lost": Case(events(start=[], end=[]), at_us=TIMING_US),
+    "timing_network.lost": Case(events(start=[], end=[]), at_us=TIMING_us),
     "readout_link.lost": Case(unread),
 }
