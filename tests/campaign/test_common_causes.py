@@ -45,8 +45,8 @@ def test_what_a_spot_gets_too_much(name: str, treatment: Treatment, monkeypatch:
     monkeypatch.setattr(one, "received_of", received_of)
     fault, cause = CASES[name]
     row = one.run_one(Setting(treatment, 7, (), (fault,)), 0)
-    assert (row["detected_by"], row["outcome"]) == (cause, "resumed")
-    assert not row["violations"], (names_of(row["violations"]), row["remarks"])
+    assert (row.detected_by, row.outcome) == (cause, "resumed")
+    assert not row.violations, (names_of(row.violations), row.remarks)
     (received,) = found
     allowed = np.maximum(ALLOWED_Gy / GY_PER_PARTICLE, ALLOWED_SHARE * received.prescribed)
     assert (received.excess <= allowed).all(), float((received.excess / allowed).max())
@@ -55,7 +55,8 @@ def test_what_a_spot_gets_too_much(name: str, treatment: Treatment, monkeypatch:
 def test_they_are_drawn_alone(treatment: Treatment):
     common = {name for name, kind in KINDS.items() if kind.is_common}
     assert len(common) == 6
-    assert not any(may_meet(a, b) or may_meet(b, a) for a in common for b in KINDS)
+    facts = treatment.beamline.facts
+    assert not any(may_meet(a, b, facts) or may_meet(b, a, facts) for a in common for b in KINDS)
     setting = Setting(treatment, 3, tuple(KINDS), pairs=True)
     for number, name in enumerate(KINDS):
         drawn = [fault.kind for fault in draw_run(setting, number).faults]

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ import pytest
 
 import spotline
 from spotline import BeamLine, FieldRecord, Record, open_record
-from spotline.record.delivery_file import NAME as DELIVERY
+from spotline.record.folder import LOCK
+from spotline.record.summary_file import UNWRITTEN
 from spotline.sim.faults import Fault, SimulatedCrash
 from spotline.treatment.treatment import Slice
 from tests.delivery.deliveries import PROTON, TWO_LAYERS, deliver
@@ -95,7 +96,7 @@ def test_nothing_is_read(line: BeamLine, tmp_path: Path, monkeypatch: pytest.Mon
     out = tmp_path / "out"
     with watched(out, monkeypatch) as opened:
         deliver(TWO_LAYERS, line, out, seed=5)
-    assert opened == [DELIVERY], "which keeps the folder to this process, and is not read"
+    assert opened == [LOCK]
     with watched(out, monkeypatch) as opened:
         open_record(out)
     assert {"summary.json", "field-01/field.json", "field-01/DDS_treatment.h5"} < set(opened)
@@ -136,4 +137,7 @@ def test_disk_that_fails(line: BeamLine, tmp_path: Path):
         TWO_LAYERS, line, out, seed=5, faults=[Fault("disk", "full", None, 1, 30_000, 2_000_000)]
     )
     assert record.outcome.status == "interlock"
-    assert_same(record, open_record(out))
+    (said,) = record.summary[UNWRITTEN]  # which the disk did not take either
+    assert "cannot be written (No space left on device)" in said
+    known = {key: value for key, value in record.summary.items() if key != UNWRITTEN}
+    assert_same(replace(record, summary=known), open_record(out))

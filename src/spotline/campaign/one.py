@@ -6,6 +6,7 @@ import contextlib
 import math
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -152,7 +153,8 @@ def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: 
     received = received_of(treatment, spills)
     bound = _bound(treatment, watch, drawn.faults, received, len(spills))
     worst = _check_excess(received, bound, verdict)
-    beam_off_us = _check_beam_off(spills, bound, verdict)
+    opened_us = _onsets_us((f for f in drawn.faults if f.device == "chopper"), setting, spills)
+    beam_off_us = _check_beam_off(spills, opened_us, bound, verdict)
     if not story.failure:
         _check_counts(folder, treatment, spills, story, verdict)
     for other in setting.treatment.fields:
@@ -210,16 +212,21 @@ def _onset_us(drawn: Drawn, setting: Setting, spills: list[Watched]) -> int | No
     That is with the scan period in which it comes: what happens within one is all the same to the room.
     An event that comes too early does so before the time for which it was announced.
     """
+    return min(_onsets_us(drawn.faults, setting, spills), default=None)
+
+
+def _onsets_us(faults: Iterable[Fault], setting: Setting, spills: list[Watched]) -> list[int]:
+    """When faults begin; those of spills that never came do not."""
     facts = setting.treatment.beamline.facts
     period_us, started_us = facts.control.scan_period_us, {w.spill: w.start_us for w in spills}
     onsets_us = []
-    for fault in drawn.faults:
+    for fault in faults:
         start_us = facts.accelerator.nominal_start_us(fault.spill)
         if start_us is None:
             start_us = started_us.get(fault.spill)
         if start_us is not None:
             onsets_us.append((start_us + fault.at_us - _early_us(fault)) // period_us * period_us)
-    return min(onsets_us, default=None)
+    return onsets_us
 
 
 def _early_us(fault: Fault) -> int:
@@ -280,11 +287,19 @@ def _as_dose(
     return of_one_Gy * float(excess), of_one_Gy * float(limit), of_one_Gy * float(prescribed)
 
 
-def _check_beam_off(spills: list[Watched], bound: Bound, verdict: _Verdict) -> int | None:
-    """Check invariant 2; return the worst delay."""
-    delays = [
-        max(0, w.last_ion_us - min(time_us for time_us, _ in w.interlocks)) for w in spills if w.interlocks
-    ]
+def _check_beam_off(
+    spills: list[Watched], opened_us: list[int], bound: Bound, verdict: _Verdict
+) -> int | None:
+    """Check invariant 2; return the worst delay.
+
+    If the chopper lets beam through only later, at `opened_us`, the time counts from then on.
+    """
+    delays = []
+    for w in spills:
+        if w.interlocks:
+            first_us = min(time_us for time_us, _ in w.interlocks)
+            later_us = [us for us in opened_us if first_us < us <= w.last_ion_us]
+            delays.append(max(0, w.last_ion_us - max([first_us, *later_us])))
     worst = max(delays, default=None)
     if worst is not None and worst > bound.beam_off_us:
         verdict.add(BEAM_OFF, f"last ion {worst} us after the interlock, bound {bound.beam_off_us:.0f} us")
@@ -318,7 +333,7 @@ def _judge_faultless(
     received = received_of(treatment, spills)
     bound = _bound(treatment, watch, (), received, len(spills))
     _check_excess(received, bound, verdict)
-    _check_beam_off(spills, bound, verdict)
+    _check_beam_off(spills, [], bound, verdict)
     if not story.failure:
         _check_counts(folder, treatment, spills, story, verdict)
 

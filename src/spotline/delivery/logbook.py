@@ -157,7 +157,8 @@ class Logbook:
 
 def reading_row(event: ReadingTaken) -> ReadingRow:
     """A row of `SLOW_CONTROL`; None for a box that the line does not have."""
-    values: dict[str, float | None] = {}
+    values: dict[str, float | None] = dict.fromkeys(ReadingRow.__struct_fields__)
+    del values["time_us"]
     for number, (box, correction) in enumerate(
         zip(event.reading.boxes, event.flux_corrections, strict=True), start=1
     ):

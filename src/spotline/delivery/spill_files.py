@@ -11,7 +11,7 @@ from spotline.delivery.logbook import reading_row
 from spotline.record.assembly import table_of
 from spotline.record.headers import AnnouncedSpill, ReadingRow, SpillHeader
 from spotline.record.model import SLOW_CONTROL
-from spotline.record.spill_file import Spill, SpillWriter, spill_path
+from spotline.record.spill_file import NO_READINGS, Spill, SpillWriter, spill_path
 from spotline.room import SpillResult
 from spotline.storage import Disk
 from spotline.treatment.headers import DeliveryHeader
@@ -85,6 +85,7 @@ class SpillFiles:
                 interlocks=result.interlocks.copy(),
                 slow_control=slow_control,
                 truth=None if result.truth is None else result.truth.copy(),
+                readings=NO_READINGS.copy() if result.readings is None else result.readings.copy(),
             )
         )
 

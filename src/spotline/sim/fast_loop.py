@@ -305,7 +305,9 @@ class SimulatedLoop:
             end_us = max(end_us, self._accelerator.next_start_us(end_us) - PRE_ROLL_us)
         if now_us >= end_us:
             return False
-        beam = self._plant.beam[0]
+        beam, safety = self._plant.beam[0], self._law.safety[0]
+        if safety.end_extraction == 1 and now_us - safety.end_extraction_tick >= spill.stop_ticks:
+            return False  # the accelerator has ended the extraction
         if beam.transmission > 0.0 or beam.chopper_moving == 1 or self._truth.chopper.leak > 0.0:
             return True
         leaks = self._faults.of_kind("chopper.leak")
