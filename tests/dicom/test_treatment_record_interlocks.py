@@ -112,7 +112,10 @@ def test_who_reset_which_interlock(plan: Plan):
 
 
 def test_fraction_and_operators(plan: Plan):
-    sessions = [{"operator": name} for name in ("Meitner^L.", "A. Physicist", "Strange=Name^with\\parts")]
+    sessions = [
+        {"operator": name, "reason": "repaired", "resumed": None, "spill": 2}
+        for name in ("Meitner^L.", "A. Physicist", "Strange=Name^with\\parts")
+    ]
     record = field_record(plan, fraction=7, operator="A. Physicist", sessions=sessions)
     dataset = written(record, plan)
     assert session_beam(dataset).CurrentFractionNumber == 7
