@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spotline.arrays import Floats, Integers
+from spotline.dicom.assumed import NOTHING, AssumedSpots
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,6 +129,8 @@ class RecordedField:
     continuation_start, continuation_end : float or None
         Which part of the field of the first plan was delivered, if it is a continuation and the record
         says.
+    assumed : AssumedSpots
+        What may have been delivered beyond, because the delivery died; empty unless Spotline wrote it.
     """
 
     number: int
@@ -140,6 +143,7 @@ class RecordedField:
     interlocks: tuple[RecordedInterlock, ...]
     continuation_start: float | None = None
     continuation_end: float | None = None
+    assumed: AssumedSpots = NOTHING
 
     @property
     def meterset(self) -> float:

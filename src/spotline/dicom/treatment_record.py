@@ -31,6 +31,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.uid import RTIonBeamsTreatmentRecordStorage, RTIonPlanStorage
 
 from spotline.control import interlocks
+from spotline.dicom.assumed import AssumedSpots, assumed_spots, describe_assumed, put_assumed
 from spotline.dicom.continuation import put_continuation_metersets
 from spotline.dicom.encoding import (
     LONG_STRING,
@@ -254,8 +255,11 @@ def _session_beam(
     beam.TreatmentVerificationStatus = "NOT_VERIFIED"
     beam.PatientSupportType = "TABLE"
     _set_metersets(beam, record, layers)
+    assumed = assumed_spots(record, field)
     _set_termination(beam, record, started)
     _set_description(beam, layers)
+    if len(assumed.meterset):
+        _set_assumed(beam, assumed, field)
     points = control_points(layers, indices, started)
     beam.NumberOfControlPoints = len(points)
     beam.IonControlPointDeliverySequence = points
@@ -286,6 +290,16 @@ def _set_termination(beam: Dataset, record: FieldRecord, started: datetime) -> N
             beam.TreatmentTerminationDescription = describe_interlock(ending)
             if ending["cause"] == interlocks.OPERATOR:
                 beam.TreatmentTerminationStatus = "OPERATOR"
+
+
+def _set_assumed(beam: Dataset, assumed: AssumedSpots, field: Field) -> None:
+    """Say that not all that was delivered is known; else it looks as if spots lacked something."""
+    said = describe_assumed(assumed, field.unit)
+    if beam.TreatmentTerminationStatus == "NORMAL":
+        beam.TreatmentTerminationStatus = "UNKNOWN"
+        beam.TreatmentTerminationDescription = said
+    beam.BeamDescription = " ".join([*([beam.BeamDescription] if "BeamDescription" in beam else []), said])
+    put_assumed(beam, assumed)
 
 
 def _set_description(beam: Dataset, layers: tuple[DeliveredLayer, ...]) -> None:

@@ -27,7 +27,7 @@ from spotline.record.model import FieldRecord, Table
 from spotline.units import FWHM_PER_SIGMA
 
 PRIVATE_GROUP = 0x3009
-"""Group of the one private element that Spotline writes."""
+"""Group of the private elements of a treatment record."""
 
 PRIVATE_CREATOR = "SPOTLINE"
 

@@ -18,6 +18,7 @@ from pydicom.uid import (
     RTIonBeamsTreatmentRecordStorage,
 )
 
+from spotline.dicom.assumed import read_assumed
 from spotline.dicom.attributes import (
     code,
     integer,
@@ -203,6 +204,7 @@ def _read_field(
         interlocks=_read_interlocks(beam, offset, where),
         continuation_start=number(beam, "ContinuationStartMeterset", where),
         continuation_end=number(beam, "ContinuationEndMeterset", where),
+        assumed=read_assumed(beam, where),
     )
     _check_total(beam, field, where)
     return field
