@@ -6,6 +6,7 @@ within 2e-4; everything here is linear in the angle.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -33,11 +34,15 @@ def per_isocentre(source_mm: float, distance_mm: Distance) -> Distance:
     distance_mm : float or ndarray
         Distance of the plane from the isocentre, upstream positive.
     """
+    if math.isinf(source_mm):  # a parallel beam
+        return 1.0 + 0.0 * distance_mm
     return (source_mm - distance_mm) / source_mm
 
 
 def isocentre_per(source_mm: float, distance_mm: Distance) -> Distance:
     """Position at the isocentre per position in some plane: the inverse of `per_isocentre`."""
+    if math.isinf(source_mm):
+        return 1.0 + 0.0 * distance_mm
     return source_mm / (source_mm - distance_mm)
 
 

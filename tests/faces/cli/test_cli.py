@@ -107,7 +107,7 @@ def test_error_with_beam_is_no_bad_input(
     def fail(*_: object) -> None:
         raise spotline.RecordError("a spill file: cannot be read")
 
-    monkeypatch.setattr("spotline.delivery.session.open_field", fail)
+    monkeypatch.setattr("spotline.delivery.session.assemble", fail)
     assert delivered(PROTON, tmp_path / "out") == 3
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith("spotline: a spill file: cannot be read; beam may have been given: look at ")
@@ -238,7 +238,7 @@ def test_help_lists_the_verbs(capsys: pytest.CaptureFixture):
     under = dict(zip(headings, re.split(r"─ \w[\w ]*\w ─", first)[1:], strict=True))
     for heading, verbs in {
         "Plan": {"plan", "prepare", "continuation"},
-        "Deliver": {"deliver", "resume", "replay", "campaign"},
+        "Deliver": {"deliver", "resume", "replay", "campaign", "course"},
         "Dose": {"dose", "gamma"},
         "Look up": {"beamline", "library", "physics"},
     }.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +31,7 @@ class LibraryHeader(Struct, frozen=True, kw_only=True):
     ----------
     ion : str
     momentum_spread_percent : float
-        Full width at half maximum.
+        Full width at half maximum; NaN if whoever made it by hand did not say.
     areas : tuple of ScoredArea
         In the order of their depth doses.
     primaries : int or None
@@ -44,7 +45,7 @@ class LibraryHeader(Struct, frozen=True, kw_only=True):
     """
 
     ion: str
-    momentum_spread_percent: float
+    momentum_spread_percent: float = math.nan
     beamline: str = ""
     areas: tuple[ScoredArea, ...] = ()
     mean_excitation_eV: float | None = None

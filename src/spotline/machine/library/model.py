@@ -291,14 +291,14 @@ class BeamLibrary:
 
     @cached_property
     def facts(self) -> LibraryHeader:
-        """`header` with types; one that was made by hand may lack the momentum spread, which is NaN then.
+        """`header` with types.
 
         Raises
         ------
         KeyError, ValueError
             If it lacks something, or holds something else.
         """
-        return typed(LibraryHeader, {"momentum_spread_percent": np.nan, **self.header})
+        return typed(LibraryHeader, self.header)
 
     @property
     def ion(self) -> Ion:
