@@ -18,6 +18,7 @@ import numpy as np
 import spotline
 from spotline.campaign.invariants import FAILURE, names_of
 from spotline.campaign.one import RESUMES, run_one
+from spotline.campaign.row import Row
 from spotline.campaign.setting import Setting, draw_run
 from spotline.delivery.resume import resume
 from spotline.delivery.run import deliver
@@ -87,10 +88,10 @@ def judge_run(setting: Setting, number: int) -> Found:
     return asdict(judged) | {"broken": sorted(judged.broken)}
 
 
-def compare(row: Found, judged: Found) -> list[str]:
+def compare(row: Row, judged: Found) -> list[str]:
     """Name what campaign and judge do not agree on."""
     found = []
-    verdicts = sorted(names_of(row["violations"] & ~FAILURE))
+    verdicts = sorted(names_of(row.violations & ~FAILURE))
     if verdicts != judged["broken"]:
         found.append(f"campaign: {verdicts or 'nothing'} violated, judge: {judged['broken'] or 'nothing'}")
     for name, other in (
@@ -101,7 +102,7 @@ def compare(row: Found, judged: Found) -> list[str]:
         ("beam_off_us", "beam_off_us"),
         ("beam_off_bound_us", "beam_off_bound_us"),
     ):
-        one, two = row[name], judged[other]
+        one, two = getattr(row, name), judged[other]
         if (one is None) != (two is None) or (one is not None and abs(one - two) > SAME * abs(one) + 1e-6):
             found.append(f"{name}: campaign {one}, judge {two}")
     if judged["figures_differ"]:
@@ -128,14 +129,14 @@ def main(arguments: list[str], what: str) -> int:
         if number in done:
             continue
         setting = settings[number % 4 == 3]
-        row = msgspec.structs.asdict(run_one(setting, number))
+        row = run_one(setting, number)
         judged = judge_run(setting, number)
-        done[number] = {"row": row, "judged": judged, "differ": compare(row, judged)}
+        done[number] = {"row": msgspec.structs.asdict(row), "judged": judged, "differ": compare(row, judged)}
         if options.out is not None:
             with options.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"number": number, **done[number]}) + "\n")
         if done[number]["differ"]:
-            say(f"run {number} ({row['fault1']} {row['fault2']}): {done[number]['differ']}")
+            say(f"run {number} ({row.fault1} {row.fault2}): {done[number]['differ']}")
         if (number + 1) % 20 == 0:
             say(f"{number + 1} of {options.runs} runs")
     wanted = [done[number] for number in range(options.runs)]

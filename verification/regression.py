@@ -17,12 +17,12 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 import spotline
 from spotline.campaign.one import run_one
+from spotline.campaign.row import Row
 from spotline.campaign.setting import Setting
 from spotline.machine.true_line import TrueLine, true_line_of
 from spotline.sim.faults import KINDS
@@ -96,27 +96,27 @@ def margins_of(setting: Setting) -> Margins:
     return Margins(excess=SPOT_us * 1e-6 * intensity)
 
 
-def values_of(rows: Iterable[dict[str, Any]], prescribed: float, centre: float) -> dict[str, Kind]:
+def values_of(rows: Iterable[Row], prescribed: float, centre: float) -> dict[str, Kind]:
     """Sum up runs by kind of fault.
 
     Parameters
     ----------
-    rows : iterable of dict
+    rows : iterable of Row
         Of runs with one fault, as `spotline.campaign` makes them.
     prescribed : float
         Particles of the field.
     centre : float
         What the field is off by without a fault, in percent.
     """
-    kinds: dict[str, list[dict[str, Any]]] = {}
+    kinds: dict[str, list[Row]] = {}
     for row in rows:
-        kinds.setdefault(row["fault1"], []).append(row)
+        kinds.setdefault(row.fault1, []).append(row)
     found = {}
     for name, some in kinds.items():
-        whole = [100.0 * r["excess_field"] / prescribed - centre for r in some if r["outcome"] != "stopped"]
-        delays = [r["beam_off_us"] for r in some if r["beam_off_us"] is not None]
+        whole = [100.0 * r.excess_field / prescribed - centre for r in some if r.outcome != "stopped"]
+        delays = [r.beam_off_us for r in some if r.beam_off_us is not None]
         found[name] = Kind(
-            excess=max(r["excess"] for r in some),
+            excess=max(r.excess for r in some),
             field_low_percent=round(min(whole), 4) if whole else None,
             field_high_percent=round(max(whole), 4) if whole else None,
             beam_off_us=max(delays, default=None),
@@ -160,7 +160,7 @@ def main(arguments: list[str]) -> int:
     setting = setting_of()
     rows = []
     for number in range(options.runs):
-        rows.append(msgspec.structs.asdict(run_one(setting, number)))
+        rows.append(run_one(setting, number))
         if (number + 1) % 20 == 0:
             say(f"{number + 1} of {options.runs} runs")
     centre = centre_percent(true_line_of(setting.treatment.beamline))

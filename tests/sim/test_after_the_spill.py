@@ -51,11 +51,10 @@ class AtTheEnd:
         self.tick = 0
         run_block = fast_loop.run_block
 
-        def watched(
-            law: Any, settings: Any, memory: Any, plant: Any, truths: Any, samples: Any, n: int
-        ) -> int:
+        def watched(law: Any, settings: Any, memory: Any, plant: Any, truths: Any, *others: Any) -> int:
+            samples, *_ = others
             was_done = law.scalars[0].phase == DONE
-            ran = run_block(law, settings, memory, plant, truths, samples, n)
+            ran = run_block(law, settings, memory, plant, truths, *others)
             if law.scalars[0].phase == DONE and not was_done:
                 self.tick = int(law.scalars[0].tick)
                 self.booked = float(samples.truth[:, 0].sum())

@@ -62,7 +62,7 @@ def test_the_file_has_every_kind_and_its_command(remembered: Values):
 
 def test_the_same_runs_give_the_same(treatment: Treatment, remembered: Values):
     rows, differ = hold(treatment, remembered.centre_percent, remembered)
-    assert not any(row["violations"] for row in rows)
+    assert not any(row.violations for row in rows)
     assert differ == []
 
 
@@ -73,13 +73,13 @@ def test_a_law_that_is_slower_by_200_us_keeps_its_bounds_and_is_found(
     real = truths.plant_settings
 
     def slower(*given: Any) -> Any:
-        plant, ring, phases = real(*given)
+        plant, *others = real(*given)
         chopper = plant.chopper._replace(off_delay=plant.chopper.off_delay + 200)
-        return plant._replace(chopper=chopper), ring, phases
+        return plant._replace(chopper=chopper), *others
 
     monkeypatch.setattr(truths, "plant_settings", slower)
     rows, differ = hold(treatment, remembered.centre_percent, remembered)
-    assert not any(row["violations"] for row in rows), "the bounds do not find it"
+    assert not any(row.violations for row in rows), "the bounds do not find it"
     late = [text for text in differ if "beam_off_us" in text]
     assert [text.split(":")[0] for text in late] == ["supervision.abort"]
     assert "is 450, was 250 (margin 50)" in late[0]
@@ -102,7 +102,7 @@ def test_a_chamber_that_is_3_percent_off_keeps_the_bound_of_the_excess_and_is_fo
     other = on(treatment, with_facts(treatment.beamline, changes))
     rows, differ = hold(other, remembered.centre_percent, remembered)
     # If one is off alone, the chambers are held against each other besides.
-    assert not any(row["violations"] & (EXCESS | BEAM_OFF) for row in rows), "the bounds do not find it"
+    assert not any(row.violations & (EXCESS | BEAM_OFF) for row in rows), "the bounds do not find it"
     fields = {text.split(":")[0] for text in differ if "field_" in text}
     assert fields == set(KINDS_RUN)
 
@@ -132,4 +132,4 @@ def test_fields_lie_around_what_the_chamber_that_counts_most_makes_of_them(
     assert centre == pytest.approx(100.0 * (1.0 / 1.002 - 1.0))
     assert remembered.centre_percent == pytest.approx(centre, abs=1e-4)
     sound = run_one(Setting(treatment, 1), 0)
-    assert 100.0 * sound["excess_field"] / treatment.fields[0].particles == pytest.approx(centre, abs=0.02)
+    assert 100.0 * sound.excess_field / treatment.fields[0].particles == pytest.approx(centre, abs=0.02)

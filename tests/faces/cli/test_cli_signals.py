@@ -20,7 +20,8 @@ from tests.delivery.deliveries import TWO_LAYERS
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 
-WITHIN_s = 2.0
+WITHIN_s = 30.0
+"""They are gone within 2 s on a machine that has nothing else to do; how fast is no matter of a test."""
 RUNS, SEED = 6, 4
 CAMPAIGN = ["campaign", str(TWO_LAYERS), "--beamline", "cnao-h", "--quiet"]
 CAMPAIGN += ["--runs", str(RUNS), "--seed", str(SEED), "--faults", "none"]
@@ -150,7 +151,7 @@ def test_a_dose(
     tmp_path: Path,
 ):
     # When it is told so early, Python may still be about to import what it needs.
-    arguments = ["dose", str(TWO_LAYERS), "--beamline", "cnao-h", "--water", "150", "--grid", "1"]
+    arguments = ["dose", str(TWO_LAYERS), "--beamline", "cnao-h", "--water", "250", "--grid", "1"]
     process = started(*arguments, "--out", str(tmp_path / "out"))
     time.sleep(after_s)
     assert process.poll() is None

@@ -40,7 +40,7 @@ def voltageless(sound: Seen, hit: Seen) -> None:
     assert max(ratio) - min(ratio) < 0.05
     assert min(ratios(sound, hit, **early)) > max(ratio)
     assert hit.reading is not None
-    assert max(hit.reading.high_voltage1_V, hit.reading.high_voltage2_V) < 5.0
+    assert max(box.high_voltage_V for box in hit.reading.boxes) < 5.0
 
 
 def still(sound: Seen, hit: Seen) -> None:
