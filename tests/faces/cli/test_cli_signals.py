@@ -143,7 +143,7 @@ def test_a_library(number: signal.Signals, started: Callable[..., subprocess.Pop
     assert list(out.iterdir()) == []
 
 
-@pytest.mark.parametrize(("number", "after_s"), [(signal.SIGTERM, 1.5), (signal.SIGINT, 4.0)])
+@pytest.mark.parametrize(("number", "after_s"), [(signal.SIGTERM, 1.5), (signal.SIGINT, 2.5)])
 def test_a_dose(
     number: signal.Signals,
     after_s: float,
@@ -151,7 +151,7 @@ def test_a_dose(
     tmp_path: Path,
 ):
     # When it is told so early, Python may still be about to import what it needs.
-    arguments = ["dose", str(TWO_LAYERS), "--beamline", "cnao-h", "--water", "250", "--grid", "1"]
+    arguments = ["dose", str(TWO_LAYERS), "--beamline", "cnao-h", "--water", "150", "--grid", "0.5"]
     process = started(*arguments, "--out", str(tmp_path / "out"))
     time.sleep(after_s)
     assert process.poll() is None
