@@ -11,10 +11,11 @@ import pytest
 import spotline
 from spotline.control.interlocks import CAUSES, OF_BOX
 from spotline.errors import BeamLineError, OptionError
+from spotline.hdf5 import keys_of
 from spotline.machine import BeamLine, load_beamline
 from spotline.machine.geometry import isocentre_per, per_isocentre, position_at_mm, project_to_chamber_mm
 from spotline.machine.monitors import ROLES
-from spotline.machine.overview import summary_of
+from spotline.machine.overview import figures_of
 from tests.lines.edit import copy_line, edit
 from tests.lines.monitors import (
     SECOND_STRIPS,
@@ -233,7 +234,7 @@ def test_causes_that_vanish(tmp_path: Path, write: Callable[[Path], Path], gone:
 
 
 def test_show_lists_the_rows(tmp_path: Path):
-    summary = summary_of(load_beamline(more_strips(tmp_path / "line")))
+    summary = keys_of(figures_of(load_beamline(more_strips(tmp_path / "line"))))
     assert [row["name"] for row in summary["monitors"]] == [
         "INT1",
         "StripX",
