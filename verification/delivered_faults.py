@@ -246,7 +246,9 @@ def cases(line: spotline.BeamLine) -> list[Injected]:
             f"the beam is {WIDER:g} times as wide",
             (fault("beam", "wide", value=WIDER),),
             """The strips measure it: at the chambers spots are as much wider, and at the isocentre by as
-            much in quadrature, projected there.""",
+            much in quadrature, projected there. Layers in which no spot has counts enough for a width keep
+            the planned one, so that what is found is less than predicted: by the part of the particles that
+            lies in those, three tenths in such cubes.""",
             wider(line),
             wider(line),
         ),
