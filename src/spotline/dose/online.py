@@ -35,7 +35,7 @@ from spotline.record.arriving import ArrivingSpills
 from spotline.record.model import Table
 from spotline.record.positions import measured_columns, or_nan
 from spotline.record.spill_file import Spill
-from spotline.record.widths import error_iso_mm, sigma_iso_mm
+from spotline.record.widths import sigma_iso_mm, widths_of_parts
 from spotline.treatment.monitors import isocentre_per_chamber
 from spotline.treatment.treatment import Slice, Treatment
 
@@ -202,10 +202,7 @@ class Reconstructor:
     def _width_mm(self, plane: str, planned_mm: Floats, part: Slice, parts: Table) -> Floats:
         """Width of the beam of this spill at the isocentre, the planned one if it was not measured."""
         k = self._scale[0 if plane == "x" else 1]
-        at_mm, error_mm = parts[f"{plane}_strip_sd_mm"], parts[f"{plane}_strip_sd_error_mm"]
-        expected_mm = getattr(part, f"fwhm_{plane}_mm"), getattr(part, f"fwhm_box_{plane}_mm")
-        sigma_mm = sigma_iso_mm(at_mm, k, *expected_mm)
-        error_mm = error_iso_mm(error_mm, at_mm, sigma_mm, k)
+        sigma_mm, error_mm = widths_of_parts(parts, f"{plane}_strip", part, k)
         return measured_widths_mm(sigma_mm, error_mm, np.zeros(len(parts), np.int64), planned_mm)
 
 

@@ -33,7 +33,7 @@ from spotline.record.model import (
 from spotline.record.positions import measured_columns, merge_readings, or_nan
 from spotline.record.recovered import INTERRUPTED, FieldState
 from spotline.record.spill_file import Spill
-from spotline.record.widths import error_iso_mm, mean_widths, sigma_iso_mm
+from spotline.record.widths import mean_widths, sigma_iso_mm, widths_of_parts
 from spotline.treatment.headers import DeliveryHeader, IsocentrePerChamber
 from spotline.treatment.treatment import Slice
 from spotline.treatment.treatment_file import NAME, TreatmentFile
@@ -270,12 +270,8 @@ def _widths(
         ("pixel", "pixel_", (or_nan(scale.pixel_x), or_nan(scale.pixel_y))),
     ):
         for plane, k in zip("xy", factors, strict=True):
-            expected_mm = getattr(slice_, f"fwhm_{plane}_mm"), getattr(slice_, f"fwhm_box_{plane}_mm")
-            at_mm, error_mm = (parts[f"{plane}_{source}_sd{what}_mm"][here] for what in ("", "_error"))
-            sigma_mm = sigma_iso_mm(at_mm, k, *expected_mm)
-            mean_mm, mean_error_mm = mean_widths(
-                sigma_mm, error_iso_mm(error_mm, at_mm, sigma_mm, k), of_part[here] - rows[0], len(rows)
-            )
+            sigma_mm, error_mm = widths_of_parts(parts[here], f"{plane}_{source}", slice_, k)
+            mean_mm, mean_error_mm = mean_widths(sigma_mm, error_mm, of_part[here] - rows[0], len(rows))
             spots[f"sigma_{plane}_{names}mm"][rows] = mean_mm
             spots[f"sigma_error_{plane}_{names}mm"][rows] = mean_error_mm
 

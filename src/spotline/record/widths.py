@@ -13,6 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from spotline.arrays import Floats, Integers
+from spotline.record.model import Table
+from spotline.treatment.treatment import Slice
 from spotline.units import FWHM_PER_SIGMA
 
 
@@ -50,6 +52,34 @@ def error_iso_mm(
     """Uncertainty of `sigma_iso_mm` that comes of that at the chamber."""
     error: Floats = iso_per_chamber**2 * sigma_chamber_mm * error_chamber_mm / sigma_mm
     return error
+
+
+def widths_of_parts(
+    parts: Table, chamber: str, slice_: Slice, iso_per_chamber: float
+) -> tuple[Floats, Floats]:
+    """Widths of parts of spots at the isocentre, and their uncertainty.
+
+    Parameters
+    ----------
+    parts : Table
+        Columns `spotline.control.memory.PART`, shape (n,).
+    chamber : str
+        Plane and chamber as those columns have them: ``x_strip``, ``y_strip``, ``x_pixel`` or ``y_pixel``.
+    slice_ : Slice
+        That they belong to; it has the expected sizes.
+    iso_per_chamber : float
+        As of `sigma_iso_mm`; NaN without the chamber.
+
+    Returns
+    -------
+    sigma_mm, error_mm : ndarray, shape (n,)
+        NaN where there is none.
+    """
+    plane = chamber[0]
+    at_mm, error_mm = (parts[f"{chamber}_sd{what}_mm"] for what in ("", "_error"))
+    expected_mm = getattr(slice_, f"fwhm_{plane}_mm"), getattr(slice_, f"fwhm_box_{plane}_mm")
+    sigma_mm = sigma_iso_mm(at_mm, iso_per_chamber, *expected_mm)
+    return sigma_mm, error_iso_mm(error_mm, at_mm, sigma_mm, iso_per_chamber)
 
 
 def mean_widths(sigma_mm: Floats, error_mm: Floats, row: Integers, n_rows: int) -> tuple[Floats, Floats]:
