@@ -15,26 +15,20 @@ from spotline.control.memory import (
     INPUT_RING_SPENT,
     LawSettings,
     LawState,
+    RingSettings,
 )
 from spotline.control.safety import is_beam_wanted
 from spotline.jit import kernel
 
 
 @kernel
-def check_ring_charge(law: LawState, settings: LawSettings, is_open: bool, is_pulse: bool) -> None:
-    """Stop if both chambers count less than what left the ring, beyond a ratio.
+def check_ring_charge(law: LawState, ring: RingSettings) -> None:
+    """With a pulse of the ring: stop if both chambers count less than what left it, beyond a ratio.
 
     What is short adds up from pulse to pulse and is never less than nothing: chambers that counted right for
     long are no credit.  Counts before the first pulse of an opening, and after its last, are left out.
     """
-    s, ring = law.scalars[0], settings.ring
-    if not is_open:
-        s.ring_pulses = 0
-        return
-    s.ring_counted1 += s.bin1
-    s.ring_counted2 += s.bin2 * s.int1_per_int2
-    if not is_pulse:
-        return
+    s = law.scalars[0]
     if s.ring_pulses > 0:
         expected = (1.0 - ring.ratio) * ring.counts_per_pulse
         s.ring_short1 = max(0.0, s.ring_short1 + expected - s.ring_counted1)
@@ -48,20 +42,23 @@ def check_ring_charge(law: LawState, settings: LawSettings, is_open: bool, is_pu
 
 
 @kernel
-def check_floor(law: LawState, settings: LawSettings, is_watched: bool) -> None:
-    """Stop if nothing, or next to nothing, is counted although the ring is being emptied."""
-    s, ring = law.scalars[0], settings.ring
-    if not is_watched:
-        s.floor_tick = s.tick
-        s.floor_counts = 0.0
-        return
-    s.floor_counts += max(float(s.bin1), s.bin2 * s.int1_per_int2)
-    if s.tick - s.floor_tick < ring.silence_ticks:
+def check_floor(law: LawState, ring: RingSettings) -> None:
+    """Stop if nothing, or next to nothing, was counted for a while although the ring is being emptied."""
+    s = law.scalars[0]
+    silent_ticks = s.tick - s.floor_tick
+    if silent_ticks < ring.silence_ticks:
         return
     if s.floor_counts == 0.0:
-        trip(law, interlocks.BEAM_UNSEEN, interlocks.STOP, s.tick - s.floor_tick, ring.silence_ticks)
+        trip(law, interlocks.BEAM_UNSEEN, interlocks.STOP, silent_ticks, ring.silence_ticks)
     elif s.floor_counts <= ring.floor_counts:
         trip(law, interlocks.INTENSITY_FLOOR, interlocks.STOP, s.floor_counts, ring.floor_counts)
+    watch_floor_anew(law)
+
+
+@kernel
+def watch_floor_anew(law: LawState) -> None:
+    """Count from now on what must not be next to nothing."""
+    s = law.scalars[0]
     s.floor_tick = s.tick
     s.floor_counts = 0.0
 
@@ -70,16 +67,26 @@ def check_floor(law: LawState, settings: LawSettings, is_watched: bool) -> None:
 def ring_period(law: LawState, settings: LawSettings, inputs: int) -> None:
     """Once per scan period, before its counts are taken: compare them with the ring.
 
-    Nothing is done for an accelerator whose ring is not read, or that has none.
+    Nothing is done for an accelerator whose ring is not read, or that has none.  This runs with every period
+    of the beam: what does not matter while the beam is off is not looked at.
     """
     s, ring = law.scalars[0], settings.ring
     if ring.counts_per_pulse <= 0.0:
         return
     if not is_beam_wanted(law):
         s.unwatched_tick = s.tick
-    is_open = s.tick - s.unwatched_tick > late_ticks(settings)
-    check_ring_charge(law, settings, is_open, inputs & INPUT_RING_SPENT != 0)
+        s.ring_pulses = 0
+    if s.tick - s.unwatched_tick <= late_ticks(settings):  # the chopper has not had its time
+        watch_floor_anew(law)
+        return
+    counted1, counted2 = float(s.bin1), s.bin2 * s.int1_per_int2
+    s.ring_counted1 += counted1
+    s.ring_counted2 += counted2
+    if inputs & INPUT_RING_SPENT:
+        check_ring_charge(law, ring)
     is_risen = s.start_seen == 1 and s.tick - s.start_due >= settings.rise_ticks
-    is_falling = s.tick >= s.end_due - ring.fall_ticks
-    is_charged = inputs & INPUT_RING_CHARGED != 0
-    check_floor(law, settings, is_open and is_risen and is_charged and not is_falling)
+    if is_risen and inputs & INPUT_RING_CHARGED and s.tick < s.end_due - ring.fall_ticks:
+        s.floor_counts += max(counted1, counted2)
+        check_floor(law, ring)
+    else:
+        watch_floor_anew(law)
