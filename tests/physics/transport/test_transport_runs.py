@@ -16,6 +16,7 @@ from spotline.physics.phase_space import PhaseSpace
 from spotline.physics.stopping import RangeEnergy
 from spotline.physics.transport.areas import Area
 from spotline.physics.transport.geometry import Geometry, slabs, voxels, water
+from spotline.physics.transport.history import Steps
 from spotline.physics.transport.lookup import VARIANCE
 from spotline.physics.transport.run import Tally, TransportPhysics, simulate
 from spotline.physics.transport.source import Source, pencil_source
@@ -200,6 +201,32 @@ def test_water_in_slabs_or_voxels_is_water(ion: Ion, energy: float):
         assert np.all(np.abs(other.total_MeV - whole.total_MeV) <= 4.5 * error + 2e-3 * whole.total_MeV)
     by_voxel = fine.voxel_MeV.sum(axis=(0, 1)).reshape(-1, 40 // 20).sum(axis=1)
     np.testing.assert_allclose(by_voxel.sum(), fine.total_MeV.sum(), rtol=0.02)
+
+
+def width_mm(ion: Ion, energy: float, geometry: Geometry, seed: int, share: float = 0.1) -> float:
+    """Root mean square distance from the axis in one plane, by energy in a millimetre before the peak."""
+    depth_mm = float(np.floor(0.97 * range_mm(ion, energy)))
+    rings_mm = np.linspace(0.0, 40.0, 401)
+    behind = np.array([depth_mm - 1.0, depth_mm])
+    plan = TallyPlan(np.array([0.0, *behind]), ring_depth_mm=behind, ring_mm=rings_mm)
+    physics = TransportPhysics(reactions=False, steps=Steps(share=share))
+    tally = simulate(pencil_source(ion, energy), geometry, plan, primaries=20_000, seed=seed, physics=physics)
+    (energy_MeV,) = tally.ring_MeV
+    middle_mm = 0.5 * (rings_mm[1:] + rings_mm[:-1])
+    return float((np.sum(energy_MeV * middle_mm**2) / np.sum(energy_MeV) / 2.0) ** 0.5)
+
+
+@pytest.mark.parametrize(("ion", "energy"), BEAMS)
+def test_a_beam_in_pieces_of_water_is_as_wide_as_in_one(ion: Ion, energy: float):
+    """Scattering of a step must not come before the matter that it belongs to: 8 % too wide otherwise."""
+    edges_mm = np.arange(-61.0, 62.0, 2.0)
+    cubes = np.ones((len(edges_mm) - 1, len(edges_mm) - 1, 48))
+    small_steps = width_mm(ion, energy, water(96.0), 1, share=0.01)
+    assert width_mm(ion, energy, water(96.0), 2) == pytest.approx(small_steps, rel=0.015)
+    layers = slabs([(WATER, 1.0)] * 96)
+    assert width_mm(ion, energy, layers, 3) == pytest.approx(small_steps, rel=0.015)
+    grid = voxels(edges_mm, edges_mm, np.arange(0.0, 97.0, 2.0), cubes)
+    assert width_mm(ion, energy, grid, 4) == pytest.approx(small_steps, rel=0.015)
 
 
 def test_density_scales_the_range():

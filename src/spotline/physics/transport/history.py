@@ -3,7 +3,9 @@
 A step is a fixed share of the residual range.  Over it the range falls by the path and by straggling, with
 mean, variance and third moment of the collisions (a gamma distribution, so that losses beyond the mean
 reach further than those below, as in the regime of Vavilov).  Scattering of a step is split in halves
-before and behind it, which is right to second order in the step; two halves that meet are drawn as one.
+before and behind it, which is right to second order in the step; two halves that meet are drawn as one.  A
+step ends at a wall before anything is drawn for it: scattering for matter behind a wall would come too early,
+and make every beam in thin layers too wide.
 """
 
 from __future__ import annotations
@@ -38,6 +40,13 @@ from spotline.physics.transport.tally import (
 )
 from spotline.physics.transport.waiting import Scratch, put
 from spotline.random import begin_sequence, draw, draw_exponential, normal
+
+BEYOND_WALL = 1.001
+"""A step that a wall ends would go so much further than straight on to it, for the deflection at its
+beginning lengthens the way."""
+
+LEAST_STEP_g_cm2 = 1e-9
+"""What such a step is longer than that, so that the last of the way to a wall takes one step."""
 
 
 class Steps(NamedTuple):
@@ -141,6 +150,9 @@ def follow(
         reacts = False
         if density > 0.0:
             step = min(steps.share * remaining + steps.smallest_g_cm2, steps.largest_g_cm2, remaining)
+            # Nothing may happen for what lies behind the wall: not even half of its scattering.
+            ahead, _ = way_to_wall(geometry, ix, iy, iz, x, y, z, u, v, w)
+            step = min(step, BEYOND_WALL * 0.1 * density * ahead + LEAST_STEP_g_cm2)
             place = (remaining - 0.5 * step) ** 0.5 * tables.nodes_per_root[material, species]
             node = int(place)
             rest = place - node
@@ -171,21 +183,7 @@ def follow(
                 owed = 0.0
             else:
                 owed = spread
-        # The way to the walls of the voxel.
-        way = 1e30
-        wall = 0
-        if u != 0.0:
-            way = (geometry.x_mm[ix + (u > 0.0)] - x) / u
-            wall = 1
-        if v != 0.0:
-            other = (geometry.y_mm[iy + (v > 0.0)] - y) / v
-            if other < way:
-                way, wall = other, 2
-        if w != 0.0:
-            other = (geometry.z_mm[iz + (w > 0.0)] - z) / w
-            if other < way:
-                way, wall = other, 3
-        way = max(way, 0.0)
+        way, wall = way_to_wall(geometry, ix, iy, iz, x, y, z, u, v, w)
         if density > 0.0 and step * 10.0 <= way * density:
             way = step * 10.0 / density
             wall = 0
@@ -244,6 +242,35 @@ def follow(
                 tally.voxel_energy[ix, iy, iz] += local_MeV
             return release(number, waiting, x, y, z, u, v, w, reactions, material, density, tally, scratch)
     return waiting
+
+
+@kernel
+def way_to_wall(
+    geometry: GeometryArrays,
+    ix: int,
+    iy: int,
+    iz: int,
+    x: float,
+    y: float,
+    z: float,
+    u: float,
+    v: float,
+    w: float,
+) -> tuple[float, int]:
+    """Way in mm straight on to the next wall of a voxel, and the axis across which it lies: 1, 2 or 3."""
+    way, wall = 1e30, 0
+    if u != 0.0:
+        way = (geometry.x_mm[ix + (u > 0.0)] - x) / u
+        wall = 1
+    if v != 0.0:
+        other = (geometry.y_mm[iy + (v > 0.0)] - y) / v
+        if other < way:
+            way, wall = other, 2
+    if w != 0.0:
+        other = (geometry.z_mm[iz + (w > 0.0)] - z) / w
+        if other < way:
+            way, wall = other, 3
+    return max(way, 0.0), wall
 
 
 @kernel
