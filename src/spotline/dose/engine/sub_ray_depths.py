@@ -66,8 +66,11 @@ def sub_rays(
 
 def hexagon_mm(library: BeamLibrary) -> Floats:
     """Radius of the hexagon at depths of 0, 1, 2 ... mm."""
-    ranges, depths, cores = library.arrays.range_mm, library.arrays.lateral_depth_mm, library.arrays.core_mm
-    sigmas = [np.interp(*one) for one in zip(ranges, depths, cores, strict=True)]
+    ranges = library.arrays.range_mm
+    sigmas = [
+        library.entry(energy).lateral(range_mm).core_mm[0]
+        for energy, range_mm in zip(library.energy_MeV_u, ranges, strict=True)
+    ]
     depth = np.arange(math.ceil(ranges[-1]) + 1, dtype=float)
     sigma: Floats = np.interp(depth, np.append(0.0, ranges), np.append(0.0, sigmas))
     return RADIUS_SIGMAS * sigma

@@ -31,6 +31,9 @@ N_HALOS = 2
 SURFACE_BINS = 6
 SHORTEST_mm = 1.0
 """Beams of a shorter range in the water are taken as stopped."""
+END_sigmas = 1.5
+"""So many standard deviations behind the range the lateral shape is still that of the primaries: fewer than a
+tenth of them come further, and what is dosed there they dose."""
 N_GROUPS = 10
 """Primaries that have not reacted, secondaries by charge number 1 to 8, and a last one that is empty in
 spectra and in the dose holds what reactions leave on the spot."""
@@ -175,12 +178,26 @@ class Entry:
         return letd
 
     def lateral(self, depth_mm: ArrayLike) -> Lateral:
-        """Lateral shape at depths of shape (n,), straight between those of the entry."""
+        """Lateral shape at depths of shape (n,), straight between those of the entry.
+
+        Before the end of range the primaries make it, and behind it what they left: there is nothing in
+        between, so each part goes on as it is up to `END_sigmas` behind the range.
+        """
         depth = np.atleast_1d(np.asarray(depth_mm, dtype=float))
+        last = max(1, int(np.searchsorted(self.lateral_depth_mm, self.range_mm)))
+        before_mm, behind_mm = self.lateral_depth_mm[:last], self.lateral_depth_mm[last:]
+        is_behind = depth > self.range_mm + END_sigmas * self.sigma_mm
+        # What the last two depths have in between is not known further on than they are apart.
+        spacing_mm = before_mm[-1] - before_mm[-2] if last > 1 else 0.0
+        past_mm = np.clip(depth - before_mm[-1], 0.0, spacing_mm)
 
         def at(values: Floats) -> Floats:
-            values_at: Floats = np.interp(depth, self.lateral_depth_mm, values)
-            return values_at
+            values_at: Floats = np.interp(depth, before_mm, values[:last])
+            if spacing_mm > 0.0:
+                values_at += past_mm / spacing_mm * (values[last - 1] - values[last - 2])
+            if len(behind_mm):
+                values_at = np.where(is_behind, np.interp(depth, behind_mm, values[last:]), values_at)
+            return np.maximum(values_at, 0.0)
 
         return Lateral(
             at(self.core_mm),
