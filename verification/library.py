@@ -185,15 +185,12 @@ def widths(run: Run) -> list[str]:
     return [
         "## Widths of the peak",
         fill(
-            f"""Full width at half maximum in mm against Table III of Mirandola et al. (2015), in the chamber of
-            {CHAMBER.radius_mm:g} mm radius with which it was measured: what it does not catch lowers the dose
-            before
-            the peak, where half of the maximum lies, and so makes the peak narrower. Goal {WIDTH_GOAL:.0%},
-            {missed} of
-            {len(rows)} {MISSED}. The published widths are rounded to 0.1 mm, which is 6 % of the narrowest. A
-            ripple
-            filter is uniform from 0 to 2 mm of water, as no paper says. No such filter gives both 5.9 and 15.5
-            mm."""
+            f"""Full width at half maximum in mm against Table III of Mirandola et al. (2015), in the chamber
+            of {CHAMBER.radius_mm:g} mm radius with which it was measured: what it does not catch lowers the
+            dose before the peak, where half of the maximum lies, and so makes the peak narrower. Goal
+            {WIDTH_GOAL:.0%}, {missed} of {len(rows)} {MISSED}. The published widths are rounded to 0.1 mm,
+            which is 6 % of the narrowest. A ripple filter is uniform from 0 to 2 mm of water, as no paper
+            says; no such filter gives both 5.9 and 15.5 mm."""
         ),
         table(("Beam", "filters", "published", "found", "deviation", ""), rows),
         "## Ripple filters as a distribution of thickness",
@@ -295,7 +292,7 @@ def cores(run: Run) -> list[str]:
         core = float(lateral.core_mm[0])
         moments = propagate(PhaseSpace(0.0, 0.0), ion, energy, [Layer(WATER, depth)])
         theory = float(moments.phase_space.sigma_mm)
-        below.append(f"{ion.name} {energy:g} MeV/u {percent(reference / theory - 1.0, 0, sign=True).text}")
+        below.append(f"{ion.name} {energy:g} MeV/u {percent(reference / theory - 1.0, 0, sign=True)}")
         rows.append(
             (
                 f"{ion.name} {energy:g} MeV/u",
