@@ -161,6 +161,10 @@ def example_values() -> dict[str, list[Value]]:
     for line in (SHIPPED / EXAMPLE / TOML_NAME).read_text(encoding="utf-8").splitlines():
         if header := re.match(r"\[+([\w.]+)\]+$", line):
             table = header[1] + "."
+        elif named := re.match(r'(?:"[^"]+"|\w+) = \{ (.*) \}\s*(?:# (.*))?$', line):  # a table by name
+            for part in named[1].split(", "):
+                key, _, text = part.partition(" = ")
+                values.setdefault(table + key, []).append(Value(text, (named[2] or "").strip()))
         elif entry := re.match(r'("[^"]+"|\w+) = (".*?"|[^#]*?)\s*(?:# (.*))?$', line):
             values.setdefault(table + entry[1], []).append(Value(entry[2], (entry[3] or "").strip()))
         elif inline := re.match(r"\s+\{ (.*) \},\s*(?:# (.*))?$", line):

@@ -27,7 +27,7 @@ from spotline.machine.library.model import Entry
 from spotline.machine.library.modifiers import slab
 from spotline.physics.fermi_eyges import Layer, propagate
 from spotline.physics.ions import CARBON, PROTON, Ion
-from spotline.physics.materials import AIR, RW3, WATER
+from spotline.physics.materials import AIR, RW3, WATER, material_named
 from spotline.physics.phase_space import PhaseSpace
 from spotline.physics.stopping import RangeEnergy, mean_excitation_eV
 from spotline.physics.transport.geometry import slabs
@@ -131,7 +131,9 @@ def derived(entry: Entry, thickness_mm: int) -> Found:
     at_air = RangeEnergy(entry.ion, AIR).range_mm(entry.energy_MeV_u)
     air_water_mm = air_mm * float(RangeEnergy(entry.ion, WATER).range_mm(entry.energy_MeV_u) / at_air)
     behind = entry.with_thickness(slab(water_mm + air_water_mm))
-    layers = [Layer(WATER, water_mm), Layer(AIR, air_mm)]
+    made_of = LINE.facts.passive_elements.made_of[name]
+    slab_mm = made_of.thickness_mm
+    layers = [Layer(material_named(made_of.material), slab_mm), Layer(AIR, gap_mm(name, slab_mm))]
     beam = propagate(PhaseSpace(0.0, 0.0), entry.ion, entry.energy_MeV_u, layers).phase_space
     at = behind.lateral(behind.lateral_depth_mm)
     spot = np.array([float(beam.drift(depth).sigma_mm) for depth in behind.lateral_depth_mm])
@@ -224,7 +226,7 @@ def section(free: Callable[[Ion, float], Entry], primaries: int, threads: int | 
         "## Range shifters as a thickness of water",
         fill(
             f"""The library takes a slab off the depths as so much water at the surface, and the optics widen
-            the spot: scattering in that water where the slab is, and the air behind it. Here the slab of RW3,
+            the spot: scattering in the plastic of the slab, and the air behind it. Here the slab of RW3,
             as far from the water as on the line, is in the simulation ({primaries} primaries), and the beam
             a point without divergence, so that all width comes from slab, air and water. *Water*: of the slab
             in mm, as the line has it and by our stopping powers of RW3. *R80*: derived less simulated. After
@@ -269,15 +271,14 @@ def section(free: Callable[[Ion, float], Entry], primaries: int, threads: int | 
             wide,
         ),
         fill(
-            """**Missed**, for three reasons. *Depth*: the composition of RW3 gives 1.02 mm of water per mm,
+            """**Missed**, for two reasons. *Depth*: the composition of RW3 gives 1.02 mm of water per mm,
             the line has the 1.048 that is published for CNAO; beyond that the depths agree. *Dose*:
             secondaries of the slab have 0.6 m to leave the field, of which protons lose most; with the
             slab at the surface the plateau of protons of 198 MeV comes within 0.1 % (20 000 primaries).
-            *Width*: the optics take the slab for as much water, which scatters a tenth more than RW3. And
-            a simulated slab scatters too much, the more the thinner it is: the transport looks scattering
-            power up in the middle of a step, which is too coarse at the beginning of a path, where it
-            rises steeply. In water that is gone after a few steps (0.4 to 0.8 % of the width at 90 % of
-            the range), so that it does not matter for the library."""
+            *Width* is that of the slab as RW3. The transport looks scattering power up in the middle of a
+            step, which is a little too coarse at the beginning of a path, where it rises steeply: 1 to 3 %
+            behind a slab, gone after a few steps in water (0.4 to 0.8 % of the width at 90 % of the
+            range), so that it does not matter for the library."""
         ),
     ]
 

@@ -118,9 +118,16 @@ def test_spill_files_say_what_the_boards_held(wide: FieldRecord):
 
 def test_what_is_mounted_is_told(tmp_path: Path):
     line = load_beamline("cnao-h")
-    elements = line.facts.passive_elements.range_modulators
-    passive = tuple(PassiveElement(kind="range_modulator", id=name) for name in elements)
+    filters = line.facts.passive_elements.range_modulators
+    passive = (
+        *(PassiveElement(kind="range_modulator", id=name) for name in filters),
+        PassiveElement(kind="range_shifter", id="RW3-20mm"),
+    )
     plan = plan_of(field(layer([0.0], 0.0, 1e6), passive=passive))
     record = deliver_field(plan, line, tmp_path / "out", seed=1)
-    found = {one.name: (one.kind, one.material, one.thickness_mm) for one in record.facts.mounted_elements}
-    assert found == {name: ("range_modulator", "water", mm) for name, mm in elements.items()}
+    found = {
+        one.name: (one.kind, one.material, one.thickness_mm, one.water_equivalent_mm)
+        for one in record.facts.mounted_elements
+    }
+    expected = {name: ("range_modulator", "water", mm, mm) for name, mm in filters.items()}
+    assert found == expected | {"RW3-20mm": ("range_shifter", "RW3", 20.0, 20.96)}

@@ -14,7 +14,7 @@ from spotline.machine import BeamLine, load_beamline
 from spotline.machine.optics import beam_at, nozzle_layers, spot_sigma_mm, window_phase_space
 from spotline.physics.fermi_eyges import propagate
 from spotline.physics.ions import PROTON
-from spotline.physics.materials import AIR, WATER
+from spotline.physics.materials import AIR, RW3, WATER
 from spotline.physics.scattering import highland_angle_mrad
 from spotline.physics.stopping import RangeEnergy
 from spotline.units import FWHM_PER_SIGMA
@@ -127,9 +127,23 @@ def test_layers_of_the_shipped_nozzle():
 
 def test_range_shifters_stand_behind_each_other():
     layers = nozzle_layers(CNAO, ("RW3-10mm", "RW3-30mm"))
-    slabs = [layer.thickness_mm for layer in layers if layer.material is WATER]
-    assert slabs == pytest.approx([1.4, 10.48, 31.44])
-    assert layers[-1].thickness_mm == pytest.approx(600.0 - 41.92)
+    slabs = [layer.thickness_mm for layer in layers if layer.material is RW3]
+    assert slabs == pytest.approx([10.0, 30.0])
+    assert layers[-1].thickness_mm == pytest.approx(600.0 - 40.0)
+
+
+def test_an_element_of_unknown_substance_is_as_much_water():
+    """Then it scatters a tenth more: the moments of Fermi and Eyges grow with the scattering power."""
+    unknown = CNAO.changed({"passive_elements.made_of": None}, source="test")
+    slabs = [one.thickness_mm for one in nozzle_layers(unknown, ("RW3-20mm",)) if one.material is WATER]
+    assert slabs == pytest.approx([1.4, 20.96])
+    known_mm, unknown_mm = (
+        float(beam_at(line, "proton", 110.0, "x", passive_elements=["RW3-20mm"]).phase_space.sigma_mm)
+        for line in (CNAO, unknown)
+    )
+    plain_mm = float(beam_at(CNAO, "proton", 110.0, "x").phase_space.sigma_mm)
+    added = (known_mm**2 - plain_mm**2) / (unknown_mm**2 - plain_mm**2)
+    assert added == pytest.approx(0.81, abs=0.02)
 
 
 def test_plane_within_the_chambers():
@@ -146,10 +160,11 @@ def test_range_shifter_widens_spots_and_takes_energy():
     shifted = beam_at(CNAO, "proton", 110.0, "x", passive_elements=["RW3-30mm"])
     added = np.sqrt(np.square(shifted.phase_space.sigma_mm) - np.square(plain.phase_space.sigma_mm))
     middle = 0.5 * float(plain.energy_MeV_u + shifted.energy_MeV_u)
-    angle = highland_angle_mrad(PROTON, middle, WATER, 31.44)
-    assert float(added) == pytest.approx(angle * (0.6 - 0.0157), rel=0.05)
+    angle = highland_angle_mrad(PROTON, middle, RW3, 30.0)
+    assert float(added) == pytest.approx(angle * (0.6 - 0.015), rel=0.05)
     range_mm = RangeEnergy(PROTON, WATER, 78.0).range_mm([plain.energy_MeV_u, shifted.energy_MeV_u])
-    assert float(range_mm[0] - range_mm[1]) == pytest.approx(31.44, abs=0.05)
+    # 1.022 mm of water per mm of RW3 by its data sheet, less what the air has in place of the slab.
+    assert float(range_mm[0] - range_mm[1]) == pytest.approx(30.0 * 1.022, abs=0.1)
 
 
 @pytest.mark.parametrize(

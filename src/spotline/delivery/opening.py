@@ -17,7 +17,7 @@ from spotline.files import write_json
 from spotline.hdf5 import keys_of
 from spotline.machine import BeamLine
 from spotline.machine.load import SHIPPED
-from spotline.machine.model import PassiveElements
+from spotline.machine.model import PassiveElements, Slab
 from spotline.machine.true_line import true_line_of
 from spotline.record import delivery_file
 from spotline.record.assembly import FieldContent
@@ -231,10 +231,19 @@ def _mounted(names: tuple[str, ...], known: PassiveElements) -> tuple[MountedEle
     """What the line knows of the elements that are mounted."""
     kinds = {"range_shifter": known.range_shifters, "range_modulator": known.range_modulators}
     return tuple(
-        MountedElement(name=name, kind=kind, thickness_mm=thickness_mm[name])
+        _mounted_element(name, kind, water_mm[name], known.made_of.get(name))
         for name in names
-        for kind, thickness_mm in kinds.items()
-        if name in thickness_mm
+        for kind, water_mm in kinds.items()
+        if name in water_mm
+    )
+
+
+def _mounted_element(name: str, kind: str, water_mm: float, made_of: Slab | None) -> MountedElement:
+    material, thickness_mm = (
+        ("water", water_mm) if made_of is None else (made_of.material, made_of.thickness_mm)
+    )
+    return MountedElement(
+        name=name, kind=kind, material=material, thickness_mm=thickness_mm, water_equivalent_mm=water_mm
     )
 
 

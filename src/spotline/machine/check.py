@@ -39,6 +39,7 @@ def check_facts(facts: Description) -> Iterator[str]:
     yield from _check_rates(facts.control)
     yield from _check_tolerances(facts)
     yield from _check_ions(facts)
+    yield from _check_passive_elements(facts)
     yield from _check_nozzle(facts)
 
 
@@ -171,6 +172,23 @@ def _check_gains(facts: Description) -> Iterator[str]:
         if name not in known:
             hint = closest(name, known) if known else "there are none; remove the key"
             yield f"simulation.chambers.gains.{name}: is no monitor without a role; {hint}"
+
+
+def _check_passive_elements(facts: Description) -> Iterator[str]:
+    elements = facts.passive_elements
+    known = elements.range_shifters.keys() | elements.range_modulators.keys()
+    for name, made_of in elements.made_of.items():
+        key = f"passive_elements.made_of.{name}"
+        if name not in known:
+            hint = closest(name, known) if known else "there are none; remove the key"
+            yield f"{key}: is no range shifter or range modulator of the line; {hint}"
+        try:
+            material_named(made_of.material)
+        except OptionError:
+            yield (
+                f"{key}.material: {made_of.material!r} is not a material that Spotline knows; "
+                f"{closest(made_of.material, MATERIALS)}"
+            )
 
 
 def _check_nozzle(facts: BeamLineFile) -> Iterator[str]:

@@ -104,6 +104,15 @@ class Chopper(Facts, frozen=True, kw_only=True):
     """From none to full intensity."""
 
 
+class Slab(Facts, frozen=True, kw_only=True):
+    """What a passive element is made of, as in ``"Slab 1" = { material = "PMMA", thickness_mm = 30.0 }``."""
+
+    material: str
+    """Substance, such as ``RW3`` or ``PMMA``."""
+    thickness_mm: Positive
+    """Thickness of that substance; how much water it is worth is a figure of its own."""
+
+
 class PassiveElements(Facts, frozen=True, kw_only=True):
     """What may be mounted in the nozzle."""
 
@@ -112,6 +121,9 @@ class PassiveElements(Facts, frozen=True, kw_only=True):
     range_modulators: dict[str, Positive] = field(default_factory=dict)
     """Ripple filters: mean water-equivalent thickness in mm by name; the thickness that a particle meets is
     uniform from 0 to twice the mean."""
+    made_of: dict[str, Slab] = field(default_factory=dict)
+    """Substance of passive elements by name, which scatters the beam; one that is not here scatters like as
+    much water, a range shifter of plastic a tenth too much."""
 
 
 class NozzleLayer(Facts, frozen=True, kw_only=True):

@@ -68,8 +68,12 @@ def nozzle_layers(
                 f"{beamline.path}: nozzle.passive_elements_mm: {name!r} is missing; add its distance from "
                 "the isocentre"
             )
-        # Water-equivalent thickness is what is known of it, so it scatters like water.
-        things.append((nozzle.passive_elements_mm[name], thicknesses[name], WATER))
+        made_of = beamline.facts.passive_elements.made_of.get(name)
+        if made_of is None:  # water-equivalent thickness is what is known of it, so it scatters like water
+            things.append((nozzle.passive_elements_mm[name], thicknesses[name], WATER))
+        else:
+            material = material_named(made_of.material)
+            things.append((nozzle.passive_elements_mm[name], made_of.thickness_mm, material))
     at = nozzle.window_to_isocentre_mm
     layers = []
     for upstream_mm, length_mm, material in sorted(things, key=lambda thing: -thing[0]):

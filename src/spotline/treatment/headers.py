@@ -121,15 +121,18 @@ class MountedElement(Struct, frozen=True, kw_only=True):
     kind : str
         ``range_shifter`` or ``range_modulator``.
     material : str
-        What its thickness is told in: of a passive element a line knows the water-equivalent thickness only.
+        What its thickness is told in: ``water`` where a line knows the water-equivalent thickness only.
     thickness_mm : float
         Of that material; of a ripple filter the mean.
+    water_equivalent_mm : float or None
+        Water-equivalent thickness; None in files from before it was told.
     """
 
     name: str
     kind: str
     material: str = "water"
     thickness_mm: float
+    water_equivalent_mm: float | None = None
 
 
 class DeliveryHeader(TreatmentHeader, frozen=True, kw_only=True):
