@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -86,6 +87,26 @@ def claimed_by_one(folder: Path, lock: str, what: str) -> Iterator[None]:
             raise
 
 
+LARGEST_JSON_bytes = 1 << 24
+"""Of a JSON file, or JSON in another: days of readings of the slow control.  Parsed it takes some fifty times."""
+
+
+def read_bounded(path: Path, most_bytes: int) -> bytes:
+    """Read a file that may come from anywhere, unless it is larger than any that Spotline writes.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or has more bytes; not more than these are taken into memory.
+    """
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size <= most_bytes:
+            content = file.read(most_bytes + 1)
+            if len(content) <= most_bytes:
+                return content
+    raise OSError(errno.EFBIG, f"has more than {most_bytes >> 20} MiB", str(path))
+
+
 def write_json(path: Path, content: Any, disk: Disk | None = None) -> None:
     """Write a JSON file as a whole or not at all."""
     (disk or Disk()).publish((json.dumps(content, indent=1, allow_nan=False) + "\n").encode(), path)
@@ -94,7 +115,7 @@ def write_json(path: Path, content: Any, disk: Disk | None = None) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file of a record."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(read_bounded(path, LARGEST_JSON_bytes).decode())
     except FileNotFoundError:
         raise RecordError(
             f"{path}: no such file; a delivery that was completed or stopped writes it"

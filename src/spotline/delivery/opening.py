@@ -15,6 +15,7 @@ from spotline.delivery.session import DeliveryOptions, versions
 from spotline.errors import OptionError, OutputError, SpotlineError
 from spotline.files import write_json
 from spotline.hdf5 import keys_of
+from spotline.inside import name_of_copy
 from spotline.machine import BeamLine
 from spotline.machine.load import SHIPPED
 from spotline.machine.model import PassiveElements
@@ -223,8 +224,9 @@ def _keep_plan(treatment: Treatment, folder: Path, disk: Disk) -> str | None:
     if hashlib.sha256(content).hexdigest() != plan.sha256:
         return None
     disk.make_folder(folder / delivery_file.PLANS)
-    disk.publish(content, folder / delivery_file.PLANS / plan.path.name)
-    return plan.path.name
+    name = name_of_copy(plan.path.name, "plan")
+    disk.publish(content, folder / delivery_file.PLANS / name)
+    return name
 
 
 def _mounted(names: tuple[str, ...], known: PassiveElements) -> tuple[MountedElement, ...]:
