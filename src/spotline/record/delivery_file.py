@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from spotline.errors import RecordError
@@ -41,7 +41,8 @@ def read_delivery(folder: Path) -> DeliveryFile:
                 "use the Spotline that wrote it"
             )
         delivery = typed(DeliveryFile, content)
-        datetime.fromisoformat(delivery.started)
+        # Fields begin later, and times are compared with others.
+        datetime.fromisoformat(delivery.started).astimezone() + timedelta(days=366)
         for name, value in (("plan", delivery.plan), ("beamline_path", delivery.beamline_path)):
             if value == "":
                 raise ValueError(f"{name} is empty")
