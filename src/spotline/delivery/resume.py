@@ -214,8 +214,8 @@ def check_writable(folder: Path, contents: Sequence[FieldContent]) -> None:
                 book.open("r+b").close()
         except OSError as error:
             raise OutputError(
-                f"{path}: cannot be written ({error.strerror}), so nothing can be delivered into this record; "
-                "make it writable; nothing was delivered"
+                f"{path}: cannot be written ({error.strerror}), so nobody can go on with this record; make it "
+                "writable; nothing was delivered now"
             ) from None
 
 
