@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spotline.errors import OutputError, RecordError
-from spotline.storage import Disk, only_one
+from spotline.storage import LARGEST_JSON_bytes, Disk, only_one, read_bounded
 
 
 def claim_folder(folder: Path, what: str) -> None:
@@ -85,26 +84,6 @@ def claimed_by_one(folder: Path, lock: str, what: str) -> Iterator[None]:
                     if not was_there:
                         folder.rmdir()
             raise
-
-
-LARGEST_JSON_bytes = 1 << 24
-"""Of a JSON file, or JSON in another: days of readings of the slow control.  Parsed it takes some fifty times."""
-
-
-def read_bounded(path: Path, most_bytes: int) -> bytes:
-    """Read a file that may come from anywhere, unless it is larger than any that Spotline writes.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read, or has more bytes; not more than these are taken into memory.
-    """
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size <= most_bytes:
-            content = file.read(most_bytes + 1)
-            if len(content) <= most_bytes:
-                return content
-    raise OSError(errno.EFBIG, f"has more than {most_bytes >> 20} MiB", str(path))
 
 
 def write_json(path: Path, content: Any, disk: Disk | None = None) -> None:

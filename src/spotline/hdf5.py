@@ -15,8 +15,7 @@ import msgspec
 import numpy as np
 
 from spotline.errors import RecordError
-from spotline.files import LARGEST_JSON_bytes
-from spotline.storage import Disk
+from spotline.storage import LARGEST_JSON_bytes, Disk
 
 # What a file that lacks something, or has something else in its place, makes of the code that reads it.
 _NOT_AS_WRITTEN = (

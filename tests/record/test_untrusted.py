@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spotline import CourseError, RecordError, files, hdf5, open_record, resume
+from spotline import CourseError, RecordError, hdf5, open_record, resume, storage
 from spotline.errors import SpotlineError
 from spotline.inside import LONGEST_NAME, inside, name_of_copy
 from spotline.record import journal
@@ -178,22 +178,22 @@ def test_json_has_a_size(file: str, copy: Path, monkeypatch: pytest.MonkeyPatch)
     if file != "summary.json":
         (copy / "summary.json").unlink()
     with (copy / file).open("ab") as opened:
-        opened.truncate(files.LARGEST_JSON_bytes + 1)  # takes no room on the disk
+        opened.truncate(storage.LARGEST_JSON_bytes + 1)  # takes no room on the disk
     read: list[int] = []
     real = json.loads
     monkeypatch.setattr(json, "loads", lambda text: read.append(len(text)) or real(text))
     with pytest.raises(RecordError, match="has more than 16 MiB"):
         read_delivery(copy) if file == "delivery.json" else open_record(copy)
-    assert not any(length > files.LARGEST_JSON_bytes for length in read)
+    assert not any(length > storage.LARGEST_JSON_bytes for length in read)
 
 
 def test_a_file_that_grows_while_it_is_read_has_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "file").write_bytes(bytes(100))
     real = os.fstat
     monkeypatch.setattr(os, "fstat", lambda d: os.stat_result([*real(d)[:6], 0, *real(d)[7:]]))
-    assert len(files.read_bounded(tmp_path / "file", 100)) == 100
+    assert len(storage.read_bounded(tmp_path / "file", 100)) == 100
     with pytest.raises(OSError, match="has more than"):
-        files.read_bounded(tmp_path / "file", 99)
+        storage.read_bounded(tmp_path / "file", 99)
 
 
 ARRAYS = [

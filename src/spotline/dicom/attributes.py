@@ -29,7 +29,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from spotline.arrays import Floats
 from spotline.dicom.raw_values import as_numbers, check_number_of_values
 from spotline.errors import PlanError
-from spotline.files import read_bounded
+from spotline.storage import read_bounded
 
 LARGEST_bytes = 1 << 29
 """Of a DICOM file, and of its data set when it is inflated."""

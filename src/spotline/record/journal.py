@@ -28,7 +28,7 @@ import numpy as np
 
 from spotline.control.memory import PART, widened
 from spotline.errors import RecordError
-from spotline.files import LARGEST_JSON_bytes, read_bounded
+from spotline.storage import LARGEST_JSON_bytes, read_bounded
 from spotline.record.model import Table
 from spotline.storage import Disk
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from spotline.errors import CourseError, OutputError
-from spotline.files import LARGEST_JSON_bytes, read_bounded
+from spotline.storage import LARGEST_JSON_bytes, read_bounded
 from spotline.storage import confirm_written, publish, sync_folder
 
 NAME = "ledger.jsonl"

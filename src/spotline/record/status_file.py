@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from spotline.files import LARGEST_JSON_bytes, read_bounded
+from spotline.storage import LARGEST_JSON_bytes, read_bounded
 
 
 class BoxReading(Struct, frozen=True, kw_only=True):
