@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spotline.errors import OutputError, RecordError
-from spotline.storage import LARGEST_JSON_bytes, Disk, only_one, read_bounded
+from spotline.storage import Disk, LARGEST_JSON_bytes, only_one, read_bounded
 
 
 def claim_folder(folder: Path, what: str) -> None:

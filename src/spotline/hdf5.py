@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from spotline.errors import RecordError
-from spotline.storage import LARGEST_JSON_bytes, Disk
+from spotline.storage import Disk, LARGEST_JSON_bytes
 
 # What a file that lacks something, or has something else in its place, makes of the code that reads it.
 _NOT_AS_WRITTEN = (

@@ -89,7 +89,7 @@ def check_links(folder: Path, names: Iterable[str]) -> None:
         for path in _all_in(folder / name):
             if path.is_symlink() and not path.resolve().is_relative_to(home):
                 raise RecordError(
-                    f"{path}: is a link that leads out of {folder}; put a copy of what it leads to in its place"
+                    f"{path}: is a link that leads out of {folder}; put a copy of what it leads to there"
                 )
 
 

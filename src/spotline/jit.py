@@ -208,8 +208,8 @@ def cache_folder() -> Path | None:
         if stranger is not None:
             warnings.warn(
                 f"{stranger}: belongs to somebody else or may be written by others, and machine code from it "
-                "would be run: it is not used, and kernels are compiled in every process; make it yours alone "
-                "(chmod go-w), or choose another with SPOTLINE_CACHE_DIR",
+                "would be run: it is not used, and kernels are compiled in every process; make it yours "
+                "alone (chmod go-w), or choose another with SPOTLINE_CACHE_DIR",
                 RuntimeWarning,
                 stacklevel=2,
             )

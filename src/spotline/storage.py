@@ -23,7 +23,7 @@ from typing import Self
 from spotline.errors import OutputError, RecordError
 
 LARGEST_JSON_bytes = 1 << 24
-"""Of a JSON file, or JSON in another: days of readings of the slow control.  Parsed it takes some fifty times."""
+"""Of a JSON file, or JSON in another: days of readings of the slow control.  Parsed it takes fifty times."""
 
 
 class AppendFile:

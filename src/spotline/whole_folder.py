@@ -59,8 +59,8 @@ def _begin(folder: Path) -> tuple[Path, int]:
 def remove_left(folder: Path) -> list[Path]:
     """Remove what processes have left that were killed while they filled a folder.
 
-    Only what nobody has a lock on is removed: who fills one has it.  What another user has left, or lies where
-    there are no locks, stays.
+    Only what nobody has a lock on is removed: who fills one has it.  What another user has left, or lies
+    where there are no locks, stays.
 
     Parameters
     ----------

@@ -117,9 +117,7 @@ def test_values_are_counted_before_they_are_decoded(
 @pytest.mark.parametrize(
     ("keyword", "vr"), [("FluenceMapSequence", "SQ"), ("PixelData", "OW"), ("ReferencedBeamNumber", "UN")]
 )
-def test_what_is_one_value_has_no_number_of_them(
-    keyword: str, vr: str, monkeypatch: pytest.MonkeyPatch
-):
+def test_what_is_one_value_has_no_number_of_them(keyword: str, vr: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(raw_values, "MOST_TEXTS", 1)
     dataset = Dataset()
     tag = Tag(keyword)

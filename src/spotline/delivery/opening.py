@@ -232,7 +232,8 @@ def plan_content(plan: Plan) -> bytes | None:
         return None
     if hashlib.sha256(content).hexdigest() != plan.sha256:
         raise PlanError(
-            f"{plan.path}: was changed after the plan was read; read and prepare it again; nothing was delivered"
+            f"{plan.path}: was changed after the plan was read; read and prepare it again; "
+            "nothing was delivered"
         )
     return content
 

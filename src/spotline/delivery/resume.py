@@ -186,7 +186,7 @@ def remarks_on(delivery: DeliveryFile, now: datetime | None = None) -> tuple[str
     wrote, own = delivery.versions.get("spotline", "of no known version"), versions()["spotline"]
     if wrote != own:
         found.append(f"the delivery was begun with Spotline {wrote[:40]}, and goes on with {own}")
-    now = (now or datetime.now()).astimezone()
+    now = now or datetime.now().astimezone()
     started = datetime.fromisoformat(delivery.started).astimezone()
     if started - now > CLOCKS_DIFFER:
         found.append(
@@ -214,8 +214,8 @@ def check_writable(folder: Path, contents: Sequence[FieldContent]) -> None:
                 book.open("r+b").close()
         except OSError as error:
             raise OutputError(
-                f"{path}: cannot be written ({error.strerror}), so nobody can go on with this record; make it "
-                "writable; nothing was delivered now"
+                f"{path}: cannot be written ({error.strerror}), so nobody can go on with this record; "
+                "make it writable; nothing was delivered now"
             ) from None
 
 

@@ -37,8 +37,8 @@ def read_delivery(folder: Path) -> DeliveryFile:
     with as_written(path):
         if type(content["format"]) is not int or content["format"] != FORMAT:
             raise RecordError(
-                f"{path}: has version {str(content['format'])[:80]}, but this Spotline reads version {FORMAT}; "
-                "use the Spotline that wrote it"
+                f"{path}: has version {str(content['format'])[:80]}, but this Spotline reads version "
+                f"{FORMAT}; use the Spotline that wrote it"
             )
         delivery = typed(DeliveryFile, content)
         # Fields begin later, and times are compared with others.

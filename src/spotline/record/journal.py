@@ -28,9 +28,8 @@ import numpy as np
 
 from spotline.control.memory import PART, widened
 from spotline.errors import RecordError
-from spotline.storage import LARGEST_JSON_bytes, read_bounded
 from spotline.record.model import Table
-from spotline.storage import Disk
+from spotline.storage import Disk, LARGEST_JSON_bytes, read_bounded
 
 NAME = "journal.bin"
 FORMAT = 2
@@ -234,7 +233,7 @@ def read_journal(path: Path) -> JournalContent:
         number, crc_before, length = found
         if number >= MOST_ENTRIES:
             raise RecordError(
-                f"{path}: has more than {MOST_ENTRIES} entries, which no delivery writes; restore it from a copy"
+                f"{path}: has more than {MOST_ENTRIES} entries, which no delivery writes; restore a copy"
             )
         if number != len(entries) or crc_before != crc:
             raise RecordError(
@@ -277,8 +276,8 @@ def _whole_entry(content: bytes, offset: int) -> tuple[int, int, int] | None:
 def _has_entry(content: bytes) -> bool:
     """Whether a whole entry is anywhere in some bytes, or more heads of entries than can be there.
 
-    To check a head takes as long as the entry is that it announces.  Only the last entry can be unconfirmed, so
-    that heads beyond `MOST_HEADS` come from nobody who writes journals.
+    To check a head takes as long as the entry is that it announces.  Only the last entry can be unconfirmed,
+    so that heads beyond `MOST_HEADS` come from nobody who writes journals.
     """
     place = content.find(_MARK)
     for _ in range(MOST_HEADS):

@@ -24,8 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from spotline.errors import CourseError, OutputError
-from spotline.storage import LARGEST_JSON_bytes, read_bounded
-from spotline.storage import confirm_written, publish, sync_folder
+from spotline.storage import LARGEST_JSON_bytes, confirm_written, publish, read_bounded, sync_folder
 
 NAME = "ledger.jsonl"
 HEAD = "ledger.head"

@@ -305,9 +305,7 @@ def read_raw(path: Path) -> RawSamples | None:
         if "raw" not in file:
             return None
         raw = member_of(file, "raw")
-        return RawSamples(
-            **{name: array_of(raw, name, LARGEST_RAW_bytes) for name in RawSamples.__slots__}
-        )
+        return RawSamples(**{name: array_of(raw, name, LARGEST_RAW_bytes) for name in RawSamples.__slots__})
 
 
 def _as_now(parts: Table, truth: np.ndarray | None) -> tuple[Table, np.ndarray | None]:
