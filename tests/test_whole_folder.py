@@ -44,16 +44,24 @@ def test_it_appears_whole(was_there: bool, tmp_path: Path):
 
 @pytest.mark.parametrize("kind", [OSError, KeyboardInterrupt])
 def test_nothing_is_left_if_it_fails(kind: type[BaseException], tmp_path: Path):
-    with pytest.raises(kind), whole_folder(tmp_path / "out") as part:
-        (part / "file").write_text("half")
-        raise kind
+    def fill() -> None:
+        with whole_folder(tmp_path / "out") as part:
+            (part / "file").write_text("half")
+            raise kind
+
+    with pytest.raises(kind):
+        fill()
     assert names(tmp_path) == []
 
 
 def test_it_takes_no_place_that_is_taken(tmp_path: Path):
-    with pytest.raises(OSError, match="not empty"), whole_folder(tmp_path / "out"):
-        (tmp_path / "out").mkdir()
-        (tmp_path / "out" / "file").touch()
+    def fill() -> None:
+        with whole_folder(tmp_path / "out"):
+            (tmp_path / "out").mkdir()
+            (tmp_path / "out" / "file").touch()
+
+    with pytest.raises(OSError, match="not empty"):
+        fill()
     assert names(tmp_path) == ["out"]
 
 

@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_written(what: str, stopped: Path, monkeypatch: 
     before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
     real, closed = os.access, (stopped / what).resolve()
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path).resolve() != closed and real(path, mode))
-    with pytest.raises(OutputError, match="cannot be written .*nothing was delivered") as caught:
+    with pytest.raises(OutputError, match=r"cannot be written .*nothing was delivered") as caught:
         resume(stopped, **WHO)
     assert str(stopped) in str(caught.value)
     assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before

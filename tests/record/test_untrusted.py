@@ -1,4 +1,4 @@
-"""A record from elsewhere leads nowhere but into its own folder, and takes no more memory than it is large."""
+"""A record from elsewhere leads nowhere but into its own folder, and takes no more memory than it has."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ def test_an_array_is_no_link(kind: str, file: Path, name: str, copy: Path):
             h5[name] = (
                 h5py.SoftLink("/another") if kind == "soft" else h5py.ExternalLink("/etc/other.h5", "x")
             )
-    with pytest.raises(RecordError, match="kept elsewhere|a link to something else|SHA-256"):
+    with pytest.raises(RecordError, match=r"kept elsewhere|a link to something else|SHA-256"):
         read_again(copy / file)
 
 
@@ -280,7 +280,7 @@ def test_zeros_deflate_as_far_as_is_allowed(tmp_path: Path):
 @pytest.mark.parametrize("file", [SPILL, TREATMENT])
 def test_a_header_has_a_size(file: Path, copy: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(hdf5, "LARGEST_JSON_bytes", 100)
-    with pytest.raises(RecordError, match="attribute .* has more than"):
+    with pytest.raises(RecordError, match=r"attribute .* has more than"):
         read_again(copy / file)
 
 

@@ -29,8 +29,8 @@ The bound of a field sums the first four, and the last, over the spots, takes th
 together, and the others once per spill.
 
 A field in which nothing fails has a bound to the other side, too.  The chamber that counts most ends a spot:
-if it counts too much, spots get too little, in the simulated room of the shipped lines 0.2 % (the true gain of
-INT1 is 1.002).  So the middle of what is delivered is not the prescription, and either side has its own
+if it counts too much, spots get too little, in the simulated room of the shipped lines 0.2 % (the true gain
+of INT1 is 1.002).  So the middle of what is delivered is not the prescription, and either side has its own
 calibration:
 
 ====================  ==========================================================================

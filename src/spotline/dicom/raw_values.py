@@ -89,11 +89,12 @@ def check_number_of_values(dataset: Dataset, tag: TagType) -> None:
     ValueError
         If it has.
     """
-    raw = dataset.get_item(tag) if tag in dataset else None
+    raw: object = dataset.get_item(tag) if tag in dataset else None
     if not isinstance(raw, RawDataElement) or not isinstance(raw.value, bytes):
         return
     try:
-        vr = raw.VR if raw.VR is not None else dictionary_VR(raw.tag)
+        known: str | None = raw.VR
+        vr = dictionary_VR(raw.tag) if known is None else known
     except KeyError:  # private, and left as bytes
         return
     if vr in _ONE_VALUE:
