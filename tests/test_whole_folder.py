@@ -104,27 +104,41 @@ def test_what_another_user_has_left_stays(tmp_path: Path, monkeypatch: pytest.Mo
     assert remove_left(tmp_path / "out") == []
 
 
-def test_one_that_is_removed_before_it_has_its_lock_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("moment", ["before it is opened", "before it is locked", "while it is locked"])
+def test_one_that_is_taken_for_left_before_it_has_its_lock_is_made_again(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    real, removed = os.open, []
+    """Another process comes in between, and removes it or is about to."""
+    out, taken = tmp_path / "out", []
+    real_open, real_lock = os.open, module.fcntl.flock
 
-    def late(path: Path, *others: int) -> int:
-        if not removed:
-            removed.extend(remove_left(tmp_path / "out"))
-        return real(path, *others)
+    def take() -> None:
+        if not taken:
+            (part,) = tmp_path.glob(".out.*")
+            taken.append(part)
+            if moment == "while it is locked":
+                taken.append(real_open(part, os.O_RDONLY))
+                real_lock(taken[1], module.fcntl.LOCK_EX)
+            else:
+                part.rmdir()
 
-    def taken(path: Path) -> bool:
-        monkeypatch.setattr(module.os, "open", real)
-        try:
-            return remove(path)
-        finally:
-            monkeypatch.setattr(module.os, "open", late)
+    def opened(path: Path, flags: int, *others: int, **more: int | None) -> int:
+        if moment == "before it is opened" and flags & os.O_DIRECTORY:
+            take()
+        return real_open(path, flags, *others, **more)
 
-    remove = module._removed
-    monkeypatch.setattr(module, "_removed", taken)
-    monkeypatch.setattr(module.os, "open", late)
-    with whole_folder(tmp_path / "out") as part:
-        assert removed == [part]
+    def locked(descriptor: int, how: int) -> None:
+        if moment != "before it is opened":
+            take()
+        real_lock(descriptor, how)
+
+    monkeypatch.setattr(module.os, "open", opened)
+    monkeypatch.setattr(module.fcntl, "flock", locked)
+    with whole_folder(out) as part:
+        assert part != taken[0]
         (part / "file").touch()
-    assert names(tmp_path / "out") == ["file"]
+    assert names(out) == ["file"]
+    if len(taken) > 1:
+        os.close(taken[1])
+        assert remove_left(out) == taken[:1]
+    assert names(tmp_path) == ["out"]

@@ -8,10 +8,11 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 _TRIES = 10
+_NO_PID = 10_000_000  # beyond all numbers of processes
 
 
 @contextmanager
@@ -43,17 +44,29 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 def _begin(folder: Path) -> tuple[Path, int]:
     """Make the folder and lock it; somebody may take it for left before the lock is on it."""
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    for _ in range(_TRIES):
+    for number in range(_TRIES):
+        # Another name each time: somebody who removes one may not be done with it.
+        part = folder.with_name(f".{folder.name}.{os.getpid() + number * _NO_PID}.part")
         part.mkdir()
-        with suppress(FileNotFoundError):
+        try:
             descriptor = os.open(part, os.O_RDONLY | os.O_DIRECTORY)
-            with suppress(OSError):  # a file system without locks; nothing in it is ever taken for left
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_same(part, descriptor):
-                return part, descriptor
-            os.close(descriptor)
+        except FileNotFoundError:
+            continue
+        if _locked(descriptor) and _is_same(part, descriptor):
+            return part, descriptor
+        os.close(descriptor)
     raise OSError(errno.EBUSY, "another process removes it", str(part))
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock a folder, unless somebody else has; where there are no locks, nothing is ever taken for left."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def remove_left(folder: Path) -> list[Path]:
