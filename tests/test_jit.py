@@ -216,3 +216,52 @@ def test_pruning_bounds_the_number_of_folders_but_leaves_those_of_the_last_day(
     jit.prune(tmp_path, keep=tmp_path / "in-use", now_s=1e9)
     assert all(folder.exists() for folder in of_today)
     assert [folder.exists() for folder in older] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("mode", [0o702, 0o720, 0o777])
+@pytest.mark.parametrize("place", [".", "kernels", "kernels/key"])
+def test_a_folder_that_others_may_write_is_found(place: str, mode: int, tmp_path: Path):
+    folder = tmp_path / "cache" / "kernels" / "key"
+    folder.mkdir(parents=True)
+    assert jit.not_of_this_user(folder, tmp_path / "cache") is None
+    (tmp_path / "cache" / place).chmod(mode)
+    assert jit.not_of_this_user(folder, tmp_path / "cache") == tmp_path / "cache" / place
+
+
+@pytest.mark.parametrize("name", ["kernel.nbi", "sub/kernel.nbc"])
+def test_a_file_that_others_may_write_is_found_if_they_get_there(name: str, tmp_path: Path):
+    folder = tmp_path / "cache"
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).touch()
+    (folder / name).chmod(0o666)
+    assert jit.not_of_this_user(folder, folder) == folder / name
+    folder.chmod(0o700)
+    assert jit.not_of_this_user(folder, folder) is None
+
+
+def test_a_folder_of_another_user_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert jit.not_of_this_user(tmp_path, tmp_path) is None
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    assert jit.not_of_this_user(tmp_path, tmp_path) == tmp_path
+
+
+def test_a_cache_that_others_may_write_is_not_used_and_that_is_said(package: Path, tmp_path: Path):
+    cache = tmp_path / "cache"
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    environment = inherited | {"PYTHONPATH": str(package.parent), "SPOTLINE_CACHE_DIR": str(cache)}
+    run(package, SPOTLINE_CACHE_DIR=str(cache))
+    assert run(package, SPOTLINE_CACHE_DIR=str(cache))[1] == "1", "loaded"
+    cache.chmod(0o777)
+    result = subprocess.run(
+        [sys.executable, "-c", CALL], env=environment, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split()[:2] == ["4.0", "0"]
+    assert f"{cache}: belongs to somebody else or may be written by others" in result.stderr
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o000])
+def test_a_cache_that_is_made_is_used_whatever_the_umask(umask: int, package: Path, tmp_path: Path):
+    cache = str(tmp_path / "cache")
+    code = f"import os\nos.umask({umask})\n{CALL}"
+    for loaded in ("0", "1"):
+        assert run(package, code, SPOTLINE_CACHE_DIR=cache)[1] == loaded

@@ -66,7 +66,7 @@ FILES = f"""\
 | --- | --- |
 | `delivery.json` | what was asked for: plan, line, fields, [course](../how-to/keep-a-course.md); comes last |
 | `delivery.lock` | empty: made first, so that one of several wins; who delivers has a lock on it |
-| `plan/` | copy of the plan, so that `spotline resume` needs nothing else |
+| `plan/` | copy of the plan, so that `spotline resume` needs nothing else; `plan` if its name is too long |
 | `field-NN/journal.bin` | the [journal](../explanation/recovery.md): what was delivered, as it is delivered |
 | `summary.json` | status, totals, one entry per field, versions, hashes; `sinks`, `unwritten` (see below) |
 | `report.html` | the [report](report.md), self-contained |
@@ -85,6 +85,11 @@ A file other than the journal appears under its name when it is complete. A reco
 or a `field.json` is read from its journals; its status is `interrupted` if the delivery did not end.
 Whatever goes on from a journal that knows less than the other files
 [refuses it](../explanation/recovery.md#which-journal-is-believed). A spill file is never replaced.
+
+A record may come from anywhere. Names in it lead to nothing outside of its folder, nor do links; JSON has
+16 MiB at most, a journal 1 GiB, and arrays take no more memory than what is stored of them can stand for.
+What goes beyond is refused.
+
 Times are microseconds on the clock of the field, which starts with its pre-treatment checks; nothing in
 `DDS_treatment.h5`, the journal and the spill files depends on the date, so that the same plan, beam line and
 seed leave the same bytes.
@@ -104,6 +109,7 @@ seed leave the same bytes.
 | key | contents |
 | --- | --- |
 | `fraction`, `operator` | number of the fraction; who had it begin, if that was said |
+| `sessions` | who had it go on: `operator`, `reason`, `resumed`, `spill`; `remarks`, if any |
 | `events` | what happened to the [supervision](../explanation/supervision.md): `time_us`, `event`, `state` |
 | `orders` | that were obeyed: `time_us` (from which sample on), `command`, `identity`, `reason`, `spill` |
 | `register.latched` | not reset, in order: `cause`, `value`, `limit`, `time_us`, `spill` |

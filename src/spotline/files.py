@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spotline.errors import OutputError, RecordError
-from spotline.storage import Disk, only_one
+from spotline.storage import Disk, LARGEST_JSON_bytes, only_one, read_bounded
 
 
 def claim_folder(folder: Path, what: str) -> None:
@@ -94,7 +94,7 @@ def write_json(path: Path, content: Any, disk: Disk | None = None) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file of a record."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(read_bounded(path, LARGEST_JSON_bytes).decode())
     except FileNotFoundError:
         raise RecordError(
             f"{path}: no such file; a delivery that was completed or stopped writes it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import msgspec
 import numpy as np
 
 from spotline.errors import RecordError
-from spotline.storage import Disk
+from spotline.storage import Disk, LARGEST_JSON_bytes
 
 # What a file that lacks something, or has something else in its place, makes of the code that reads it.
 _NOT_AS_WRITTEN = (
@@ -27,6 +28,12 @@ _NOT_AS_WRITTEN = (
     ArithmeticError,
     MemoryError,
 )
+
+
+LARGEST_ARRAY_bytes = 1 << 28
+"""Of an array in a file of a record: a table of a million spots."""
+MOST_DEFLATED = 1040
+"""Bytes that one byte of the deflate algorithm can stand for (RFC 1951: 258 bytes in two bits at best)."""
 
 
 def put(group: h5py.Group, name: str, data: Any) -> None:
@@ -54,10 +61,97 @@ def plain(value: Any) -> Any:
 
 def header_of(file: h5py.File) -> dict[str, Any]:
     """The JSON header of a file, by key."""
-    header = json.loads(plain(file.attrs["header"]))
+    header = json_of(file, "header")
     if not isinstance(header, dict):
         raise ValueError("header is no table of keys")
     return header
+
+
+def json_of(item: h5py.Group, name: str) -> Any:
+    """Content of an attribute that holds JSON.
+
+    Raises
+    ------
+    KeyError
+        If there is no such attribute.
+    ValueError
+        If it is larger than any that Spotline writes, or no JSON.
+    """
+    check_attribute(item, name)
+    value = plain(item.attrs[name])
+    if len(value) > LARGEST_JSON_bytes:  # a text of any length is kept elsewhere in the file
+        raise ValueError(f"attribute {name} has more than {LARGEST_JSON_bytes >> 20} MiB")
+    return json.loads(value)
+
+
+def check_attribute(item: h5py.Group | h5py.Dataset, name: str) -> None:
+    """Refuse an attribute that would take much memory.
+
+    Raises
+    ------
+    KeyError
+        If there is none.
+    ValueError
+        If it is larger than any that Spotline writes.
+    """
+    found = item.attrs.get_id(name)
+    if found.get_storage_size() > LARGEST_JSON_bytes:
+        raise ValueError(f"attribute {name} has more than {LARGEST_JSON_bytes >> 20} MiB")
+
+
+def array_of(group: h5py.Group, name: str, most_bytes: int = LARGEST_ARRAY_bytes) -> Any:
+    """Read an array of a file that may come from anywhere.
+
+    A few bytes of HDF5 can declare an array of any size, or have its values taken from another file.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    name : str
+        From the group, parts with ``/`` between them.
+    most_bytes : int
+        That it may take in memory.
+
+    Returns
+    -------
+    ndarray or scalar
+
+    Raises
+    ------
+    KeyError
+        If there is none.
+    ValueError
+        If it is larger, larger than what is stored can be, or not in the file itself.
+    """
+    item = member_of(group, name)
+    if not isinstance(item, h5py.Dataset):
+        raise ValueError(f"{name} is no array")
+    if item.is_virtual or item.external or h5py.h5o.get_info(item.id).rc > 1:
+        raise ValueError(f"{name} is kept elsewhere")
+    if item.dtype.hasobject:
+        raise ValueError(f"{name} has values of no fixed size")
+    n_bytes = math.prod(item.shape) * item.dtype.itemsize
+    stored = item.id.get_storage_size()
+    if n_bytes > min(most_bytes, stored * MOST_DEFLATED):
+        raise ValueError(f"{name} declares {n_bytes} bytes, of which {stored} are stored")
+    return item[()]
+
+
+def member_of(group: h5py.Group, name: str) -> Any:
+    """A group or array that is in the same file.
+
+    Raises
+    ------
+    KeyError
+        If there is none.
+    ValueError
+        If it is a link to something else.
+    """
+    for part in name.split("/"):
+        if not isinstance(group.get(part, getlink=True), h5py.HardLink):
+            raise ValueError(f"{name} is a link to something else")
+        group = group[part]
+    return group
 
 
 H = TypeVar("H", bound=msgspec.Struct)
@@ -131,6 +225,9 @@ def open_file(path: Path, kind: str, versions: int | tuple[int, ...]) -> Iterato
     if not path.is_file():
         raise RecordError(f"{path}: no such file; the record is incomplete, restore it from a copy")
     with as_written(path), h5py.File(path, "r") as file:
+        for name in ("format", "version"):
+            if name in file.attrs:
+                check_attribute(file, name)
         found, found_version = plain(file.attrs.get("format")), plain(file.attrs.get("version"))
         if found != kind:
             raise RecordError(f"{path}: format is {found!r}, not {kind!r}; give a file that Spotline wrote")

@@ -6,6 +6,8 @@ without a word.  Here the folder of the cache is therefore named after a hash of
 are made of: any edit leads to a new folder, and old folders are removed once they have not been used
 for a while.
 
+What is in the cache is run, so it is used only if it belongs to the user and nobody else may write it.
+
 The cache lies under the user's cache folder, or under ``SPOTLINE_CACHE_DIR`` if that is set.  Where
 nothing can be written, kernels are compiled afresh in every process.  Numba's own switches hold as
 they are: with ``NUMBA_DISABLE_JIT=1`` a kernel is the plain Python function, and with
@@ -19,10 +21,12 @@ import hashlib
 import os
 import platform
 import shutil
+import stat
 import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
@@ -198,7 +202,18 @@ def cache_folder() -> Path | None:
             return None
         folder = cache_root() / "kernels" / cache_key(sources)
         is_new = not folder.is_dir()
-        folder.mkdir(parents=True, exist_ok=True)
+        for place in (folder.parent.parent, folder.parent, folder):
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stranger = not_of_this_user(folder, cache_root())
+        if stranger is not None:
+            warnings.warn(
+                f"{stranger}: belongs to somebody else or may be written by others, and machine code from it "
+                "would be run: it is not used, and kernels are compiled in every process; make it yours "
+                "alone (chmod go-w), or choose another with SPOTLINE_CACHE_DIR",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return None
         (folder / _USED).touch()
         # A folder of another user may let us touch the stamp and yet not take new files.
         tempfile.TemporaryFile(dir=folder).close()
@@ -207,6 +222,40 @@ def cache_folder() -> Path | None:
     except (OSError, RuntimeError):
         return None
     return folder
+
+
+def not_of_this_user(folder: Path, root: Path) -> Path | None:
+    """Find what in a cache somebody else may have written; whoever loads it runs what is in it.
+
+    Parameters
+    ----------
+    folder : Path
+        With the machine code.
+    root : Path
+        Of the cache; folders from here on are looked at, and what is in `folder` if others get there.
+
+    Returns
+    -------
+    Path or None
+        The first folder or file that does not belong to this user, or that others may write.
+    """
+    if not hasattr(os, "getuid"):
+        return None
+    folders = [path for path in (*reversed(folder.parents), folder) if path.is_relative_to(root)]
+    for path in folders:
+        if _is_of_others(path):
+            return path
+    if any(not path.stat().st_mode & (stat.S_IXGRP | stat.S_IXOTH) for path in folders):
+        return None  # nobody else gets to what is in there
+    return next((path for path in folder.rglob("*") if _is_of_others(path)), None)
+
+
+def _is_of_others(path: Path) -> bool:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False  # another process has replaced it
+    return found.st_uid != os.getuid() or bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def prune(folder: Path, keep: Path, now_s: float | None = None) -> None:

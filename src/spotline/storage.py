@@ -22,6 +22,9 @@ from typing import Self
 
 from spotline.errors import OutputError, RecordError
 
+LARGEST_JSON_bytes = 1 << 24
+"""Of a JSON file, or JSON in another: days of readings of the slow control.  Parsed it takes fifty times."""
+
 
 class AppendFile:
     """A file that grows at its end.
@@ -178,6 +181,22 @@ def only_one(path: Path) -> Iterator[None]:
                 "until it has ended"
             ) from None
         yield
+
+
+def read_bounded(path: Path, most_bytes: int) -> bytes:
+    """Read a file that may come from anywhere, unless it is larger than any that Spotline writes.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or has more bytes; not more than these are taken into memory.
+    """
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size <= most_bytes:
+            content = file.read(most_bytes + 1)
+            if len(content) <= most_bytes:
+                return content
+    raise OSError(errno.EFBIG, f"has more than {most_bytes >> 20} MiB", str(path))
 
 
 def publish(content: bytes, path: Path, *, confirm: bool = True, is_new: bool = False) -> None:

@@ -16,6 +16,7 @@ from spotline.campaign.bounds import (
     bound_of,
     calibration_error,
     largest_intensity_per_us,
+    overcounting_error,
 )
 from spotline.campaign.received import received_of
 from spotline.machine import BeamLine, load_beamline
@@ -54,6 +55,37 @@ def test_terms_of_a_spot_by_hand(treatment: Treatment, line: BeamLine):
         + intensity * (350.0 / 6.0 + 250.0)  # late charge, and the chopper
     )
     assert bound(treatment).spots[0] == pytest.approx(expected)
+
+
+def test_what_a_spot_and_a_field_may_lack_by_hand(treatment: Treatment, line: BeamLine):
+    (field,) = treatment.fields
+    slice_ = field.slices[0]
+    k = max(slice_.particles_per_count1.max(), slice_.particles_per_count2.max())
+    error = overcounting_error(true_line_of(line), 3 * 4.5 / 3600.0)
+    intensity = 60.0 * (1.0 + 0.2 * math.sqrt(12.0) + 5.0 * 0.3)
+    noise = 0.55 / 6.0 * math.sqrt(2.2e6)
+    # Rounding, what is left of the spot before; the first of two chambers; late charge of the spot before.
+    expected = error * 2.2e6 + 2.0 * k + 6.0 * noise + intensity * 350.0 / 6.0
+    assert bound(treatment).lack_spots[0] == pytest.approx(expected)
+    whole = error * field.particles + sum(
+        s.n_spots * max(s.particles_per_count1.max(), s.particles_per_count2.max()) for s in field.slices
+    )
+    spread = 0.55 / 6.0 * sum(float(np.sqrt(s.particles).sum()) for s in field.slices)
+    whole += spread + 5.0 * 0.55 / 6.0 * math.sqrt(field.particles)
+    assert bound(treatment).lack_field == pytest.approx(whole)
+    assert bound(treatment).lack_field < 0.005 * field.particles, "0.5 % less are found"
+
+
+def test_what_a_spot_lacks_is_that_of_the_chamber_that_counts_most(line: BeamLine):
+    usual = overcounting_error(true_line_of(line), 0.0)
+    assert 0.003 < usual < 0.0045  # gain 0.2 %, residual 0.1 %, sensors 0.08 %
+    less = with_facts(line, {"simulation.chambers.int2_gain": 0.9})
+    assert overcounting_error(true_line_of(less), 0.0) == usual
+    more = with_facts(line, {"simulation.chambers.int2_gain": 1.02})
+    assert overcounting_error(true_line_of(more), 0.0) == pytest.approx(1.0 - (1.0 - usual) * 1.002 / 1.02)
+    few = with_facts(line, {f"simulation.chambers.int{n}_gain": 0.9 for n in (1, 2)})
+    assert overcounting_error(true_line_of(few), 0.0) == 0.0
+    assert overcounting_error(true_line_of(line), 10.0) > usual, "the gas drifts"
 
 
 def test_calibration_error_is_that_of_the_worse_chamber(line: BeamLine):

@@ -13,12 +13,22 @@ from spotline import Treatment, open_record, prepare
 from spotline.campaign import one
 from spotline.campaign.bounds import Bound
 from spotline.campaign.counts import check_counts
-from spotline.campaign.invariants import BEAM_OFF, COUNTS, EXCESS, FAILURE, FALSE_TRIP, INVARIANTS, names_of
+from spotline.campaign.invariants import (
+    BEAM_OFF,
+    COUNTS,
+    EXCESS,
+    FAILURE,
+    FALSE_TRIP,
+    INVARIANTS,
+    LACK,
+    names_of,
+)
 from spotline.campaign.row import SCHEMA, Row, rows_in, table_of
 from spotline.campaign.setting import Setting
 from spotline.campaign.watch import Watch
 from spotline.delivery.run import deliver
 from spotline.machine.true_line import true_line_of
+from spotline.sim import settings as truths
 from spotline.sim.disk import FaultyDisk
 from spotline.sim.faults import Fault
 from tests.lines.facts import with_facts
@@ -76,11 +86,49 @@ def test_an_event_that_comes_too_early_is_no_false_trip(treatment: Treatment):
 
 
 def test_too_many_particles_are_a_violation(treatment: Treatment, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(one, "bound_of", lambda *_: Bound(np.full(128, 10.0), -1e9, 500.0))
+    monkeypatch.setattr(
+        one, "bound_of", lambda *_: Bound(np.full(128, 10.0), -1e9, 500.0, np.full(128, 1e9), 1e9)
+    )
     row = one.run_one(Setting(treatment, 1), 0)
     assert row.violations == EXCESS
     assert "particles too many, bound 10" in row.remarks
     assert "field: " in row.remarks
+
+
+def test_too_few_particles_are_a_violation_unless_something_failed(
+    treatment: Treatment, monkeypatch: pytest.MonkeyPatch
+):
+    bound = Bound(np.full(128, 1e9), 1e9, 1e9, np.full(128, 10.0), 20.0)
+    monkeypatch.setattr(one, "bound_of", lambda *_: bound)
+    row = one.run_one(Setting(treatment, 1), 0)
+    assert row.violations == LACK
+    assert "particles, bound 10" in row.remarks
+    assert "field: lacks" in row.remarks
+    assert one.run_one(Setting(treatment, 1, fixed=(DEAD,)), 0).violations == 0
+
+
+@pytest.mark.parametrize(
+    ("factor", "violated"),
+    [(1.03, LACK), (1.005, LACK), (1.0, 0), (0.97, EXCESS)],
+)
+def test_chambers_that_count_what_nobody_knows_of(
+    factor: float, violated: int, treatment: Treatment, monkeypatch: pytest.MonkeyPatch
+):
+    """Both chambers: they agree, and the true line, from which the bounds are, has it not."""
+    real = truths.plant_settings
+
+    def other(*given: Any) -> Any:
+        plant, *others = real(*given)
+        gains = {
+            name: getattr(plant.integrals, name) * factor
+            for name in ("int1_counts_per_particle", "int2_counts_per_particle")
+        }
+        return plant._replace(integrals=plant.integrals._replace(**gains)), *others
+
+    monkeypatch.setattr(truths, "plant_settings", other)
+    row = one.run_one(Setting(treatment, 1), 0)
+    assert row.violations & (EXCESS | LACK) == violated, row.remarks
+    assert not violated or "field: " in row.remarks
 
 
 def test_a_late_last_ion_is_a_violation(treatment: Treatment, monkeypatch: pytest.MonkeyPatch):
@@ -137,4 +185,4 @@ def test_counts_are_judged(treatment: Treatment, monkeypatch: pytest.MonkeyPatch
 def test_names_of_bits():
     assert names_of(0) == ()
     assert names_of(EXCESS | COUNTS) == ("excess", "counts")
-    assert len({i.bit for i in INVARIANTS}) == len({i.name for i in INVARIANTS}) == 5
+    assert len({i.bit for i in INVARIANTS}) == len({i.name for i in INVARIANTS}) == 6

@@ -300,6 +300,10 @@ RULES: dict[str, tuple[Break, Iterable[str]]] = {
         lambda ds: point(ds, 0).RangeShifterSettingsSequence.append(shifter_setting(ds)),
         [f"{FIELD}, control point 0", "ReferencedRangeShifterNumber 1 twice"],
     ),
+    "negative beam number": (
+        both(put(beam, BeamNumber=-5), put(reference, ReferencedBeamNumber=-5)),
+        ["IonBeamSequence item 0", "BeamNumber is -5", "a whole number from 0"],
+    ),
     "negative thickness": (
         put(shifter_setting, RangeShifterWaterEquivalentThickness=-1.0),
         [FIELD, "RangeShifterWaterEquivalentThickness is -1"],

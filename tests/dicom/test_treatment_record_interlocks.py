@@ -111,6 +111,21 @@ def test_who_reset_which_interlock(plan: Plan):
     assert ("CodeValue" in users[1], users[1].LongCodeValue) == (False, "Otto Robert Frisch of Vienna")
 
 
+def test_who_reset_pauses_in_vain(plan: Plan):
+    """They are latched when there were too many in a row; the pauses before went on by themselves."""
+    later = (TRIP[0], TRIP[1] + 10, *TRIP[2:])
+    released = {"cause": later[0], "value": 1.0, "limit": 1.0, "time_us": later[1], "spill": 1}
+    reset = {"identity": "L. Meitner", "reason": "tested", "time_us": later[1] + 1, "released": [released]}
+    record = field_record(
+        plan, interlocks=[TRIP, later], status="complete", register={"latched": [], "resets": [reset]}
+    )
+    before, last = (
+        item.InterlockResolutionUserSequence for item in session_beam(written(record, plan)).InterlockSequence
+    )
+    assert not before
+    assert last[0].PersonIdentificationCodeSequence[0].CodeMeaning == "L. Meitner"
+
+
 def test_fraction_and_operators(plan: Plan):
     sessions = [
         {"operator": name, "reason": "repaired", "resumed": None, "spill": 2}

@@ -9,6 +9,7 @@ BEAM_OFF = 2
 COUNTS = 4
 FALSE_TRIP = 8
 FAILURE = 16
+LACK = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,11 @@ INVARIANTS = tuple(
         (COUNTS, "counts", "delivered, assumed and remaining counts of every spot make up its prescription"),
         (FALSE_TRIP, "false_trip", "no interlock before something has failed"),
         (FAILURE, "failure", "the delivery comes to an end that it knows of: no error of the program"),
+        (
+            LACK,
+            "lack",
+            "a field in which nothing fails is whole, and it and its spots lack no more than the bound",
+        ),
     )
 )
 

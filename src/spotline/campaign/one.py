@@ -14,7 +14,7 @@ import numpy as np
 
 from spotline.campaign.bounds import Bound, bound_of
 from spotline.campaign.counts import check_counts
-from spotline.campaign.invariants import BEAM_OFF, COUNTS, EXCESS, FAILURE, FALSE_TRIP
+from spotline.campaign.invariants import BEAM_OFF, COUNTS, EXCESS, FAILURE, FALSE_TRIP, LACK
 from spotline.campaign.leash import folder_in_memory, prefix
 from spotline.campaign.peak import known_peak_dose_Gy
 from spotline.campaign.received import Received, received_of
@@ -153,6 +153,8 @@ def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: 
     received = received_of(treatment, spills)
     bound = _bound(treatment, watch, drawn.faults, received, len(spills))
     worst = _check_excess(received, bound, verdict)
+    if not struck and not story.failure:
+        _check_lack(received, bound, verdict)
     opened_us = _onsets_us((f for f in drawn.faults if f.device == "chopper"), setting, spills)
     beam_off_us = _check_beam_off(spills, opened_us, bound, verdict)
     if not story.failure:
@@ -269,6 +271,27 @@ def _check_excess(received: Received, bound: Bound, verdict: _Verdict) -> int:
     return worst
 
 
+def _check_lack(received: Received, bound: Bound, verdict: _Verdict) -> None:
+    """Check invariant 32 of a field in which nothing fails."""
+    worst = int(np.argmin(received.excess / bound.lack_spots))
+    lack = -float(received.excess[worst])
+    if lack > bound.lack_spots[worst]:
+        verdict.add(
+            LACK,
+            f"slice {received.slice[worst]}, spot {received.spot[worst]}: lacks {lack:.4g} particles, "
+            f"bound {bound.lack_spots[worst]:.4g}",
+        )
+    total = -float(received.excess.sum())
+    if total > bound.lack_field:
+        verdict.add(LACK, f"field: lacks {total:.4g} particles, bound {bound.lack_field:.4g}")
+
+
+def _is_whole(record: Record | None, number: int) -> bool:
+    """Whether a field was delivered whole; one behind a field that was stopped was not begun."""
+    recorded = record.fields if record is not None else ()
+    return any(field.number == number and field.outcome.status == "complete" for field in recorded)
+
+
 def _as_dose(
     setting: Setting, treatment: FieldTreatment, received: Received, bound: Bound, worst: int
 ) -> tuple[float | None, float | None, float | None]:
@@ -333,6 +356,8 @@ def _judge_faultless(
     received = received_of(treatment, spills)
     bound = _bound(treatment, watch, (), received, len(spills))
     _check_excess(received, bound, verdict)
+    if not story.failure and _is_whole(story.record, number):
+        _check_lack(received, bound, verdict)
     _check_beam_off(spills, [], bound, verdict)
     if not story.failure:
         _check_counts(folder, treatment, spills, story, verdict)

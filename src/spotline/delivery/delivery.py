@@ -15,7 +15,7 @@ from typing import Self
 from spotline.control.memory import TREND_TICKS
 from spotline.delivery.command import Command, Order
 from spotline.delivery.events import DeliveryEnded, OrderTaken, Samples, SpillStored
-from spotline.delivery.opening import Begun, begin, simulated_rooms, take_place
+from spotline.delivery.opening import Begun, begin, plan_content, simulated_rooms, take_place
 from spotline.delivery.orders import Inbox, OrderCallback
 from spotline.delivery.progress import Orders, Progress, Report
 from spotline.delivery.session import DeliveryOptions, Session
@@ -114,6 +114,7 @@ class Delivery:
             begun = Begun(seed, raw, started, failing, options.fraction or 1, options.operator.strip())
             with ExitStack() as lock:
                 lock.enter_context(claimed_by_one(folder, LOCK, "the record"))
+                plan_content(treatment.plan)  # before anything is written or noted
                 place = take_place(treatment, folder, options)
                 delivery, contents = begin(treatment, folder, begun, disk, place)
                 session = Session(

@@ -44,6 +44,8 @@ class Logbook:
     field : DeliveryHeader
     resumed : str, optional
         When an operator had the field go on, if one did: no event has a time of day.
+    remarks : tuple of str
+        What was odd about the record then.
 
     Attributes
     ----------
@@ -51,10 +53,13 @@ class Logbook:
         Whether the journal could not be written; then nothing is written to it any more.
     """
 
-    def __init__(self, book: Journal, field: DeliveryHeader, resumed: str | None = None) -> None:
+    def __init__(
+        self, book: Journal, field: DeliveryHeader, resumed: str | None = None, remarks: tuple[str, ...] = ()
+    ) -> None:
         self._book = book
         self._field = field
         self._resumed = resumed
+        self._remarks = remarks
         # What happens before the entry with which a field begins waits for it.
         self._is_begun = book.entries > 0
         self._waiting: list[tuple[str, msgspec.Struct]] = []
@@ -115,7 +120,11 @@ class Logbook:
 
     def _session(self, event: FieldBegun, operator: str) -> SessionRow:
         return SessionRow(
-            operator=operator, reason=event.reason or "", resumed=self._resumed, spill=event.spills + 1
+            operator=operator,
+            reason=event.reason or "",
+            resumed=self._resumed,
+            spill=event.spills + 1,
+            remarks=self._remarks or UNSET,
         )
 
     def _over(self, event: SpillEnded) -> OverEntry:

@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from spotline.delivery.session import DeliveryOptions, versions
-from spotline.errors import OptionError, OutputError, SpotlineError
+from spotline.errors import OptionError, OutputError, PlanError, SpotlineError
 from spotline.files import write_json
 from spotline.hdf5 import keys_of
+from spotline.inside import name_of_copy
 from spotline.machine import BeamLine
 from spotline.machine.load import SHIPPED
 from spotline.machine.model import PassiveElements, Slab
 from spotline.machine.true_line import true_line_of
+from spotline.plan import Plan
 from spotline.record import delivery_file
 from spotline.record.assembly import FieldContent
 from spotline.record.course import Place, Wanted
@@ -157,7 +159,7 @@ def begin(
         if begun.faults:
             write_faults(folder / FAULTS, begun.faults)
         kept = _keep_what_it_takes(treatment, folder, begun, disk, place)
-    except (OSError, OutputError) as error:
+    except (OSError, OutputError, PlanError) as error:
         if isinstance(error, OSError):
             reason = " ".join((error.strerror or str(error)).split())
             error = OutputError(
@@ -213,18 +215,38 @@ def _keep_what_it_takes(
     return delivery, contents
 
 
-def _keep_plan(treatment: Treatment, folder: Path, disk: Disk) -> str | None:
-    """Copy the file of the plan; return the name of the copy, or None if there is no such file any more."""
-    plan = treatment.plan
+def plan_content(plan: Plan) -> bytes | None:
+    """Read the file of a plan, of which a record keeps a copy; None if the plan has no file, or none here.
+
+    Raises
+    ------
+    PlanError
+        If the file is not what it was when the plan was read: nobody could tell from the record what was
+        delivered, or go on with it.
+    """
+    if not plan.sha256:
+        return None
     try:
         content = plan.path.read_bytes()
     except OSError:
         return None
     if hashlib.sha256(content).hexdigest() != plan.sha256:
+        raise PlanError(
+            f"{plan.path}: was changed after the plan was read; read and prepare it again; "
+            "nothing was delivered"
+        )
+    return content
+
+
+def _keep_plan(treatment: Treatment, folder: Path, disk: Disk) -> str | None:
+    """Copy the file of the plan; return the name of the copy, or None if there is no such file any more."""
+    plan, content = treatment.plan, plan_content(treatment.plan)
+    if content is None:
         return None
     disk.make_folder(folder / delivery_file.PLANS)
-    disk.publish(content, folder / delivery_file.PLANS / plan.path.name)
-    return plan.path.name
+    name = name_of_copy(plan.path.name, "plan")
+    disk.publish(content, folder / delivery_file.PLANS / name)
+    return name
 
 
 def _mounted(names: tuple[str, ...], known: PassiveElements) -> tuple[MountedElement, ...]:

@@ -68,7 +68,7 @@ class Recorder:
         self.files = files
         path, state = files.folder / journal.NAME, files.content.state
         self._book = Journal(files.disk, path, lambda entry: take_entry(state, entry, path))
-        self.logbook = Logbook(self._book, files.header, resumed)
+        self.logbook = Logbook(self._book, files.header, resumed, files.content.remarks)
         self.spill_files = SpillFiles(files.folder, files.header, files.disk, files.content.spills)
 
     @property

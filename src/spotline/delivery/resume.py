@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from msgspec import UNSET
@@ -14,9 +16,9 @@ from spotline.delivery.field import BLOCK_us, Operator
 from spotline.delivery.opening import simulated_rooms
 from spotline.delivery.orders import Inbox, OrderCallback
 from spotline.delivery.progress import Orders, Report
-from spotline.delivery.session import DeliveryOptions, Session
+from spotline.delivery.session import DeliveryOptions, Session, versions
 from spotline.delivery.stream import Stream
-from spotline.errors import BeamLineError, OptionError, RecordError
+from spotline.errors import BeamLineError, OptionError, OutputError, RecordError
 from spotline.hdf5 import as_written
 from spotline.machine import BeamLine, load_beamline
 from spotline.plan import Field, Plan
@@ -26,6 +28,7 @@ from spotline.record.assembly import FieldContent
 from spotline.record.course_folder import course_of
 from spotline.record.folder import CONTINUATION, DICOM_RECORD, LOCK, SUMMARY
 from spotline.record.headers import DeliveryFile
+from spotline.record.journal import NAME as JOURNAL
 from spotline.record.model import Record
 from spotline.record.read import open_record, read_content
 from spotline.record.recovered import FieldState
@@ -34,6 +37,9 @@ from spotline.room import Room
 from spotline.storage import Disk, only_one, sha256_of
 from spotline.treatment.treatment import FieldTreatment, Treatment
 from spotline.treatment.treatment_file import NAME as TREATMENT
+
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""So much the clocks of two computers may differ."""
 
 MakeRoomAgain = Callable[[FieldTreatment, int], Room]
 
@@ -150,6 +156,9 @@ def resumption(
                 for field, state in zip(delivery.fields, states, strict=True)
             ]
             treatment = _treatment_of(where, delivery, intent, line, contents)
+            check_writable(where, contents)
+            for content in contents:
+                content.remarks = remarks_on(delivery)
             session = Session(where, treatment, delivery, contents, room_of, options, stream, orders, who)
             if course is not None and delivery.course is not None:
                 is_left = any(state.status != "complete" for state in states)
@@ -162,6 +171,52 @@ def resumption(
             return session
 
     return Delivery.opened_by(where, opened, options)
+
+
+def remarks_on(delivery: DeliveryFile, now: datetime | None = None) -> tuple[str, ...]:
+    """Say what is odd about a delivery that is gone on with, and does not forbid it.
+
+    Parameters
+    ----------
+    delivery : DeliveryFile
+    now : datetime, optional
+        By the clock of the computer.
+    """
+    found = []
+    wrote, own = delivery.versions.get("spotline", "of no known version"), versions()["spotline"]
+    if wrote != own:
+        found.append(f"the delivery was begun with Spotline {wrote[:40]}, and goes on with {own}")
+    now = now or datetime.now().astimezone()
+    started = datetime.fromisoformat(delivery.started).astimezone()
+    if started - now > CLOCKS_DIFFER:
+        found.append(
+            f"the delivery began at {delivery.started}, which is in the future: the clock of one of the "
+            "computers is wrong"
+        )
+    return tuple(found)
+
+
+def check_writable(folder: Path, contents: Sequence[FieldContent]) -> None:
+    """Refuse a record that cannot be written, while nothing is delivered.
+
+    Raises
+    ------
+    OutputError
+        If it cannot.
+    """
+    for path in (folder, *(content.folder for content in contents)):
+        # A journal is opened as it will be: only that tells of files that nobody may change.
+        book = path / JOURNAL
+        try:
+            if not os.access(path, os.W_OK):
+                raise OSError(errno.EACCES, "not writable, or on a disk that is mounted read-only")
+            if book.exists():
+                book.open("r+b").close()
+        except OSError as error:
+            raise OutputError(
+                f"{path}: cannot be written ({error.strerror}), so nobody can go on with this record; "
+                "make it writable; nothing was delivered now"
+            ) from None
 
 
 def _operator(identity: str, reason: str, resumed: datetime | None) -> Operator:

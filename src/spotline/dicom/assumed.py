@@ -14,6 +14,7 @@ import numpy as np
 from pydicom import Dataset
 
 from spotline.arrays import Floats, Integers
+from spotline.dicom.raw_values import numbers_of
 from spotline.dicom.treatment_record_layers import INDEX_BASE, PRIVATE_CREATOR, PRIVATE_GROUP
 from spotline.errors import RecordError
 from spotline.plan.model import Field
@@ -22,7 +23,7 @@ from spotline.record.model import FieldRecord
 CONTROL_POINTS, SPOTS, METERSETS = 0x02, 0x03, 0x04
 """Private elements of the beam, by spot: control point of the plan, index in its map from 1, meterset."""
 
-_ELEMENTS = {CONTROL_POINTS: "<u4", SPOTS: "<u4", METERSETS: "<f8"}
+_ELEMENTS = {CONTROL_POINTS: "UL", SPOTS: "UL", METERSETS: "FD"}
 
 
 class AssumedSpots(NamedTuple):
@@ -70,9 +71,13 @@ def assumed_spots(record: FieldRecord, field: Field) -> AssumedSpots:
 def put_assumed(beam: Dataset, assumed: AssumedSpots) -> None:
     """Write the private block of a beam."""
     block = beam.private_block(PRIVATE_GROUP, PRIVATE_CREATOR, create=True)
-    block.add_new(CONTROL_POINTS, "UL", assumed.control_point.tolist())
-    block.add_new(SPOTS, "UL", (assumed.spot + INDEX_BASE).tolist())
-    block.add_new(METERSETS, "FD", assumed.meterset.tolist())
+    values = {
+        CONTROL_POINTS: assumed.control_point,
+        SPOTS: assumed.spot + INDEX_BASE,
+        METERSETS: assumed.meterset,
+    }
+    for element, vr in _ELEMENTS.items():
+        block.add_new(element, vr, values[element].tolist())
 
 
 def describe_assumed(assumed: AssumedSpots, unit: str) -> str:
@@ -100,7 +105,9 @@ def read_assumed(beam: Dataset, where: str) -> AssumedSpots:
     if not there:
         return NOTHING
     try:
-        found = {element: _numbers(block[element].value, kind) for element, kind in _ELEMENTS.items()}
+        found = {
+            element: numbers_of(block, element, vr).astype(np.float64) for element, vr in _ELEMENTS.items()
+        }
     except (KeyError, ValueError, TypeError):
         found = {}
     sizes = {len(values) for values in found.values()}
@@ -116,9 +123,3 @@ def read_assumed(beam: Dataset, where: str) -> AssumedSpots:
             f"{PRIVATE_CREATOR}) has spots or metersets below the first; export the record again"
         )
     return AssumedSpots(found[CONTROL_POINTS].astype(np.int64), spot, found[METERSETS])
-
-
-def _numbers(value: object, kind: str) -> Floats:
-    # Implicit VR does not say what a private element is, so that its bytes are left as they are.
-    raw = np.frombuffer(value, kind) if isinstance(value, bytes) else np.atleast_1d(np.asarray(value))
-    return raw.astype(np.float64)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
+import zlib
 from decimal import Decimal, InvalidOperation
 from io import BytesIO
 from pathlib import Path
@@ -21,10 +22,18 @@ import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataelem import RawDataElement
+from pydicom.filereader import read_dataset as read_elements
+from pydicom.filereader import read_preamble
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from spotline.arrays import Floats
+from spotline.dicom.raw_values import as_numbers, check_number_of_values
 from spotline.errors import PlanError
+from spotline.storage import read_bounded
 
+LARGEST_bytes = 1 << 29
+"""Of a DICOM file, and of its data set when it is inflated."""
+_PIECE_bytes = 1 << 16
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _SIGNIFICANT_DIGITS_ROUNDING = 5e-6
 
@@ -50,7 +59,7 @@ def read_dataset(path: Path) -> tuple[Dataset, str]:
         If there is no such file, or it is not DICOM, or it ends too early.
     """
     try:
-        content = path.read_bytes()
+        content = read_bounded(path, LARGEST_bytes)
     except OSError as error:
         raise PlanError(
             f"{path}: cannot be read ({error.strerror or one_line(error)}); give the path of a plan file"
@@ -58,6 +67,7 @@ def read_dataset(path: Path) -> tuple[Dataset, str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters is checked below, what is left does not
+            check_inflated(content)
             dataset = dcmread(BytesIO(content), force=True)
             cut = _ends_too_early(dataset)
     except Exception as error:
@@ -72,6 +82,28 @@ def read_dataset(path: Path) -> tuple[Dataset, str]:
     if cut:
         raise PlanError(f"{path}: is truncated in the element {cut}; copy or export the plan again")
     return dataset, hashlib.sha256(content).hexdigest()
+
+
+def check_inflated(content: bytes) -> None:
+    """Refuse a file whose data set is deflated and larger than any plan: 4 MB can stand for 4 GB.
+
+    Raises
+    ------
+    ValueError
+        If it is; not more than a piece of it is in memory.
+    """
+    file = BytesIO(content)
+    read_preamble(file, force=True)
+    meta = read_elements(
+        file, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, vr, length: tag.group != 2
+    )
+    if str(meta.get("TransferSyntaxUID", "")) != DeflatedExplicitVRLittleEndian:
+        return
+    inflate, n_bytes = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while (piece := file.read(_PIECE_bytes)) and not inflate.eof:
+        n_bytes += len(inflate.decompress(piece))  # a piece makes a thousand pieces at most
+        if n_bytes > LARGEST_bytes:
+            raise ValueError(f"its deflated data set has more than {LARGEST_bytes >> 20} MiB")
 
 
 def _ends_too_early(dataset: Dataset) -> str:
@@ -101,6 +133,7 @@ def value(dataset: Dataset, keyword: str, where: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            check_number_of_values(dataset, keyword)
             found = dataset.get(keyword)
             empty = found is None or (hasattr(found, "__len__") and len(found) == 0)
     except Exception as error:
@@ -158,7 +191,7 @@ def numbers(dataset: Dataset, keyword: str, where: str) -> Floats | None:
     if found is None:
         return None
     try:
-        array = _float_array(found, keyword)
+        array = as_numbers(found, dictionary_VR(keyword)).astype(np.float64)
     except Exception as error:
         raise undecodable(keyword, where, error) from None
     if array.ndim != 1:
@@ -170,14 +203,6 @@ def numbers(dataset: Dataset, keyword: str, where: str) -> Floats | None:
             "export the plan with finite numbers"
         )
     return array
-
-
-def _float_array(found: Any, keyword: str) -> Floats:
-    # Explicit VR has no room for more than 64 kB of floats; writers then store them as UN, which is
-    # little endian, and pydicom leaves them as bytes.
-    if isinstance(found, bytes) and dictionary_VR(keyword) == "FL":
-        found = np.frombuffer(found, dtype="<f4")
-    return np.atleast_1d(np.asarray(found, dtype=np.float64))
 
 
 def number(dataset: Dataset, keyword: str, where: str) -> float | None:

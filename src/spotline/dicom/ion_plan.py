@@ -43,6 +43,7 @@ from spotline.plan.model import Field, Plan
 
 FORMAT = "DICOM RT Ion Plan"
 
+MOST_BEAM_NUMBER = (1 << 31) - 1
 _UNITS = ("NP", "MU")
 _DELIVERED = ("TREATMENT", "CONTINUATION")
 _IDENTITY = (
@@ -192,6 +193,11 @@ def _read_treatment_beams(dataset: Dataset, group: _FractionGroup, where: str) -
     numbered: dict[int, Dataset] = {}
     for index, beam in enumerate(required_items(dataset, "IonBeamSequence", where)):
         number_ = required_integer(beam, "BeamNumber", f"{where}: IonBeamSequence item {index}")
+        if not 0 <= number_ <= MOST_BEAM_NUMBER:
+            raise PlanError(
+                f"{where}: IonBeamSequence item {index}: BeamNumber is {number_}; it must be a whole number "
+                f"from 0 to {MOST_BEAM_NUMBER}, export the plan again"
+            )
         if number_ in numbered:
             raise PlanError(
                 f"{where}: BeamNumber {number_} is used twice in IonBeamSequence; export the plan again"

@@ -19,6 +19,7 @@ from pydicom.datadict import add_private_dict_entry
 from pydicom.tag import BaseTag, Tag
 
 from spotline.dicom.attributes import one_line, undecodable
+from spotline.dicom.raw_values import DTYPES, as_numbers, check_number_of_values
 from spotline.errors import PlanError
 
 GROUP = 0x300B
@@ -32,7 +33,6 @@ CREATOR = f"{NAME} {VERSION}"
 REMEDY = "prepare the plan of the planning system again"
 
 _CREATORS = range(0x10, 0x100)
-_ARRAYS = {"OB": "u1", "OL": "u4", "OD": "f8"}
 _FIRST_TAG = 0x1000
 
 
@@ -191,7 +191,7 @@ class Block:
     def put(self, tag: PrivateTag, value: object) -> None:
         """Set an element; an array is stored in the byte order of the dataset, which must be little."""
         if isinstance(value, np.ndarray):
-            value = value.astype("<" + _ARRAYS[tag.vr]).tobytes()
+            value = value.astype("<" + DTYPES[tag.vr]).tobytes()
             value += b"\0" * (len(value) % 2)
         self.dataset[self.tag(tag)] = DataElement(self.tag(tag), tag.vr, value)
 
@@ -206,6 +206,7 @@ class Block:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
+                check_number_of_values(self.dataset, self.tag(tag))
                 element: DataElement | None = self.dataset.get(self.tag(tag), None)
                 found = None if element is None or element.is_empty else element.value
         except Exception as error:
@@ -253,13 +254,14 @@ class Block:
         """
         found = self.value(tag) or b""
         _, little_endian = self.dataset.original_encoding
-        dtype = np.dtype((">" if little_endian is False else "<") + _ARRAYS[tag.vr])
-        expected = n * dtype.itemsize
-        expected += expected % 2
+        expected = n * np.dtype(DTYPES[tag.vr]).itemsize
+        padding = expected % 2
+        expected += padding
         if not isinstance(found, bytes) or len(found) != expected:
             length = len(found) if isinstance(found, bytes) else 0
             raise self.error(f"{tag.name} has {length} bytes, but {n} visits need {expected}")
-        return np.frombuffer(found, dtype, n)
+        stored = found[: len(found) - padding]
+        return as_numbers(stored, tag.vr, little_endian=little_endian is not False)
 
     def items(self, tag: PrivateTag) -> list[Dataset]:
         """Items of a sequence."""

@@ -66,7 +66,13 @@ def interlock_items(
 
 
 def _resolved_by(row: np.void, resets: Sequence[Reset]) -> str:
-    """Who reset an interlock that stopped the treatment; a pause goes on without anybody."""
+    """Who reset an interlock that stopped the treatment; a pause goes on without anybody.
+
+    Pauses in vain are latched in the end, and wait for somebody as stops do.
+    """
+    for reset in resets:
+        if any((one.cause, one.time_us) == (row["cause"], row["time_us"]) for one in reset.released):
+            return reset.identity
     if row["action"] == PAUSE:
         return ""
     return next((reset.identity for reset in resets if reset.time_us >= row["time_us"]), "")

@@ -29,6 +29,7 @@ from spotline.dicom.attributes import (
     written_rounding,
 )
 from spotline.dicom.ion_plan_layers import SUM_TOLERANCE
+from spotline.dicom.raw_values import numbers_of
 from spotline.dicom.recorded import RecordedControlPoint
 from spotline.dicom.treatment_record_layers import PRIVATE_CREATOR, PRIVATE_GROUP, UNMEASURED_POSITIONS
 from spotline.errors import RecordError
@@ -209,9 +210,8 @@ def _sizes_mm(point: Dataset, n_spots: int, place: str) -> Floats | None:
 def _measured(point: Dataset, n_spots: int, place: str) -> NDArray[np.bool_]:
     measured = np.ones(n_spots, np.bool_)
     try:
-        found = point.private_block(PRIVATE_GROUP, PRIVATE_CREATOR)[UNMEASURED_POSITIONS].value
-        # Implicit VR does not say what a private element is, so that its bytes are left as they are.
-        raw = np.frombuffer(found, "<u4") if isinstance(found, bytes) else np.atleast_1d(found)
+        block = point.private_block(PRIVATE_GROUP, PRIVATE_CREATOR)
+        raw = numbers_of(block, UNMEASURED_POSITIONS, "UL")
         measured[raw.astype(np.int64) - 1] = False
         in_range = bool((raw >= 1).all())
     except KeyError:

@@ -59,6 +59,8 @@ class FieldContent:
         What its journal says.
     spills : list of Spill
         In the order of delivery.
+    remarks : tuple of str
+        What is odd about the record that is gone on with.
     """
 
     folder: Path
@@ -68,6 +70,7 @@ class FieldContent:
     treatment_sha256: str
     state: FieldState = field(default_factory=FieldState)
     spills: list[Spill] = field(default_factory=list)
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def of_treatment(cls, folder: Path, treatment: TreatmentFile[DeliveryHeader], state: FieldState) -> Self:

@@ -25,7 +25,14 @@ from spotline.record.course import (
     RemainderLeft,
     Wanted,
 )
-from spotline.record.course_state import NOTHING, CourseState, Fraction, Given, state_of
+from spotline.record.course_state import (
+    NOTHING,
+    CourseState,
+    Fraction,
+    Given,
+    check_record,
+    state_of,
+)
 from spotline.record.delivery_file import read_delivery
 from spotline.record.folder import LOCK, SUMMARY
 from spotline.record.headers import CourseReference
@@ -282,10 +289,21 @@ class CourseFolder:
     def _name(self, record: Path) -> str:
         """Name of a record: from the folder of the course if it is in there, so that both can be moved."""
         where, own = record.resolve(), self.folder.resolve()
-        return where.relative_to(own).as_posix() if where.is_relative_to(own) else str(where)
+        name = where.relative_to(own).as_posix() if where.is_relative_to(own) else str(where)
+        try:
+            return check_record(name)
+        except ValueError as error:
+            raise CourseError(f"{self.folder}: {error}; choose another folder for the record") from None
 
     def _record(self, given: Given) -> Path:
-        return self.folder / given.begun.record
+        """Folder of a record; a name in the folder of the course must not be a link out of it."""
+        record = self.folder / given.begun.record
+        is_in_course = not Path(given.begun.record).is_absolute()
+        if is_in_course and not record.resolve().is_relative_to(self.folder.resolve()):
+            raise CourseError(
+                f"{record}: is a link that leads out of the course; put the record itself in its place"
+            )
+        return record
 
     def _check_open(self, state: CourseState, wanted: Wanted) -> None:
         """Refuse anything but the rest of a fraction that is open."""

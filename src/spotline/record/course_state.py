@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from spotline.errors import CourseError
+from spotline.inside import inside
 from spotline.record.course import (
     CourseLine,
     CourseMade,
@@ -19,6 +20,8 @@ from spotline.record.course import (
     RemainderLeft,
 )
 from spotline.record.ledger import Line
+
+_DEEPEST = 256  # parts of a path
 
 BEGUN, COMPLETE, NOTHING = "begun", "complete", "nothing"
 
@@ -188,6 +191,7 @@ class CourseState:
         if isinstance(entry, Prescribed):
             self.plans[entry.plan_sha256] = entry
         elif isinstance(entry, DeliveryBegun):
+            _checked(line, check_record, entry.record)
             given = Given(line.number, line.sha256, line.when, entry)
             before = self.open
             if entry.continuation and not entry.again and before is not None:
@@ -201,7 +205,7 @@ class CourseState:
         elif isinstance(entry, RemainderLeft):
             self._given(line, entry.delivery).left = entry
             for number, files in entry.files.items():
-                self._given(line, int(number)).files = files
+                self._given(line, int(number)).files = _names(line, files)
         elif isinstance(entry, GivenUp):
             self._given(line, entry.delivery).given_up = entry
         elif not isinstance(entry, CourseMade):
@@ -209,7 +213,7 @@ class CourseState:
 
     def _end(self, line: Line, entry: DeliveryEnded) -> None:
         given = self._given(line, entry.delivery)
-        given.ended, given.files = entry, entry.files
+        given.ended, given.files = entry, _names(line, entry.files)
         if entry.status == NOTHING:
             fraction = self.fraction_of(given)
             fraction.deliveries.remove(given)
@@ -221,6 +225,32 @@ class CourseState:
         if given is None:
             raise CourseError(f"line {line.number} is about a delivery that no line {number} begins")
         return given
+
+
+def check_record(name: str) -> str:
+    """Return the name of a record: in the folder of the course, or absolute and without detours.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    inside(name.removeprefix("/"), "record", depth=_DEEPEST)
+    return name
+
+
+def _names(line: Line, files: dict[str, str]) -> dict[str, str]:
+    """Hashes of the files of a record, by name."""
+    for name in files:
+        _checked(line, lambda name: inside(name, "file", depth=2), name)
+    return files
+
+
+def _checked(line: Line, check: Callable[[str], str], name: str) -> None:
+    try:
+        check(name)
+    except ValueError as error:
+        raise CourseError(f"line {line.number}: {error}") from None
 
 
 def state_of(lines: Sequence[Line], where: str) -> CourseState:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from spotline.errors import RecordError
 from spotline.files import read_json
 from spotline.hdf5 import as_written, typed
+from spotline.inside import check_links, inside
+from spotline.record.folder import TOP
 from spotline.record.headers import DeliveryFile
 
 NAME = "delivery.json"
 PLANS = "plan"
 """Folder of the copy of the plan."""
 FORMAT = 1
+RESERVED = frozenset((*TOP, PLANS))
+"""Names that are no folder of a field."""
 
 
 def read_delivery(folder: Path) -> DeliveryFile:
@@ -31,18 +35,23 @@ def read_delivery(folder: Path) -> DeliveryFile:
         )
     content = read_json(path)
     with as_written(path):
-        if content["format"] != FORMAT:
-            raise RecordError(f"{path}: has version {content['format']}; use the Spotline that wrote it")
+        if type(content["format"]) is not int or content["format"] != FORMAT:
+            raise RecordError(
+                f"{path}: has version {str(content['format'])[:80]}, but this Spotline reads version "
+                f"{FORMAT}; use the Spotline that wrote it"
+            )
         delivery = typed(DeliveryFile, content)
-        datetime.fromisoformat(delivery.started)
+        # Fields begin later, and times are compared with others.
+        datetime.fromisoformat(delivery.started).astimezone() + timedelta(days=366)
         for name, value in (("plan", delivery.plan), ("beamline_path", delivery.beamline_path)):
             if value == "":
                 raise ValueError(f"{name} is empty")
-        if Path(delivery.plan or "").name != (delivery.plan or ""):
-            raise ValueError(f"plan is {delivery.plan!r}, not the name of a file in the folder")
+        if delivery.plan is not None:
+            inside(delivery.plan, "plan")
         if not delivery.fields:
             raise ValueError("it has no fields")
-        for field in delivery.fields:
-            if Path(field.folder).name != field.folder:
-                raise ValueError(f"folder is {field.folder!r}")
+        folders = [inside(field.folder, "folder") for field in delivery.fields]
+        if len(set(folders)) < len(folders) or not RESERVED.isdisjoint(folders):
+            raise ValueError(f"folder is {folders!r}, not one of its own for each field")
+    check_links(folder, (*TOP, PLANS, *folders))
     return delivery

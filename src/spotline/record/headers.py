@@ -65,12 +65,16 @@ class OrderRow(Struct, frozen=True, kw_only=True):
 
 
 class SessionRow(Struct, frozen=True, kw_only=True):
-    """Who had a delivery go on: name, reason, when by the clock of the computer, and from which spill on."""
+    """Who had a delivery go on: name, reason, when by the clock of the computer, and from which spill on.
+
+    `remarks` is what was odd about the record then; not there if nothing was.
+    """
 
     operator: str
     reason: str
     resumed: str | None
     spill: int
+    remarks: tuple[str, ...] | UnsetType = UNSET
 
 
 class PlannedField(Struct, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ import numpy as np
 from spotline.control.memory import PART, widened
 from spotline.errors import RecordError
 from spotline.record.model import Table
-from spotline.storage import Disk
+from spotline.storage import Disk, LARGEST_JSON_bytes, read_bounded
 
 NAME = "journal.bin"
 FORMAT = 2
@@ -76,6 +76,12 @@ _CRC = struct.Struct("<I")
 _JSON = struct.Struct("<I")  # bytes of JSON at the start of the payload
 _PROGRESS_JSON, _OTHER_JSON = 128, 8192  # bytes of JSON at most, in an entry of progress and in any other
 LARGEST_PAYLOAD = 1 << 28
+LARGEST_bytes = 1 << 30
+"""Of a journal: what a field of a million visits takes, with all confirmations."""
+MOST_ENTRIES = 1_000_000
+"""Of a journal: hours of beam in one field."""
+MOST_HEADS = 64
+"""Heads of entries that are looked at behind the last whole one: there is one, that of the torn entry."""
 RESERVE_BYTES = 1 << 16
 """Set aside beyond what a spill needs: for readings, interlocks and the end of the field."""
 
@@ -216,7 +222,7 @@ def read_journal(path: Path) -> JournalContent:
         If the file is missing, or if anything before its end was altered.
     """
     try:
-        content = path.read_bytes()
+        content = read_bounded(path, LARGEST_bytes)
     except OSError as error:
         raise RecordError(
             f"{path}: cannot be read ({error.strerror or error}); restore it from a copy"
@@ -225,6 +231,10 @@ def read_journal(path: Path) -> JournalContent:
     offset, crc = 0, 0
     while (found := _whole_entry(content, offset)) is not None:
         number, crc_before, length = found
+        if number >= MOST_ENTRIES:
+            raise RecordError(
+                f"{path}: has more than {MOST_ENTRIES} entries, which no delivery writes; restore a copy"
+            )
         if number != len(entries) or crc_before != crc:
             raise RecordError(
                 f"{path}: entry {len(entries)} is not the one that follows the entry before; "
@@ -245,7 +255,7 @@ def read_journal(path: Path) -> JournalContent:
             f"{path}: entry {len(entries)} is altered, but there are entries behind it; "
             "restore the journal from a copy"
         )
-    return JournalContent(tuple(entries), offset, crc, is_torn=any(rest))
+    return JournalContent(tuple(entries), offset, crc, is_torn=rest.count(0) < len(rest))
 
 
 def _whole_entry(content: bytes, offset: int) -> tuple[int, int, int] | None:
@@ -264,13 +274,19 @@ def _whole_entry(content: bytes, offset: int) -> tuple[int, int, int] | None:
 
 
 def _has_entry(content: bytes) -> bool:
-    """Whether a whole entry is anywhere in some bytes."""
+    """Whether a whole entry is anywhere in some bytes, or more heads of entries than can be there.
+
+    To check a head takes as long as the entry is that it announces.  Only the last entry can be unconfirmed,
+    so that heads beyond `MOST_HEADS` come from nobody who writes journals.
+    """
     place = content.find(_MARK)
-    while place >= 0:
+    for _ in range(MOST_HEADS):
+        if place < 0:
+            return False
         if _whole_entry(content, place) is not None:
             return True
         place = content.find(_MARK, place + 1)
-    return False
+    return place >= 0
 
 
 def _decode(content: bytes) -> Entry:
@@ -283,6 +299,8 @@ def _decode(content: bytes) -> Entry:
         raise ValueError(f"kind {code}")
     payload = content[_HEAD.size : _HEAD.size + size]
     (n_json,) = _JSON.unpack_from(payload)
+    if n_json > LARGEST_JSON_bytes:
+        raise ValueError(f"{n_json} bytes of JSON")
     said, rows = payload[_JSON.size : _JSON.size + n_json], payload[_JSON.size + n_json :]
     values = json.loads(said)
     if len(said) != n_json or not isinstance(values, dict):

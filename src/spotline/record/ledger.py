@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from spotline.errors import CourseError, OutputError
-from spotline.storage import confirm_written, publish, sync_folder
+from spotline.storage import LARGEST_JSON_bytes, confirm_written, publish, read_bounded, sync_folder
 
 NAME = "ledger.jsonl"
 HEAD = "ledger.head"
@@ -34,6 +34,9 @@ TORN = "torn"
 """Kind of the line that says what was cut off."""
 OWN = ("number", "before", "when", "kind")
 """Keys that every line has; the others belong to its kind."""
+
+LARGEST_bytes = 1 << 26
+"""Of a ledger: ten thousands of deliveries."""
 
 WAIT_S = 10.0
 """So long another process may be at the ledger; it never takes longer than to write a line."""
@@ -183,6 +186,8 @@ class Ledger:
 
     def _read(self, file: BinaryIO) -> Content:
         file.seek(0)
+        if os.fstat(file.fileno()).st_size > LARGEST_bytes:
+            raise self._broken(f"it has more than {LARGEST_bytes >> 20} MiB")
         content = file.read()
         known, sha256 = self._head()
         lines: list[Line] = []
@@ -215,7 +220,7 @@ class Ledger:
         """How many lines there are, and the hash of the last; none if no line was written yet."""
         path = self.folder / HEAD
         try:
-            head = json.loads(path.read_text(encoding="utf-8"))
+            head = json.loads(read_bounded(path, LARGEST_JSON_bytes))
             return int(head["number"]), str(head["sha256"])
         except FileNotFoundError:
             return 0, NOTHING

@@ -41,7 +41,19 @@ from spotline.control.memory import (
     widened,
 )
 from spotline.control.planes import READING
-from spotline.hdf5 import header_of, keys_of, new_file, open_file, publish_file, put, text, typed
+from spotline.hdf5 import (
+    array_of,
+    header_of,
+    json_of,
+    keys_of,
+    member_of,
+    new_file,
+    open_file,
+    publish_file,
+    put,
+    text,
+    typed,
+)
 from spotline.record.headers import SpillHeader
 from spotline.record.model import SLOW_CONTROL, Table
 from spotline.room import TRUTH_COLUMNS, RawSamples, SpillResult
@@ -54,7 +66,8 @@ READ_VERSIONS = (2, VERSION)
 
 RAW_CHUNK_us = 100_000
 """Raw samples are written in stretches of this length, whatever the size of the blocks: the same bytes."""
-
+LARGEST_RAW_bytes = 1 << 32
+"""Of raw samples of one kind: those of the pixels in a spill of half an hour."""
 
 ASSUMED_PART = np.dtype([("spot", "i8"), ("int1_counts", "i8"), ("int2_counts", "i8"), ("complete", "i8")])
 """Counts of a spot (index in the memory boards) that nobody confirmed, and whether they complete it."""
@@ -238,30 +251,34 @@ def read_spill(path: Path) -> Spill:
         If it is missing or broken.
     """
     with open_file(path, FORMAT, READ_VERSIONS) as file:
-        measured = file["measured"]
-        slow = measured["slow_control"][()]
-        recorded = measured["parts"][()]
-        parts, truth = _as_now(recorded, file["truth/parts"][()] if "truth" in file else None)
+
+        def there(name: str) -> np.ndarray | None:
+            return array_of(file, f"{name}/parts") if name in file else None
+
+        slow = array_of(file, "measured/slow_control")
+        recorded = array_of(file, "measured/parts")
+        parts, truth = _as_now(recorded, there("truth"))
+        assumed, readings = there("assumed"), there("readings")
         return Spill(
             header=typed(SpillHeader, header_of(file)),
-            spots=file["control/spots"][()],
+            spots=array_of(file, "control/spots"),
             parts=parts,
-            trend=measured["trend"][()],
-            commands=measured["commands"][()],
-            interlocks=measured["interlocks"][()],
+            trend=array_of(file, "measured/trend"),
+            commands=array_of(file, "measured/commands"),
+            interlocks=array_of(file, "measured/interlocks"),
             slow_control=slow if slow.size else np.zeros(0, SLOW_CONTROL),
             truth=truth,
-            assumed=file["assumed/parts"][()] if "assumed" in file else NOTHING_ASSUMED.copy(),
+            assumed=NOTHING_ASSUMED.copy() if assumed is None else assumed,
             part_columns=recorded.dtype.names or (),
-            readings=file["readings/parts"][()] if "readings" in file else NO_READINGS.copy(),
+            readings=NO_READINGS.copy() if readings is None else readings,
         )
 
 
 def read_control(path: Path) -> tuple[LawSettings, SliceMemory]:
     """Read what the fast control was loaded with."""
     with open_file(path, FORMAT, READ_VERSIONS) as file:
-        control = file["control"]
-        values = json.loads(control.attrs["settings"])
+        control = member_of(file, "control")
+        values = json_of(control, "settings")
         settings = LawSettings(
             **{
                 **values,
@@ -273,7 +290,7 @@ def read_control(path: Path) -> tuple[LawSettings, SliceMemory]:
             }
         )
         # What a file of format 2 lacks has a default.
-        memory = {name: control[name][()] for name in SliceMemory._fields if name in control}
+        memory = {name: array_of(control, name) for name in SliceMemory._fields if name in control}
         memory["cycle_code"] = int(memory["cycle_code"])
         memory |= {name: float(memory[name]) for name in ("x_sd_mm", "y_sd_mm") if name in memory}
         missing = set(SliceMemory._fields) - set(SliceMemory._field_defaults) - set(memory)
@@ -287,8 +304,8 @@ def read_raw(path: Path) -> RawSamples | None:
     with open_file(path, FORMAT, READ_VERSIONS) as file:
         if "raw" not in file:
             return None
-        raw = file["raw"]
-        return RawSamples(**{name: raw[name][()] for name in RawSamples.__slots__})
+        raw = member_of(file, "raw")
+        return RawSamples(**{name: array_of(raw, name, LARGEST_RAW_bytes) for name in RawSamples.__slots__})
 
 
 def _as_now(parts: Table, truth: np.ndarray | None) -> tuple[Table, np.ndarray | None]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from spotline.storage import LARGEST_JSON_bytes, read_bounded
+
 
 class BoxReading(Struct, frozen=True, kw_only=True):
     """The last reading of the slow control of one box; None for what is no number."""
@@ -64,6 +66,6 @@ def read_status(path: Path) -> Status | None:
     It is for displays: it need not be there, nor be whole after a loss of power, and is None then.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Status)
+        return msgspec.json.decode(read_bounded(path, LARGEST_JSON_bytes), type=Status)
     except (OSError, ValueError, RecursionError):
         return None

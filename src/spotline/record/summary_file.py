@@ -10,7 +10,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from spotline.files import read_json
 from spotline.hdf5 import as_written, typed
-from spotline.record.folder import SUMMARY
+from spotline.inside import check_links, inside
+from spotline.record.folder import SUMMARY, TOP
 from spotline.record.headers import SessionRow
 
 UNWRITTEN = "unwritten"
@@ -222,7 +223,6 @@ def summary_of(keys: Mapping[str, Any], path: Path) -> SummaryFile:
     """
     with as_written(path):
         summary = typed(SummaryFile, keys)
-        for field in summary.fields:
-            if Path(field.folder).name != field.folder:
-                raise ValueError(f"folder is {field.folder!r}")
+        folders = [inside(field.folder, "folder") for field in summary.fields]
+    check_links(path.parent, (*TOP, *folders))
     return summary

@@ -20,7 +20,20 @@ from typing import Any, Generic, TypeVar, overload
 import h5py
 import numpy as np
 
-from spotline.hdf5 import header_of, keys_of, new_file, open_file, plain, publish_file, put, text, typed
+from spotline.hdf5 import (
+    array_of,
+    check_attribute,
+    header_of,
+    keys_of,
+    member_of,
+    new_file,
+    open_file,
+    plain,
+    publish_file,
+    put,
+    text,
+    typed,
+)
 from spotline.storage import Disk
 from spotline.treatment.headers import PreparationHeader, TreatmentHeader
 from spotline.treatment.treatment import Slice
@@ -83,7 +96,8 @@ def read_treatment_file(folder: Path, kind: type[Any] = TreatmentHeader) -> Trea
     with open_file(folder / NAME, FORMAT, READ_VERSIONS) as file:
         keys = _checked_keys(file)
         header = typed(kind, keys)
-        slices = tuple(_get_slice(file["slices"][name]) for name in sorted(file["slices"]))
+        group = member_of(file, "slices")
+        slices = tuple(_get_slice(member_of(group, name)) for name in sorted(group))
         sha256 = plain(file.attrs[CHECKSUM])
     return TreatmentFile(header, slices, sha256, keys)
 
@@ -110,7 +124,7 @@ def read_slice_file(path: Path) -> tuple[PreparationHeader, Slice]:
         If it is missing, truncated or altered.
     """
     with open_file(path, SLICE_FORMAT, READ_VERSIONS) as file:
-        return typed(PreparationHeader, _checked_keys(file)), _get_slice(file["slice"])
+        return typed(PreparationHeader, _checked_keys(file)), _get_slice(member_of(file, "slice"))
 
 
 def _begin(file: h5py.File, kind: str, header: TreatmentHeader) -> None:
@@ -126,6 +140,7 @@ def _finish(file: h5py.File, path: Path, disk: Disk | None = None) -> str:
 
 
 def _checked_keys(file: h5py.File) -> dict[str, Any]:
+    check_attribute(file, CHECKSUM)
     if plain(file.attrs[CHECKSUM]) != _checksum(file):
         raise ValueError("its SHA-256 is not that of its content")
     return header_of(file)
@@ -139,9 +154,10 @@ def _checksum(file: h5py.File) -> str:
         digest.update(f"{name}\n".encode())
         for key in sorted(item.attrs):
             if key != CHECKSUM:
+                check_attribute(item, key)
                 digest.update(f"{key}={plain(item.attrs[key])!r}\n".encode())
         if isinstance(item, h5py.Dataset):
-            values = item[()]
+            values = array_of(file, name)
             digest.update(f"{values.dtype.str}{values.shape}\n".encode())
             digest.update(np.ascontiguousarray(values).tobytes())
 
@@ -149,7 +165,7 @@ def _checksum(file: h5py.File) -> str:
     names: list[str] = []
     file.visit(names.append)
     for name in sorted(names):
-        add(name, file[name])
+        add(name, member_of(file, name))
     return digest.hexdigest()
 
 
@@ -164,5 +180,5 @@ def _put_slice(group: h5py.Group, slice_: Slice) -> None:
 
 def _get_slice(group: h5py.Group) -> Slice:
     values = {key: plain(value) for key, value in group.attrs.items()}
-    values.update({key: dataset[()] for key, dataset in group.items()})
+    values.update({key: array_of(group, key) for key in group})
     return Slice(**values)

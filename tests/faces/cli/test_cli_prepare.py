@@ -97,3 +97,15 @@ def test_folder_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture):
     (tmp_path / "notes.txt").touch()
     assert prepared(PROTON, tmp_path) == 2
     assert "is not an empty folder" in capsys.readouterr().err
+
+
+def test_what_a_killed_run_has_left_is_removed_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    left = tmp_path / ".out.123.part"
+    left.mkdir()
+    (left / "plan.dcm").touch()
+    assert prepared(PROTON, tmp_path / "out", "--quiet") == 0
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"spotline: {left}: was left by a process that was killed, and is removed")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

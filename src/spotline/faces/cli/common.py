@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Group, Parameter, Token
@@ -37,3 +39,14 @@ Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=True, negative
 """One or several behind one option."""
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())]
 """Likewise."""
+
+
+def tell_removed(folder: Path) -> None:
+    """Remove what processes that were killed have left of a folder, and say so."""
+    from spotline.whole_folder import remove_left
+
+    for path in remove_left(folder):
+        print(
+            f"spotline: {path}: was left by a process that was killed, and is removed: it was not whole",
+            file=sys.stderr,
+        )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from spotline.faces.cli.bars import dose_bar
-from spotline.faces.cli.common import STATUS_DONE, Count, Switch, WholeNumber, Words
+from spotline.faces.cli.common import STATUS_DONE, Count, Switch, WholeNumber, Words, tell_removed
 from spotline.faces.cli.course import opened
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def dose(
     from spotline.faces.report.dose_folder import check_free, write_dose_folder
 
     check_free(out)
+    tell_removed(out)
     if course is not None:
         if source:
             raise OptionError("give either records or --course, not both")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from spotline.faces.cli.bars import preparation_bar
-from spotline.faces.cli.common import STATUS_DONE, Switch, WholeNumber
+from spotline.faces.cli.common import STATUS_DONE, Switch, WholeNumber, tell_removed
 
 if TYPE_CHECKING:
     from spotline.planning.prepared.headers import PreparationFile
@@ -71,6 +71,7 @@ def prepare(
     from spotline.planning.prepared.write import write_folder
     from spotline.treatment.retarget import retarget as retarget_plan
 
+    tell_removed(out)
     line = spotline.load_beamline(beamline)
     read = spotline.read_plan(plan)
     retargeted = retarget_plan(read, line, field=field) if retarget else None

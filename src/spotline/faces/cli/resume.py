@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from spotline.faces.cli.common import STATUS_DONE, STATUS_INTERLOCK, Switch
@@ -49,14 +50,18 @@ def resume(
         Say nothing but errors.
     """
     import spotline
+    from spotline.delivery.resume import remarks_on
     from spotline.record.delivery_file import read_delivery
     from spotline.record.witnesses import read_states
 
-    states = read_states(record, read_delivery(record))
+    begun = read_delivery(record)
+    states = read_states(record, begun)
     options = spotline.DeliveryOptions(takes_orders=False, course=None if course is None else opened(course))
     delivery = spotline.resumption(
         record, operator=operator, reason=reason, beamline=beamline, options=options
     )
+    for remark in remarks_on(begun):
+        print(f"spotline: {record}: {remark}", file=sys.stderr)
     try:
         after = run_shown(delivery, quiet)
     except BeamGivenError as error:

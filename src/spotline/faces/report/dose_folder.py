@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +15,7 @@ from spotline.dose.grid import DoseGrid
 from spotline.dose.metaimage import write_metaimage
 from spotline.errors import OutputError
 from spotline.plan.model import Plan
+from spotline.whole_folder import whole_folder
 
 JSON = "dose.json"
 PAGE = "report.html"
@@ -98,14 +97,9 @@ def write_dose_folder(
 def _whole(folder: Path) -> Iterator[Path]:
     """A folder beside the one that is wanted, which takes its place when all is in it."""
     check_free(folder)
-    part = folder.parent / f".{folder.name}.{os.getpid()}.partial"
     try:
-        part.mkdir(parents=True)
-        try:
+        with whole_folder(folder) as part:
             yield part
-            part.rename(folder)  # takes the place of an empty folder too
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
         check_free(folder)
         raise OutputError(

@@ -11,6 +11,7 @@ from msgspec import UNSET
 from spotline.errors import PlanError, RecordError
 from spotline.files import read_json
 from spotline.hdf5 import as_written, typed
+from spotline.inside import check_links, inside
 from spotline.machine import BeamLine
 from spotline.planning.prepared.headers import PreparationFile
 from spotline.planning.prepared.layout import PLAN, SUMMARY, folder_of, header_of, sha256_of, treatment_of
@@ -92,7 +93,12 @@ def read_preparation(folder: Path) -> PreparationFile:
             f"version {VERSION}; prepare the treatment again"
         )
     with as_written(path):
-        return typed(PreparationFile, keys)
+        summary = typed(PreparationFile, keys)
+        names = () if summary.files is UNSET else summary.files
+        for name in names:
+            inside(name, "file", depth=3)
+    check_links(folder, (SUMMARY, *names))
+    return summary
 
 
 def _check_line(summary: PreparationFile, folder: Path, beamline: BeamLine) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +35,7 @@ from spotline.treatment.options import Options
 from spotline.treatment.retarget import Retargeted
 from spotline.treatment.treatment import FieldTreatment, Treatment
 from spotline.treatment.treatment_file import slice_path, write_slice_file, write_treatment_file
+from spotline.whole_folder import whole_folder
 
 
 def write_preparation(
@@ -82,26 +81,18 @@ def write_folder(
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise OutputError(f"{out}: exists and is not an empty folder; choose another for the preparation")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        part = out.with_name(f".{out.name}.{os.getpid()}.part")
-        part.mkdir()
     except OSError as error:
         raise OutputError(
             f"{out}: cannot be made ({error.strerror or error}); choose another folder"
         ) from error
     try:
-        summary = _fill(part, treatment, options, retargeted)
-        if out.exists():
-            out.rmdir()
-        part.rename(out)
+        with whole_folder(out) as part:
+            return _fill(part, treatment, options, retargeted)
     except OSError as error:
         raise OutputError(
             f"{out}: cannot be written ({error.strerror or error}); make room or choose another folder; "
             "nothing was left there"
         ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return summary
 
 
 def _fill(
