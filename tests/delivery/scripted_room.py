@@ -108,7 +108,7 @@ class ScriptedRoom:
         self.spots_of.append(len(memory.int1_counts))
         self._memory, self._start_us = memory, broadcast.extraction_start_us
         self._ms, self._end, self._line = 0, 0, 0
-        self._done = 0
+        self._done = self._reported = 0
         self._interlocks: list[tuple[Any, ...]] = []
         return boards_sha256(settings, memory)
 
@@ -134,7 +134,9 @@ class ScriptedRoom:
         trend = np.zeros(n_ms, TREND)
         trend["int1_counts"], trend["int2_counts"] = 10, 11
         spot = min(self._done, n_spots - 1)
-        return Block(n_ms * 1000, bool(self._end), trend, spot, self._parts(), None)
+        parts, first = self._parts(), self._reported
+        self._reported = len(parts) - 1
+        return Block(n_ms * 1000, bool(self._end), trend, spot, parts[first:], None)
 
     def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:
         tick = self._start_us + self._ms * 1000
@@ -153,6 +155,7 @@ class ScriptedRoom:
         n = min(self._done + 1, len(self._memory.int1_counts))
         parts = np.zeros(n, PART)
         parts["spot"] = np.arange(n)
+        parts["start_tick"] = self._start_us + 1000 * np.arange(n)
         parts["complete"] = np.arange(n) < self._done
         parts["int1_counts"] = self._memory.int1_counts[:n] - (1 - parts["complete"])
         parts["int2_counts"] = self._memory.int2_counts[:n] - (1 - parts["complete"])

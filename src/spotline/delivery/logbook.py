@@ -47,6 +47,8 @@ class Logbook:
 
     Attributes
     ----------
+    is_begun : bool
+        Whether the journal has the entry with which a field begins: what happens before waits for it.
     is_lost : bool
         Whether the journal could not be written; then nothing is written to it any more.
     """
@@ -55,8 +57,7 @@ class Logbook:
         self._book = book
         self._field = field
         self._resumed = resumed
-        # What happens before the entry with which a field begins waits for it.
-        self._is_begun = book.entries > 0
+        self.is_begun = book.entries > 0
         self._waiting: list[tuple[str, msgspec.Struct]] = []
         self._header: AnnouncedSpill | None = None
         self.is_lost = False
@@ -108,7 +109,7 @@ class Logbook:
             versions=self._field.versions,
         )
         self._book.append(journal.FIELD, keys_of(entry))
-        self._is_begun = True
+        self.is_begun = True
         waiting, self._waiting = self._waiting, []
         for kind, early in waiting:
             self._book.append(kind, keys_of(early))
@@ -129,7 +130,7 @@ class Logbook:
 
     def note(self, kind: str, entry: msgspec.Struct, table: Table | None = None) -> bool:
         """Write an entry; return whether it is on the disk."""
-        if not self._is_begun:
+        if not self.is_begun:
             self._waiting.append((kind, entry))
             return True
         if not self.is_lost:
@@ -181,6 +182,7 @@ def _interlock(event: InterlockTripped) -> InterlockRow:
         value=_number(event.value),
         limit=_number(event.limit),
         action=event.action,
+        detail=event.detail or UNSET,
     )
 
 
