@@ -13,6 +13,8 @@ from spotline.control import interlocks
 from spotline.control.interlocks import STOP
 from spotline.control.memory import (
     COMMAND,
+    COMMAND_CHOPPER_CLOSE,
+    COMMAND_CHOPPER_OPEN,
     END_OF_EXTRACTION,
     END_PAUSE,
     END_SLICE_COMPLETE,
@@ -163,12 +165,19 @@ class ScriptedRoom:
             parts["int1_counts"][0] = parts["int2_counts"][0] = 0
         return parts
 
+    def _commands(self, end_us: int) -> np.ndarray:
+        """The chopper is open for all of a spill that is over, if beam came."""
+        if not self._done or not self._end:
+            return np.zeros(0, COMMAND)
+        times_us = (self._start_us, COMMAND_CHOPPER_OPEN), (end_us, COMMAND_CHOPPER_CLOSE)
+        return np.array([(tick, command, 0) for tick, command in times_us], COMMAND)
+
     def result(self) -> SpillResult:
         end_us = self._start_us + self._ms * 1000
         parts = self._parts()
         return SpillResult(
             parts=parts,
-            commands=np.zeros(0, COMMAND),
+            commands=self._commands(end_us),
             interlocks=np.array(self._interlocks, INTERLOCK),
             end_reason=self._end,
             start_us=self._start_us,

@@ -132,7 +132,6 @@ RESULTS: dict[str, Change] = {
     "time goes back": columns(start_tick=lambda n: n[::-1]),
     "no reason to end": lambda r: replace(r, end_reason=0),
     "a reason that is none": lambda r: replace(r, end_reason=9),
-    "a stop without a cause": lambda r: replace(r, end_reason=END_STOP),
     "a pause without a cause": lambda r: replace(r, end_reason=END_PAUSE),
     "a cause without a stop": lambda r: replace(interlock()(r), end_reason=END_OF_EXTRACTION),
     "a cause that is none": interlock(cause=999),

@@ -207,7 +207,8 @@ class SpillAnswers:
         """Hold why a spill ended against what it left."""
         reason, parts = result.end_reason, result.parts
         stops = bool((result.interlocks["action"] == interlocks.STOP).any())
-        if not END_NONE < reason <= END_STOP or stops != (reason == END_STOP):
+        # A line of the patient interlock system may end a spill for a cause that others have latched.
+        if not END_NONE < reason <= END_STOP or (stops and reason != END_STOP):
             return f"end for reason {reason}, {'with' if stops else 'without'} an interlock that stops"
         if reason == END_PAUSE and not len(result.interlocks):
             return "a pause without an interlock"

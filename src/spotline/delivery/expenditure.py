@@ -1,9 +1,9 @@
 """How much beam a field has taken, against what was predicted for what it has delivered.
 
-The prediction (`spotline.treatment.duration`) knows the accelerator and the plan, and no chamber: chambers that
-all count too little, whatever the cause, make a field take more spills and more time with beam than it should.
-Where the charge of the ring is read that is found within milliseconds; elsewhere it is found here, before the
-next spill.  Decision 0035.
+The prediction (`spotline.treatment.duration`) knows the accelerator and the plan, and no chamber: chambers
+that all count too little, whatever the cause, make a field take more spills and more time with beam than it
+should.  Where the charge of the ring is read that is found within milliseconds; elsewhere it is found here,
+before the next spill.  Decision 0035.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from spotline.treatment.treatment import FieldTreatment, Slice
 class Expenditure:
     """Spills and time with beam of a field since somebody looked at it last.
 
-    Spills that an interlock or an operator ended are left out, with what they delivered: they say nothing of
-    how long the beam should have taken.
+    Spills that an interlock or an operator ended, or in which the chopper never opened, are left out, with
+    what they delivered: they say nothing of how long the beam should have taken.
 
     Parameters
     ----------
@@ -42,11 +42,11 @@ class Expenditure:
 
     def take(self, slice_: Slice, result: SpillResult) -> None:
         """Count a spill."""
-        if result.end_reason not in (END_OF_EXTRACTION, END_SLICE_COMPLETE):
+        beam_on_s = beam_on_us(result.commands) * 1e-6
+        if result.end_reason not in (END_OF_EXTRACTION, END_SLICE_COMPLETE) or not beam_on_s > 0.0:
             return
         share = float(result.parts["int1_counts"].sum()) / float(slice_.int1_counts.sum())
         expected = self._expected[slice_.index]
-        beam_on_s = beam_on_us(result.commands) * 1e-6
         spills = (result.end_reason == END_OF_EXTRACTION) - self._factor * share * expected.spills
         beam_spills = (beam_on_s - self._factor * share * expected.beam_on_s) / self._spill_s
         # Never below zero: a long time as it should be is no credit for what follows.
