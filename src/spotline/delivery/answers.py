@@ -83,15 +83,17 @@ def check_slow_reading(reading: SlowReading | None, asked_us: int, n_boxes: int)
     if not _is_whole(reading.time_us) or reading.time_us > asked_us:
         return f"reading of {reading.time_us!r} us, asked for at {asked_us} us"
     for box in reading.boxes:
-        for value in (box.temperature_C, box.pressure_Pa, box.high_voltage_V):
+        values: tuple[Any, ...] = (box.temperature_C, box.pressure_Pa, box.high_voltage_V)
+        for value in values:
             if not isinstance(value, int | float | np.number):
                 return f"{box.name} reads {value!r}, which is no number"
-    if not all(isinstance(name, str) for name in reading.mounted):
+    names: tuple[Any, ...] = reading.mounted
+    if not all(isinstance(name, str) for name in names):
         return f"mounted are {reading.mounted!r}, which are no names"
     return None
 
 
-def check_background(background: tuple[float, float]) -> str | None:
+def check_background(background: tuple[float, ...]) -> str | None:
     """Say what of a background cannot be; what is no number is an interlock of its own."""
     if len(background) != 2 or any(value < 0.0 for value in background):
         return f"background of {background!r} counts/s"

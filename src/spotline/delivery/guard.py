@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from traceback import extract_tb
+from typing import Any
 
 import numpy as np
 
@@ -200,7 +201,7 @@ def room_of(make: Callable[[], Room]) -> Room:
     except SpotlineError:
         raise
     except Exception as error:
-        device = _Unreachable(error)
+        device: Any = _Unreachable(error)
         return Room(device, device, device)
 
 
