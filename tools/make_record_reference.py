@@ -104,7 +104,8 @@ seed leave the same bytes.
 ## The header of a field
 
 `field.json` has `status` (`complete`, or `interlock` if anything is left), `started`, `spills`,
-`slow_control` and `interlocks_without_beam` (rows of the tables above), and:
+`slow_control` and `interlocks_without_beam` (rows of the tables above; an interlock has `detail` if a number
+cannot say what was the matter, as `summary.json` then has too), and:
 
 | key | contents |
 | --- | --- |

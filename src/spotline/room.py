@@ -1,7 +1,8 @@
 """The seam between the dose delivery and the room it works in.
 
 A room is an accelerator, a fast loop and slow sensors.  `spotline.sim.room` simulates one; hardware
-would put its drivers behind the same three.
+would put its drivers behind the same three.  They may raise what they like: any exception is an interlock,
+and so is an answer that cannot be (`spotline.delivery.guard`).
 """
 
 from __future__ import annotations
@@ -119,6 +120,9 @@ class SpillResult:
     readings : Table or None
         What monitors without a role in the law measured, columns `READING` of `spotline.control.planes`; None
         if the line has none.
+    boards_sha256 : str or None
+        Of what the memory boards hold when the spill is over: `boards_sha256` of it, read again; None: they
+        cannot be read.
     """
 
     parts: Table
@@ -132,6 +136,7 @@ class SpillResult:
     truth: NDArray[np.float64] | None
     last_ion_us: int | None = None
     readings: Table | None = None
+    boards_sha256: str | None = None
 
 
 def boards_sha256(settings: LawSettings, memory: SliceMemory) -> str:

@@ -186,3 +186,23 @@ def test_names_of_bits():
     assert names_of(0) == ()
     assert names_of(EXCESS | COUNTS) == ("excess", "counts")
     assert len({i.bit for i in INVARIANTS}) == len({i.name for i in INVARIANTS}) == 6
+
+
+def test_a_simulated_room_that_fails_by_itself_is_a_defect(
+    treatment: Treatment, monkeypatch: pytest.MonkeyPatch
+):
+    """It would else pass for a room that is simulated to fail."""
+    from spotline.sim.fast_loop import SimulatedLoop
+
+    run, calls = SimulatedLoop.run, []
+
+    def broken(self: SimulatedLoop, max_samples: int):
+        calls.append(max_samples)
+        if len(calls) == 30:
+            raise IndexError("index 128 is out of bounds")
+        return run(self, max_samples)
+
+    monkeypatch.setattr(SimulatedLoop, "run", broken)
+    row = one.run_one(Setting(treatment, 7, ()), 0)
+    assert "failure" in names_of(row.violations)
+    assert "index 128 is out of bounds" in row.remarks

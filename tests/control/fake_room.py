@@ -90,7 +90,7 @@ class FakeRoom:
         bench.counts = lambda tick: (1, 1) if bench.s.chopper_open and tick % 4 == 0 else (0, 0)
         bench.inputs = self._inputs
         self._lines, self._is_confirmed = 0, False
-        self.bench = bench
+        self.bench, self._row = bench, 0
         return boards_sha256(settings, memory)
 
     def run(self, max_samples: int) -> Block:
@@ -99,7 +99,8 @@ class FakeRoom:
         assert start < self.bench.start_tick + 10 * EXTRACTION_us, "the spill does not come to an end"
         self.bench.run_to(start + max_samples)
         s = self.bench.s
-        trend, parts = np.zeros(0, TREND), open_parts(self.bench.law, 0)
+        trend, parts = np.zeros(0, TREND), open_parts(self.bench.law, self._row)
+        self._row = int(s.row)
         return Block(int(s.tick) - start, s.phase == DONE, trend, int(s.spot), parts, None)
 
     def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spotline.control import interlocks
-from spotline.control.interlocks import CAUSES, SLOW
+from spotline.control.interlocks import CAUSES, DELIVERER, SLOW
 from spotline.control.memory import INTERLOCK_ROWS
 from spotline.machine import load_beamline
 from tests.control.trips import counts, inputs, places, ring
@@ -17,6 +17,7 @@ FAST = {
     code
     for code, cause in CAUSES.items()
     if cause.source != SLOW
+    and cause.source != DELIVERER
     and code not in (interlocks.BACKGROUND, interlocks.RECORD, interlocks.MEMORY_BOARDS)
 }
 KERNEL_CASES = [
@@ -58,6 +59,11 @@ ELSEWHERE = {
         "tests/delivery/test_interlocks.py::test_memory_boards_that_hold_something_else"
     ),
     interlocks.RECORD: "tests/delivery/test_output.py::test_disk_fills_between_spills",
+    interlocks.ROOM_FAILURE: (
+        "tests/delivery/test_room_failures.py::test_whatever_a_room_raises_is_an_interlock_of_it"
+    ),
+    interlocks.ROOM_ANSWER: "tests/delivery/test_room_answers.py::test_an_answer_that_cannot_be",
+    interlocks.SPILLS: "tests/delivery/test_too_many_spills.py::test_spills_at_their_limit_and_just_below",
 }
 """Causes that no case can drive, and the test that drives each to its limit and just not."""
 

@@ -13,6 +13,8 @@ from spotline.control import interlocks
 from spotline.control.interlocks import STOP
 from spotline.control.memory import (
     COMMAND,
+    COMMAND_CHOPPER_CLOSE,
+    COMMAND_CHOPPER_OPEN,
     END_OF_EXTRACTION,
     END_PAUSE,
     END_SLICE_COMPLETE,
@@ -108,7 +110,7 @@ class ScriptedRoom:
         self.spots_of.append(len(memory.int1_counts))
         self._memory, self._start_us = memory, broadcast.extraction_start_us
         self._ms, self._end, self._line = 0, 0, 0
-        self._done = 0
+        self._done = self._reported = 0
         self._interlocks: list[tuple[Any, ...]] = []
         return boards_sha256(settings, memory)
 
@@ -134,7 +136,9 @@ class ScriptedRoom:
         trend = np.zeros(n_ms, TREND)
         trend["int1_counts"], trend["int2_counts"] = 10, 11
         spot = min(self._done, n_spots - 1)
-        return Block(n_ms * 1000, bool(self._end), trend, spot, self._parts(), None)
+        parts, first = self._parts(), self._reported
+        self._reported = len(parts) - 1
+        return Block(n_ms * 1000, bool(self._end), trend, spot, parts[first:], None)
 
     def abort(self, cause: int, value: float, limit: float, action: int = STOP) -> None:
         tick = self._start_us + self._ms * 1000
@@ -153,6 +157,7 @@ class ScriptedRoom:
         n = min(self._done + 1, len(self._memory.int1_counts))
         parts = np.zeros(n, PART)
         parts["spot"] = np.arange(n)
+        parts["start_tick"] = self._start_us + 1000 * np.arange(n)
         parts["complete"] = np.arange(n) < self._done
         parts["int1_counts"] = self._memory.int1_counts[:n] - (1 - parts["complete"])
         parts["int2_counts"] = self._memory.int2_counts[:n] - (1 - parts["complete"])
@@ -160,12 +165,19 @@ class ScriptedRoom:
             parts["int1_counts"][0] = parts["int2_counts"][0] = 0
         return parts
 
+    def _commands(self, end_us: int) -> np.ndarray:
+        """The chopper is open for all of a spill that is over, if beam came."""
+        if not self._done or not self._end:
+            return np.zeros(0, COMMAND)
+        times_us = (self._start_us, COMMAND_CHOPPER_OPEN), (end_us, COMMAND_CHOPPER_CLOSE)
+        return np.array([(tick, command, 0) for tick, command in times_us], COMMAND)
+
     def result(self) -> SpillResult:
         end_us = self._start_us + self._ms * 1000
         parts = self._parts()
         return SpillResult(
             parts=parts,
-            commands=np.zeros(0, COMMAND),
+            commands=self._commands(end_us),
             interlocks=np.array(self._interlocks, INTERLOCK),
             end_reason=self._end,
             start_us=self._start_us,

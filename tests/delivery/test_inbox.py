@@ -255,16 +255,8 @@ def test_a_delivery_that_takes_no_orders_says_so(line: BeamLine, tmp_path: Path)
 
 
 def test_an_error_in_the_thread_is_raised_to_who_asks(line: BeamLine, tmp_path: Path):
-    def room_of(field: FieldTreatment) -> Room:
-        room = SimulatedRoom(true_line_of(line), field.field.number, 1)
-
-        class Broken:
-            read = room.sensors.read
-
-            def measure_background(self, duration_s: float) -> tuple[float, float]:
-                raise ZeroDivisionError("no counts")
-
-        return Room(room.accelerator, room.loop, Broken())
+    def room_of(_field: FieldTreatment) -> Room:
+        raise OptionError("room 4: there is none")
 
     delivery = Delivery(
         treatment_of(PROTON, line),
@@ -275,10 +267,10 @@ def test_an_error_in_the_thread_is_raised_to_who_asks(line: BeamLine, tmp_path: 
     events_of_it = delivery.events()
     waiting = delivery.order(Command.STOP)
     delivery.start()
-    with pytest.raises(ZeroDivisionError, match="no counts"):
+    with pytest.raises(OptionError, match="room 4"):
         delivery.result()
     *_, last = events_of_it
-    assert last.error == "ZeroDivisionError: no counts"
+    assert last.error == "OptionError: room 4: there is none"
     with pytest.raises(OptionError, match="the delivery is over"):
         waiting.result()
 

@@ -36,6 +36,8 @@ PLAIN = {
     "ring_pulse_share",
     "intensity_floor",
     "unsettled_spots",
+    "spills_factor",
+    "excess_spills",
     "excess_intensity",
     "data_periods",
     "gas_density_change",

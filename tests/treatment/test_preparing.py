@@ -165,6 +165,15 @@ def test_spot_too_short_at_any_intensity_is_delivered_with_a_warning():
     assert "minimum_spot_time_us" in warning
 
 
+def test_a_line_without_a_reading_of_the_ring_has_no_witness_outside_of_the_nozzle():
+    dry = with_facts(LINE, {"accelerator.ring_pulse_share": 0.0})
+    (warning,) = prepare(plan_of(field(layer())), dry).fields[0].warnings
+    assert warning.startswith(
+        "cnao-h reads no charge of a ring (accelerator.ring_pulse_share): if all chambers"
+    )
+    assert prepare(plan_of(field(layer())), LINE).fields[0].warnings == ()
+
+
 def test_intensity_that_makes_spots_too_short_is_taken_with_a_warning():
     prepared = prepare(plan_of(field(layer(meterset=7e3))), LINE, options=Options(intensity=1.0)).fields[0]
     assert prepared.slices[0].intensity_level == 1.0

@@ -21,7 +21,7 @@ from spotline.campaign.received import Received, received_of
 from spotline.campaign.row import Row
 from spotline.campaign.setting import Drawn, Setting, draw_run
 from spotline.campaign.watch import Watch, Watched
-from spotline.control.interlocks import CAUSES
+from spotline.control.interlocks import CAUSES, ROOM_ANSWER, ROOM_FAILURE
 from spotline.delivery.resume import resume
 from spotline.delivery.run import deliver
 from spotline.machine.true_line import true_line_of
@@ -150,6 +150,8 @@ def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: 
     if interlocks and (onset_us is None or interlocks[0][0] < onset_us):
         cause = CAUSES[interlocks[0][1]].name
         verdict.add(FALSE_TRIP, f"{cause} at {interlocks[0][0]} us, before anything had failed")
+    for defect in _defects(story.record):
+        verdict.add(FAILURE, defect)
     received = received_of(treatment, spills)
     bound = _bound(treatment, watch, drawn.faults, received, len(spills))
     worst = _check_excess(received, bound, verdict)
@@ -253,6 +255,13 @@ def _interlocks(
                 time_us = onset_us
             found.append((time_us, row.cause))
     return sorted(found)
+
+
+def _defects(record: Record | None) -> list[str]:
+    """What the simulated room has raised, or answered that cannot be: no fault makes it do so."""
+    fields = record.fields if record is not None else ()
+    rows = (row for field in fields for row in field.outcome.interlocks_without_beam)
+    return [str(row.detail) for row in rows if row.cause in (ROOM_FAILURE, ROOM_ANSWER)]
 
 
 def _check_excess(received: Received, bound: Bound, verdict: _Verdict) -> int:

@@ -53,6 +53,9 @@ EVENT_MISSING = 40
 EVENT_UNEXPECTED = 41
 RECOVERY = 42
 RECORD = 43
+ROOM_FAILURE = 44
+ROOM_ANSWER = 45
+SPILLS = 46
 COUCH = 50
 OPERATOR = 51
 SUPERVISION = 52
@@ -76,6 +79,7 @@ PATIENT = "patient interlock system"
 ROOM = "couch"
 PERSON = "operator"
 SUPERVISOR = "supervision"
+DELIVERER = "delivery"
 
 # Who may release the beam again.
 BY_ITSELF = "by itself, with the next spill"
@@ -155,6 +159,7 @@ _OWN = "decision 0013"
 _WIDTH = "decision 0030"
 _BOTH = ("int1", "int2")
 _OUTSIDE = "decision 0034"
+_FAILING_ROOM = "decision 0035"
 
 CAUSES = {
     cause.code: cause
@@ -329,8 +334,8 @@ CAUSES = {
             "fast_interlocks.data_periods", STOP, "40 kHz", "position x and y", _OWN,
         ),
         Cause(
-            MEMORY_BOARDS, "memory boards", FAST, "the memory boards acknowledge what was loaded by its hash",
-            "1", "", STOP, "every spill, before it begins", "none", _OWN,
+            MEMORY_BOARDS, "memory boards", FAST, "the memory boards hold what was loaded, by its hash",
+            "1", "", STOP, "every spill, before it begins and when it is over", "none", _OWN,
         ),
         # With STOP, for optics do not come right by waiting: the next spill of this cycle is as wide.
         Cause(
@@ -357,6 +362,20 @@ CAUSES = {
         Cause(
             RECORD, "record", RECOVERY_SOURCE, "what was delivered can be written", "bytes",
             "", STOP, "every spill and every confirmation", "recovery", _OWN,
+        ),
+        Cause(
+            ROOM_FAILURE, "room", DELIVERER, "every call to accelerator, fast loop or sensors is answered",
+            "calls", "", STOP, "every call", "watchdog, recovery, slow control silent", _FAILING_ROOM,
+        ),
+        Cause(
+            ROOM_ANSWER, "room answer", DELIVERER, "what the room answers can be, by what it was asked",
+            "answers", "", STOP, "every call", "none", _FAILING_ROOM,
+        ),
+        Cause(
+            SPILLS, "too many spills", DELIVERER,
+            "spills and time with beam are those predicted for what they have delivered",
+            "spills", "fast_interlocks.excess_spills", STOP, "before every spill", "ring charge",
+            _FAILING_ROOM,
         ),
         Cause(
             COUCH, "couch", ROOM, "the couch is locked", "1", "", STOP, "40 kHz", "none",

@@ -61,6 +61,7 @@ class DoseRecovery:
         self._waiting: list[Table] = []  # parts that the journal does not have
         self._row = 0  # row of the first of them
         self._is_stopped = False
+        self._now_us = start_us
         self.due_us = (start_us // period_us + 1) * period_us
 
     def take(self, block: Block, now_us: int) -> None:
@@ -69,12 +70,19 @@ class DoseRecovery:
             # The first part is the last one before, with what it has by now.
             self._waiting[-1] = self._waiting[-1][:-1]
         self._waiting.append(block.parts)
+        self._now_us = now_us
         if block.finished or now_us < self.due_us:
             return
         self.due_us += self._period_us
         self._enter(now_us)
         if not self._is_stopped:
             self._watch()
+
+    def keep(self) -> None:
+        """Have the journal hold what came since the last entry, of a spill in which the room has failed."""
+        if self._waiting:
+            entry = ProgressEntry(spill=self._spill, row=self._row, time_us=self._now_us)
+            self._logbook.note(PROGRESS, entry, np.concatenate(self._waiting))
 
     def _enter(self, now_us: int) -> None:
         """Make the entry, and have it confirmed."""

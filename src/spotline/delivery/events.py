@@ -112,6 +112,7 @@ class InterlockTripped(DeliveryEvent):
     slice: int
     spot: int
     is_with_beam: bool
+    detail: str = ""
 
     @property
     def name(self) -> str:
@@ -445,6 +446,7 @@ RESULT = (
         source=FAST,
         columns=OTHERS,
     ),
+    _fast("boards_sha256", "str", "", "hash of what the memory boards hold at the end; None if not read"),
 )
 """Columns of the result of a spill (`spotline.room.SpillResult`), without what only a simulation knows."""
 
@@ -502,6 +504,7 @@ EVENTS: dict[type[DeliveryEvent], tuple[Column, ...]] = {
         SLICE,
         Column("spot", "int", "", "index of the spot in the slice, from 0", limits=FROM_0),
         Column("is_with_beam", "bool", "", "whether it came in a spill"),
+        Column("detail", "str", "", "what was the matter, if a number cannot say it; else empty"),
     ),
     SpillBegun: (
         SPILL,

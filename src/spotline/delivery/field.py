@@ -15,6 +15,8 @@ from spotline.control.slow import Grant, SlowTrip
 from spotline.control.supervision import Event, State
 from spotline.delivery.command import Command
 from spotline.delivery.events import Converted, FieldBegun, FieldEnded, OrderTaken
+from spotline.delivery.expenditure import Expenditure
+from spotline.delivery.guard import Guard, RoomError
 from spotline.delivery.orders import Inbox, OrderCallback, Posted, STEP_us
 from spotline.delivery.outcome import Outcome
 from spotline.delivery.oversight import Oversight
@@ -139,7 +141,7 @@ class FieldDelivery:
         self._task = task
         self._treatment = task.treatment
         self._beamline = task.beamline
-        self._room = room
+        self._room = Guard(room, task.beamline)
         self._files = files
         self._stream = stream
         self._orders = orders
@@ -153,11 +155,12 @@ class FieldDelivery:
         self._oversight = Oversight(
             self._treatment.passive_elements,
             self._beamline,
-            room.sensors,
+            self._room.sensors,
             self._outcome,
             stream,
             earlier.clock_us if earlier is not None else 0,
         )
+        self._expenditure = Expenditure(self._treatment, self._beamline)
         self._recorder: Recorder
         self._spills: SpillDelivery
         self._pause_ordered = False
@@ -181,16 +184,13 @@ class FieldDelivery:
                 self._block_us,
                 self._obey_in_spill,
             )
-            self._begin()
-            while self._is(State.LOADED):
-                self._check()
-                if self._is(State.READY):
-                    self._acknowledge()
-                if self._is(State.DELIVERY):
-                    self._deliver()
-                if self._is(State.INTERRUPTED):
-                    self._release()
-            self._room.accelerator.beam_off()
+            try:
+                self._go_through()
+            except RoomError as error:
+                self._give_up_room(error)
+            except BaseException:
+                self._room.end_beam()
+                raise
             self._oversight.happens(Event.RECORD_WRITTEN)  # what follows is made of the journal
             self._stream.tell(
                 FieldEnded(
@@ -200,8 +200,34 @@ class FieldDelivery:
                     latched=self._outcome.register.latched,
                 )
             )
-        self._outcome.is_written = not recorder.is_lost
+        self._outcome.is_written = not (recorder.is_lost or self._spills.is_open)
         return self._outcome
+
+    def _go_through(self) -> None:
+        """Let the field go through its states, until it is delivered or nobody releases it."""
+        self._begin()
+        while self._is(State.LOADED):
+            self._check()
+            if self._is(State.READY):
+                self._acknowledge()
+            if self._is(State.DELIVERY):
+                self._deliver()
+            if self._is(State.INTERRUPTED):
+                self._release()
+        self._room.accelerator.beam_off()
+
+    def _give_up_room(self, error: RoomError) -> None:
+        """Make an interlock of what the room did, which is asked nothing more: a resumption makes another.
+
+        A spill that was under way stays open in the journal, and is made of it, with what may have followed.
+        """
+        if self._account is None and not self._recorder.logbook.is_begun:
+            self._convert(Grant((), False))
+        self._oversight.interlock(SlowTrip(error.cause, 1.0, 0.0), str(error))
+        if self._is(State.LOADED):
+            self._oversight.happens(Event.CHECKS_FAILED)
+        elif not (self._is(State.INTERRUPTED) or self._is(State.POST)):
+            self._oversight.happens(Event.STOP)
 
     def _begin(self) -> None:
         """Load the treatment; one that was interrupted goes on when its operator has reset it."""
@@ -400,6 +426,7 @@ class FieldDelivery:
         command = posted.order.command
         if command is Command.RESET:
             self._oversight.reset(posted.order.identity, posted.order.reason)
+            self._expenditure.begin_again()
         elif command is Command.CLOSE:
             self._oversight.happens(Event.CLOSED)
         elif is_with_beam:
@@ -447,6 +474,7 @@ class FieldDelivery:
                 if self._is(State.DELIVERY):
                     continue  # a pause before the spill is over: the next cycle
                 return False
+            self._expenditure.take(slice_, result)
             spots = account.open_spots(slice_.index)
             in_vain = not (result.parts["complete"] == 1).any() and (
                 result.end_reason == END_PAUSE or not self._was_beam(result)
@@ -460,6 +488,12 @@ class FieldDelivery:
 
     def _deliver_spill(self, slice_: Slice, account: Account, spots: Integers) -> SpillResult | None:
         """Deliver one spill; None if it is not taken, because something is wrong before it."""
+        limit = self._beamline.facts.fast_interlocks.excess_spills
+        if self._expenditure.excess >= limit:
+            trip = SlowTrip(interlocks.SPILLS, self._expenditure.excess, limit)
+            self._oversight.interlock(trip)
+            self._oversight.happens(Event.STOP)
+            return None
         if not self._spills.has_room(len(spots)):
             self._oversight.happens(Event.STOP)
             return None
@@ -468,17 +502,19 @@ class FieldDelivery:
         )
         self._outcome.spills += 1
         result = None
-        if self._is_granted(slice_, broadcast):
-            result = self._spills.deliver(self._treatment, slice_, account, spots, broadcast)
-            if result is None:
-                self._oversight.happens(Event.STOP)
-        if result is None:
-            self._outcome.spills -= 1
+        try:
+            if self._is_granted(slice_, broadcast):
+                result = self._spills.deliver(self._treatment, slice_, account, spots, broadcast)
+                if result is None:
+                    self._oversight.happens(Event.STOP)
+        finally:
+            if result is None and not self._spills.is_open:
+                self._outcome.spills -= 1
         return result
 
     def _after_spill(self, result: SpillResult, slice_: Slice, persists: bool, *, is_over: bool) -> None:
         """Tell the supervision how a spill ended, and wait if it ended in a pause that somebody ordered."""
-        stops = result.end_reason == END_STOP or self._recorder.is_lost
+        stops = result.end_reason == END_STOP or self._recorder.is_lost or not self._oversight.is_clear
         for row in result.interlocks:
             if (stops and row["action"] != PAUSE) or persists:
                 self._oversight.latch(

@@ -49,6 +49,8 @@ class Logbook:
 
     Attributes
     ----------
+    is_begun : bool
+        Whether the journal has the entry with which a field begins: what happens before waits for it.
     is_lost : bool
         Whether the journal could not be written; then nothing is written to it any more.
     """
@@ -60,8 +62,7 @@ class Logbook:
         self._field = field
         self._resumed = resumed
         self._remarks = remarks
-        # What happens before the entry with which a field begins waits for it.
-        self._is_begun = book.entries > 0
+        self.is_begun = book.entries > 0
         self._waiting: list[tuple[str, msgspec.Struct]] = []
         self._header: AnnouncedSpill | None = None
         self.is_lost = False
@@ -113,7 +114,7 @@ class Logbook:
             versions=self._field.versions,
         )
         self._book.append(journal.FIELD, keys_of(entry))
-        self._is_begun = True
+        self.is_begun = True
         waiting, self._waiting = self._waiting, []
         for kind, early in waiting:
             self._book.append(kind, keys_of(early))
@@ -138,7 +139,7 @@ class Logbook:
 
     def note(self, kind: str, entry: msgspec.Struct, table: Table | None = None) -> bool:
         """Write an entry; return whether it is on the disk."""
-        if not self._is_begun:
+        if not self.is_begun:
             self._waiting.append((kind, entry))
             return True
         if not self.is_lost:
@@ -190,6 +191,7 @@ def _interlock(event: InterlockTripped) -> InterlockRow:
         value=_number(event.value),
         limit=_number(event.limit),
         action=event.action,
+        detail=event.detail or UNSET,
     )
 
 

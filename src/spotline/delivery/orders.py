@@ -92,14 +92,24 @@ class OrderCallback:
     ----------
     ask : callable
         See `spotline.delivery.progress.Orders`.
+
+    Attributes
+    ----------
+    raised : Exception or None
+        What it has raised: that ends the delivery, whatever it is.
     """
 
     def __init__(self, ask: Orders) -> None:
         self._ask = ask
+        self.raised: Exception | None = None
 
     def take(self, progress: Progress) -> Posted | None:
         """Ask for an order."""
-        order = self._ask(progress)
+        try:
+            order = self._ask(progress)
+        except Exception as error:
+            self.raised = error
+            raise
         return Posted(order) if order is not None else None
 
 

@@ -154,8 +154,8 @@ class Oversight:
         spill = self._outcome.spills
         self._supervision.register.latch(trip.cause, trip.value, trip.limit, time_us, spill)
 
-    def interlock(self, trip: SlowTrip) -> None:
-        """Tell and latch an interlock that came while there was no beam."""
+    def interlock(self, trip: SlowTrip, detail: str = "") -> None:
+        """Tell and latch an interlock that came while there was no beam; `detail` says it in words."""
         self._stream.tell(
             InterlockTripped(
                 time_us=self.now_us,
@@ -167,6 +167,7 @@ class Oversight:
                 slice=self.slice,
                 spot=0,
                 is_with_beam=False,
+                detail=detail,
             )
         )
         self.latch(trip, self.now_us)

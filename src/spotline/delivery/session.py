@@ -24,6 +24,7 @@ from msgspec import UNSET
 
 from spotline.control.memory import LawSettings, SliceMemory
 from spotline.delivery.field import BLOCK_us, Earlier, FieldDelivery, FieldTask, Operator
+from spotline.delivery.guard import room_of
 from spotline.delivery.loading import law_settings, slice_memory
 from spotline.delivery.orders import Inbox, OrderCallback
 from spotline.delivery.outcome import Outcome
@@ -158,8 +159,15 @@ class Session:
             )
             write_json(self.folder / SUMMARY, summary, self.disk)
         except OSError as error:
-            return self._without_disk(error)
+            if self._is_of_a_callable(error):
+                raise
+            return self._without_disk(error)  # whatever the room raises is an interlock, and never comes here
         return Record(self.folder, summary, tuple(records))
+
+    def _is_of_a_callable(self, error: OSError) -> bool:
+        """Whether somebody who attends, or who is asked for orders, has raised it, and not the disk."""
+        asked = self.orders.raised if isinstance(self.orders, OrderCallback) else None
+        return error is self.stream.raised or error is asked
 
     def _with_unwritten(self, summary: dict[str, Any]) -> dict[str, Any]:
         return {**summary, UNWRITTEN: list(self._unwritten)} if self._unwritten else summary
@@ -240,7 +248,7 @@ class Session:
         position, n_fields = index + 1, len(self.treatment.fields)
         outcome = FieldDelivery(
             FieldTask(field, self.treatment.beamline, position, n_fields, earlier, self.operator),
-            self.make_room(field, state.spills),
+            room_of(lambda: self.make_room(field, state.spills)),
             FieldFiles(content, self.disk, self.delivery.raw),
             self.stream,
             self.orders,

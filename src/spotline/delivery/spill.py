@@ -8,8 +8,10 @@ from collections.abc import Callable
 from spotline.arrays import Integers
 from spotline.control import interlocks, timing
 from spotline.control.slow import SlowTrip
+from spotline.delivery.answers import MARGIN_us
 from spotline.delivery.dose_recovery import DoseRecovery
 from spotline.delivery.events import InterlockTripped, Samples, SpillBegun, SpillEnded, SpillStored
+from spotline.delivery.guard import RoomError
 from spotline.delivery.headers import beam_on_us
 from spotline.delivery.loading import law_settings, slice_memory
 from spotline.delivery.outcome import Outcome
@@ -23,9 +25,6 @@ from spotline.record.account import Account
 from spotline.record.spill_file import file_bytes, spill_path
 from spotline.room import Broadcast, FastLoop, SpillResult, boards_sha256
 from spotline.treatment.treatment import FieldTreatment, Slice
-
-MARGIN_us = 200_000
-"""A spill file begins before the extraction and ends after it, by less than this."""
 
 
 class SpillDelivery:
@@ -49,6 +48,11 @@ class SpillDelivery:
         Samples per call of the fast loop at most.
     between : callable
         Called before every block, given its first sample: orders are obeyed until then.
+
+    Attributes
+    ----------
+    is_open : bool
+        Whether a spill is in the journal that is not over; if the room fails then, what it gave is assumed.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class SpillDelivery:
         self._stream = stream
         self._block_us = block_us
         self._between = between
+        self.is_open = False
 
     def has_room(self, n_spots: int) -> bool:
         """Check that the next spill can be written, and set room aside for its part of the journal."""
@@ -140,27 +145,43 @@ class SpillDelivery:
         self._stream.tell(begun)
         if self._recorder.logbook.is_lost:
             return None
+        self.is_open = True
+        loaded = boards_sha256(begun.settings, begun.memory)
         held = self._loop.load(begun.settings, begun.memory, broadcast)
-        if held != boards_sha256(begun.settings, begun.memory):
+        if held != loaded:
             # The spill ends in its first sample, before any beam.
             self._loop.abort(interlocks.MEMORY_BOARDS, 1.0, 0.0)
         self._run(begun, account.n_complete)
         result = self._loop.result()
+        self.is_open = False
         account.book(slice_.index, spots, result.parts)
         is_last = slice_.index == len(treatment.slices) - 1
         self._end(begun, result, account, held, is_last=is_last)
+        if held == loaded and result.boards_sha256 not in (None, loaded):
+            detail = f"loop.result: the boards of spill {begun.spill} held something else when it was over"
+            self._oversight.interlock(SlowTrip(interlocks.MEMORY_BOARDS, 1.0, 0.0), detail)
         return result
 
     def _run(self, begun: SpillBegun, complete_before: int) -> None:
         """Run the fast loop to the end of the spill."""
         self._loop.run(0)  # compiles the loop on first use, outside of the clock below
-        now_us, finished = self._loop.result().end_us, False
+        now_us = self._loop.result().end_us
         period_us = self._beamline.facts.control.recovery_period_us
         files = self._recorder.files
         recovery = DoseRecovery(
             self._recorder.logbook, self._loop, files.disk, files.folder, period_us, begun.spill, now_us
         )
+        try:
+            self._run_blocks(begun, complete_before, recovery, now_us)
+        except RoomError:
+            recovery.keep()
+            raise
+
+    def _run_blocks(
+        self, begun: SpillBegun, complete_before: int, recovery: DoseRecovery, now_us: int
+    ) -> None:
         int1_counts = int2_counts = 0
+        finished = False
         while not finished:
             self._between(now_us)
             if now_us >= self._oversight.next_look_us:

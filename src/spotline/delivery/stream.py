@@ -144,10 +144,13 @@ class Stream:
     ----------
     field : int
         Number of the field under way.
+    raised : Exception or None
+        What one of those who attend has raised: it ends the delivery, whatever it is.
     """
 
     def __init__(self) -> None:
         self.field = 0
+        self.raised: Exception | None = None
         self._sequence = 0
         self._standing = Standing()
         self._writers: tuple[Writer, ...] = ()
@@ -207,7 +210,11 @@ class Stream:
         progress = self._standing.take(event)
         self._offer(event, progress)
         for attend in self._attendants:
-            attend(event, progress)
+            try:
+                attend(event, progress)
+            except Exception as error:
+                self.raised = error
+                raise
         return event
 
     def _offer(self, event: DeliveryEvent, progress: Progress) -> None:

@@ -280,14 +280,16 @@ def _set_metersets(beam: Dataset, record: FieldRecord, layers: tuple[DeliveredLa
 def _set_termination(beam: Dataset, record: FieldRecord, started: datetime) -> None:
     complete = record.outcome.status == "complete"
     beam.TreatmentTerminationStatus = "NORMAL" if complete else "MACHINE"
-    rows = record.interlocks[record.interlocks["time_us"].argsort(kind="stable")]
+    order = record.interlocks["time_us"].argsort(kind="stable")
+    rows, details = record.interlocks[order], [record.details[index] for index in order]
     if len(rows):
         resets = record.outcome.register.resets
         reset_us = max((reset.time_us for reset in resets), default=-1)
-        beam.InterlockSequence = interlock_items(rows, started, complete, resets)
+        beam.InterlockSequence = interlock_items(rows, started, complete, resets, details)
         if not complete:
-            ending = rows[ending_interlock(rows, reset_us)]
-            beam.TreatmentTerminationDescription = describe_interlock(ending)
+            last = ending_interlock(rows, reset_us)
+            ending = rows[last]
+            beam.TreatmentTerminationDescription = describe_interlock(ending, details[last])
             if ending["cause"] == interlocks.OPERATOR:
                 beam.TreatmentTerminationStatus = "OPERATOR"
 

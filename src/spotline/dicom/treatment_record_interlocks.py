@@ -22,6 +22,9 @@ from spotline.record.model import Table
 CODING_SCHEME = "99SPOTLINE"
 """Coding scheme of the causes: the code value is the code of the interlock table."""
 
+SHORT_TEXT = 1024
+"""Characters that DICOM allows in a description (value representation ST)."""
+
 _DICOM_CODES = {
     interlocks.INT_DIFFERENCE: ("130827", "Scan Spot Meterset Interlock"),
     interlocks.INT_RATIO: ("130827", "Scan Spot Meterset Interlock"),
@@ -39,7 +42,11 @@ _TERMINATED = ("130453", "Treatment Terminated")
 
 
 def interlock_items(
-    rows: Table, started: datetime, complete: bool, resets: Sequence[Reset] = ()
+    rows: Table,
+    started: datetime,
+    complete: bool,
+    resets: Sequence[Reset] = (),
+    details: Sequence[str] = (),
 ) -> list[Dataset]:
     """Make the items of the Interlock Sequence.
 
@@ -54,14 +61,16 @@ def interlock_items(
         pauses without a spot in between do.
     resets : sequence of Reset
         By operators, in the order of time: what came until the last one has been resolved.
+    details : sequence of str
+        What was the matter in words, row by row; none if numbers say it all.
     """
     reset_us = max((reset.time_us for reset in resets), default=-1)
     ended = (rows["action"] != PAUSE) & (rows["time_us"] > reset_us)
     if not complete:
         ended[ending_interlock(rows, reset_us)] = True
     return [
-        _item(row, started, ended=bool(end), user="" if end else _resolved_by(row, resets))
-        for row, end in zip(rows, ended, strict=True)
+        _item(row, started, bool(end), "" if end else _resolved_by(row, resets), detail)
+        for row, end, detail in zip(rows, ended, details or [""] * len(rows), strict=True)
     ]
 
 
@@ -87,7 +96,7 @@ def ending_interlock(rows: Table, reset_us: int = -1) -> int:
     return int(stops[0]) if len(stops) else len(rows) - 1
 
 
-def describe_interlock(row: np.void) -> str:
+def describe_interlock(row: np.void, detail: str = "") -> str:
     """Say in words what tripped, where, and what was done."""
     cause = CAUSES.get(int(row["cause"]))
     name, unit = (cause.name, f" {cause.unit}") if cause else (f"unknown cause {row['cause']}", "")
@@ -96,15 +105,16 @@ def describe_interlock(row: np.void) -> str:
     return (
         f"{name}: value {row['value']:g}{unit}, limit {row['limit']:g}{unit}; "
         f"spill {row['spill']}, slice {row['slice']}, spot {row['spot']}; {action}"
-    )
+        f"{'; ' if detail else ''}{detail}"
+    )[:SHORT_TEXT]
 
 
-def _item(row: np.void, started: datetime, ended: bool, user: str) -> Dataset:
+def _item(row: np.void, started: datetime, ended: bool, user: str, detail: str) -> Dataset:
     cause = CAUSES.get(int(row["cause"]))
     item = Dataset()
     moment = started.replace(tzinfo=None) + timedelta(microseconds=int(row["time_us"]))
     item.InterlockDateTime = moment.strftime("%Y%m%d%H%M%S.%f")
-    item.InterlockDescription = describe_interlock(row)
+    item.InterlockDescription = describe_interlock(row, detail)
     item.InterlockOriginDescription = cause.source if cause else "unknown"
     item.InterlockCodeSequence = [_cause_code(int(row["cause"]))]
     resolution = _TERMINATED if ended else _RESOLVED

@@ -259,6 +259,11 @@ class FastInterlocks(Facts, frozen=True, kw_only=True):
     """Longest time without a count of either integral chamber while chopper is open and ring charged."""
     intensity_floor: Fraction = 0.05
     """Smallest intensity in that time, relative to that of the slice."""
+    spills_factor: Positive = 1.25
+    """Spills that end with their extraction, and time with beam, may be so many times those that were
+    predicted for what they have delivered; and ..."""
+    excess_spills: Positive = 1.5
+    """... less than so many spills, or the time of so many, beyond that."""
 
 
 class SlowInterlocks(Facts, frozen=True, kw_only=True):

@@ -32,7 +32,8 @@ class ReadingRow(Struct, frozen=True, kw_only=True):
 class InterlockRow(Struct, frozen=True, kw_only=True):
     """An interlock without beam, columns `INTERLOCK` of the record model.
 
-    None stands for what is no number.
+    None stands for what is no number.  `detail` says in words what a number cannot: what a room raised, or
+    what of its answer cannot be.
     """
 
     cause: int
@@ -43,6 +44,7 @@ class InterlockRow(Struct, frozen=True, kw_only=True):
     value: float | None
     limit: float | None
     action: int
+    detail: str | UnsetType = UNSET
 
 
 class EventRow(Struct, frozen=True, kw_only=True):

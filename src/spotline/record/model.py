@@ -319,6 +319,13 @@ class FieldRecord:
         with as_written(self.path):
             return typed(FieldFile, {**_NO_OUTCOME, **self.header})
 
+    @property
+    def details(self) -> tuple[str, ...]:
+        """What was the matter, in words, for each row of `interlocks`; empty where its numbers say it all."""
+        # Those without beam come first.
+        said = [row.detail or "" for row in self.outcome.interlocks_without_beam]
+        return tuple([*said, *[""] * len(self.interlocks)][: len(self.interlocks)])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec import UNSET
 
 from spotline.control.interlocks import CAUSES, INHIBIT, PAUSE, STOP
 from spotline.measurement import Result
@@ -62,7 +63,7 @@ def field_statistics(record: FieldRecord) -> Statistics:
         beam_on_s=float(record.spills["beam_on_us"].sum()) * 1e-6,
         treatment_s=float(record.spills["end_us"].max()) * 1e-6 if len(record.spills) else 0.0,
         assumed=_assumed(record),
-        interlocks=tuple(describe_interlock(row) for row in record.interlocks),
+        interlocks=tuple(map(describe_interlock, record.interlocks, record.details)),
     )
 
 
@@ -122,8 +123,8 @@ def _assumed(record: FieldRecord) -> Assumed:
     )
 
 
-def describe_interlock(row: np.void) -> InterlockFigures:
-    """An interlock in words."""
+def describe_interlock(row: np.void, detail: str = "") -> InterlockFigures:
+    """An interlock in words, with what its numbers do not say."""
     cause = CAUSES[int(row["cause"])]
     return InterlockFigures(
         cause=cause.name,
@@ -135,6 +136,7 @@ def describe_interlock(row: np.void) -> InterlockFigures:
         limit=float(row["limit"]),
         unit=cause.unit,
         action=_ACTIONS[int(row["action"])],
+        detail=detail or UNSET,
     )
 
 

@@ -60,6 +60,8 @@ class InterlockFigures(Struct, frozen=True, kw_only=True):
         Of both.
     action : str
         ``pause``, ``stop`` or ``inhibit``.
+    detail : str or UNSET
+        What was the matter, in words, if a number cannot say it.
     """
 
     cause: str
@@ -71,6 +73,7 @@ class InterlockFigures(Struct, frozen=True, kw_only=True):
     limit: float
     unit: str
     action: str
+    detail: str | UnsetType = UNSET
 
 
 class Statistics(Struct, frozen=True, kw_only=True):

@@ -225,6 +225,7 @@ class SimulatedLoop:
             truth=self._samples.truth[:n_parts],
             last_ion_us=int(self._plant.beam[0].last_ion_tick),
             readings=readings_of(self._planes.registers, n_parts) if self._has_planes else None,
+            boards_sha256=boards_sha256(self._settings, self._memory),
         )
 
     def _range_modulators(self, code: int) -> int:

@@ -91,6 +91,8 @@ def _prepare_field(
         instructions = instruct(field, beamline, options or Options(), progress)
     slices = tuple(make_slice(i, instruction, field, beamline) for i, instruction in enumerate(instructions))
     warnings.extend(_short_spot_warnings(slices, beamline))
+    if not beamline.facts.accelerator.pulse_particles(1.0):
+        warnings.append(NO_WITNESS.format(beamline.name))
     treatment = FieldTreatment(
         field=field,
         beam=beam,
@@ -101,6 +103,13 @@ def _prepare_field(
         warnings=tuple(dict.fromkeys(warnings)),
     )
     return convert_counts(treatment, treatment.gas_factors, beamline)
+
+
+NO_WITNESS = (
+    "{} reads no charge of a ring (accelerator.ring_pulse_share): if all chambers count too little at once, "
+    "that is noticed by the number of spills and the time with beam alone, after spills with too much dose"
+)
+"""Warning where nothing outside of the nozzle sees the beam (decisions 0034 and 0035)."""
 
 
 def _check_instructions(plan: Plan, field: Field, beamline: BeamLine) -> None:

@@ -255,5 +255,5 @@ def _interlock_in_words(interlock: InterlockFigures) -> str:
     value = "not a number" if interlock.value is None else f"{interlock.value:.6g}"
     return (
         f"{interlock.cause} at {interlock.time_s:.6f} s: {value}, limit {interlock.limit:.6g} "
-        f"{interlock.unit} ({interlock.action})"
+        f"{interlock.unit} ({interlock.action}){f'; {interlock.detail}' if interlock.detail else ''}"
     )
