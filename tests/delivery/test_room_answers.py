@@ -316,6 +316,19 @@ def test_boards_that_change_after_they_were_acknowledged(
     assert record.summary["assumed"]["int1_counts"] == 0, "what was counted was counted"
 
 
+def test_a_room_has_boards_of_its_own(line: BeamLine, tmp_path: Path):
+    """Where they cannot be read, counts are held against what was loaded, not against what became of it."""
+
+    def make(loop: FastLoop) -> Altering:
+        return Altering(Flipping(loop, _four_times), "result", lambda r: replace(r, boards_sha256=None))
+
+    record = spotline.deliver(
+        treatment_of(TWO_LAYERS, line), tmp_path, seed=1, make_room=room_with(line, make)
+    )
+    assert (record.summary["status"], causes(record)) == ("interlock", [("room answer", "stop")])
+    assert "counts too many in a spot that was left" in record.summary["interlocks"][0]["detail"]
+
+
 def test_a_room_that_cannot_read_its_boards(line: BeamLine, tmp_path: Path):
     def unread(result: SpillResult) -> SpillResult:
         assert result.boards_sha256

@@ -70,7 +70,7 @@ def test_a_reset_counts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def orders(progress: Progress) -> Order | None:
         nonlocal resets
-        if progress.state != "interrupted":
+        if progress.state != "interrupted" or resets > 10:
             return None
         resets += 1
         return Order(Command.RESET, "operator", "the ring is weak today")
@@ -94,7 +94,8 @@ def test_time_with_beam_counts_too():
     expenditure, (slice_,) = Expenditure(SLOWLY, LINE), SLOWLY.slices
     whole = int(slice_.int1_counts.sum())
     longest_us = round(LINE.facts.accelerator.longest_s * 1e6)
-    expenditure.take(slice_, spill(whole, 1, 1000))
+    for _ in range(1000):
+        expenditure.take(slice_, spill(whole, 1, 1000))
     assert expenditure.excess == 0.0
     expenditure.take(slice_, spill(whole // 2, 1, longest_us))
     assert 0.9 < expenditure.excess < 1.0
