@@ -30,7 +30,14 @@ def test_totals():
     found = keys_of(summary_of(rows(), PROVENANCE))
     assert (found["runs"], found["faults"], found["detections"]) == (6, 4, 2)
     assert found["outcomes"] == {"complete": 4, "resumed": 2}
-    assert found["violations"] == {"excess": 1, "beam_off": 0, "counts": 1, "false_trip": 0, "failure": 0}
+    assert found["violations"] == {
+        "excess": 1,
+        "beam_off": 0,
+        "counts": 1,
+        "false_trip": 0,
+        "failure": 0,
+        "lack": 0,
+    }
     assert found["violating_runs"] == [{"run": 5, "invariants": ["excess", "counts"], "remarks": "too much"}]
     assert found["worst_excess"]["run"] == 5
     assert found["worst_beam_off"] == {"value": 300, "bound": 500.0, "run": 2}
