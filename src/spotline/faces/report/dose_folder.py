@@ -125,7 +125,7 @@ def _named(
     if provenance.record_uids and not is_planned and beam is None:
         summation = "RECORD"
     elif beam is not None:
-        summation = "BEAM_SESSION"
+        summation = "BEAM_SESSION" if fractions == 1 else "BEAM"
     else:
         summation = "FRACTION_SESSION" if fractions == 1 else "FRACTION"
     return replace(
