@@ -26,6 +26,8 @@ from spotline.arrays import Floats
 from spotline.errors import PlanError
 
 _UNDEFINED_LENGTH = 0xFFFFFFFF
+_NUMBERS_AS_TEXT = ("DS", "IS")
+_NUMBERS_AS_BYTES = {"FL": "<f4", "FD": "<f8", "SS": "<i2", "US": "<u2", "SL": "<i4", "UL": "<u4"}
 _SIGNIFICANT_DIGITS_ROUNDING = 5e-6
 
 
@@ -173,10 +175,14 @@ def numbers(dataset: Dataset, keyword: str, where: str) -> Floats | None:
 
 
 def _float_array(found: Any, keyword: str) -> Floats:
-    # Explicit VR has no room for more than 64 kB of floats; writers then store them as UN, which is
-    # little endian, and pydicom leaves them as bytes.
-    if isinstance(found, bytes) and dictionary_VR(keyword) == "FL":
-        found = np.frombuffer(found, dtype="<f4")
+    # Explicit VR has no room for more than 64 kB of most kinds of numbers; writers then store them as UN,
+    # which is little endian (DICOM PS3.5, 6.2.2), and pydicom leaves them as bytes.
+    if isinstance(found, bytes):
+        kind = dictionary_VR(keyword)
+        if kind in _NUMBERS_AS_TEXT:
+            found = [float(number) for number in found.decode("ascii").strip(" \0").split("\\")]
+        elif kind in _NUMBERS_AS_BYTES:
+            found = np.frombuffer(found, dtype=_NUMBERS_AS_BYTES[kind])
     return np.atleast_1d(np.asarray(found, dtype=np.float64))
 
 
