@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from spotline.faces.cli.bars import dose_bar
-from spotline.faces.cli.common import STATUS_DIFFERENT, STATUS_DONE, Count, Switch, WholeNumber, Words
+from spotline.faces.cli.common import (
+    STATUS_DIFFERENT,
+    STATUS_DONE,
+    Count,
+    Switch,
+    WholeNumber,
+    WithPage,
+    Words,
+)
 from spotline.faces.cli.course import opened
 
 if TYPE_CHECKING:
@@ -40,6 +48,7 @@ def dose(
     fractions: Count = 1,
     course: Path | None = None,
     compared_percent: float = 95.0,
+    report: WithPage = True,
     quiet: Switch = False,
 ) -> int:
     """Compute the dose of a plan, or of what was delivered: planned, measured and, if simulated, true.
@@ -104,6 +113,8 @@ def dose(
     compared_percent
         Points that have to be compared, in percent of those with enough dose of what --compare names: others
         lie outside the grid that is computed, and nothing is said of them.
+    report
+        Write report.html, whose pictures take a part of the time.
     quiet
         Say nothing but errors.
     """
@@ -154,7 +165,7 @@ def dose(
             options=given.options,
             progress=progress,
         )
-    write_dose_folder(evaluation, given.provenance, out, with_letd=letd)
+    write_dose_folder(evaluation, given.provenance, out, with_letd=letd, with_page=report)
     if not quiet:
         print(_in_words(evaluation, out, compared_percent))
     required = Required(compared_percent=compared_percent)
@@ -163,6 +174,8 @@ def dose(
 
 
 def _in_words(evaluation: Evaluation, out: Path, compared_percent: float) -> str:
+    from spotline.faces.report.dose_folder import PAGE
+
     lines = []
     for what, found in evaluation.reconstruction.doses.items():
         physical, effective = float(found.physical.dose_Gy.max()), ""
@@ -176,7 +189,8 @@ def _in_words(evaluation: Evaluation, out: Path, compared_percent: float) -> str
         lines += [f"  note: {note}" for note in first] + [f"  {_rate(one)}"]
         told.update(first)
     lines += [f"  note: {note}" for note in evaluation.notes if note not in told]
-    return "\n".join([*lines, f"  report: {out / 'report.html'}"])
+    page = out / PAGE
+    return "\n".join([*lines, f"  report: {page}"] if page.exists() else lines)
 
 
 def _rate(compared: Compared) -> str:
