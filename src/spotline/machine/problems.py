@@ -15,7 +15,8 @@ from spotline.machine.library import read_library
 from spotline.machine.library.store import faults_of, library_path
 from spotline.machine.load import BeamLine, find_line, read_line
 from spotline.machine.model import IonBeam, Nozzle, Optics
-from spotline.machine.optics import Plane, window_phase_space
+from spotline.machine.monitors import Plane
+from spotline.machine.optics import window_phase_space
 from spotline.physics.ions import IONS
 
 PLANES: tuple[Plane, ...] = ("x", "y")

@@ -182,7 +182,7 @@ def _in_words(evaluation: Evaluation, out: Path, compared_percent: float) -> str
         if found.effective is not None:
             effective = f", {float(found.effective.dose_Gy.max()):.4g} Gy (RBE)"
         lines.append(f"{what}: {found.particles:.6g} particles, up to {physical:.4g} Gy{effective}")
-    told = set()
+    told: set[str] = set()
     for one in evaluation.comparisons:
         # What makes the figures of a comparison meaningless comes before them.
         first = one.notes(compared_percent)
