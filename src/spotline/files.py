@@ -99,6 +99,8 @@ def read_json(path: Path) -> dict[str, Any]:
         raise RecordError(
             f"{path}: no such file; a delivery that was completed or stopped writes it"
         ) from None
+    except NotADirectoryError:
+        raise RecordError(f"{path.parent}: is a file and no record; give the folder of a delivery") from None
     except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path}: cannot be read ({error}); restore it from a copy") from error
     if not isinstance(content, dict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from spotline.campaign.invariants import COUNTS, EXCESS
+from spotline.campaign.invariants import COUNTS, EXCESS, FAILURE
 from spotline.campaign.row import Row
 from spotline.campaign.summary import summary_of
 from spotline.hdf5 import keys_of
@@ -41,6 +41,21 @@ def test_totals():
     assert found["violating_runs"] == [{"run": 5, "invariants": ["excess", "counts"], "remarks": "too much"}]
     assert found["worst_excess"]["run"] == 5
     assert found["worst_beam_off"] == {"value": 300, "bound": 500.0, "run": 2}
+
+
+def test_errors_of_the_program_are_told():
+    failed = {"violations": FAILURE, "outcome": "failed"}
+    ended = [
+        row_of(0),
+        row_of(1, **failed, remarks="OSError: no room"),
+        row_of(2, **failed, remarks="ValueError: wrong; correct it"),
+        row_of(3, violations=COUNTS, remarks="a count is missing"),
+        row_of(4, **failed, remarks="ValueError: wrong; correct it"),
+    ]
+    assert keys_of(summary_of(ended, PROVENANCE))["failures"] == [
+        {"error": "ValueError: wrong; correct it", "runs": 2, "first": 2},
+        {"error": "OSError: no room", "runs": 1, "first": 1},
+    ]
 
 
 def test_by_kind():

@@ -167,8 +167,62 @@ def test_several_series(folder: Path):
     ):
         read_ct(folder)
     assert read_ct(folder, series_uid="1.2.3.8").description == "chest"
-    with pytest.raises(DoseError, match=r"0 slices of series 1\.2\.3\.9"):
+    words = r"no series 1\.2\.3\.9; .* are: 1\.2\.3\.8 \(chest\), 1\.2\.3\.7 \(head\)"
+    with pytest.raises(DoseError, match=words):
         read_ct(folder, series_uid="1.2.3.9")
+
+
+def test_localizers_are_left_out(folder: Path):
+    """Those of the series and of one of their own, which lie across the slices and are of another size."""
+    across = {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1], "Rows": 4, "Columns": 5}
+    kind = {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], "PixelData": b"\0" * 40}
+    put(folder, slice_dataset(2, **kind, **across), "scout.dcm")
+    found = read_ct(folder)
+    np.testing.assert_array_equal(found.hu, HU)
+    assert found.notes == (f"1 localizer in {folder} (scout.dcm): left out",)
+    put(folder, slice_dataset(2, **kind, **across, SeriesInstanceUID="1.2.3.9"), "scout2.dcm")
+    for series in ("", "1.2.3.7"):
+        found = read_ct(folder, series_uid=series)
+        np.testing.assert_array_equal(found.hu, HU)
+        assert found.notes == (f"2 localizers in {folder} (scout.dcm, scout2.dcm): left out",)
+
+
+def test_no_patient_position(folder: Path):
+    for index, name in enumerate(NAMES):
+        put(folder, slice_dataset(index, PatientPosition=""), f"{name}.dcm")
+    assert read_ct(folder).patient_position == ""
+
+
+def rounded(folder: Path, step_mm: float, **more: float) -> np.ndarray:
+    """Slices whose positions are rounded to 0.1 mm; `more` are added to those of slices, as in ``s3=0.1``."""
+    z_mm = np.round(100.0 + step_mm * np.arange(6), 1)
+    for index, name in enumerate(NAMES):
+        z_mm[index] += more.get(f"s{index}", 0.0)
+        put(
+            folder,
+            slice_dataset(index, ImagePositionPatient=[*GRID.origin_mm[:2], z_mm[index]]),
+            f"{name}.dcm",
+        )
+    return z_mm
+
+
+@pytest.mark.parametrize("step_mm", [1.25, 0.625, 2.34, 0.75])
+def test_positions_rounded_to_a_tenth_lie_on_a_straight_line(step_mm: float, folder: Path):
+    z_mm = rounded(folder, step_mm)
+    assert np.ptp(np.diff(z_mm)) > 0.09, "distances of neighbours differ"
+    found = read_ct(folder)
+    np.testing.assert_array_equal(found.hu, HU)
+    assert found.grid.spacing_mm[2] == pytest.approx(step_mm, abs=0.01)
+    assert np.abs(found.grid.z_mm - z_mm).max() <= 0.06
+    assert np.abs(found.grid.z_mm - (100.0 + step_mm * np.arange(6))).max() <= 0.06
+    (note,) = found.notes
+    assert "even steps are taken" in note
+
+
+def test_a_slice_beside_the_straight_line_is_refused(folder: Path):
+    rounded(folder, 1.25, s3=0.2)
+    with pytest.raises(DoseError, match="the spacing is uneven: from "):
+        read_ct(folder)
 
 
 def test_missing_slices(folder: Path):
@@ -199,7 +253,6 @@ SLICES: list[tuple[dict, str]] = [
     ({"Rows": 4, "Columns": 5}, "Rows or Columns"),
     ({"PixelSpacing": [1.0, 1.501]}, "PixelSpacing of"),
     ({"SOPClassUID": MRImageStorage, "Modality": "MR"}, "Modality MR"),
-    ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "LOCALIZER"),
     ({"RescaleType": "US"}, "RescaleType is US"),
     ({"RescaleSlope": 0}, "RescaleSlope"),
     ({"RescaleIntercept": None}, "RescaleIntercept"),

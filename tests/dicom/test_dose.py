@@ -170,6 +170,16 @@ def test_descending_offsets(good: Dataset, tmp_path: Path):
     np.testing.assert_allclose(again.dose_Gy, made_up_dose().dose_Gy, rtol=1.2e-7)
 
 
+def test_absolute_offsets_of_a_feet_first_dose(good: Dataset, tmp_path: Path):
+    """They begin as they should, so it is not that which is wrong."""
+    good.ImageOrientationPatient = [-1, 0, 0, 0, 1, 0]
+    first = float(good.ImagePositionPatient[2])
+    good.GridFrameOffsetVector = [first - 3.0 * index for index in range(4)]
+    with pytest.raises(DoseError, match=r"is absolute .* towards the feet .* that begin with 0") as caught:
+        read_dose(saved(good, tmp_path))
+    assert "either is relative" not in str(caught.value)
+
+
 def test_a_single_plane_is_as_thick_as_it_says(good: Dataset, tmp_path: Path):
     good.PixelData = good.PixelData[: 3 * 5 * 4]
     good.NumberOfFrames = 1

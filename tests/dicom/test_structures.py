@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import Dataset
-from pydicom.uid import RTStructureSetStorage
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
 from spotline.dicom.encoding import file_bytes
 from spotline.dicom.structures import read_structures
@@ -108,8 +109,13 @@ def flatten(dataset: Dataset) -> None:
     contour(dataset).NumberOfContourPoints = 2
 
 
+def open_all(dataset: Dataset) -> None:
+    for one in dataset.ROIContourSequence[0].ContourSequence:
+        one.ContourGeometricType = "OPEN_PLANAR"
+
+
 @pytest.mark.parametrize(
-    ("harm", "words"), [(tilt, "not in a transverse plane"), (flatten, "2 points, which enclose nothing")]
+    ("harm", "words"), [(tilt, "not in a transverse plane"), (open_all, "OPEN_PLANAR, not CLOSED_PLANAR")]
 )
 def test_left_out_as_a_whole(harm: Callable[[Dataset], None], words: str, good: Dataset, tmp_path: Path):
     harm(good)
@@ -117,6 +123,56 @@ def test_left_out_as_a_whole(harm: Callable[[Dataset], None], words: str, good: 
     assert [one.name for one in found.structures] == ["Body"]
     assert "structure 1 (PTV) is left out: contour 0" in found.notes[0]
     assert words in found.notes[0]
+
+
+def line_up(dataset: Dataset) -> None:
+    contour(dataset).ContourData = [0.0, 0.0, 0.0, 5.0, 5.0, 0.0, 1.0, 1.0, 0.0, 3.0, 3.0, 0.0]
+
+
+def shrink(dataset: Dataset) -> None:
+    contour(dataset).ContourGeometricType = "POINT"
+    contour(dataset).ContourData = [1.0, 2.0, 0.0]
+    contour(dataset).NumberOfContourPoints = 1
+
+
+@pytest.mark.parametrize("harm", [flatten, line_up, shrink])
+def test_a_contour_that_encloses_nothing_is_left_out_alone(
+    harm: Callable[[Dataset], None], good: Dataset, tmp_path: Path
+):
+    """The outer square of the lowest plane: its hole is what remains there."""
+    harm(good)
+    found = read_structures(saved(good, tmp_path))
+    assert [one.name for one in found.structures] == ["PTV", "Body"]
+    assert found.notes[0].startswith("structure 1 (PTV): contour 0 encloses nothing")
+    assert len(found.named("PTV").contours) == 5
+    for one in good.ROIContourSequence[0].ContourSequence[1:]:
+        one.ContourData, one.NumberOfContourPoints = [1.0, 1.0, one.ContourData[2]] * 3, 3
+    found = read_structures(saved(good, tmp_path))
+    assert [one.name for one in found.structures] == ["Body"]
+    assert found.notes[0] == "structure 1 (PTV) is left out: none of its 6 contours encloses anything"
+
+
+@pytest.mark.parametrize("corners", [4000, 4001])
+def test_contours_too_long_for_their_kind(corners: int, good: Dataset, tmp_path: Path):
+    """In explicit encoding 64 kB are the most that a decimal string can have; more is written as UN."""
+    phi = np.linspace(0.0, 2.0 * np.pi, corners, endpoint=False)
+    xyz = np.stack([20.0 * np.cos(phi), 20.0 * np.sin(phi), np.full(corners, 4.0)], axis=1)
+    text = "\\".join(f"{value:.4f}" for value in xyz.ravel())
+    text += " " * (len(text) % 2)
+    assert len(text) > 65535
+    one = good.ROIContourSequence[0].ContourSequence[4]
+    del one.ContourData
+    one.add_new(0x30060050, "UN", text.encode("ascii"))
+    one.NumberOfContourPoints = corners
+    good.file_meta = FileMetaDataset()
+    good.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path = tmp_path / "long.dcm"
+    good.save_as(path, enforce_file_format=True)
+    raw = dcmread(path).ROIContourSequence[0].ContourSequence[4]
+    assert raw["ContourData"].VR == "UN"
+    found = read_structures(path).named("PTV").contours[4]
+    np.testing.assert_allclose(found.xy_mm, xyz[:, :2], atol=5e-5)
+    assert found.z_mm == 4.0
 
 
 def cut(dataset: Dataset) -> None:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from spotline.errors import BeamLineError
 from spotline.machine import load_beamline, shipped_beamlines
-from spotline.machine.problems import check_beamline
+from spotline.machine.library import BeamLibrary, load_library
+from spotline.machine.library.store import faults_of
+from spotline.machine.problems import check_beamline, lacks_for_dose
 from tests.lines.edit import copy_line, edit
 from tests.machine.test_load_toml import TOML_FAULTS
 
@@ -104,6 +106,57 @@ def test_what_loading_does_not_see(tmp_path: Path, old: str, new: str, message: 
         edit(toml, ("RIFI2 = 980.0 ", "# RIFI2 = 980.0 "))
     load_beamline(toml)
     assert any(message in problem for problem in check_beamline(toml))
+
+
+def test_all_that_only_a_dose_would_find(tmp_path: Path):
+    """Both planes of spot sizes that the nozzle makes impossible, an emittance, and all of a library."""
+    toml = copy_line("cnao-h", tmp_path / "line")
+    # Of the 10 mm in both planes at the lowest energy little is left.
+    table = toml.parent / "carbon_optics_small_0.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    head = next(index for index, line in enumerate(lines) if line.startswith("energy_MeV_u"))
+    columns = lines[head].split(",")
+    for name, at in (("fwhm_x_mm", head + 1), ("fwhm_y_mm", head + 2)):
+        values = lines[at].split(",")
+        values[columns.index(name)] = "0.5"
+        lines[at] = ",".join(values)
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = toml.read_text(encoding="utf-8").replace("carbon = 0.75 ", "# carbon = 0.75 ")
+    spread = next(line for line in text.splitlines() if line.startswith("momentum_spread_percent"))
+    toml.write_text(text.replace(spread, "momentum_spread_percent = 0.9"), encoding="utf-8")
+    load_beamline(toml)
+    found = check_beamline(toml)
+    for words, times in (
+        ("the nozzle scatters carbon", 2),
+        ("nozzle.emittance_mm_mrad: 'carbon' is missing", 1),
+        ("was made for a momentum spread of", 1),
+    ):
+        assert sum(words in problem for problem in found) == times, words
+    assert all("; " in problem for problem in found), "says what to do"
+
+
+def test_all_faults_of_a_library_at_once():
+    library, line = load_library(load_beamline("cnao-h"), "proton"), load_beamline("cnao-h")
+    assert list(faults_of(library, line, "proton")) == []
+    short = BeamLibrary({**library.header, "momentum_spread_percent": 7.0}, library.arrays, library.path)
+    (spread,) = faults_of(short, line, "proton")
+    assert "a momentum spread of 7 %" in spread
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path):
+    toml = copy_line("cnao-h", tmp_path / "line")
+    toml.write_bytes(b"\xef\xbb\xbf" + toml.read_bytes())
+    assert check_beamline(toml) == []
+    assert load_beamline(toml).facts == load_beamline("cnao-h").facts
+
+
+def test_what_a_dose_lacks(tmp_path: Path):
+    toml = copy_line("cnao-h", tmp_path / "line")
+    assert lacks_for_dose(load_beamline(toml)) == []
+    edit(toml, ('library = "cnao-proton"', '# library = "cnao-proton"'))
+    assert check_beamline(toml) == []
+    (lack,) = lacks_for_dose(load_beamline(toml))
+    assert lack.startswith(f"{toml}: ions[0].library: is missing, so there is no dose of proton; build one")
 
 
 def test_no_such_line(tmp_path: Path):

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spotline import Record, RecordError, load_beamline, open_record, replay
+from spotline.record.read import check_number_of_spills
 from tests.delivery.deliveries import deliver
 from tests.treatment.plans import CARBON_MeV_u, field, plan_of, square
 
@@ -156,6 +157,16 @@ def test_missing_spill(copy: Path):
 def test_one_spill_too_many(copy: Path):
     shutil.copy(copy / SPILL, (copy / SPILL).with_name("spill-0003.h5"))
     assert_refused(copy, "3 spill files, but field.json tells of 2")
+
+
+def test_spill_files_of_a_field_without_its_header(tmp_path: Path):
+    """What says how many there are is the journal then."""
+    (tmp_path / "spills").mkdir()
+    with pytest.raises(RecordError, match=r"0 spill files, but journal\.bin tells of 2; restore"):
+        check_number_of_spills(tmp_path, 2)
+    (tmp_path / "field.json").touch()
+    with pytest.raises(RecordError, match=r"0 spill files, but field\.json tells of 2; restore"):
+        check_number_of_spills(tmp_path, 2)
 
 
 def test_spill_twice(copy: Path):

@@ -107,6 +107,24 @@ class Provenance(Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
 
 
+class Failure(Struct, frozen=True, kw_only=True):
+    """An error of the program that ended deliveries.
+
+    Attributes
+    ----------
+    error : str
+        Its kind and message, and whatever else did not hold in these runs.
+    runs : int
+        So many.
+    first : int
+        Number of the first of them; it can be made again alone.
+    """
+
+    error: str
+    runs: int
+    first: int
+
+
 class CampaignFile(Provenance, frozen=True, kw_only=True):
     """Content of ``campaign.json``.
 
@@ -117,6 +135,8 @@ class CampaignFile(Provenance, frozen=True, kw_only=True):
     outcomes, violations : dict of str to int
         Runs by outcome, and that violate each invariant.
     violating_runs : tuple of ViolatingRun
+    failures : tuple of Failure
+        Those that ended in an error of the program, by error, the most frequent first.
     worst_excess, worst_excess_field, worst_beam_off : Worst or None
     kinds : dict of str to KindFigures
         The same by kind of fault, for runs with that fault alone and, as ``"A + B"``, for pairs.
@@ -128,6 +148,7 @@ class CampaignFile(Provenance, frozen=True, kw_only=True):
     outcomes: dict[str, int]
     violations: dict[str, int]
     violating_runs: tuple[ViolatingRun, ...]
+    failures: tuple[Failure, ...] = ()
     worst_excess: Worst | None
     worst_excess_field: Worst | None
     worst_beam_off: Worst | None

@@ -8,8 +8,16 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from spotline.campaign.headers import CampaignFile, Delay, KindFigures, Provenance, ViolatingRun, Worst
-from spotline.campaign.invariants import INVARIANTS, names_of
+from spotline.campaign.headers import (
+    CampaignFile,
+    Delay,
+    Failure,
+    KindFigures,
+    Provenance,
+    ViolatingRun,
+    Worst,
+)
+from spotline.campaign.invariants import FAILURE, INVARIANTS, names_of
 from spotline.campaign.row import Row
 
 
@@ -32,6 +40,7 @@ def summary_of(rows: Sequence[Row], provenance: Provenance) -> CampaignFile:
             for row in rows
             if row.violations
         ),
+        failures=_failures(rows),
         worst_excess=_worst_excess(rows),
         worst_excess_field=_worst([(row.excess_field, row.excess_field_bound, row) for row in rows]),
         worst_beam_off=_worst_beam_off(rows),
@@ -47,6 +56,17 @@ def name_of(row: Row) -> str:
 def violations_of(rows: Sequence[Row]) -> dict[str, int]:
     """Runs that violate each invariant."""
     return {i.name: sum(bool(row.violations & i.bit) for row in rows) for i in INVARIANTS}
+
+
+def _failures(rows: Sequence[Row]) -> tuple[Failure, ...]:
+    """The errors of the program that ended runs."""
+    first: dict[str, int] = {}
+    runs: Counter[str] = Counter()
+    for row in rows:
+        if row.violations & FAILURE:
+            first.setdefault(row.remarks, row.run)
+            runs[row.remarks] += 1
+    return tuple(Failure(error=error, runs=n, first=first[error]) for error, n in runs.most_common())
 
 
 def _kind(rows: Sequence[Row]) -> KindFigures:

@@ -7,7 +7,7 @@ not make one evenly spaced volume is refused: a dose through a gap would be wron
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset, config
 from pydicom.uid import UID, CTImageStorage
 
-from spotline.dicom.attributes import code, integer, number, one_line, read_dataset, text
+from spotline.dicom.attributes import integer, number, one_line, read_dataset, text
 from spotline.dicom.image_planes import (
     Plane,
     SPACING_TOLERANCE_mm,
@@ -25,10 +25,12 @@ from spotline.dicom.image_planes import (
     pixels,
     read_plane,
     stack,
+    straight_line,
     uneven,
 )
 from spotline.dose.ct import AIR_HU, CtImage
 from spotline.errors import DoseError
+from spotline.wording import several
 
 _ADVICE = "export the CT series again"
 _SUFFIXES = (".dcm", ".ima", ".dicom")
@@ -60,8 +62,10 @@ class _Slice:
 def read_ct(folder: str | Path, *, series_uid: str = "") -> CtImage:
     """Read all CT slices of a folder.
 
-    Plans, structures, doses and registrations in the same folder are left alone, and so are files that are no
-    DICOM; `CtImage.notes` tells how many.  Pixels with the PixelPaddingValue are air.
+    Plans, structures, doses and registrations in the same folder are left alone, and so are localizers and
+    files that are no DICOM; `CtImage.notes` tells how many.  Pixels with the PixelPaddingValue are air.
+    Slices whose positions are rounded to 0.1 mm are taken to lie on the straight line through them, with a
+    note.
 
     Parameters
     ----------
@@ -82,18 +86,33 @@ def read_ct(folder: str | Path, *, series_uid: str = "") -> CtImage:
     folder = Path(folder)
     if not folder.is_dir():
         raise DoseError(f"{folder}: is not a folder; give the folder with the slices of a CT series")
-    slices, strangers = [], 0
+    slices: list[_Slice] = []
+    localizers: list[str] = []
+    others: dict[str, str] = {}
+    strangers = 0
     for path in sorted(folder.iterdir()):
         if not path.is_file() or not _may_be_dicom(path):
             strangers += path.is_file()
             continue
         with as_dose_error(_ADVICE):
             dataset, _ = read_dataset(path)
-            found = _read_slice(dataset, path, series_uid)
-        if found is None:
-            strangers += 1
-        else:
-            slices.append(found)
+            if not _is_ct(dataset, str(path)):
+                strangers += 1
+                continue
+            if "LOCALIZER" in text(dataset, "ImageType", str(path)).upper():
+                localizers.append(path.name)
+                continue
+            series = text(dataset, "SeriesInstanceUID", str(path))
+            if series_uid and series != series_uid:
+                others.setdefault(series, one_line(text(dataset, "SeriesDescription", str(path))))
+                strangers += 1
+                continue
+            slices.append(_read_slice(dataset, path))
+    if series_uid and not slices and others:
+        listed = ", ".join(f"{uid} ({words or 'no description'})" for uid, words in others.items())
+        raise DoseError(
+            f"{folder}: has no series {series_uid}; the SeriesInstanceUIDs of those in it are: {listed}"
+        )
     if len(slices) < 2:
         wanted = f"series {series_uid}" if series_uid else "a CT series"
         raise DoseError(
@@ -103,10 +122,19 @@ def read_ct(folder: str | Path, *, series_uid: str = "") -> CtImage:
     _check_one_series(slices, folder)
     slices.sort(key=lambda one: one.along_mm)
     _check_spacing(slices, folder)
-    positions = np.array([one.along_mm for one in slices])
-    step_mm = float(positions[-1] - positions[0]) / (len(slices) - 1)
-    grid, hu = stack(np.stack([one.hu for one in slices]), slices[0].plane, step_mm)
+    first, step_mm, off_mm = _line(slices)
+    grid, hu = stack(np.stack([one.hu for one in slices]), first, step_mm)
     notes = []
+    if off_mm > SPACING_TOLERANCE_mm:
+        notes.append(
+            f"positions of the slices are up to {off_mm:.2f} mm off even steps of {step_mm:.4g} mm, as if "
+            "they were rounded when they were written; even steps are taken"
+        )
+    if localizers:
+        notes.append(
+            f"{several(len(localizers), 'localizer')} in {folder} ({', '.join(localizers[:3])}"
+            f"{', ...' if len(localizers) > 3 else ''}): left out"
+        )
     if strangers:
         notes.append(f"{strangers} files in {folder} are no slices of the series")
     padded = sum(one.padded for one in slices)
@@ -132,23 +160,22 @@ def _may_be_dicom(path: Path) -> bool:
         raise DoseError(f"{path}: cannot be read ({error.strerror or error}); {_ADVICE}") from None
 
 
-def _read_slice(dataset: Dataset, path: Path, series_uid: str) -> _Slice | None:
-    """Read a slice; None for what is no image, or of another series than that asked for."""
-    where = str(path)
+def _is_ct(dataset: Dataset, where: str) -> bool:
+    """Whether a file is an image of a CT; no images and doses are not."""
     kind = UID(text(dataset, "SOPClassUID", where), validation_mode=config.IGNORE)
     modality = one_line(text(dataset, "Modality", where)).upper()
     if kind != CTImageStorage or modality != "CT":
         if "PixelData" not in dataset or modality == "RTDOSE":
-            return None
+            return False
         raise DoseError(
             f"{where}: is an image of Modality {modality or '(none)'} ({one_line(kind.name)}), not a CT "
             "slice; keep the CT series in a folder of its own"
         )
-    series = text(dataset, "SeriesInstanceUID", where)
-    if series_uid and series != series_uid:
-        return None
-    if "LOCALIZER" in text(dataset, "ImageType", where).upper():
-        raise DoseError(f"{where}: is a LOCALIZER (ImageType), not a slice; remove it from the folder")
+    return True
+
+
+def _read_slice(dataset: Dataset, path: Path) -> _Slice:
+    where = str(path)
     tilt_deg = number(dataset, "GantryDetectorTilt", where) or 0.0
     if abs(tilt_deg) > 0.01:
         raise DoseError(
@@ -164,9 +191,9 @@ def _read_slice(dataset: Dataset, path: Path, series_uid: str) -> _Slice | None:
         name=path.name,
         plane=read_plane(dataset, where),
         hu=hu,
-        series_uid=series,
+        series_uid=text(dataset, "SeriesInstanceUID", where),
         frame_of_reference_uid=frame_of_reference(dataset, where),
-        patient_position=code(dataset, "PatientPosition", where),
+        patient_position=one_line(text(dataset, "PatientPosition", where)).upper(),
         description=one_line(text(dataset, "SeriesDescription", where)),
         padded=padded,
     )
@@ -210,8 +237,8 @@ def _check_one_series(slices: list[_Slice], folder: Path) -> None:
             for uid, members in by_series.items()
         )
         raise DoseError(
-            f"{folder}: mixes {len(by_series)} CT series: {listed}; keep one in a folder of its own, or say "
-            "which by its SeriesInstanceUID"
+            f"{folder}: mixes {len(by_series)} CT series: {listed}; say which by its "
+            "SeriesInstanceUID (--ct-series), or keep one in a folder of its own"
         )
     first = slices[0]
     for one in slices:
@@ -236,6 +263,18 @@ def _check_one_series(slices: list[_Slice], folder: Path) -> None:
                 f"{folder}: {one.name} begins at {_words(one)} mm and {first.name} at {_words(first)} mm, so "
                 "slices are shifted sideways, as with a tilted gantry; resample the series"
             )
+
+
+def _line(slices: list[_Slice]) -> tuple[Plane, float, float]:
+    """The first plane and the step of slices that are evenly spaced, and by how much one is off."""
+    line = straight_line(np.array([one.along_mm for one in slices]))
+    assert line is not None  # `_check_spacing` has seen to it
+    first_mm, step_mm, off_mm = line
+    plane = slices[0].plane
+    axis, sense = plane.normal
+    place = list(plane.first_mm)
+    place[axis] = sense * first_mm
+    return replace(plane, first_mm=(place[0], place[1], place[2])), step_mm, off_mm
 
 
 def _check_spacing(slices: list[_Slice], folder: Path) -> None:

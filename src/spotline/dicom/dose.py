@@ -45,6 +45,7 @@ from spotline.dicom.image_planes import (
     pixels,
     read_plane,
     stack,
+    straight_line,
     uneven,
 )
 from spotline.dose.grid import DoseGrid, DoseKind
@@ -220,7 +221,15 @@ def _offsets_mm(dataset: Dataset, plane: Plane, frames: int, where: str) -> Floa
         )
     first_mm = plane.first_mm[2]
     if offsets[0] != 0.0:
-        if plane.normal != (2, 1) or abs(offsets[0] - first_mm) > 1e-3:
+        is_absolute = plane.normal[0] == 2 and abs(offsets[0] - first_mm) <= 1e-3
+        if is_absolute and plane.normal != (2, 1):
+            raise DoseError(
+                f"{where}: GridFrameOffsetVector is absolute (it begins with {offsets[0]:g}, the z of "
+                "ImagePositionPatient), but its planes follow each other towards the feet "
+                "(ImageOrientationPatient, as of a patient who lies feet first); DICOM has absolute offsets "
+                "for 1\\0\\0\\0\\1\\0 alone, export the dose with offsets that begin with 0"
+            )
+        if not is_absolute:
             raise DoseError(
                 f"{where}: GridFrameOffsetVector begins with {offsets[0]:g}; it either is relative and "
                 f"begins with 0, or absolute and begins with the z of ImagePositionPatient ({first_mm:g}), "
@@ -239,7 +248,9 @@ def _offsets_mm(dataset: Dataset, plane: Plane, frames: int, where: str) -> Floa
 
 def _step_mm(dataset: Dataset, offsets_mm: Floats, where: str) -> float:
     if len(offsets_mm) > 1:
-        return float(offsets_mm[-1] - offsets_mm[0]) / (len(offsets_mm) - 1)
+        line = straight_line(offsets_mm)
+        assert line is not None  # `_offsets_mm` has seen to it
+        return line[1]
     thickness_mm = number(dataset, "SliceThickness", where) or 0.0
     if thickness_mm <= 0.0:
         raise DoseError(

@@ -30,6 +30,11 @@ ALONG_AXIS = 1e-4
 SPACING_TOLERANCE_mm = 0.01
 """Positions of planes are rounded when they are written; this much may be rounding."""
 
+LINE_TOLERANCE_mm = 0.06
+"""Planes so far from where a straight line through all has them are evenly spaced, and their positions are
+rounded to 0.1 mm: that alone moves a plane by 0.05 mm, and its distance to the next by up to 0.1 mm.
+"""
+
 
 @contextmanager
 def as_dose_error(advice: str) -> Iterator[None]:
@@ -157,12 +162,39 @@ def uneven(positions_mm: Floats) -> int | None:
     Returns
     -------
     int or None
-        None if all distances agree with their median, and none is 0.
+        None if all distances agree with their median, or all planes with a straight line, and none is 0.
     """
     distances = np.diff(positions_mm)
     usual = float(np.median(distances))
-    bad = np.flatnonzero((np.abs(distances - usual) > SPACING_TOLERANCE_mm) | (distances * usual <= 0.0))
-    return int(bad[0]) if bad.size else None
+    is_bad = (np.abs(distances - usual) > SPACING_TOLERANCE_mm) | (distances * usual <= 0.0)
+    if not is_bad.any() or (np.all(distances * usual > 0.0) and straight_line(positions_mm) is not None):
+        return None
+    return int(np.flatnonzero(is_bad)[0])
+
+
+def straight_line(positions_mm: Floats) -> tuple[float, float, float] | None:
+    """Where the first plane is, and the step, if all planes lie on a straight line.
+
+    Parameters
+    ----------
+    positions_mm : ndarray, shape (n,)
+        In their order, n at least 2.
+
+    Returns
+    -------
+    first_mm, step_mm, largest_mm : float
+        Of the line, and by how much a plane is off it; or None if one is by more than `LINE_TOLERANCE_mm`.
+        Planes that are as evenly spaced as they can be written are taken as they are, from the first to the
+        last; of others the line is that of least squares.
+    """
+    count = len(positions_mm)
+    first, step = float(positions_mm[0]), float(positions_mm[-1] - positions_mm[0]) / (count - 1)
+    index = np.arange(count)
+    off_mm = float(np.abs(positions_mm - (first + step * index)).max())
+    if off_mm > SPACING_TOLERANCE_mm:
+        step, first = (float(value) for value in np.polyfit(index, positions_mm, 1))
+        off_mm = float(np.abs(positions_mm - (first + step * index)).max())
+    return None if off_mm > LINE_TOLERANCE_mm else (first, step, off_mm)
 
 
 def pixels(dataset: Dataset, frames: int, where: str) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """Values of elements as bytes hold them: what pydicom leaves undecoded, and how many there may be.
 
-Implicit VR does not say what a private element is, and explicit VR has no room for more than 64 kB of
-floats, which writers then store as UN: pydicom leaves both as bytes.
+Implicit VR does not say what a private element is, and explicit VR has no room for more than 64 kB of most
+kinds of numbers, which writers then store as UN: pydicom leaves both as bytes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ DTYPES = {
     "OB": "u1", "OL": "u4", "OD": "f8",
 }  # fmt: skip
 """Type of one value, by the VR of numbers."""
+NUMBERS_AS_TEXT = ("DS", "IS")
 
 MOST_NUMBERS = 10_000_000
 """Values of one element that are stored as numbers: five million spots in a layer."""
@@ -37,7 +38,7 @@ def as_numbers(value: Any, vr: str, *, little_endian: bool = True) -> NDArray[An
     ----------
     value : bytes, number or sequence of numbers
     vr : str
-        A key of `DTYPES`, if it was left as bytes.
+        A key of `DTYPES`, or ``DS`` or ``IS``, if it was left as bytes.
     little_endian : bool
         Order of the bytes; what is stored as UN is little-endian always (DICOM PS3.5, 6.2.2).
 
@@ -48,9 +49,13 @@ def as_numbers(value: Any, vr: str, *, little_endian: bool = True) -> NDArray[An
     Raises
     ------
     ValueError
-        If the bytes are no whole number of values.
+        If the bytes are no whole number of values, no numbers, or too many of them as text.
     """
     if isinstance(value, bytes):
+        if vr in NUMBERS_AS_TEXT:
+            if value.count(b"\\") >= MOST_TEXTS:
+                raise ValueError(f"{value.count(b'\\') + 1} values")
+            return np.array([float(number) for number in value.decode("ascii").strip(" \0").split("\\")])
         return np.frombuffer(value, np.dtype(("<" if little_endian else ">") + DTYPES[vr]))
     return np.atleast_1d(np.asarray(value))
 

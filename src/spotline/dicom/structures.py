@@ -8,6 +8,7 @@ import numpy as np
 from pydicom import Dataset, config
 from pydicom.uid import UID, RTStructureSetStorage
 
+from spotline.arrays import Floats
 from spotline.dicom.attributes import (
     items,
     number,
@@ -20,14 +21,16 @@ from spotline.dicom.attributes import (
 )
 from spotline.dicom.image_planes import as_dose_error
 from spotline.dose.grid import Point
+from spotline.dose.planes import SAME_PLANE_mm
 from spotline.dose.structures import Contour, Structure, StructureSet
 from spotline.errors import DoseError
 
 _ADVICE = "export the structure set again"
-_CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
+_XOR = "CLOSEDPLANAR_XOR"
+_CLOSED = ("CLOSED_PLANAR", _XOR)
 
-PLANE_TOLERANCE_mm = 0.01
-"""Points of a contour whose z differ by less lie in a transverse plane."""
+NO_WIDTH_mm = 1e-6
+"""Corners that lie this close to a line enclose nothing."""
 
 
 def read_structures(path: str | Path) -> StructureSet:
@@ -35,7 +38,8 @@ def read_structures(path: str | Path) -> StructureSet:
 
     Only closed contours in transverse planes make a structure.  A structure with any other contour, or with
     none, is left out as a whole and named in `StructureSet.notes`, with the reason; single points are kept as
-    `StructureSet.points_mm`.
+    `StructureSet.points_mm`.  Of a structure, a contour that encloses nothing (a point, two, or corners on a
+    line) is left out alone, and `StructureSet.notes` says so.
 
     Parameters
     ----------
@@ -91,7 +95,7 @@ def _read(dataset: Dataset, where: str) -> StructureSet:
             raise DoseError(f"{where}: ROI {roi} has contours twice in ROIContourSequence; {_ADVICE}")
         drawn.add(roi)
         name = one_line(text(heads[roi], "ROIName", where)) or f"ROI {roi}"
-        found = _contours(item, f"{where}: structure {roi} ({name})")
+        found, idle = _contours(item, f"{where}: structure {roi} ({name})")
         if isinstance(found, str):
             notes.append(f"structure {roi} ({name}) is left out: {found}")
         elif isinstance(found, Contour):
@@ -100,6 +104,11 @@ def _read(dataset: Dataset, where: str) -> StructureSet:
         else:
             interpreted, rsp = observed.get(roi, ("", None))
             structures.append(Structure(roi, name, interpreted, found, rsp))
+            if idle:
+                notes.append(
+                    f"structure {roi} ({name}): contour {', '.join(map(str, idle))} encloses nothing (a "
+                    "point, two, or corners on a line) and is left out"
+                )
     for roi in heads.keys() - drawn:
         name = one_line(text(heads[roi], "ROIName", where))
         notes.append(f"structure {roi} ({name}) is left out: it has no contours")
@@ -112,9 +121,14 @@ def _read(dataset: Dataset, where: str) -> StructureSet:
     )
 
 
-def _contours(item: Dataset, where: str) -> tuple[Contour, ...] | Contour | str:
-    """Contours of a structure; a single point as a contour of one corner; or why it cannot be used."""
-    contours = []
+def _contours(item: Dataset, where: str) -> tuple[tuple[Contour, ...] | Contour | str, list[int]]:
+    """Contours of a structure, a single point as a contour of one corner, or why it cannot be used.
+
+    With them, the indices of those that enclose nothing.
+    """
+    contours: list[Contour] = []
+    points_alone: list[Contour] = []
+    idle: list[int] = []
     for index, entry in enumerate(items(item, "ContourSequence", where)):
         place = f"{where}, contour {index}"
         kind = one_line(text(entry, "ContourGeometricType", place)).upper()
@@ -132,23 +146,35 @@ def _contours(item: Dataset, where: str) -> tuple[Contour, ...] | Contour | str:
                 f"{_ADVICE}"
             )
         z_mm = float(np.median(points[:, 2]))
-        contour = Contour(z_mm, np.ascontiguousarray(points[:, :2]))
+        contour = Contour(z_mm, np.ascontiguousarray(points[:, :2]), kind == _XOR)
         if kind == "POINT" and len(points) == 1:
-            contours.append(contour)
+            points_alone.append(contour)
+            idle.append(index)
             continue
         if kind not in _CLOSED:
-            return f"contour {index} is {kind or 'of no type'}, not CLOSED_PLANAR"
-        if np.ptp(points[:, 2]) > PLANE_TOLERANCE_mm:
-            return f"contour {index} is not in a transverse plane (its z spans {np.ptp(points[:, 2]):g} mm)"
-        if len(points) < 3:
-            return f"contour {index} has {len(points)} points, which enclose nothing"
+            return f"contour {index} is {kind or 'of no type'}, not CLOSED_PLANAR", []
+        if _has_no_width(contour.xy_mm):
+            idle.append(index)
+            continue
+        if np.ptp(points[:, 2]) > SAME_PLANE_mm:
+            reason = f"contour {index} is not in a transverse plane (its z spans {np.ptp(points[:, 2]):g} mm)"
+            return reason, []
         contours.append(contour)
-    if not contours:
-        return "it has no contours"
-    single = [contour for contour in contours if len(contour.xy_mm) == 1]
-    if single:
-        return single[0] if len(contours) == 1 else "it is made of several points"
-    return tuple(contours)
+    if contours:
+        return tuple(contours), idle
+    if not idle:
+        return "it has no contours", []
+    if len(points_alone) < len(idle):
+        return f"none of its {len(idle)} contours encloses anything", []
+    return (points_alone[0] if len(points_alone) == 1 else "it is made of several points"), []
+
+
+def _has_no_width(xy_mm: Floats) -> bool:
+    """Whether corners lie on a line or a point."""
+    if len(xy_mm) < 3:
+        return True
+    from_middle = xy_mm - xy_mm.mean(axis=0)
+    return bool(np.linalg.svd(from_middle, compute_uv=False)[1] <= NO_WIDTH_mm * np.sqrt(len(xy_mm)))
 
 
 def _observations(dataset: Dataset, where: str) -> dict[int, tuple[str, float | None]]:

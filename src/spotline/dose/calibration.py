@@ -17,6 +17,7 @@ refused (``error``).
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def read_calibration(path: str | Path) -> Calibration:
     """
     path = Path(path)
     try:
-        content = path.read_bytes()
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise DoseError(
             f"{path}: cannot be read ({error.strerror or error}); give a calibration of HU, TOML or CSV"

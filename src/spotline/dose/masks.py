@@ -2,27 +2,25 @@
 
 Contours are taken as slabs: each reaches half-way to the planes above and below, and the outermost half a
 slice further.  Where planes are missing, the structure is in pieces.  Within a plane the even-odd rule makes
-holes and islands; see `spotline.dose.rasterise`.
+holes and islands; see `spotline.dose.planes`, also for what is drawn twice or overlaps.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spotline.arrays import Float32s, Floats
+from spotline.arrays import Float32s
 from spotline.dose.grid import Grid
-from spotline.dose.rasterise import count_crossings, fill_crossings, fill_rows
-from spotline.dose.structures import Contour, Structure
+from spotline.dose.planes import Slab, Slabs, slabs_of
+from spotline.dose.rasterise import fill_rows
+from spotline.dose.structures import Structure
 from spotline.errors import DoseError
 
 LINES = 16
 """Lines per row of pixels."""
 
-SAME_PLANE_mm = 0.01
-GAP = 1.5
-"""Planes further apart than so many usual distances belong to different pieces."""
 VOLUME_TOLERANCE = 0.01
 """Relative difference between the volumes of mask and contours that is worth a note."""
 
@@ -40,7 +38,10 @@ class Mask:
     contour_cm3 : float
         Volume of the contours themselves.
     notes : tuple of str
-        What is left outside the grid.
+        What is left outside the grid, what was made of contours that are there twice or overlap, and
+        whether the volume is not what areas times spacing make.
+    is_beyond : bool
+        Whether contours reach beyond the grid.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Mask:
     share: Float32s
     contour_cm3: float
     notes: tuple[str, ...] = ()
+    is_beyond: bool = True
 
     @property
     def volume_cm3(self) -> float:
@@ -58,14 +60,17 @@ class Mask:
     def outside_cm3(self) -> float:
         """Volume of the contours beyond the grid; 0 if it is no more than rasterising is off."""
         missing_cm3 = self.contour_cm3 - self.volume_cm3
-        return missing_cm3 if missing_cm3 > VOLUME_TOLERANCE * self.contour_cm3 else 0.0
+        return missing_cm3 if self.is_beyond and missing_cm3 > VOLUME_TOLERANCE * self.contour_cm3 else 0.0
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Slab:
-    lower_mm: float
-    upper_mm: float
-    contours: tuple[Contour, ...]
+    @property
+    def outside_note(self) -> str:
+        """What `notes` say of the part beyond the grid; empty if there is none."""
+        if not self.outside_cm3:
+            return ""
+        return (
+            f"{100.0 * self.outside_cm3 / self.contour_cm3:.1f} % of structure {self.name} "
+            f"({self.contour_cm3:.1f} cm3) is outside the grid"
+        )
 
 
 def mask_of(structure: Structure, grid: Grid) -> Mask:
@@ -79,14 +84,15 @@ def mask_of(structure: Structure, grid: Grid) -> Mask:
     Returns
     -------
     Mask
-        With a note if more than 1 % of the structure is outside the grid.
+        With its notes.
 
     Raises
     ------
     DoseError
         If no part of it is within the grid, or it encloses no volume.
     """
-    slabs = _slabs(structure.contours, grid.spacing_mm[2])
+    drawn = slabs_of(structure.contours, grid.spacing_mm[2])
+    slabs = drawn.slabs
     share = np.zeros(grid.shape, dtype=np.float32)
     faces = grid.edges_mm(2)
     for slab in slabs:
@@ -94,25 +100,21 @@ def mask_of(structure: Structure, grid: Grid) -> Mask:
         planes = np.flatnonzero(shared > 0.0)
         if not planes.size:
             continue
-        first, area = plane_share(slab.contours, grid)
+        first, area = plane_share(slab, grid)
         for plane in planes.tolist():
             weight = np.float32(shared[plane] / grid.spacing_mm[2])
             share[plane, first : first + len(area)] += weight * area
     np.clip(share, 0.0, 1.0, out=share)  # sums of shares may exceed 1 by their rounding
-    volume_cm3 = sum((slab.upper_mm - slab.lower_mm) * area_mm2(slab.contours) for slab in slabs) * 1e-3
-    mask = Mask(structure.name, grid, share, volume_cm3)
+    volume_cm3 = sum((slab.upper_mm - slab.lower_mm) * slab.area_mm2() for slab in slabs) * 1e-3
+    mask = Mask(structure.name, grid, share, volume_cm3, is_beyond=_is_beyond(drawn, grid))
     if not share.any():
         if not volume_cm3 > 0.0:
             raise DoseError(f"structure {structure.name}: its contours enclose no volume; draw it again")
-        raise DoseError(_outside(structure, grid, slabs))
-    if not mask.outside_cm3:
-        return mask
-    missing = mask.outside_cm3 / volume_cm3
-    note = f"{100.0 * missing:.1f} % of structure {structure.name} ({volume_cm3:.1f} cm3) is outside the grid"
-    return Mask(structure.name, grid, share, volume_cm3, (note,))
+        raise DoseError(_outside(structure, grid, drawn))
+    return replace(mask, notes=_notes(mask, drawn))
 
 
-def plane_share(contours: tuple[Contour, ...], grid: Grid) -> tuple[int, Float32s]:
+def plane_share(slab: Slab, grid: Grid) -> tuple[int, Float32s]:
     """Share of each pixel that the contours of one plane enclose.
 
     Returns
@@ -122,72 +124,49 @@ def plane_share(contours: tuple[Contour, ...], grid: Grid) -> tuple[int, Float32
     share : ndarray of float32, shape (rows, nx)
     """
     nx, ny, _ = grid.counts
-    corners = np.concatenate([contour.xy_mm for contour in contours])
-    starts = np.cumsum([0] + [len(contour.xy_mm) for contour in contours], dtype=np.int64)
+    corners = np.concatenate([contour.xy_mm for contour in slab.contours])
     dx, dy, _ = grid.spacing_mm
     rows = (corners[:, 1] - grid.lower_mm[1]) / dy
     first = min(max(int(np.floor(rows.min())), 0), ny)
     count = max(min(int(np.floor(rows.max())) + 1, ny) - first, 0)
     area = np.zeros((count, nx))
-    origin, step = grid.lower_mm[1] + first * dy, dy / LINES
-    counts = np.zeros(count * LINES, dtype=np.int64)
-    count_crossings(corners, starts, origin, step, counts)
-    begins = np.cumsum(counts) - counts
-    ends = begins.copy()
-    x_mm = np.empty(int(counts.sum()))
-    fill_crossings(corners, starts, origin, step, begins, ends, x_mm)
-    fill_rows(x_mm, begins, ends, grid.lower_mm[0], dx, LINES, area)
+    found = slab.crossings(grid.lower_mm[1] + first * dy, dy / LINES, count * LINES)
+    fill_rows(found.x_mm, found.starts[:-1], found.starts[1:], grid.lower_mm[0], dx, LINES, area)
     return first, area.astype(np.float32)
 
 
-def area_mm2(contours: tuple[Contour, ...]) -> float:
-    """Area that the contours of one plane enclose by the even-odd rule, if none crosses another or itself."""
-    total = 0.0
-    for index, contour in enumerate(contours):
-        x, y = contour.xy_mm.T
-        area = 0.5 * abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))))
-        around = sum(
-            _encloses(other.xy_mm, contour.xy_mm[0]) for i, other in enumerate(contours) if i != index
+def _notes(mask: Mask, drawn: Slabs) -> tuple[str, ...]:
+    """What is special about a mask and its contours."""
+    notes = list(drawn.notes(mask.name))
+    if mask.outside_note:
+        notes.append(mask.outside_note)
+    # The part of it that is beyond the grid is no disagreement.
+    found_cm3 = mask.contour_cm3 if mask.is_beyond else mask.volume_cm3
+    simple_cm3 = sum(slab.area_mm2() for slab in drawn.slabs) * drawn.spacing_mm * 1e-3
+    if abs(found_cm3 - simple_cm3) > VOLUME_TOLERANCE * max(found_cm3, simple_cm3):
+        notes.append(
+            f"structure {mask.name}: its volume is {found_cm3:.4g} cm3, but the areas of its contours times "
+            f"their spacing, {drawn.spacing_mm:g} mm, make {simple_cm3:.4g} cm3; planes that are unevenly "
+            "spaced, contours that cross themselves or a structure of few voxels do that"
         )
-        total += area if around % 2 == 0 else -area
-    return total
+    return tuple(notes)
 
 
-def _encloses(polygon: Floats, point: Floats) -> bool:
-    x, y = polygon.T
-    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
-    crosses = (y <= point[1]) != (next_y <= point[1])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        at = x + (point[1] - y) / (next_y - y) * (next_x - x)
-    return bool(np.count_nonzero(crosses & (at > point[0])) % 2)
+def _box(drawn: Slabs) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Corners in x, y and z of what the contours reach."""
+    corners = np.concatenate([contour.xy_mm for slab in drawn.slabs for contour in slab.contours])
+    lower = (*corners.min(axis=0).tolist(), drawn.slabs[0].lower_mm)
+    upper = (*corners.max(axis=0).tolist(), drawn.slabs[-1].upper_mm)
+    return lower, upper
 
 
-def _slabs(contours: tuple[Contour, ...], single_mm: float) -> list[_Slab]:
-    """Group contours by plane, and give each plane its extent; `single_mm` is that of a plane alone."""
-    ordered = sorted(contours, key=lambda contour: contour.z_mm)
-    planes: list[list[Contour]] = []
-    for contour in ordered:
-        if planes and contour.z_mm - planes[-1][0].z_mm <= SAME_PLANE_mm:
-            planes[-1].append(contour)
-        else:
-            planes.append([contour])
-    z = np.array([plane[0].z_mm for plane in planes])
-    distances = np.diff(z)
-    usual = float(np.median(distances)) if distances.size else single_mm
-    joined = distances <= GAP * usual
-    half_way = 0.5 * (z[1:] + z[:-1])
-    lower = np.concatenate([[z[0] - 0.5 * usual], np.where(joined, half_way, z[1:] - 0.5 * usual)])
-    upper = np.concatenate([np.where(joined, half_way, z[:-1] + 0.5 * usual), [z[-1] + 0.5 * usual]])
-    return [
-        _Slab(float(low), float(high), tuple(plane))
-        for low, high, plane in zip(lower, upper, planes, strict=True)
-    ]
+def _is_beyond(drawn: Slabs, grid: Grid) -> bool:
+    lower, upper = _box(drawn)
+    return bool(np.any(np.less(lower, grid.lower_mm)) or np.any(np.greater(upper, grid.upper_mm)))
 
 
-def _outside(structure: Structure, grid: Grid, slabs: list[_Slab]) -> str:
-    corners = np.concatenate([contour.xy_mm for contour in structure.contours])
-    lower = (*corners.min(axis=0), slabs[0].lower_mm)
-    upper = (*corners.max(axis=0), slabs[-1].upper_mm)
+def _outside(structure: Structure, grid: Grid, drawn: Slabs) -> str:
+    lower, upper = _box(drawn)
     spans = [
         f"{name} {a:g} to {b:g} (grid {c:g} to {d:g})"
         for name, a, b, c, d in zip("xyz", lower, upper, grid.lower_mm, grid.upper_mm, strict=True)

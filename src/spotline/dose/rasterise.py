@@ -90,6 +90,62 @@ def fill_crossings(
 
 
 @kernel
+def join_lines(
+    first_mm: Floats,
+    first_starts: Integers,
+    second_mm: Floats,
+    second_starts: Integers,
+    is_united: bool,
+    x_mm: Floats,
+    counts: Integers,
+) -> int:
+    """Join the crossings of two shapes, line by line.
+
+    Parameters
+    ----------
+    first_mm, second_mm : ndarray
+        Crossings, sorted within each line, where each shape is entered and left in turn.
+    first_starts, second_starts : ndarray of int, shape (lines + 1,)
+        Where each line begins.
+    is_united : bool
+        Inside is what lies in either shape; else, what lies in one and not in the other.
+    x_mm : ndarray
+        As long as both together; gets the crossings of what is inside.
+    counts : ndarray of int, shape (lines,)
+        Gets the number of crossings of each line.
+
+    Returns
+    -------
+    int
+        How many crossings there are.
+    """
+    used = 0
+    for line in range(len(counts)):
+        i, j = first_starts[line], second_starts[line]
+        end_i, end_j = first_starts[line + 1], second_starts[line + 1]
+        in_first, in_second, was_inside = False, False, False
+        begin = used
+        while i < end_i or j < end_j:
+            if j >= end_j or (i < end_i and first_mm[i] <= second_mm[j]):
+                x = first_mm[i]
+            else:
+                x = second_mm[j]
+            while i < end_i and first_mm[i] == x:
+                in_first = not in_first
+                i += 1
+            while j < end_j and second_mm[j] == x:
+                in_second = not in_second
+                j += 1
+            is_inside = (in_first or in_second) if is_united else (in_first != in_second)
+            if is_inside != was_inside:
+                x_mm[used] = x
+                used += 1
+                was_inside = is_inside
+        counts[line] = used - begin
+    return used
+
+
+@kernel
 def add_line(
     x_mm: Floats, begin: int, end: int, origin_mm: float, size_mm: float, weight: float, row: Floats
 ) -> None:

@@ -18,10 +18,13 @@ class Contour:
     z_mm : float
     xy_mm : ndarray, shape (n, 2)
         Corners, n at least 3; the last is joined to the first.
+    is_xor : bool
+        Whether the file says that what contours of its plane have in common is outside (CLOSEDPLANAR_XOR).
     """
 
     z_mm: float
     xy_mm: Floats
+    is_xor: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,14 +74,17 @@ class StructureSet:
     notes: tuple[str, ...] = ()
 
     def named(self, name: str) -> Structure:
-        """Find a structure by its name; capitals do not matter.
+        """Find a structure by its name; capitals do not matter, unless it is by them that two differ.
 
         Raises
         ------
         DoseError
             If there is none, or more than one.
         """
-        found = [one for one in self.structures if one.name.casefold() == name.strip().casefold()]
+        wanted = name.strip()
+        found = [one for one in self.structures if one.name == wanted]
+        if not found:
+            found = [one for one in self.structures if one.name.casefold() == wanted.casefold()]
         if len(found) != 1:
             have = ", ".join(one.name for one in self.structures) or "none"
             what = f"{len(found)} structures are" if found else "no structure is"

@@ -84,7 +84,7 @@ def with_changes(
         If a key cannot be found, or its value cannot be written where it stands.
     """
     edited, changes = dict(files), list[Change]()
-    text = edited[name].decode()
+    text = edited[name].decode("utf-8-sig")
     newline = "\r\n" if "\r\n" in text else "\n"
     text = text.replace("\r\n", "\n")
     raw: Any = tomllib.loads(text)

@@ -431,7 +431,7 @@ def find_line(name_or_path: str | Path) -> Path:
 def parse_toml(path: Path, content: bytes) -> dict[str, Any]:
     """Parse the content of the TOML file; what is wrong with it is told by its path."""
     try:
-        return tomllib.loads(content.decode("utf-8").replace("\r\n", "\n"))
+        return tomllib.loads(content.decode("utf-8-sig").replace("\r\n", "\n"))
     except UnicodeDecodeError as error:
         raise BeamLineError(f"{path}: byte {error.start} is not UTF-8 text; save the file as UTF-8") from None
     except tomllib.TOMLDecodeError as error:

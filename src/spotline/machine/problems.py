@@ -11,11 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spotline.errors import BeamLineError, LibraryError, OptionError
-from spotline.machine.library import load_library
+from spotline.machine.library import read_library
+from spotline.machine.library.store import faults_of, library_path
 from spotline.machine.load import BeamLine, find_line, read_line
 from spotline.machine.model import IonBeam, Nozzle, Optics
+from spotline.machine.monitors import Plane
 from spotline.machine.optics import window_phase_space
 from spotline.physics.ions import IONS
+
+PLANES: tuple[Plane, ...] = ("x", "y")
 
 
 def check_beamline(name_or_path: str | Path) -> list[str]:
@@ -45,15 +49,43 @@ def check_beamline(name_or_path: str | Path) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
+def lacks_for_dose(line: BeamLine) -> list[str]:
+    """Say what a line that is fine does not have, and `spotline dose` asks for.
+
+    Parameters
+    ----------
+    line : BeamLine
+
+    Returns
+    -------
+    list of str
+        A sentence each: file, key, what cannot be computed without it, what to do.
+    """
+    lacks = [
+        f"{line.path}: ions[{index}].library: is missing, so there is no dose of {beam.name}; build one with "
+        "`spotline library build` and add its name"
+        for index, beam in enumerate(line.facts.ions)
+        if beam.library is None
+    ]
+    if line.facts.nozzle is None:
+        lacks.append(
+            f"{line.path}: nozzle: is missing, so beams of a dose are as wide everywhere in air as at the "
+            "isocentre, and spots behind a range shifter cannot be computed; add the table"
+        )
+    return lacks
+
+
 def _library_problems(line: BeamLine) -> Iterator[str]:
     for beam in line.facts.ions:
         # A line may do without, if nobody asks for its dose; without energies there is nothing to compare.
         if beam.library is None or beam.name not in line.energies or beam.name not in IONS:
             continue
         try:
-            load_library(line, beam.name)
+            library = read_library(library_path(line, beam.name))
         except LibraryError as error:
             yield str(error)
+        else:
+            yield from faults_of(library, line, beam.name)
 
 
 def _nozzle_problems(line: BeamLine) -> Iterator[str]:
@@ -82,8 +114,8 @@ def _optics_problems(line: BeamLine, nozzle: Nozzle, index: int, beam: IonBeam) 
                 f"are more than the {len(filters)} in passive_elements; add them or correct the number"
             )
         elif all(name in nozzle.passive_elements_mm for name in used) and _covers(line, beam, optics):
-            try:
-                for plane in ("x", "y"):
+            for plane in PLANES:  # each, as another energy may be the worst in it
+                try:
                     window_phase_space(
                         line,
                         beam.name,
@@ -92,10 +124,14 @@ def _optics_problems(line: BeamLine, nozzle: Nozzle, index: int, beam: IonBeam) 
                         focus=optics.focus,
                         range_modulators=used,
                     )
-            except BeamLineError as error:
-                yield str(error)
-            except OptionError as error:
-                yield f"{line.path}: nozzle: {error}"
+                except BeamLineError as error:
+                    yield str(error)
+                except OptionError as error:
+                    yield f"{line.path}: nozzle: {error}"
+    if beam.name not in nozzle.emittance_mm_mrad:
+        yield (
+            f"{line.path}: nozzle.emittance_mm_mrad: {beam.name!r} is missing; add the emittance of that ion"
+        )
 
 
 def _covers(line: BeamLine, beam: IonBeam, optics: Optics) -> bool:

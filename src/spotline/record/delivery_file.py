@@ -20,6 +20,18 @@ RESERVED = frozenset((*TOP, PLANS))
 """Names that are no folder of a field."""
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a file where the folder of a record is wanted.
+
+    Raises
+    ------
+    RecordError
+        If it is one.
+    """
+    if folder.is_file():
+        raise RecordError(f"{folder}: is a file and no record; give the folder of a delivery")
+
+
 def read_delivery(folder: Path) -> DeliveryFile:
     """Read ``delivery.json``.
 
@@ -28,6 +40,7 @@ def read_delivery(folder: Path) -> DeliveryFile:
     RecordError
         If it is missing or broken.
     """
+    check_folder(folder)
     path = folder / NAME
     if not path.exists():
         raise RecordError(

@@ -14,9 +14,10 @@ from spotline.hdf5 import as_written, keys_of, typed
 from spotline.record.account import Account, account_of
 from spotline.record.assembly import FieldContent, assemble
 from spotline.record.delivery_file import NAME as DELIVERY
-from spotline.record.delivery_file import read_delivery
+from spotline.record.delivery_file import check_folder, read_delivery
 from spotline.record.folder import FIELD_HEADER, SUMMARY
 from spotline.record.headers import FieldFile
+from spotline.record.journal import NAME as JOURNAL
 from spotline.record.model import FieldRecord, Record
 from spotline.record.recovered import INTERRUPTED, FieldState, field_header, read_state, recover_spill
 from spotline.record.spill_file import Spill, read_spill, spill_path
@@ -46,6 +47,7 @@ def open_record(path: str | Path) -> Record:
         knows less than the other files of the record.
     """
     folder = Path(path)
+    check_folder(folder)
     if not (folder / SUMMARY).exists() and (folder / DELIVERY).exists():
         return _open_unfinished(folder)
     keys = read_json(folder / SUMMARY)
@@ -84,7 +86,9 @@ def open_field(folder: Path) -> FieldRecord:
 
 
 def check_number_of_spills(folder: Path, n_files: int) -> None:
-    """Check that there are as many spill files in the folder of a field as ``field.json`` tells of.
+    """Check that there are as many spill files in the folder of a field as it is said to have.
+
+    That is said by ``field.json`` or, of a delivery that has not come to an end, by the journal.
 
     Raises
     ------
@@ -93,8 +97,9 @@ def check_number_of_spills(folder: Path, n_files: int) -> None:
     """
     found = len(list((folder / "spills").glob("spill-*.h5")))
     if found != n_files:
+        by = FIELD_HEADER if (folder / FIELD_HEADER).exists() else JOURNAL
         raise RecordError(
-            f"{folder}: {found} spill files, but {FIELD_HEADER} tells of {n_files}; restore them from a copy"
+            f"{folder}: {found} spill files, but {by} tells of {n_files}; restore them from a copy"
         )
 
 

@@ -128,6 +128,11 @@ def test_what_speaks_against_a_record_is_told(record: Record):
     notes = beams_of(replace(record, fields=(field,)), LINE).notes
     for words in ("not delivered whole (interlock; ", "1 spots have no measured position", "another version"):
         assert any(words in note for note in notes), words
+    # Both have the same name, so that it is not the name that tells them apart.
+    (other,) = (note for note in notes if "another version" in note)
+    version = LINE.facts.version
+    assert f"({LINE.name}, version {version}, SHA-256 0) than" in other
+    assert other.endswith(f"({LINE.name}, version {version}, {LINE.sha256[:12]})")
 
 
 def test_an_isocentre_that_is_not_known_is_asked_for(record: Record):

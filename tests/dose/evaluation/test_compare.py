@@ -10,6 +10,7 @@ import pytest
 from spotline.dose.evaluation.compare import Criterion, compare_doses, hottest_mm, profiles
 from spotline.dose.grid import DoseGrid, Grid
 from spotline.errors import DoseError
+from spotline.measurement import Verdict
 
 
 def ramp(grid: Grid, change_Gy: float = 0.0) -> DoseGrid:
@@ -63,7 +64,18 @@ def test_results_say_what_the_comparison_says():
     rate = results["cube, gamma 1 %/1 mm global: pass rate"]
     assert (rate.value, rate.unit) == (100.0 * found.gammas[1].pass_rate, "percent")
     assert results["cube, gamma 3 %/2 mm global: mean"].value == found.gammas[0].mean
-    assert len(results) == len(found.results()) == 4 + 7 + 3 + 2 * 3
+    assert len(results) == len(found.results()) == 4 + 7 + 3 + 2 * 4
+
+
+def test_the_share_compared_is_a_result_that_is_judged():
+    found = compare_doses(ramp(GRID), ramp(FINE), criteria=[Criterion(3.0, 2.0)])
+    share = 100.0 * found.points / GRID.shape[0] / GRID.shape[1] / GRID.shape[2]
+    assert share < 95.0
+    (compared,) = (one for one in found.results() if one.name == "gamma 3 %/2 mm global: compared")
+    assert (compared.value, compared.unit) == (pytest.approx(share), "percent")
+    assert compared.verdict is Verdict.TOLERANCE_EXCEEDED
+    results = {one.name: one for one in found.results("cube", compared_percent=share - 0.1)}
+    assert results["cube, gamma 3 %/2 mm global: compared"].verdict is Verdict.PASS
 
 
 def test_cut_off():

@@ -124,6 +124,66 @@ def test_fractions_are_added_and_a_dose_of_the_plan_is_scaled(
     assert frame.startswith("RD.dcm: names another frame")
 
 
+@pytest.mark.parametrize("summation", ["PLAN", "FRACTION", "BEAM"])
+def test_doses_of_the_entire_delivery_are_scaled(
+    summation: str, treatment: spotline.Treatment, plan: spotline.Plan, done: spotline.Evaluation
+):
+    """20 fractions as the type says; and one fraction, as some export it, is told by its largest dose."""
+    own = done.doses["planned"]
+    given = {"plan": replace(plan, fractions_planned=20), "options": OPTIONS}
+    of_all = replace(own, dose_Gy=20.0 * own.dose_Gy, summation=summation)
+    found = spotline.evaluate(treatment, WATER, compare={"RD.dcm": of_all}, **given)
+    (one,) = found.comparisons
+    np.testing.assert_allclose(one.reference.dose_Gy, own.dose_Gy, rtol=1e-5)
+    (scaled,) = found.notes
+    assert scaled == (
+        f"RD.dcm: is of all 20 fractions of the plan (Dose Summation Type {summation}); it is taken times "
+        "0.05, for 1"
+    )
+    found = spotline.evaluate(
+        treatment, WATER, compare={"RD.dcm": replace(of_all, dose_Gy=own.dose_Gy)}, **given
+    )
+    assert found.comparisons[0].reference.dose_Gy.max() == pytest.approx(0.05 * own.dose_Gy.max())
+    first, again, doubt = found.notes
+    assert first.startswith("planned against RD.dcm: the largest doses are not alike: ")
+    assert "times 20" in first
+    assert again == scaled
+    assert "its largest dose is then 0.05 times that computed for 1 fraction" in doubt
+    assert "as a dose of one fraction it would be 1 times" in doubt
+
+
+@pytest.mark.parametrize("summation", ["FRACTION_SESSION", "BEAM_SESSION"])
+def test_doses_of_a_session_are_of_one_fraction(
+    summation: str, treatment: spotline.Treatment, plan: spotline.Plan, done: spotline.Evaluation
+):
+    own = replace(done.doses["planned"], summation=summation)
+    given = {"plan": replace(plan, fractions_planned=20), "options": replace(OPTIONS, fractions=3)}
+    found = spotline.evaluate(treatment, WATER, compare={"RD.dcm": own}, **given)
+    np.testing.assert_allclose(found.comparisons[0].reference.dose_Gy, 3.0 * own.dose_Gy, rtol=1e-5)
+    assert any(note.startswith("RD.dcm: is of one fraction") for note in found.notes)
+    assert not any("its largest dose is then" in note for note in found.notes)
+
+
+def test_a_dose_that_reaches_beyond_the_grid_is_told(
+    treatment: spotline.Treatment, done: spotline.Evaluation
+):
+    """The half with the Bragg peaks (the beam comes from +x)."""
+    own = done.doses["planned"]
+    x, y, z = own.grid.lower_mm
+    high = float(own.grid.x_mm[own.dose_Gy.max(axis=(0, 1)).argmax()]) + 12.5
+    grid = spotline.Grid.covering((x, y, z), (high, *own.grid.upper_mm[1:]), 5.0)
+    found = spotline.evaluate(treatment, WATER, compare={"RD": own}, options=replace(OPTIONS, grid=grid))
+    gamma = found.comparisons[0].comparison.gammas[0]
+    above = gamma.compared + gamma.outside
+    assert above == (own.dose_Gy >= 0.1 * own.dose_Gy.max()).sum()
+    assert gamma.outside > 0.05 * above
+    assert found.notes[0].startswith(
+        f"planned against RD: only {100.0 * gamma.compared / above:.2f} % of the {above} points of RD"
+    )
+    options = replace(OPTIONS, grid=grid, compared_percent=1.0)
+    assert spotline.evaluate(treatment, WATER, compare={"RD": own}, options=options).notes == ()
+
+
 def test_a_record_that_no_simulation_made_has_no_true_dose(
     record: spotline.Record, done: spotline.Evaluation
 ):

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -167,6 +168,20 @@ def test_progress_is_shown_on_a_terminal(tmp_path: Path):
     assert "field 1/1, layer 3/3" in shown
     assert "spots, spill 3" in shown
     assert on_a_terminal(*arguments, tmp_path / "quiet", "--quiet") == ("", "")
+
+
+def test_without_a_report_and_the_time_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture):
+    began = time.perf_counter()
+    assert delivered(PROTON, tmp_path / "out", "--no-report") == 0
+    all_s = time.perf_counter() - began
+    said = capsys.readouterr().out
+    assert "report" not in said
+    assert not (tmp_path / "out" / "report.html").exists()
+    took = re.search(r"took ([\d.]+) s, ([\d.]+) s of it the delivery", said)
+    assert took is not None
+    whole_s, delivery_s = (float(number) for number in took.groups())
+    assert delivery_s <= whole_s <= all_s + 0.1
+    assert whole_s > 0.9 * all_s - 0.2, "loading and preparation are part of it"
 
 
 def test_one_field_and_seed(tmp_path: Path, no_report: None, capsys: pytest.CaptureFixture):
@@ -340,7 +355,7 @@ BAD = [
     (["treat"], 'Unknown command "treat"'),
     (["replay", "absent"], "absent/summary.json: no such file"),
     (["replay", "full"], "full/summary.json: no such file"),
-    (["replay", "plan.dcm"], "summary.json"),
+    (["replay", "plan.dcm"], "is a file and no record"),
     (["replay"], "--record requires an argument"),
     (["beamlines", "cnao-h"], "Unused Tokens: ['cnao-h']"),
 ]

@@ -32,6 +32,33 @@ def test_a_violation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "run 1: a count is missing" in said
 
 
+def test_a_run_that_fails_says_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """In the terminal, in the summary and on the page."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the spill is nowhere")
+
+    monkeypatch.setattr(one, "deliver", broken)
+    assert run(["campaign", *FEW, "--out", str(tmp_path / "out")]) == 1
+    error = "RuntimeError: the spill is nowhere"
+    assert f"  FAILED in 2 runs: {error} (again: --run 0)" in capsys.readouterr().out.splitlines()
+    summary = json.loads((tmp_path / "out" / "campaign.json").read_text(encoding="utf-8"))
+    assert summary["failures"] == [{"error": error, "runs": 2, "first": 0}]
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    table = page[page.index("Runs that an error of the program ended") :].partition("</table>")[0]
+    assert error in table
+
+
+def test_without_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(["campaign", *FEW, "--no-report", "--out", str(tmp_path / "out")]) == 0
+    assert "report" not in capsys.readouterr().out
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "campaign.json" in names
+    assert "report.html" not in names
+
+
 def test_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert run(["campaign", *FEW, "--run", "1", "--quiet", "--out", str(tmp_path / "out")]) == 0
     assert capsys.readouterr() == ("", "")

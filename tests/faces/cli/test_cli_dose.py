@@ -119,7 +119,9 @@ def test_a_record_in_water(record: Path, libraries: Path, tmp_path: Path, capsys
     assert run(record, "--out", out, "--library", libraries, "--water", "80", "--grid", "4") == 0
     said = capsys.readouterr()
     assert said.err == ""
-    assert re.search(r"measured against planned: 100\.00 % pass 3 %/3 mm global; difference", said.out)
+    assert re.search(
+        r"measured against planned: 100\.00 % pass 3 %/3 mm global, 100\.00 % compared; difference", said.out
+    )
     names = ["dose.json", "measured.dcm", "planned.dcm", "report.html", "true.dcm"]
     assert sorted(path.name for path in out.iterdir()) == names
     assert [path.name for path in out.parent.iterdir()] == ["dose"], "nothing half-written is left"
@@ -277,6 +279,68 @@ def test_a_prescription_is_of_weighted_dose_where_there_is_one(
     assert target["planned"]["prescription_Gy"] is None
 
 
+def test_a_dose_beyond_the_box(libraries: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    """A box of a quarter of the beam: what is not compared is told first, and is the exit status."""
+    given = [PLAN, "--beamline", "cnao-h", "--library", libraries, "--water", "80", "--grid", "4"]
+    assert run(*given, "--out", tmp_path / "one", "--quiet") == 0
+    box = ["--box", "-100", "0", "-20", "20", "-20", "20"]
+    options = [*given, *box, "--compare", tmp_path / "one" / "planned.dcm", "--no-report"]
+    assert run(*options, "--out", tmp_path / "two") == 1
+    said = capsys.readouterr().out
+    whole, part = (read_dose(tmp_path / name / "planned.dcm") for name in ("one", "two"))
+    assert (part.grid.lower_mm, part.grid.upper_mm) == ((-100.0, -20.0, -20.0), (0.0, 20.0, 20.0))
+    high = whole.dose_Gy >= 0.1 * whole.dose_Gy.max()
+    near = np.ix_(
+        *(
+            (np.asarray(axis) >= other[0]) & (np.asarray(axis) <= other[-1])
+            for axis, other in (
+                (whole.grid.z_mm, part.grid.z_mm),
+                (whole.grid.y_mm, part.grid.y_mm),
+                (whole.grid.x_mm, part.grid.x_mm),
+            )
+        )
+    )
+    share = 100.0 * high[near].sum() / high.sum()
+    assert share < 90.0
+    words = (
+        f"only {share:.2f} % of the {high.sum()} points of planned.dcm with enough dose lie within the grid"
+    )
+    assert said.index(words) < said.index("% pass 3 %/3 mm")
+    (written,) = json.loads((tmp_path / "two" / "dose.json").read_text(encoding="utf-8"))["comparisons"]
+    assert written["gamma"][0]["compared_percent"] == pytest.approx(share)
+    assert "report" not in said
+    assert not (tmp_path / "two" / "report.html").exists()
+    assert run(*options, "--out", tmp_path / "three", "--compared-percent", f"{share - 1.0:g}") == 0
+
+
+def test_the_box_of_an_image_or_of_a_structure(libraries: Path, ct: Path, structures: Path, tmp_path: Path):
+    given = [PLAN, "--beamline", "cnao-h", "--library", libraries, "--ct", ct, "--structures", structures]
+    given += ["--grid", "4", "--quiet", "--no-report"]
+    for name, box, lower, upper in (
+        # Planes every 4 mm from -4 to 4 mm: half a slice more at both ends.
+        ("target", "target", (-10.0, -10.0, -6.0), (10.0, 10.0, 6.0)),
+        ("image", "image", (-58.0, -58.0, -32.0), (62.0, 62.0, 32.0)),
+    ):
+        assert run(*given, "--box", box, "--out", tmp_path / name) == 0
+        grid = read_dose(tmp_path / name / "planned.dcm").grid
+        assert grid.lower_mm == pytest.approx(lower)
+        assert np.all(np.subtract(grid.upper_mm, upper) >= -1e-6)
+        assert np.all(np.subtract(grid.upper_mm, upper) < 4.0)
+
+
+def test_the_series_of_a_ct(libraries: Path, ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    for path in sorted(ct.iterdir())[:3]:
+        other = dcmread(path)
+        other.SeriesInstanceUID = "1.2.3.8"
+        other.save_as(ct / f"other-{path.name}")
+    given = [PLAN, "--beamline", "cnao-h", "--library", libraries, "--ct", ct, "--grid", "5", "--quiet"]
+    assert run(*given, "--out", tmp_path / "one") == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "mixes 2 CT series: 1.2.3.7 (no description, 16 slices" in said
+    assert "--ct-series" in said
+    assert run(*given, "--out", tmp_path / "two", "--ct-series", "1.2.3.7", "--no-report") == 0
+
+
 def test_what_a_comparison_does_not_share_is_told(
     record: Path, libraries: Path, structures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
@@ -370,6 +434,13 @@ def test_bad_input(
         ([record, "--out", out, *lib, "--water", "80", "--grid", "0"], "--grid: 0 mm"),
         ([record, "--out", out, *lib, "--water", "nan"], "water: a surface nan"),
         ([record, "--out", out, *lib, "--water", "80", "--grid", "0.1"], "take larger ones"),
+        ([record, "--out", out, *lib, *water, "--box", "1", "2"], "--box: 2 words are no box"),
+        ([record, "--out", out, *lib, *water, "--box", *"aaaaaa"], "are not six numbers"),
+        ([record, "--out", out, *lib, *water, "--box", *"213456"], "from 2 to 1 mm in x is no box"),
+        ([record, "--out", out, *lib, *water, "--box", "image"], "there is no image in water"),
+        ([record, "--out", out, *lib, *water, "--box", "Target"], "give --structures"),
+        ([record, "--out", out, *lib, *water, "--ct-series", "1.2"], "give --ct"),
+        ([record, "--out", out, *lib, *water, "--compared-percent", "101"], "--compared-percent: 101"),
         ([record, "--out", out, *lib, *water, "--field", "7"], "no field 7"),
         ([record, "--out", out, *lib, *water, "--rbe", "bio"], "no RBE model 'bio'"),
         ([record, "--out", out, *lib, *water, "--alpha-beta-Gy", "2"], "give --rbe"),

@@ -49,7 +49,7 @@ def test_doses_that_agree(reference: Path, tmp_path: Path, capsys: pytest.Captur
 def test_doses_that_differ(reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     evaluated = written(tmp_path, hill(1.2))
     assert run(reference, evaluated) == 1
-    assert capsys.readouterr().out.startswith("FAILED: ")
+    assert "\nFAILED: " in capsys.readouterr().out
     assert run(reference, evaluated, "--pass-percent", "0") == 0
 
 
@@ -92,10 +92,59 @@ def test_other_frame_and_smaller_grid_are_told(
     reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
     small = Grid((-16.0, -16.0, -20.0), (4.0, 4.0, 5.0), (9, 9, 9))
-    assert run(reference, written(tmp_path, hill(grid=small, frame=FRAME + ".9"))) == 0
+    evaluated = written(tmp_path, hill(grid=small, frame=FRAME + ".9"))
+    assert run(reference, evaluated, "--compared-percent", "50") == 0
     said = capsys.readouterr().out
     assert "note: the files name different frames of reference" in said
     assert re.search(r"note: \d+ reference points above the cut-off lie outside", said)
+
+
+def test_points_that_are_not_compared_are_no_points_that_pass(
+    reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    """The very same dose, but on a grid without most of the points with dose."""
+    small = Grid((-8.0, -8.0, -10.0), (4.0, 4.0, 5.0), (5, 5, 5))
+    evaluated = written(tmp_path, hill(grid=small))
+    high = hill().dose_Gy >= 0.1 * hill().dose_Gy.max()
+    share = 100.0 * 125 / high.sum()
+    assert share < 50.0
+    assert run(reference, evaluated, "--html", tmp_path / "page.html") == 1
+    said = capsys.readouterr().out
+    assert said.startswith("FAILED: 100.00 % of 125 points pass 3 %/2 mm global")
+    assert f"{share:.2f} % of {high.sum()} points are compared (at least 95 % asked for)" in said
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "✖" in page
+    assert f"{share:.2f} % of {high.sum()} points are compared" in page
+    assert run(reference, evaluated, "--json") == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["passed"], printed["required_compared_percent"]) == (False, 95.0)
+    assert printed["gamma"][0]["compared_percent"] == pytest.approx(share)
+    for least, status in ((share - 0.01, 0), (share + 0.01, 1)):
+        assert run(reference, evaluated, "--compared-percent", f"{least}") == status
+    assert capsys.readouterr().out.splitlines()[0].startswith("passed: ")
+
+
+def test_other_maxima_are_said_first(reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    """A dose of two fractions against one; a tenth more is not told yet."""
+    assert run(reference, written(tmp_path, hill(2.0))) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("note: the largest doses are not alike: 4 Gy against 2 Gy")
+    assert said[1].startswith("FAILED: ")
+    assert sum("not alike" in line for line in said) == 1
+    for scale, is_told in ((1.09, False), (1.11, True), (0.91, False), (0.89, True)):
+        (tmp_path / "evaluated.dcm").unlink()
+        run(reference, written(tmp_path, hill(scale)))
+        assert ("not alike" in capsys.readouterr().out) is is_told, scale
+
+
+def test_where_the_largest_difference_is(reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    changed = np.array(hill().dose_Gy)
+    changed[5, 4, 7] -= 0.3  # z = -5, y = -4, x = 8
+    run(reference, written(tmp_path, DoseGrid(GRID, changed, frame_of_reference_uid=FRAME)))
+    said = capsys.readouterr().out
+    assert "largest at x, y, z = 8, -4, -5 mm" in said
+    points = (hill().dose_Gy >= 0.2).sum()
+    assert f"(of the {points} points compared, with at least 10 % of 2 Gy)" in said
 
 
 def test_bad_input(reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -109,6 +158,7 @@ def test_bad_input(reference: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
         ((reference, reference, "--dose-percent", "0"), "dose_percent is 0"),
         ((reference, reference, "--distance-mm", "-2"), "distance_mm is -2"),
         ((reference, reference, "--pass-percent", "120"), "--pass-percent: 120"),
+        ((reference, reference, "--compared-percent", "-1"), "--compared-percent: -1"),
         ((reference, reference, "--cutoff-percent", "150"), "above the cut-off"),
     ):
         assert run(*arguments) == 2

@@ -36,8 +36,22 @@ def test_goes_on(killed: Path, capsys: pytest.CaptureFixture):
     assert said[0].startswith("delivered whole: ")
     assumed = spotline.open_record(killed).summary["assumed"]["int1_counts"]
     assert f"  assumed delivered, not confirmed: {assumed} counts of INT1" in said
+    summary = spotline.open_record(killed).summary
+    lacking = summary["spots_planned"] - summary["spots_delivered"]
+    assert lacking > 0
+    assert said[0] == (
+        f"delivered whole: {summary['spots_delivered']} of {summary['spots_planned']} spots by what was "
+        f"measured, the other {lacking} by what is assumed to have been delivered"
+    )
     assert run(["resume", str(killed)]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "nothing is left to deliver"
+
+
+def test_a_plan_is_no_record(capsys: pytest.CaptureFixture):
+    for verb in (["continuation"], ["resume", "--operator", "x", "--reason", "y"], ["replay"]):
+        assert run([verb[0], str(PROTON), *verb[1:]]) == 2
+        (said,) = capsys.readouterr().err.splitlines()
+        assert said == f"spotline: {PROTON}: is a file and no record; give the folder of a delivery"
 
 
 def test_needs_a_name(killed: Path, capsys: pytest.CaptureFixture):

@@ -21,6 +21,9 @@ def test_what_is_written_is_read_back(tmp_path: Path):
     faults = tuple(draw(name, generator, 5) for name in KINDS for _ in range(3))
     write_faults(tmp_path / "faults.toml", faults)
     assert read_faults(tmp_path / "faults.toml") == faults
+    marked = b"\xef\xbb\xbf" + (tmp_path / "faults.toml").read_bytes()
+    (tmp_path / "marked.toml").write_bytes(marked)
+    assert read_faults(tmp_path / "marked.toml") == faults
 
 
 def test_the_package_offers_them():

@@ -259,8 +259,9 @@ def _notes_of(field: FieldRecord, beamline: BeamLine) -> list[str]:
         notes.append(f"{name}: {missing} spots have no measured position; taken where they were prescribed")
     if facts.beamline_sha256 not in ("", beamline.sha256):
         notes.append(
-            f"{name}: was delivered on another version of the beam line ({facts.beamline}) than the "
-            f"dose is computed with ({beamline.name})"
+            f"{name}: was delivered on another version of the beam line ({facts.beamline}, version "
+            f"{facts.beamline_version or 'unknown'}, SHA-256 {facts.beamline_sha256[:12]}) than the dose is "
+            f"computed with ({beamline.name}, version {beamline.facts.version}, {beamline.sha256[:12]})"
         )
     return notes
 

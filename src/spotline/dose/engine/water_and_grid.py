@@ -98,7 +98,7 @@ def water_box(
     upper = start + spacing_mm * np.ceil((upper - start) / spacing_mm - 1e-6)
     for (axis, is_lower), face in faces.items():
         (lower if is_lower else upper)[axis] = face
-    grid = _checked(Grid.covering(lower.tolist(), upper.tolist(), spacing_mm))
+    grid = checked_grid(Grid.covering(lower.tolist(), upper.tolist(), spacing_mm))
     x, y, z = (float(value) for value in lower)
     x_end, y_end, z_end = (float(value) for value in upper)
     return phantom(grid, [Box((x, y, z), (x_end, y_end, z_end))], background=0.0)
@@ -164,7 +164,7 @@ def grid_around(
         high = np.minimum(high, np.max([box[1] for box in boxes], axis=0))
     if not np.all(high > low):
         raise DoseError("dose grid: the beams pass by the patient; check the isocentre and the image")
-    return _checked(Grid.covering(low.tolist(), high.tolist(), spacing_mm))
+    return checked_grid(Grid.covering(low.tolist(), high.tolist(), spacing_mm))
 
 
 def _corners_mm(
@@ -192,7 +192,14 @@ def _corners_mm(
     return frame.to_patient_mm(np.array(points))
 
 
-def _checked(grid: Grid) -> Grid:
+def checked_grid(grid: Grid) -> Grid:
+    """Return a dose grid that memory has room for.
+
+    Raises
+    ------
+    DoseError
+        If it has more than `MOST_VOXELS` voxels.
+    """
     count = int(np.prod(grid.shape))
     if count > MOST_VOXELS:
         nx, ny, nz = grid.counts

@@ -17,6 +17,7 @@ import numpy as np
 from spotline.arrays import Float32s, Floats
 from spotline.dose.evaluation.gamma import (
     GammaResult,
+    LEAST_COMPARED_percent,
     check_comparable,
     gamma_index,
     is_inside,
@@ -25,9 +26,12 @@ from spotline.dose.evaluation.gamma import (
 from spotline.dose.grid import DoseGrid, Point
 from spotline.dose.sampling import resample, sample_points
 from spotline.errors import DoseError
-from spotline.measurement import Result
+from spotline.measurement import Result, finite_or_none
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+OTHER_MAXIMUM = 0.1
+"""Largest doses that differ by more than this part are told before anything else: more often than not the two
+are of other fractions, fields or units, and no gamma says that."""
 AXES = ("x", "y", "z")
 
 
@@ -100,6 +104,10 @@ class Comparison:
         Common points above the cut-off, which the figures are of.
     mean_Gy, rms_Gy, lowest_Gy, highest_Gy : float
         Of the difference.
+    largest_at_mm : tuple of three floats
+        Centre of the reference voxel with the largest difference, whatever its sign.
+    maxima_Gy : tuple of two floats
+        Largest dose of the reference and of the evaluated dose, each anywhere on its own grid.
     percentiles_Gy : dict of int to float
         Of the difference.
     gammas : tuple of GammaResult
@@ -114,6 +122,8 @@ class Comparison:
     rms_Gy: float
     lowest_Gy: float
     highest_Gy: float
+    largest_at_mm: Point
+    maxima_Gy: tuple[float, float]
     percentiles_Gy: dict[int, float]
     gammas: tuple[GammaResult, ...]
 
@@ -122,6 +132,32 @@ class Comparison:
         """Largest difference, whatever its sign."""
         return max(abs(self.lowest_Gy), abs(self.highest_Gy))
 
+    @property
+    def maxima_ratio(self) -> float:
+        """Largest evaluated dose over the largest of the reference; infinite where that is 0."""
+        reference_Gy, evaluated_Gy = self.maxima_Gy
+        return evaluated_Gy / reference_Gy if reference_Gy > 0.0 else math.inf
+
+    @property
+    def other_maximum(self) -> str:
+        """What to say first if the largest doses differ by more than `OTHER_MAXIMUM`; else empty."""
+        if abs(self.maxima_ratio - 1.0) <= OTHER_MAXIMUM:
+            return ""
+        reference_Gy, evaluated_Gy = self.maxima_Gy
+        return (
+            f"the largest doses are not alike: {evaluated_Gy:.4g} Gy against {reference_Gy:.4g} Gy of the "
+            f"reference (times {self.maxima_ratio:.3g}); check that both are of as many fractions, of the "
+            "same fields and of the same kind"
+        )
+
+    @property
+    def of_what(self) -> str:
+        """Which points the figures of the difference are of, in words."""
+        return (
+            f"of the {self.points} points compared, with at least {self.lower_cutoff_percent:g} % of "
+            f"{self.normalisation_Gy:.4g} Gy"
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Return all but the maps, as for JSON."""
         to_percent = 100.0 / self.normalisation_Gy
@@ -129,12 +165,15 @@ class Comparison:
             "normalisation_Gy": self.normalisation_Gy,
             "lower_cutoff_percent": self.lower_cutoff_percent,
             "points": self.points,
+            "maxima_Gy": list(self.maxima_Gy),
+            "maxima_ratio": finite_or_none(self.maxima_ratio),
             "difference": {
                 "mean_Gy": self.mean_Gy,
                 "rms_Gy": self.rms_Gy,
                 "lowest_Gy": self.lowest_Gy,
                 "highest_Gy": self.highest_Gy,
                 "largest_Gy": self.largest_Gy,
+                "largest_at_mm": list(self.largest_at_mm),
                 "mean_percent": self.mean_Gy * to_percent,
                 "rms_percent": self.rms_Gy * to_percent,
                 "largest_percent": self.largest_Gy * to_percent,
@@ -143,13 +182,17 @@ class Comparison:
             "gamma": [gamma.as_dict() for gamma in self.gammas],
         }
 
-    def results(self, name: str = "") -> tuple[Result, ...]:
+    def results(
+        self, name: str = "", *, compared_percent: float = LEAST_COMPARED_percent
+    ) -> tuple[Result, ...]:
         """Return the differences, in Gy and in percent of the normalisation, and all gammas as results.
 
         Parameters
         ----------
         name : str
             Begins the names, if there is more than one comparison.
+        compared_percent : float
+            As in `GammaResult.results`.
         """
         what = f"{name}, difference" if name else "difference"
         in_Gy = {
@@ -167,7 +210,11 @@ class Comparison:
                 Result(name=f"{what}: {of}, relative", value=value * to_percent, unit="percent")
                 for of, value in in_percent.items()
             ),
-            *(result for gamma in self.gammas for result in gamma.results(name)),
+            *(
+                result
+                for gamma in self.gammas
+                for result in gamma.results(name, compared_percent=compared_percent)
+            ),
         )
 
 
@@ -222,6 +269,9 @@ def compare_doses(
             "comparison: no reference voxel above the cut-off lies within the evaluated grid; check that "
             "both are of one patient and frame of reference, or lower the cut-off"
         )
+    largest = int(np.argmax(np.abs(np.where(is_common, difference_Gy, 0.0))))
+    k, j, i = (int(index) for index in np.unravel_index(largest, difference_Gy.shape))
+    grid = reference.grid
     return Comparison(
         evaluated_Gy=evaluated_Gy,
         difference_Gy=difference_Gy,
@@ -232,6 +282,8 @@ def compare_doses(
         rms_Gy=float(np.sqrt(np.mean(values**2))),
         lowest_Gy=float(values.min()),
         highest_Gy=float(values.max()),
+        largest_at_mm=(float(grid.x_mm[i]), float(grid.y_mm[j]), float(grid.z_mm[k])),
+        maxima_Gy=(float(reference.dose_Gy.max()), float(evaluated.dose_Gy.max())),
         percentiles_Gy=dict(zip(PERCENTILES, np.percentile(values, PERCENTILES).tolist(), strict=True)),
         gammas=tuple(
             gamma_index(

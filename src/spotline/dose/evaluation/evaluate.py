@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from spotline.dose.engine.sources import Source, beams_of
 from spotline.dose.evaluation.compare import OTHER_FRAME, USUAL, compare_doses
 from spotline.dose.evaluation.dvh import DoseStatistics, dose_statistics
 from spotline.dose.evaluation.findings import Compared, Evaluation, doses_of
+from spotline.dose.evaluation.gamma import LEAST_COMPARED_percent
+from spotline.dose.evaluation.given import Computed, of_as_many
 from spotline.dose.evaluation.patients import Met, WaterBox, put_on_grid
 from spotline.dose.grid import DoseGrid, Grid, Point
 from spotline.dose.masks import Mask, mask_of
@@ -63,6 +65,8 @@ class DoseOptions:
         Of the spots of what was measured: as the strips found them, or as the plan has them.
     fractions : int
         So many fractions were, or are to be, like all that is given.
+    compared_percent : float
+        A note tells of a comparison in which fewer of the points with enough dose are compared.
 
     Raises
     ------
@@ -80,6 +84,7 @@ class DoseOptions:
     per_field: bool = False
     widths: Widths = "measured"
     fractions: int = 1
+    compared_percent: float = LEAST_COMPARED_percent
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.grid_mm) and self.grid_mm > 0.0):
@@ -116,7 +121,8 @@ def evaluate(
         conformity: RBE-weighted dose with a model, else physical.
     compare : mapping of str to DoseGrid, optional
         Other doses to hold against, as references, by the name that they have in the outcome.  A dose of all
-        fractions of the plan (summation PLAN) is scaled to as many as are computed.
+        fractions of the plan (summation PLAN, FRACTION or BEAM) or of one (FRACTION_SESSION, BEAM_SESSION)
+        is scaled to as many as are computed.
     options : DoseOptions, optional
     progress : callable, optional
         Called with the layers that are done, and all.
@@ -168,22 +174,26 @@ def evaluate(
 
     masks = _masks(structures, met.grid, notes)
     numbers = sorted({one.number for one in every})
+    computed = doses_of(done)
     given = {
-        name: _of_as_many(dose, name, plan, done.fractions, numbers, notes) for name, dose in given.items()
+        name: of_as_many(dose, name, plan, Computed(computed, done.fractions, tuple(numbers)), notes)
+        for name, dose in given.items()
     }
     for name, dose in given.items():
         if met.frame_of_reference_uid and dose.frame_of_reference_uid not in ("", met.frame_of_reference_uid):
             notes.append(f"{name}: {OTHER_FRAME}")
+    comparisons = _compare(computed, given)
+    first = [note for one in comparisons for note in one.notes(chosen.compared_percent)]
     return Evaluation(
         reconstruction=done,
         beamline=line,
         patient=met,
         structures=masks,
-        comparisons=_compare(doses_of(done), given),
-        statistics=_statistics(doses_of(done), masks, prescribed, chosen.rbe),
+        comparisons=comparisons,
+        statistics=_statistics(computed, masks, prescribed, chosen.rbe),
         letd_keV_um={mask.name: _mean_letd_keV_um(done, mask) for mask in masks},
         rbe="" if chosen.rbe is None else chosen.rbe.name,
-        notes=tuple(dict.fromkeys([*done.notes, *met.notes, *notes])),
+        notes=tuple(dict.fromkeys([*first, *done.notes, *met.notes, *notes])),
     )
 
 
@@ -263,31 +273,10 @@ def _masks(structures: StructureSet | None, grid: Grid, notes: list[str]) -> tup
             notes.append(f"{what}; nothing is said about it")
             continue
         masks.append(mask)
-        notes += [f"{note}; this part counts as without dose" for note in mask.notes]
+        for note in mask.notes:
+            is_outside = note == mask.outside_note
+            notes.append(f"{note}; this part counts as without dose (--box)" if is_outside else note)
     return tuple(masks)
-
-
-def _of_as_many(
-    dose: DoseGrid, name: str, plan: Plan | None, fractions: int, numbers: list[int], notes: list[str]
-) -> DoseGrid:
-    """A dose to compare with, of as many fractions as ours; tell what it does not share with it."""
-    own = "" if plan is None else plan.identity.get("SOPInstanceUID", "")
-    if own and dose.plan_uid not in ("", own):
-        notes.append(f"{name}: refers to another plan ({dose.plan_uid}) than that of this dose ({own})")
-    if dose.beam_number is not None and numbers != [dose.beam_number]:
-        notes.append(
-            f"{name}: is of field {dose.beam_number} alone, and field "
-            f"{', '.join(map(str, numbers))} was computed (--field)"
-        )
-    planned = 1 if plan is None else plan.fractions_planned
-    if dose.summation == "PLAN" and planned != fractions:
-        factor = fractions / planned
-        notes.append(
-            f"{name}: is of all {planned} fractions of the plan (Dose Summation Type PLAN); it "
-            f"is taken times {factor:.4g}, for {fractions}"
-        )
-        return replace(dose, dose_Gy=dose.dose_Gy * np.float32(factor))
-    return dose
 
 
 def _compare(doses: Mapping[str, DoseGrid], given: Mapping[str, DoseGrid]) -> tuple[Compared, ...]:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from spotline.dose.engine.reconstruct import Reconstruction, SummedDose
 from spotline.dose.evaluation.compare import Comparison
 from spotline.dose.evaluation.dvh import DoseStatistics
+from spotline.dose.evaluation.gamma import LEAST_COMPARED_percent, Required
 from spotline.dose.evaluation.patients import PatientOnGrid
 from spotline.dose.grid import DoseGrid
 from spotline.dose.masks import Mask
@@ -34,6 +35,25 @@ class Compared:
     reference: DoseGrid
     evaluated: DoseGrid
     comparison: Comparison
+
+    def notes(self, compared_percent: float = LEAST_COMPARED_percent) -> tuple[str, ...]:
+        """What has to be known before any figure of the comparison is believed.
+
+        Parameters
+        ----------
+        compared_percent : float
+            Least share of the points with enough dose that has to be compared.
+        """
+        reference, evaluated = self.names
+        said = [self.comparison.other_maximum] if self.comparison.other_maximum else []
+        gamma = self.comparison.gammas[0]
+        if not Required(compared_percent=compared_percent).is_compared(gamma):
+            said.append(
+                f"only {100.0 * gamma.compared_share:.2f} % of the {gamma.compared + gamma.outside} points "
+                f"of {reference} with enough dose lie within the grid of {evaluated} (at least "
+                f"{compared_percent:g} % asked for); nothing is said of the others"
+            )
+        return tuple(f"{evaluated} against {reference}: {one}" for one in said)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

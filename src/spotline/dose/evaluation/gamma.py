@@ -20,14 +20,16 @@ from spotline.dose.evaluation.gamma_box import TOLERANCE
 from spotline.dose.evaluation.gamma_search import STACK_BOXES, Criteria, Evaluated, search_points
 from spotline.dose.grid import DoseGrid, Grid
 from spotline.errors import DoseError
-from spotline.measurement import Result, finite_or_none
+from spotline.measurement import Limits, Result, finite_or_none
 
-__all__ = ["TOLERANCE", "GammaResult", "gamma_index", "is_inside"]
+__all__ = ["TOLERANCE", "GammaResult", "LEAST_COMPARED_percent", "Required", "gamma_index", "is_inside"]
 
 CHUNKS_PER_THREAD = 32
 """Threads take the reference in pieces, so that none waits long for another."""
 POSITION_TOLERANCE = 1e-6
 """A point so many voxels outside of a grid is on its edge."""
+LEAST_COMPARED_percent = 95.0
+"""A pass rate of fewer of the points with enough dose says nothing of the rest, so it passes no test."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +78,11 @@ class GammaResult:
         return self.passed / self.compared
 
     @property
+    def compared_share(self) -> float:
+        """Part of the reference points with enough dose that were compared, 0 to 1."""
+        return self.compared / (self.compared + self.outside)
+
+    @property
     def name(self) -> str:
         """The criteria as they are usually written."""
         return f"{self.dose_percent:g} %/{self.distance_mm:g} mm {'local' if self.local else 'global'}"
@@ -92,19 +99,75 @@ class GammaResult:
             "pass_percent": 100.0 * self.pass_rate,
             "mean_gamma": self.mean,
             "largest_gamma": self.largest,
+            "compared_percent": 100.0 * self.compared_share,
             "compared": self.compared,
             "passed": self.passed,
             "below_cutoff": self.below_cutoff,
             "outside": self.outside,
         }
 
-    def results(self, name: str = "") -> tuple[Result, ...]:
-        """Return pass rate, mean and largest value as results; `name` begins their names."""
+    def results(
+        self, name: str = "", *, compared_percent: float = LEAST_COMPARED_percent
+    ) -> tuple[Result, ...]:
+        """Return the share compared, pass rate, mean and largest value as results.
+
+        Parameters
+        ----------
+        name : str
+            Begins their names.
+        compared_percent : float
+            Least share of the points that has to be compared: the tolerance of that result, without which
+            the others say nothing of the whole.
+        """
         what = f"{name}, gamma {self.name}" if name else f"gamma {self.name}"
         return (
+            Result(
+                name=f"{what}: compared",
+                value=100.0 * self.compared_share,
+                unit="percent",
+                tolerance=Limits(low=compared_percent),
+            ),
             Result(name=f"{what}: pass rate", value=100.0 * self.pass_rate, unit="percent"),
             Result(name=f"{what}: mean", value=finite_or_none(self.mean)),
             Result(name=f"{what}: largest", value=finite_or_none(self.largest)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Required:
+    """What a gamma index has to reach.
+
+    Attributes
+    ----------
+    pass_percent : float
+        Least part of the compared points with gamma up to 1.
+    compared_percent : float
+        Least part of the reference points above the cut-off that were compared.
+    """
+
+    pass_percent: float = 95.0
+    compared_percent: float = LEAST_COMPARED_percent
+
+    def is_compared(self, found: GammaResult) -> bool:
+        """Tell whether enough points were compared for the pass rate to mean anything."""
+        return 100.0 * found.compared_share >= self.compared_percent
+
+    def by(self, found: GammaResult) -> bool:
+        """Tell whether enough points were compared, and enough of those pass."""
+        return self.is_compared(found) and 100.0 * found.pass_rate >= self.pass_percent
+
+    def in_words(self, found: GammaResult) -> str:
+        """Say what was found, and what is asked for."""
+        above = found.compared + found.outside
+        said = (
+            f"{100.0 * found.pass_rate:.2f} % of {found.compared} points pass {found.name} (at least "
+            f"{self.pass_percent:g} % asked for)"
+        )
+        if not found.outside:
+            return said
+        return (
+            f"{said}; {100.0 * found.compared_share:.2f} % of {above} points are compared (at least "
+            f"{self.compared_percent:g} % asked for)"
         )
 
 

@@ -111,7 +111,7 @@ def _refuse_ratio(name: str, alpha_beta_Gy: float | None) -> None:
 
 def _from_toml(path: Path) -> RbeModel:
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DoseError(f"{path}: cannot be read ({error}); give a TOML file") from None
     model = content.pop("model", None)

@@ -66,7 +66,8 @@ def show(beamline: str, *, json: Switch = False) -> int:
 def check(beamline: str) -> int:
     """Check a beam line, and say all that is wrong with it at once.
 
-    Looks at the TOML file, all tables, the beam libraries, and whether nozzle and spot sizes go together.
+    Looks at the TOML file, all tables, the beam libraries, and whether nozzle and spot sizes go together.  A
+    note tells what only a dose would miss: a library, the nozzle.
 
     Exit status: 0 nothing is wrong, 1 there are problems, 2 there is no such beam line.
 
@@ -76,6 +77,7 @@ def check(beamline: str) -> int:
         Name of a shipped beam line (spotline beamline list), or path of the folder or TOML file of another.
     """
     import spotline
+    from spotline.machine.problems import lacks_for_dose
     from spotline.wording import several
 
     problems = spotline.check_beamline(beamline)
@@ -85,5 +87,7 @@ def check(beamline: str) -> int:
         print(f"{several(len(problems), 'problem')} found")
         return STATUS_DIFFERENT
     line = spotline.load_beamline(beamline)
+    for lack in lacks_for_dose(line):
+        print(f"note: {lack}")
     print(f"{line.name}, version {line.facts.version}: nothing is wrong ({', '.join(line.ion_names)})")
     return STATUS_DONE

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spotline.faces.cli.bars import campaign_bar
-from spotline.faces.cli.common import STATUS_DIFFERENT, STATUS_DONE, Seed, Switch, WholeNumber
+from spotline.faces.cli.common import STATUS_DIFFERENT, STATUS_DONE, Seed, Switch, WholeNumber, WithPage
 from spotline.faces.cli.treatment import treatment_to_deliver
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def campaign(
     run: WholeNumber | None = None,
     field: WholeNumber | None = None,
     resume: Switch = False,
+    report: WithPage = True,
     quiet: Switch = False,
 ) -> int:
     """Deliver a plan many times while something fails, and hold every delivery against the truth.
@@ -69,6 +70,8 @@ def campaign(
         Beam number of the only field to deliver.
     resume
         Go on with the campaign in the folder, if there is one, from the runs that it has.
+    report
+        Write report.html; without, one that is there is left as it is.
     quiet
         Say nothing but errors.
     """
@@ -99,7 +102,8 @@ def campaign(
             print(f"spotline: the runs that are done stay in {out}; go on with --resume", file=sys.stderr)
         raise
     try:
-        write_campaign_page(made.outcome, rows_in(made.runs), out / REPORT)
+        if report:
+            write_campaign_page(made.outcome, rows_in(made.runs), out / REPORT)
     except (spotline.OutputError, OSError) as error:  # the runs are made, and their results are written
         print(f"spotline: {error}; the results of the campaign are whole without it", file=sys.stderr)
     if not quiet:
@@ -125,6 +129,10 @@ def _in_words(made: Campaign, out: Path, wall_s: float) -> str:
         worst: Worst | None = getattr(found, key)
         if worst is not None:
             lines.append(f"  {text}: {worst.value:.6g} {unit}, bound {worst.bound:.6g} (run {worst.run})")
+    for failure in found.failures[:5]:
+        lines.append(
+            f"  FAILED in {several(failure.runs, 'run')}: {failure.error} (again: --run {failure.first})"
+        )
     bad = {name: n for name, n in found.violations.items() if n}
     if bad:
         lines.append("  VIOLATED: " + ", ".join(f"{name} in {several(n, 'run')}" for name, n in bad.items()))
@@ -133,4 +141,5 @@ def _in_words(made: Campaign, out: Path, wall_s: float) -> str:
             lines.append(f"    and {len(found.violating_runs) - 10} more in campaign.json")
     else:
         lines.append("  all invariants held")
-    return "\n".join([*lines, f"  report: {out / REPORT}"])
+    page = out / REPORT
+    return "\n".join([*lines, f"  report: {page}"] if page.exists() else lines)

@@ -37,6 +37,8 @@ Count = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=1)
 Switch = Annotated[bool, Parameter(negative=())]
 Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=True, negative=())]
 """One or several behind one option."""
+WithPage = Annotated[bool, Parameter(name="--report", negative="--no-report")]
+"""Whether report.html is written."""
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())]
 """Likewise."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from spotline.faces.cli.common import (
     Seed,
     Switch,
     WholeNumber,
+    WithPage,
 )
 from spotline.faces.cli.course import opened
 from spotline.faces.cli.treatment import treatment_to_deliver
@@ -104,6 +106,7 @@ def deliver(
     beamline: str | None = None,
     field: WholeNumber | None = None,
     quiet: Switch = False,
+    report: WithPage = True,
     room: SimulatedIn = USUAL_ROOM,
     giving: Giving = GIVEN_BY_NOBODY,
 ) -> int:
@@ -127,7 +130,10 @@ def deliver(
         Beam number of the only field to deliver.
     quiet
         Say nothing but errors.
+    report
+        Write report.html, which takes a part of the time.
     """
+    began = time.perf_counter()
     import spotline
     from spotline.sim.faults import SimulatedCrash
 
@@ -148,9 +154,10 @@ def deliver(
         print(f"spotline: {crash.kind}: the delivery ends here; {out} is as it left it", file=sys.stderr)
         return STATUS_INTERLOCK
     tell_unwritten(record)
-    write_page(record, out)
+    if report:
+        write_page(record, out)
     if not quiet:
-        print(in_words(record.outcome, out))
+        print(in_words(record.outcome, out, time.perf_counter() - began))
     return STATUS_DONE if record.outcome.status == "complete" else STATUS_INTERLOCK
 
 
@@ -215,14 +222,15 @@ def replay(record: Path, *, raw: Switch = False) -> int:
     return STATUS_DIFFERENT if any(result.differences for result in results) else STATUS_DONE
 
 
-def in_words(summary: SummaryFile, out: Path) -> str:
-    """The summary in a few lines."""
+def in_words(summary: SummaryFile, out: Path, wall_s: float) -> str:
+    """The summary in a few lines; `wall_s` is the time that the whole command took."""
     lines = [
-        f"{VERDICTS[summary.status]}: {summary.spots_delivered} of {summary.spots_planned} spots",
+        f"{VERDICTS[summary.status]}: {_spots_in_words(summary)}",
         f"  {summary.particles_delivered:.6g} of {summary.particles_planned:.6g} particles",
         (
             f"  {summary.spills} spills, {summary.beam_on_s:.2f} s beam on, "
-            f"{summary.treatment_s:.1f} s treatment; took {summary.wall_s:.1f} s"
+            f"{summary.treatment_s:.1f} s treatment; took "
+            f"{wall_s:.1f} s, {summary.wall_s:.1f} s of it the delivery"
         ),
     ]
     if summary.fraction_spots_within_1_percent is not None:
@@ -236,6 +244,17 @@ def in_words(summary: SummaryFile, out: Path) -> str:
         lines.append(f"  to go on: spotline resume {out} --operator NAME --reason TEXT")
     report = out / REPORT
     return "\n".join([*lines, f"  report: {report}"] if report.exists() else lines)
+
+
+def _spots_in_words(summary: SummaryFile) -> str:
+    """How many spots there were, and why a whole delivery may have fewer of them complete."""
+    said = f"{summary.spots_delivered} of {summary.spots_planned} spots"
+    lacking = summary.spots_planned - summary.spots_delivered
+    if summary.status != "complete" or not lacking:
+        return said
+    if summary.assumed.int1_counts:
+        return f"{said} by what was measured, the other {lacking} by what is assumed to have been delivered"
+    return f"{said}; of the other {lacking} the record has no visit that completed them"
 
 
 def write_page(record: Record, out: Path) -> None:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from spotline.faces.cli.bars import dose_bar
-from spotline.faces.cli.common import STATUS_DONE, Count, Switch, WholeNumber, Words, tell_removed
+from spotline.faces.cli.common import (
+    STATUS_DIFFERENT,
+    STATUS_DONE,
+    Count,
+    Switch,
+    WholeNumber,
+    WithPage,
+    Words,
+    tell_removed,
+)
 from spotline.faces.cli.course import opened
 
 if TYPE_CHECKING:
@@ -20,9 +29,11 @@ def dose(
     out: Path,
     beamline: str | None = None,
     ct: Path | None = None,
+    ct_series: str = "",
     water: float | None = None,
     structures: Path | None = None,
     grid: float = 2.0,
+    box: Words = (),
     rbe: str | None = None,
     alpha_beta: Annotated[float | None, Parameter(name="--alpha-beta-Gy")] = None,
     compare: Path | None = None,
@@ -37,13 +48,16 @@ def dose(
     override: Words = (),
     fractions: Count = 1,
     course: Path | None = None,
+    compared_percent: float = 95.0,
+    report: WithPage = True,
     quiet: Switch = False,
 ) -> int:
     """Compute the dose of a plan, or of what was delivered: planned, measured and, if simulated, true.
 
     Writes an RT Dose for each, dose.json (gamma, differences, statistics of structures) and report.html.
 
-    Exit status: 0 computed, 2 bad input (nothing written).
+    Exit status: 0 computed; 1 computed, but fewer points of a dose to compare with could be compared than
+    --compared-percent asks for; 2 bad input (nothing written).
 
     Parameters
     ----------
@@ -56,12 +70,17 @@ def dose(
         Name or path of the beam line; records and preparations know the name of their own.
     ct
         Folder of a CT series: the patient.
+    ct_series
+        SeriesInstanceUID of the series to take, if the folder has several.
     water
         Instead of a CT: a box of water whose surface lies so many mm before the isocentre.
     structures
         DICOM RT Structure Set, for statistics and for overrides.
     grid
         Size of the voxels of the dose in mm.
+    box
+        Where dose is wanted: "image" for all of the CT, the name of a structure, or six numbers in mm, the
+        lowest and highest x, y and z; by default wherever the beams leave dose.
     rbe
         Model of the RBE by name or file (constant, wedenberg, mcnamara, carabe, mkm, TOML, .rbe), for
         RBE-weighted dose beside the physical one.
@@ -92,10 +111,16 @@ def dose(
         So many fractions were given like this; a record itself is added once only.
     course
         Instead of sources: folder of a course (spotline course), for all that was given of it.
+    compared_percent
+        Points that have to be compared, in percent of those with enough dose of what --compare names: others
+        lie outside the grid that is computed, and nothing is said of them.
+    report
+        Write report.html, whose pictures take a part of the time.
     quiet
         Say nothing but errors.
     """
     from spotline.dose.evaluation.evaluate import evaluate
+    from spotline.dose.evaluation.gamma import Required
     from spotline.errors import OptionError
     from spotline.faces.cli.dose_inputs import DoseRequest, read_inputs
     from spotline.faces.report.dose_folder import check_free, write_dose_folder
@@ -110,9 +135,11 @@ def dose(
         sources=source,
         beamline=beamline,
         ct=ct,
+        ct_series=ct_series,
         water_mm=water,
         structures=structures,
         grid_mm=grid,
+        box=box,
         rbe=rbe,
         alpha_beta_Gy=alpha_beta,
         compare=compare,
@@ -125,6 +152,7 @@ def dose(
         calibration=calibration,
         overrides=override,
         prescriptions=prescription,
+        compared_percent=compared_percent,
         quiet=quiet,
     )
     given = read_inputs(request)
@@ -139,30 +167,42 @@ def dose(
             options=given.options,
             progress=progress,
         )
-    write_dose_folder(evaluation, given.provenance, out, with_letd=letd)
+    write_dose_folder(evaluation, given.provenance, out, with_letd=letd, with_page=report)
     if not quiet:
-        print(_in_words(evaluation, out))
-    return STATUS_DONE
+        print(_in_words(evaluation, out, compared_percent))
+    required = Required(compared_percent=compared_percent)
+    is_compared = all(required.is_compared(one.comparison.gammas[0]) for one in evaluation.comparisons)
+    return STATUS_DONE if is_compared else STATUS_DIFFERENT
 
 
-def _in_words(evaluation: Evaluation, out: Path) -> str:
+def _in_words(evaluation: Evaluation, out: Path, compared_percent: float) -> str:
+    from spotline.faces.report.dose_folder import PAGE
+
     lines = []
     for what, found in evaluation.reconstruction.doses.items():
         physical, effective = float(found.physical.dose_Gy.max()), ""
         if found.effective is not None:
             effective = f", {float(found.effective.dose_Gy.max()):.4g} Gy (RBE)"
         lines.append(f"{what}: {found.particles:.6g} particles, up to {physical:.4g} Gy{effective}")
-    lines += [f"  {_rate(one)}" for one in evaluation.comparisons]
-    lines += [f"  note: {note}" for note in evaluation.notes]
-    return "\n".join([*lines, f"  report: {out / 'report.html'}"])
+    told: set[str] = set()
+    for one in evaluation.comparisons:
+        # What makes the figures of a comparison meaningless comes before them.
+        first = one.notes(compared_percent)
+        lines += [f"  note: {note}" for note in first] + [f"  {_rate(one)}"]
+        told.update(first)
+    lines += [f"  note: {note}" for note in evaluation.notes if note not in told]
+    page = out / PAGE
+    return "\n".join([*lines, f"  report: {page}"] if page.exists() else lines)
 
 
 def _rate(compared: Compared) -> str:
-    """The first gamma of a comparison."""
+    """The first gamma of a comparison, and the difference."""
     gamma, found = compared.comparison.gammas[0], compared.comparison
     reference, evaluated = compared.names
     return (
-        f"{evaluated} against {reference}: {100.0 * gamma.pass_rate:.2f} % pass {gamma.name}; "
-        f"difference {100.0 * found.mean_Gy / found.normalisation_Gy:+.2f} % in the mean, "
-        f"{100.0 * found.largest_Gy / found.normalisation_Gy:.2f} % at most"
+        f"{evaluated} against {reference}: {100.0 * gamma.pass_rate:.2f} % pass {gamma.name}, "
+        f"{100.0 * gamma.compared_share:.2f} % compared; difference "
+        f"{100.0 * found.mean_Gy / found.normalisation_Gy:+.2f} % in the mean {found.of_what}, "
+        f"{100.0 * found.largest_Gy / found.normalisation_Gy:.2f} % at most, at x, y, z = "
+        f"{', '.join(f'{mm:g}' for mm in found.largest_at_mm)} mm"
     )

@@ -19,6 +19,7 @@ from spotline.dose.grid import DoseGrid
 from spotline.dose.rbe import rbe_model
 from spotline.dose.structures import StructureSet
 from spotline.errors import LibraryError, OptionError
+from spotline.faces.cli.dose_box import grid_of
 from spotline.faces.cli.treatment import treatment_to_deliver
 from spotline.faces.report.dose_folder import Provenance
 from spotline.machine import BeamLine, load_beamline
@@ -41,9 +42,11 @@ class DoseRequest:
     sources: tuple[Path, ...]
     beamline: str | None
     ct: Path | None
+    ct_series: str
     water_mm: float | None
     structures: Path | None
     grid_mm: float
+    box: tuple[str, ...]
     rbe: str | None
     alpha_beta_Gy: float | None
     compare: Path | None
@@ -56,6 +59,7 @@ class DoseRequest:
     calibration: Path | None
     overrides: tuple[str, ...]
     prescriptions: tuple[str, ...]
+    compared_percent: float
     quiet: bool
 
 
@@ -94,7 +98,7 @@ def read_inputs(request: DoseRequest) -> Inputs:
         patient = WaterBox(request.water_mm)
     else:
         assert request.ct is not None
-        image = read_ct(request.ct)
+        image = read_ct(request.ct, series_uid=request.ct_series)
         curve = None if request.calibration is None else read_calibration(request.calibration)
         patient = CtPatient(image, curve, overrides)
     # A plan that is given by hand is asked first: old records do not hold the isocentre.
@@ -102,6 +106,7 @@ def read_inputs(request: DoseRequest) -> Inputs:
     options = DoseOptions(
         beamline=beamline,
         grid_mm=request.grid_mm,
+        grid=grid_of(request.box, request.grid_mm, patient, structures) if request.box else None,
         rbe=rbe,
         libraries=libraries,
         fields=None if request.field is None else [request.field],
@@ -109,6 +114,7 @@ def read_inputs(request: DoseRequest) -> Inputs:
         per_field=request.per_field,
         widths=request.widths,
         fractions=request.fractions,
+        compared_percent=request.compared_percent,
     )
     return Inputs(
         source, patient, plan, structures, prescribed_Gy, compare, options, _provenance(request, source, plan)
@@ -122,6 +128,12 @@ def _check(request: DoseRequest) -> None:
         raise OptionError("give either --ct (a folder) or --water (mm of water before the isocentre)")
     if not (math.isfinite(request.grid_mm) and request.grid_mm > 0.0):
         raise OptionError(f"--grid: {request.grid_mm:g} mm is no size of a voxel; give more than 0")
+    if not 0.0 <= request.compared_percent <= 100.0:
+        raise OptionError(
+            f"--compared-percent: {request.compared_percent:g} is no part of the points; give 0 to 100"
+        )
+    if request.ct is None and request.ct_series:
+        raise OptionError("--ct-series is about a CT: give --ct")
     if request.ct is None and (request.calibration is not None or request.overrides):
         raise OptionError("--calibration and --override are about a CT: give --ct")
     if request.overrides and request.structures is None:

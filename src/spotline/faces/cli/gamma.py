@@ -11,6 +11,7 @@ from spotline.faces.cli.common import STATUS_DIFFERENT, STATUS_DONE, Switch
 
 if TYPE_CHECKING:
     from spotline.dose.evaluation.compare import Comparison
+    from spotline.dose.evaluation.gamma import Required
     from spotline.dose.grid import DoseGrid
 
 
@@ -25,6 +26,7 @@ def gamma(
     maximum_gamma: float = 2.0,
     normalisation_Gy: Annotated[float | None, Parameter(name="--normalisation-Gy")] = None,
     pass_percent: float = 95.0,
+    compared_percent: float = 95.0,
     json: Switch = False,
     html: Path | None = None,
 ) -> int:
@@ -32,7 +34,7 @@ def gamma(
 
     Every voxel of the reference with enough dose is held against the evaluated dose, which is interpolated.
 
-    Exit status: 0 enough points pass, 1 too few, 2 bad input.
+    Exit status: 0 enough points are compared and pass, 1 too few, 2 bad input.
 
     Parameters
     ----------
@@ -53,7 +55,10 @@ def gamma(
     normalisation_Gy
         What 100 % are, instead of the largest reference dose.
     pass_percent
-        Points that have to pass.
+        Points that have to pass, in percent of those compared.
+    compared_percent
+        Points that have to be compared, in percent of those of the reference with enough dose: others lie
+        outside the evaluated grid, and nothing is known of them.
     json
         Print all figures as JSON.
     html
@@ -61,10 +66,12 @@ def gamma(
     """
     from spotline.dicom.dose import read_dose
     from spotline.dose.evaluation.compare import Criterion, compare_doses
+    from spotline.dose.evaluation.gamma import Required
     from spotline.errors import OptionError
 
-    if not 0.0 <= pass_percent <= 100.0:
-        raise OptionError(f"--pass-percent: {pass_percent:g} is no part of the points; give 0 to 100")
+    for option, percent in (("pass", pass_percent), ("compared", compared_percent)):
+        if not 0.0 <= percent <= 100.0:
+            raise OptionError(f"--{option}-percent: {percent:g} is no part of the points; give 0 to 100")
     if html is not None:
         from spotline.faces.report.page import check_new
 
@@ -79,24 +86,23 @@ def gamma(
         normalisation_Gy=normalisation_Gy,
     )
     warnings = _warnings(first, second, found)
-    passed = 100.0 * found.gammas[0].pass_rate >= pass_percent
+    required = Required(pass_percent, compared_percent)
+    passed = required.by(found.gammas[0])
     if html is not None:
         from spotline.faces.report.dose_page import write_comparison_page
 
         names = (reference.name, evaluated.name)
-        write_comparison_page(
-            first, second, found, html, names=names, pass_percent=pass_percent, warnings=warnings
-        )
+        write_comparison_page(first, second, found, html, names=names, required=required, warnings=warnings)
     if json:
-        _print_json(found, (reference, evaluated), pass_percent, warnings)
+        _print_json(found, (reference, evaluated), required, warnings)
     else:
-        _print_words(found, pass_percent, warnings)
+        _print_words(found, required, warnings)
     return STATUS_DONE if passed else STATUS_DIFFERENT
 
 
 def _warnings(reference: DoseGrid, evaluated: DoseGrid, found: Comparison) -> list[str]:
     """What does not speak against the comparison, but has to be known."""
-    warnings = []
+    warnings = [found.other_maximum] if found.other_maximum else []
     frames = {reference.frame_of_reference_uid, evaluated.frame_of_reference_uid} - {""}
     if len(frames) == 2:
         warnings.append(
@@ -110,29 +116,28 @@ def _warnings(reference: DoseGrid, evaluated: DoseGrid, found: Comparison) -> li
     return warnings
 
 
-def _print_json(
-    found: Comparison, files: tuple[Path, Path], pass_percent: float, warnings: list[str]
-) -> None:
+def _print_json(found: Comparison, files: tuple[Path, Path], required: Required, warnings: list[str]) -> None:
     import json
 
     written = {
         "reference": files[0].name,
         "evaluated": files[1].name,
-        "required_percent": pass_percent,
-        "passed": 100.0 * found.gammas[0].pass_rate >= pass_percent,
+        "required_percent": required.pass_percent,
+        "required_compared_percent": required.compared_percent,
+        "passed": required.by(found.gammas[0]),
         "warnings": warnings,
         **found.as_dict(),
     }
     print(json.dumps(written, indent=2))
 
 
-def _print_words(found: Comparison, pass_percent: float, warnings: list[str]) -> None:
+def _print_words(found: Comparison, required: Required, warnings: list[str]) -> None:
     gamma = found.gammas[0]
-    rate = 100.0 * gamma.pass_rate
-    print(
-        f"{'passed' if rate >= pass_percent else 'FAILED'}: {rate:.2f} % of {gamma.compared} points pass "
-        f"{gamma.name} (at least {pass_percent:g} % asked for)"
-    )
+    # What makes all that follows meaningless comes before it.
+    if found.other_maximum:
+        print(f"note: {found.other_maximum}")
+        warnings = warnings[1:]
+    print(f"{'passed' if required.by(gamma) else 'FAILED'}: {required.in_words(gamma)}")
     print(
         f"  gamma: mean {gamma.mean:.3f}, largest {gamma.largest:.2f}"
         + (" (not searched beyond)" if gamma.largest >= gamma.maximum_gamma else "")
@@ -143,7 +148,8 @@ def _print_words(found: Comparison, pass_percent: float, warnings: list[str]) ->
     )
     print(
         f"  difference: mean {found.mean_Gy:+.4g} Gy, rms {found.rms_Gy:.4g} Gy, "
-        f"from {found.lowest_Gy:+.4g} to {found.highest_Gy:+.4g} Gy"
+        f"from {found.lowest_Gy:+.4g} to {found.highest_Gy:+.4g} Gy ({found.of_what}); largest at "
+        f"x, y, z = {', '.join(f'{mm:g}' for mm in found.largest_at_mm)} mm"
     )
     for warning in warnings:
         print(f"  note: {warning}")

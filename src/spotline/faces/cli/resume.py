@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
-from spotline.faces.cli.common import STATUS_DONE, STATUS_INTERLOCK, Switch
+from spotline.faces.cli.common import STATUS_DONE, STATUS_INTERLOCK, Switch, WithPage
 from spotline.faces.cli.course import opened
 from spotline.faces.cli.deliver import (
     REPORT,
@@ -26,6 +27,7 @@ def resume(
     beamline: str | None = None,
     course: Path | None = None,
     quiet: Switch = False,
+    report: WithPage = True,
 ) -> int:
     """Go on with a delivery that was stopped by an interlock, killed, or lost its power.
 
@@ -48,7 +50,10 @@ def resume(
         Folder of the course that the record belongs to, if it is not where it was.
     quiet
         Say nothing but errors.
+    report
+        Write report.html; without, the one from before stays, and does not know what came after.
     """
+    began = time.perf_counter()
     import spotline
     from spotline.delivery.resume import remarks_on
     from spotline.record.delivery_file import read_delivery
@@ -68,10 +73,10 @@ def resume(
         return failed_with_beam(error, record)
     tell_unwritten(after)
     nothing_left = all(state.status == "complete" for state in states)
-    if not nothing_left or not (record / REPORT).exists():
+    if report and (not nothing_left or not (record / REPORT).exists()):
         write_page(after, record)
     if not quiet:
         if nothing_left:
             print("nothing is left to deliver")
-        print(in_words(after.outcome, record))
+        print(in_words(after.outcome, record, time.perf_counter() - began))
     return STATUS_DONE if after.outcome.status == "complete" else STATUS_INTERLOCK

@@ -44,6 +44,7 @@ def write_campaign_page(summary: CampaignFile, rows: Sequence[Row], path: Path) 
         facts=_facts(summary),
         results=_results(summary),
         invariants=_invariants(summary),
+        failures=_failures(summary),
         violating=_violating(summary),
         kinds=kind_table(summary),
         pictures=_pictures(rows),
@@ -90,6 +91,16 @@ def _invariants(summary: CampaignFile) -> Table:
         (name.replace("_", " "), number(n, 0)) for name, n in summary.violations.items()
     ]
     return Table(("Invariant", "Runs that violate it"), (0,), rows)
+
+
+def _failures(summary: CampaignFile) -> Table | None:
+    """Errors of the program, which are none of what failed in the room."""
+    if not summary.failures:
+        return None
+    rows: list[tuple[str, ...]] = [
+        (plain(one.error), number(one.runs, 0), number(one.first, 0)) for one in summary.failures[:50]
+    ]
+    return Table(("Error", "Runs", "First run"), (0,), rows)
 
 
 def _violating(summary: CampaignFile) -> Table | None:

@@ -63,9 +63,23 @@ def check_free(folder: Path) -> None:
 
 
 def write_dose_folder(
-    evaluation: Evaluation, provenance: Provenance, folder: Path, *, with_letd: bool = False
+    evaluation: Evaluation,
+    provenance: Provenance,
+    folder: Path,
+    *,
+    with_letd: bool = False,
+    with_page: bool = True,
 ) -> None:
     """Write RT Dose files, ``dose.json`` and ``report.html``, and maps of the LET: all of them or nothing.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    provenance : Provenance
+    folder : Path
+        New, or empty.
+    with_letd, with_page : bool
+        Whether to write maps of the LET, and ``report.html``.
 
     Raises
     ------
@@ -90,7 +104,8 @@ def write_dose_folder(
                 write_metaimage(summed.letd_keV_um, grid, part / f"{what}-letd.mha")
         said = json.dumps(as_dict(evaluation, provenance), indent=2, ensure_ascii=False)
         (part / JSON).write_text(said + "\n", encoding="utf-8")
-        write_evaluation_page(evaluation, provenance, part / PAGE)
+        if with_page:
+            write_evaluation_page(evaluation, provenance, part / PAGE)
 
 
 @contextmanager
@@ -119,7 +134,7 @@ def _named(
     if provenance.record_uids and not is_planned and beam is None:
         summation = "RECORD"
     elif beam is not None:
-        summation = "BEAM_SESSION"
+        summation = "BEAM_SESSION" if fractions == 1 else "BEAM"
     else:
         summation = "FRACTION_SESSION" if fractions == 1 else "FRACTION"
     return replace(

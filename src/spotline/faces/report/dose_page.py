@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spotline.dose.evaluation.compare import Comparison, hottest_mm, profiles
-from spotline.dose.evaluation.gamma import GammaResult
+from spotline.dose.evaluation.gamma import GammaResult, Required
 from spotline.dose.grid import DoseGrid, Point
 from spotline.faces.report.page import render, write_page
 from spotline.faces.report.tables import Pairs, Table
@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from spotline.faces.report.pictures import Picture
 
 TEMPLATE = "gamma.html.j2"
-HEADS = ("criterion", "passed (%)", "mean", "largest", "compared", "outside", "below the cut-off")
+HEADS = (
+    "criterion",
+    "passed (%)",
+    "mean",
+    "largest",
+    "compared (%)",
+    "compared",
+    "outside",
+    "below the cut-off",
+)
 
 
 def write_comparison_page(
@@ -28,7 +37,7 @@ def write_comparison_page(
     path: Path,
     *,
     names: tuple[str, str],
-    pass_percent: float,
+    required: Required,
     warnings: Sequence[str] = (),
 ) -> None:
     """Write the comparison of two doses as an HTML page, with slices, gamma map and profiles.
@@ -42,8 +51,8 @@ def write_comparison_page(
         New file; its folder must exist.
     names : tuple of str
         What the two doses are called.
-    pass_percent : float
-        Points that have to pass.
+    required : Required
+        Points that have to be compared and to pass.
     warnings : sequence of str
         What the reader should know beforehand.
 
@@ -53,14 +62,13 @@ def write_comparison_page(
         If the file exists already or cannot be written.
     """
     gamma = comparison.gammas[0]
-    passed = 100.0 * gamma.pass_rate >= pass_percent
     through_mm = hottest_mm(reference)
     html = render(
         TEMPLATE,
         title=f"{names[1]} against {names[0]}",
         status=(
-            f"{100.0 * gamma.pass_rate:.2f} % pass {gamma.name}; {pass_percent:g} % are asked for",
-            "good" if passed else "bad",
+            required.in_words(gamma),
+            "good" if required.by(gamma) else "bad",
         ),
         warnings=warnings,
         facts=[
@@ -85,6 +93,15 @@ def gamma_table(comparison: Comparison) -> Table:
 
 def differences_in_words(comparison: Comparison) -> Pairs:
     """Differences of two doses, in Gy and percent of the normalisation."""
+    place = ", ".join(f"{mm:g}" for mm in comparison.largest_at_mm)
+    return [
+        ("of what", comparison.of_what),
+        ("largest at", f"x, y, z = {place} mm"),
+        *_values_in_words(comparison),
+    ]
+
+
+def _values_in_words(comparison: Comparison) -> Pairs:
     return [
         (name, f"{value:+.4g} Gy ({100.0 * value / comparison.normalisation_Gy:+.2f} %)")
         for name, value in (
@@ -104,6 +121,7 @@ def _row(gamma: GammaResult) -> tuple[str, ...]:
         f"{100.0 * gamma.pass_rate:.2f}",
         f"{gamma.mean:.3f}",
         f"{gamma.largest:.2f}",
+        f"{100.0 * gamma.compared_share:.2f}",
         *map(str, counts),
     )
 

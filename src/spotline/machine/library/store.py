@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import h5py
@@ -170,25 +170,32 @@ def load_library(beamline: BeamLine, ion_name: str) -> BeamLibrary:
     LibraryError
         If there is none, it is damaged, or it was made for another ion or momentum spread, or other energies.
     """
-    path = library_path(beamline, ion_name)
-    library = read_library(path)
+    library = read_library(library_path(beamline, ion_name))
+    for fault in faults_of(library, beamline, ion_name):
+        raise LibraryError(fault)
+    return library
+
+
+def faults_of(library: BeamLibrary, beamline: BeamLine, ion_name: str) -> Iterator[str]:
+    """Say all for which a library is not that of an ion on a line, and what to do."""
+    path = library.path
     beam, listed = beamline.beam(ion_name), beamline.energies[ion_name].energy_MeV_u
     assert beam is not None
     again = f"build it anew for {beamline.name} with `spotline library build`"
     if library.ion.name != ion_name:
-        raise LibraryError(f"{path}: is a library of {library.ion.name}, not of {ion_name}; {again}")
+        yield f"{path}: is a library of {library.ion.name}, not of {ion_name}; {again}"
+        return  # the rest follows from it
     if not math.isclose(library.momentum_spread_percent, beam.momentum_spread_percent, abs_tol=1e-9):
-        raise LibraryError(
+        yield (
             f"{path}: was made for a momentum spread of {library.momentum_spread_percent:g} %, but "
             f"{beamline.name} has {beam.momentum_spread_percent:g} %; {again}"
         )
     held = library.energy_MeV_u
     if listed[0] < held[0] - 1e-6 or listed[-1] > held[-1] + 1e-6:
-        raise LibraryError(
+        yield (
             f"{path}: reaches from {held[0]:g} to {held[-1]:g} MeV/u, but {beamline.name} has {ion_name} "
             f"from {listed[0]:g} to {listed[-1]:g} MeV/u; {again}"
         )
-    return library
 
 
 def _packed(name: str, array: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ def read_faults(path: str | Path) -> tuple[Fault, ...]:
 def parse_faults(content: bytes, where: str) -> tuple[Fault, ...]:
     """Read faults from the bytes of a file; `where` begins every message."""
     try:
-        raw = tomllib.loads(content.decode("utf-8").replace("\r\n", "\n"))
+        raw = tomllib.loads(content.decode("utf-8-sig").replace("\r\n", "\n"))
     except UnicodeDecodeError as error:
         raise FaultError(f"{where}: byte {error.start} is not UTF-8 text; save the file as UTF-8") from None
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
