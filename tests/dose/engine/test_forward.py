@@ -169,3 +169,20 @@ def test_positions_on_the_table_top(position: str):
     assert dose[-1] < 0.05 * dose.max()
     falls_mm = 2.0 * (len(dose) - np.argmax(dose[::-1] > 0.5 * dose.max()))
     assert falls_mm == pytest.approx(range_mm, abs=8.0)
+
+
+def test_each_field_meets_the_patient_in_its_own_position():
+    """What a field says of how the patient lies goes before what is said for all, also of one isocentre."""
+    grid = Grid((-59.0, -59.0, -59.0), (2.0, 2.0, 2.0), (60, 60, 60))
+    beside = replace(field(x_mm=np.array([20.0, 25.0, 30.0])), isocentre_mm=(0.0, 0.0, 0.0))
+    lying = {
+        position: Patient(np.ones(grid.shape, dtype=np.float32), grid, position)
+        for position in ("HFS", "HFP")
+    }
+    alone = [dose_of(beside, patient=patient, grid=grid) for patient in lying.values()]
+    assert not np.allclose(*alone)
+    fields = [replace(beside, patient_position=position) for position in lying]
+    for common in lying.values():
+        np.testing.assert_allclose(
+            dose_of(*fields, patient=common, grid=grid), alone[0] + alone[1], rtol=1e-9
+        )
