@@ -364,7 +364,5 @@ def test_a_device_can_be_in_the_beam_once(times: int):
     if times == 1:
         assert said == []
     else:
-        assert said == [
-            f"the plan has range shifter 'RW3-10mm' {times} times in the beam, but cnao-h has it once: plan "
-            "with one, or with others of the beam line"
-        ]
+        (one,) = said
+        assert one.startswith(f"the plan has range shifter 'RW3-10mm' {times} times in the beam, but cnao-h")

@@ -8,7 +8,7 @@ validators look at attributes one by one; the rules that tie them together are c
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydicom import Dataset, config
@@ -38,6 +38,7 @@ from spotline.dicom.instructions import Preparation, check_beams, read_instructi
 from spotline.dicom.ion_plan_devices import read_passive_elements
 from spotline.dicom.ion_plan_geometry import plan_notes, read_geometry
 from spotline.dicom.ion_plan_layers import read_layers
+from spotline.dicom.tolerant import repair
 from spotline.errors import PlanError
 from spotline.physics.ions import IONS, PROTON, Ion, ion_from_numbers
 from spotline.plan.model import Field, Plan
@@ -78,7 +79,7 @@ class _FractionGroup:
     meterset_by_beam: dict[int, float | None]
 
 
-def read_ion_plan(path: str | Path) -> Plan:
+def read_ion_plan(path: str | Path, *, tolerant: bool = False) -> Plan:
     """Read a DICOM RT Ion Plan and check it.
 
     The meterset of a spot is its weight times Beam Meterset over Final Cumulative Meterset Weight.
@@ -91,6 +92,9 @@ def read_ion_plan(path: str | Path) -> Plan:
     ----------
     path : str or Path
         DICOM file.
+    tolerant : bool
+        Repair what breaks the standard and leaves no doubt (`spotline.dicom.tolerant`); `Plan.repairs` says
+        what it was.
 
     Returns
     -------
@@ -104,7 +108,27 @@ def read_ion_plan(path: str | Path) -> Plan:
         no scanning of spots, or was altered after it was prepared.
     """
     path = Path(path)
-    return plan_of(*read_dataset(path), path)
+    if tolerant:
+        return _repaired(path)
+    try:
+        return plan_of(*read_dataset(path), path)
+    except PlanError as error:
+        if not _can_be_repaired(path):
+            raise
+        raise PlanError(f"{error}; or have it repaired on reading: --tolerant (tolerant=True)") from None
+
+
+def _repaired(path: Path) -> Plan:
+    dataset, sha256 = read_dataset(path)
+    repairs = repair(dataset, str(path))
+    return replace(plan_of(dataset, sha256, path), repairs=repairs)
+
+
+def _can_be_repaired(path: Path) -> bool:
+    try:
+        return bool(_repaired(path).repairs)
+    except PlanError:
+        return False
 
 
 def plan_of(dataset: Dataset, sha256: str, path: Path) -> Plan:

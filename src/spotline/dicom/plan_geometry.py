@@ -1,9 +1,9 @@
 """Every attribute of an ion plan that says where something stands, and what Spotline does with it.
 
-One row each, of plan, patient setup, beam and control point (DICOM PS3.3: C.8.8.9, C.8.8.12, C.8.8.25 and the
-Frame of Reference Module).  `spotline.dicom.ion_plan_geometry` walks the rows when it reads a plan, the treatment
-record and written plans repeat what they mark, the reference page is made from them, and a test sets each of
-them: a value that is neither used nor refused is at least told.
+One row each, of plan, patient setup, beam and control point (DICOM PS3.3: C.8.8.9, C.8.8.12, C.8.8.25 and
+the Frame of Reference Module).  `spotline.dicom.ion_plan_geometry` walks the rows when it reads a plan, the
+treatment record and written plans repeat what they mark, the reference page is made from them, and a test
+sets each of them: a value that is neither used nor refused is at least told.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class GeometryRow:
     keyword : str
         DICOM keyword.
     handling : str
-        ``"used"``; ``"refused"``: a plan with another value than the default is not read; or ``"noted"``: another
-        value changes nothing, and is told with the plan, its preparation and its delivery.
+        ``"used"``; ``"refused"``: a plan with another value than the default is not read; or ``"noted"``:
+        another value changes nothing, and is told with the plan, its preparation and its delivery.
     meaning : str
         What it is used for, why it is refused, or what does not follow it.
     default : str or float, optional

@@ -331,7 +331,7 @@ def _set_geometry(first: Dataset, record: FieldRecord, field: Field) -> None:
 
 
 def _set_level(first: Dataset) -> None:
-    """Set what the standard demands and a plan need not have: nothing is turned, pitched, rolled or moving."""
+    """Set what the standard demands and a plan need not have: nothing is turned or moves."""
     first.BeamLimitingDeviceAngle = "0"
     first.GantryPitchAngle = 0.0
     first.TableTopPitchAngle = 0.0

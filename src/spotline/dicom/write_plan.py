@@ -57,8 +57,9 @@ def write_ion_plan(
     out on reading are not written, so the spots count from 0 again.  SOPInstanceUID and SeriesInstanceUID
     are always new, made from the content; study, frame of reference and patient are those of
     `plan.identity`.  What a plan was read with of the geometry is written again (`Field.as_planned`).  What
-    DICOM requires and the plan does not say: PatientPosition is HFS, nothing is turned, PlanIntent is RESEARCH, and dates are empty.  What is written is a new plan that nobody has approved, so
-    ApprovalStatus is UNAPPROVED.
+    DICOM requires and the plan does not say: PatientPosition is HFS, nothing is turned, PlanIntent is
+    RESEARCH, and dates are empty.  What is written is a new plan that nobody has approved, so ApprovalStatus
+    is UNAPPROVED.
 
     Parameters
     ----------

@@ -364,8 +364,8 @@ def _repeated_devices(field: Field, beamline: BeamLine) -> Iterator[str]:
     for device in dict.fromkeys(named):
         if named.count(device) > 1:
             yield (
-                f"the plan has {device} {named.count(device)} times in the beam, but {beamline.name} has it once: "
-                "plan with one, or with others of the beam line"
+                f"the plan has {device} {named.count(device)} times in the beam, but {beamline.name} has it "
+                "once: plan with one, or with others of the beam line"
             )
 
 

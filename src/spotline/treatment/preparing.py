@@ -143,7 +143,7 @@ def _spill_obstacles(field: FieldTreatment, beamline: BeamLine) -> Iterator[str]
 
 
 def _geometry_warnings(field: Field, beamline: BeamLine) -> Iterator[str]:
-    """Differences between the machine of the plan and the beam line that do not keep it from being delivered."""
+    """Differences between the machine of the plan and the beam line that do not forbid delivery."""
     if field.machine and field.machine.casefold() != beamline.name.casefold():
         yield f"TreatmentMachineName is {field.machine!r} in the plan; it is delivered on {beamline.name}"
     planned_mm = field.source_axis_distances_mm
@@ -155,8 +155,9 @@ def _geometry_warnings(field: Field, beamline: BeamLine) -> Iterator[str]:
         return
     named = (f"{x_mm:g}, {y_mm:g} mm" for x_mm, y_mm in (planned_mm, here_mm))
     yield (
-        f"VirtualSourceAxisDistances is {next(named)} in the plan, but the scanning magnets of {beamline.name} "
-        f"are {next(named)} from the isocentre: spots are where the plan has them at the isocentre only"
+        f"VirtualSourceAxisDistances is {next(named)} in the plan, but the scanning magnets of "
+        f"{beamline.name} are {next(named)} from the isocentre: spots are where the plan has them at the "
+        "isocentre only"
         f"{_off_axis(field, planned_mm, here_mm)}"
     )
 

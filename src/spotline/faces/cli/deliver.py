@@ -17,6 +17,7 @@ from spotline.faces.cli.common import (
     Count,
     Seed,
     Switch,
+    Tolerant,
     WholeNumber,
 )
 from spotline.faces.cli.course import opened
@@ -103,6 +104,7 @@ def deliver(
     out: Path,
     beamline: str | None = None,
     field: WholeNumber | None = None,
+    tolerant: Tolerant = False,
     quiet: Switch = False,
     room: SimulatedIn = USUAL_ROOM,
     giving: Giving = GIVEN_BY_NOBODY,
@@ -132,7 +134,7 @@ def deliver(
     from spotline.sim.faults import SimulatedCrash
 
     faults = spotline.read_faults(room.fault) if room.fault is not None else ()
-    treatment = treatment_to_deliver(plan, beamline, field, quiet)
+    treatment = treatment_to_deliver(plan, beamline, field, quiet, tolerant=tolerant)
     if not quiet:
         for prepared in treatment.fields:
             for warning in prepared.warnings:

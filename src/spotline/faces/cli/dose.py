@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from spotline.faces.cli.bars import dose_bar
-from spotline.faces.cli.common import STATUS_DONE, Count, Switch, WholeNumber, Words
+from spotline.faces.cli.common import STATUS_DONE, Count, Switch, Tolerant, WholeNumber, Words
 from spotline.faces.cli.course import opened
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def dose(
     override: Words = (),
     fractions: Count = 1,
     course: Path | None = None,
+    tolerant: Tolerant = False,
     quiet: Switch = False,
 ) -> int:
     """Compute the dose of a plan, or of what was delivered: planned, measured and, if simulated, true.
@@ -125,6 +126,7 @@ def dose(
         overrides=override,
         prescriptions=prescription,
         quiet=quiet,
+        tolerant=tolerant,
     )
     given = read_inputs(request)
     with dose_bar(quiet) as progress:
