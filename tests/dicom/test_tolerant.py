@@ -203,3 +203,15 @@ def test_repairs_go_with_the_preparation_and_the_delivery(
 
 def run(*words: object) -> int:
     return cli.run([str(word) for word in words])
+
+
+def test_a_rounded_final_weight_is_kept_and_the_last_control_point_ends_at_it(tmp_path: Path):
+    def rounded(dataset: Dataset) -> None:
+        first(dataset).FinalCumulativeMetersetWeight = "180001000"
+        for point in first(dataset).IonControlPointSequence:
+            del point.CumulativeMetersetWeight
+
+    plan = read_ion_plan(written(tmp_path, rounded), tolerant=True)
+    (told,) = plan.repairs
+    assert "CumulativeMetersetWeight is missing at control point 0 and 3 more" in told
+    assert plan.fields[0].meterset == pytest.approx(1.8e8 * 1.8e8 / 180001000, rel=1e-9)
