@@ -10,6 +10,7 @@ from tools import make_faults_reference as faults
 from tools import make_hazards_reference as hazards
 from tools import make_interlocks_reference as interlocks
 from tools import make_monitors_reference as monitors
+from tools import make_plan_geometry_reference as plan_geometry
 from tools import make_private_tags_reference as private_tags
 from tools import make_python_reference as python_names
 from tools import make_record_reference as generator
@@ -37,6 +38,11 @@ def test_page_of_monitors_is_up_to_date():
 def test_page_of_private_tags_is_up_to_date():
     remedy = "run tools/make_private_tags_reference.py"
     assert private_tags.PAGE.read_text(encoding="utf-8") == private_tags.page(), remedy
+
+
+def test_page_of_the_geometry_of_a_plan_is_up_to_date():
+    remedy = "run python -m tools.make_plan_geometry_reference"
+    assert plan_geometry.PAGE.read_text(encoding="utf-8") == plan_geometry.page(), remedy
 
 
 def test_page_of_faults_is_up_to_date():

@@ -11,7 +11,7 @@ from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from pydicom.uid import ExplicitVRLittleEndian
 
-from spotline.dicom import ion_plan_devices, ion_plan_layers
+from spotline.dicom import ion_plan_devices, ion_plan_layers, plan_geometry
 from spotline.dicom.ion_plan import read_ion_plan
 from spotline.errors import PlanError
 from spotline.plan import Plan
@@ -166,7 +166,7 @@ def test_more_spots_than_explicit_vr_can_hold(dataset: Dataset, tmp_path: Path):
 def test_every_keyword_is_one_of_dicom():
     devices = [dataclasses.asdict(device) for device in ion_plan_devices.DEVICES]
     keywords = [word for device in devices for key, word in device.items() if key != "kind" and word]
-    keywords += [*ion_plan_layers._STATIC_NUMBERS, *ion_plan_layers._STATIC_SEQUENCES]
+    keywords += [*(row.keyword for row in plan_geometry.ROWS), *ion_plan_layers._STATIC_SEQUENCES]
     assert [keyword for keyword in keywords if tag_for_keyword(keyword) is None] == []
 
 

@@ -49,8 +49,13 @@ def as_float32(value: float | None) -> float | None:
     return None if value is None else float(np.float32(value))
 
 
+# What DICOM requires is there when it is read back, whether the plan stated it or not.
+SAID_BY_THE_FILE = ("patient_position", "setup_number", "source_axis_distances_mm", "as_planned", "notes")
+
+
 def same_facts(a: Field, b: Field) -> bool:
-    names = [f.name for f in dataclasses.fields(Field) if f.name not in ("layers", "passive")]
+    left_out = ("layers", "passive", *SAID_BY_THE_FILE)
+    names = [f.name for f in dataclasses.fields(Field) if f.name not in left_out]
     return all(getattr(a, name) == getattr(b, name) for name in names)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import subprocess
 import sys
@@ -221,3 +222,12 @@ def test_real_records_are_no_plans(shared_plans: Path):
 def test_other_real_files_are_no_plans(pattern: str, message: str, shared_plans: Path):
     with pytest.raises(PlanError, match=message):
         real_plan(shared_plans, pattern)
+
+
+@pytest.mark.parametrize("name", ["plan.rst.gz", "plan.dcm.gz"])
+def test_compressed_plans_are_named_as_such(name: str, tmp_path: Path):
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(b"rstfile 20030630"))
+    with pytest.raises(PlanError) as refused:
+        read_plan(path)
+    assert str(refused.value) == f"{path}: is compressed (gzip); unpack it first: gunzip -k {name}"

@@ -155,7 +155,22 @@ FAULTS = {
     "negative particles": ("0 -26 20000", "0 -26 -20000", "line 20: particles is -20000"),
     "no particles at all": (GOOD[GOOD.index("#submachines") :], EMPTY, "no spot has any particles"),
     "stray text": ("0 4 40000.5\n", "0 4 40000.5\nthe end\n", "'the' follows after all 2 submachines"),
-    "not ASCII": ("tst003", "töst", "no text"),
+    "no text": ("tst003", "tst\x00003", "line 3 has the character '\\x00', so this is no text"),
+    "digits of another script": (
+        "mass 12",
+        "mass \u0661\u0662",
+        "line 7: mass is '\u0661\u0662', which is no number",
+    ),
+    "first submachine missing": (
+        "submachine# 91 229.76 2 3.7\n",
+        "",
+        "line 15: #particles belongs to a submachine, but no line 'submachine# index energy step focus'",
+    ),
+    "first submachine and its sums missing": (
+        "submachine# 91 229.76 2 3.7\n#particles 10000 30000 60000\n",
+        "",
+        "line 15: stepsize belongs to a submachine",
+    ),
 }
 
 
@@ -198,3 +213,15 @@ def test_altered_bytes_never_crash(data: st.DataObject, tmp_path: Path):
     except PlanError:
         return
     assert plan.fields[0].n_spots > 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_names_need_not_be_ascii(encoding: str, tmp_path: Path):
+    path = tmp_path / "plan.rst"
+    path.write_bytes(GOOD.replace("tst003", "Müller").encode(encoding))
+    assert read_rst(path).identity["PatientID"] == "Müller"
+
+
+@pytest.mark.parametrize("name", ["C", "c", "12C", "C12", "carbon"])
+def test_ways_to_name_a_projectile(name: str, tmp_path: Path):
+    assert read(GOOD.replace("projectile 12C", f"projectile {name}"), tmp_path).fields[0].ion.name == "carbon"

@@ -10,6 +10,7 @@ import pytest
 
 from spotline import Options, PassiveElement, PlanError, load_beamline, prepare
 from spotline.physics.ions import HELIUM
+from spotline.treatment.demands import obstacles
 from tests.lines.facts import with_facts
 from tests.treatment.plans import CARBON_MeV_u, PROTON_MeV, field, layer, plan_of, proton_field
 
@@ -353,3 +354,15 @@ def test_field_that_is_not_asked_for_may_be_impossible():
     plan = plan_of(field(), field(number=2, gantry_angle_deg=0.0))
     assert len(prepare(plan, LINE, field=1).fields) == 1
     assert "field 2 (Field 2)" in refusal_of(plan)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_device_can_be_in_the_beam_once(times: int):
+    shifter = PassiveElement("range_shifter", "RW3-10mm", wet_mm=10.48)
+    wanted = field(passive=(shifter,) * times)
+    said = [reason for reason in obstacles(wanted, LINE) if "RW3-10mm" in reason]
+    if times == 1:
+        assert said == []
+    else:
+        (one,) = said
+        assert one.startswith(f"the plan has range shifter 'RW3-10mm' {times} times in the beam, but cnao-h")

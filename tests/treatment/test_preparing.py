@@ -229,3 +229,38 @@ def test_path_of_a_treatment_is_what_its_moves_say():
         np.testing.assert_array_equal(
             move_times_us(x_mm, y_mm, moves), move_times_us(slice_.x_iso_mm, slice_.y_iso_mm, moves)
         )
+
+
+def test_what_a_plan_states_and_nothing_follows_is_told():
+    told = replace(plan_of(field(notes=("of the field",))), notes=("of the plan",), repairs=("the modality",))
+    assert prepare(told, LINE).fields[0].warnings == (
+        "repaired in the plan: the modality",
+        "of the plan",
+        "of the field",
+    )
+
+
+def test_a_plan_for_another_machine_is_told_so():
+    (warning,) = prepare(plan_of(field(machine="TR2")), LINE).fields[0].warnings
+    assert warning == "TreatmentMachineName is 'TR2' in the plan; it is delivered on cnao-h"
+
+
+def test_other_scanning_magnets_than_planned_are_told_with_how_far_spots_are_off():
+    """100 mm before the isocentre a spot at 80 mm lies at 80 (1 - 100 / f) mm."""
+    spots = layer([80.0, 0.0], [0.0, 10.0], 5e4)
+    (warning,) = (
+        prepare(plan_of(field(spots, source_axis_distances_mm=(2000.0, 2560.0))), LINE).fields[0].warnings
+    )
+    off_mm = 80.0 * 100.0 * (1.0 / 2000.0 - 1.0 / LINE.facts.geometry.x_source_to_isocentre_mm)
+    assert warning.startswith(
+        "VirtualSourceAxisDistances is 2000, 2560 mm in the plan, but the scanning magnets"
+    )
+    assert warning.endswith(f"up to {off_mm:.2g} mm off 100 mm before or behind it")
+    (unknown,) = prepare(plan_of(field(spots, source_axis_distances_mm=(0.0, 0.0))), LINE).fields[0].warnings
+    assert unknown.endswith("at the isocentre only")
+
+
+def test_the_same_scanning_magnets_are_not_told():
+    geometry = LINE.facts.geometry
+    here_mm = geometry.x_source_to_isocentre_mm + 1.0, geometry.y_source_to_isocentre_mm
+    assert prepare(plan_of(field(source_axis_distances_mm=here_mm)), LINE).fields[0].warnings == ()

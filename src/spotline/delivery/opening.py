@@ -298,6 +298,7 @@ def field_header(treatment: Treatment, field: FieldTreatment, seed: int) -> Deli
         gantry_angle_deg=planned.gantry_angle_deg,
         patient_support_angle_deg=planned.patient_support_angle_deg,
         isocentre_mm=planned.isocentre_mm,
+        patient_position=planned.patient_position,
         unit=planned.unit,
         spots_planned=field.n_spots,
         particles_planned=field.particles,

@@ -22,7 +22,7 @@ from spotline.errors import BeamLineError, OptionError, OutputError, RecordError
 from spotline.hdf5 import as_written
 from spotline.machine import BeamLine, load_beamline
 from spotline.plan import Field, Plan
-from spotline.planning.read import read_plan
+from spotline.planning.read import read_kept_plan
 from spotline.record import delivery_file
 from spotline.record.assembly import FieldContent
 from spotline.record.course_folder import course_of
@@ -283,7 +283,7 @@ def _read_plan(folder: Path, delivery: DeliveryFile) -> Plan:
         raise RecordError(f"{path}: no such file; restore the plan of this record from a copy")
     if sha256_of(path) != delivery.plan_sha256:
         raise RecordError(f"{path}: is not the plan of this record; restore it from a copy")
-    return read_plan(path)
+    return read_kept_plan(path)
 
 
 def _treatment_of(

@@ -26,6 +26,7 @@ from spotline.dicom.encoding import content_digest, decimal, file_bytes, uid, wr
 from spotline.dicom.instructions import digest, paintings, repainting
 from spotline.dicom.ion_plan import FORMAT, plan_of
 from spotline.dicom.private import add_block, remove_blocks
+from spotline.dicom.tolerant import repair
 from spotline.dicom.write_plan import ion_plan_bytes, short_string
 from spotline.errors import PlanError
 from spotline.plan.instructions import Instruction, PreparedFor
@@ -138,7 +139,7 @@ def _source(plan: Plan, source_axis_distances_mm: tuple[float, float]) -> Datase
         written = ion_plan_bytes(plan, source_axis_distances_mm=source_axis_distances_mm)
         return dcmread(BytesIO(written))
     where = str(plan.path)
-    dataset, sha256 = read_dataset(plan.path)
+    dataset, sha256 = _read(plan)
     if sha256 != plan.sha256:
         raise PlanError(f"{where}: has changed since the plan was read; read and prepare it again")
     if dataset.original_encoding[1] is False:
@@ -147,10 +148,18 @@ def _source(plan: Plan, source_axis_distances_mm: tuple[float, float]) -> Datase
         )
     changed = _changed_fields(plan, plan_of(dataset, sha256, plan.path))
     # Read anew: what nobody looked at is written back as the bytes that it was.
-    dataset, _ = read_dataset(plan.path)
+    dataset, _ = _read(plan)
     if changed:
         _retarget(dataset, changed, where)
     return dataset
+
+
+def _read(plan: Plan) -> tuple[Dataset, str]:
+    """The file of the plan, repaired if the plan is; and its hash."""
+    dataset, sha256 = read_dataset(plan.path)
+    if plan.repairs:
+        repair(dataset, str(plan.path))
+    return dataset, sha256
 
 
 def _changed_fields(plan: Plan, source: Plan) -> dict[int, Field]:

@@ -8,7 +8,7 @@ validators look at attributes one by one; the rules that tie them together are c
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydicom import Dataset, config
@@ -36,7 +36,9 @@ from spotline.dicom.attributes import (
 from spotline.dicom.continuation import read_continues, read_start_meterset
 from spotline.dicom.instructions import Preparation, check_beams, read_instructions, read_preparation
 from spotline.dicom.ion_plan_devices import read_passive_elements
+from spotline.dicom.ion_plan_geometry import plan_notes, read_geometry
 from spotline.dicom.ion_plan_layers import read_layers
+from spotline.dicom.tolerant import repair
 from spotline.errors import PlanError
 from spotline.physics.ions import IONS, PROTON, Ion, ion_from_numbers
 from spotline.plan.model import Field, Plan
@@ -78,7 +80,7 @@ class _FractionGroup:
     meterset_by_beam: dict[int, float | None]
 
 
-def read_ion_plan(path: str | Path) -> Plan:
+def read_ion_plan(path: str | Path, *, tolerant: bool = False) -> Plan:
     """Read a DICOM RT Ion Plan and check it.
 
     The meterset of a spot is its weight times Beam Meterset over Final Cumulative Meterset Weight.
@@ -91,6 +93,9 @@ def read_ion_plan(path: str | Path) -> Plan:
     ----------
     path : str or Path
         DICOM file.
+    tolerant : bool
+        Repair what breaks the standard and leaves no doubt (`spotline.dicom.tolerant`); `Plan.repairs` says
+        what it was.
 
     Returns
     -------
@@ -104,7 +109,27 @@ def read_ion_plan(path: str | Path) -> Plan:
         no scanning of spots, or was altered after it was prepared.
     """
     path = Path(path)
-    return plan_of(*read_dataset(path), path)
+    if tolerant:
+        return _repaired(path)
+    try:
+        return plan_of(*read_dataset(path), path)
+    except PlanError as error:
+        if not _can_be_repaired(path):
+            raise
+        raise PlanError(f"{error}; or have it repaired on reading: --tolerant (tolerant=True)") from None
+
+
+def _repaired(path: Path) -> Plan:
+    dataset, sha256 = read_dataset(path)
+    repairs = repair(dataset, str(path))
+    return replace(plan_of(dataset, sha256, path), repairs=repairs)
+
+
+def _can_be_repaired(path: Path) -> bool:
+    try:
+        return bool(_repaired(path).repairs)
+    except PlanError:
+        return False
 
 
 def plan_of(dataset: Dataset, sha256: str, path: Path) -> Plan:
@@ -114,7 +139,8 @@ def plan_of(dataset: Dataset, sha256: str, path: Path) -> Plan:
     group = _read_fraction_group(dataset, where)
     beams = _read_treatment_beams(dataset, group, where)
     preparation = read_preparation(dataset, where)
-    fields = tuple(_read_field(beam, group, preparation, label) for label, beam in beams)
+    setups = items(dataset, "PatientSetupSequence", where)
+    fields = tuple(_read_field(beam, group, setups, preparation, label) for label, beam in beams)
     check_beams(preparation, [field.number for field in fields], where)
     return Plan(
         label=text(dataset, "RTPlanLabel", where),
@@ -124,9 +150,10 @@ def plan_of(dataset: Dataset, sha256: str, path: Path) -> Plan:
         format=FORMAT,
         fractions_planned=group.fractions_planned,
         fraction_group=group.number,
-        identity=_read_identity(dataset, where),
+        identity=_read_identity(dataset, fields, where),
         prepared_for=preparation.made_for if preparation else None,
         continues=read_continues(dataset, where),
+        notes=plan_notes(dataset, where),
     )
 
 
@@ -148,12 +175,11 @@ def _check_kind(dataset: Dataset, where: str) -> None:
         raise PlanError(f"{where}: Modality is {modality}, not RTPLAN; give an RT Ion Plan")
 
 
-def _read_identity(dataset: Dataset, where: str) -> dict[str, str]:
+def _read_identity(dataset: Dataset, fields: tuple[Field, ...], where: str) -> dict[str, str]:
     identity = {keyword: text(dataset, keyword, where) for keyword in _IDENTITY}
     if not identity["SOPInstanceUID"]:
         raise missing("SOPInstanceUID", where, "so no record could refer to the plan")
-    setups = items(dataset, "PatientSetupSequence", where)
-    positions = {text(setup, "PatientPosition", where) for setup in setups}
+    positions = {field.patient_position for field in fields}
     if len(positions) == 1:
         identity["PatientPosition"] = positions.pop()
     return {keyword: found for keyword, found in identity.items() if found}
@@ -234,14 +260,22 @@ def _is_delivered(beam: Dataset, where: str) -> bool:
     return True
 
 
-def _read_field(beam: Dataset, group: _FractionGroup, preparation: Preparation | None, where: str) -> Field:
-    _check_scan_mode(beam, where)
+def _read_field(
+    beam: Dataset,
+    group: _FractionGroup,
+    setups: list[Dataset],
+    preparation: Preparation | None,
+    where: str,
+) -> Field:
+    scan_mode = _read_scan_mode(beam, where)
     ion = _read_ion(beam, where)
     unit = code(beam, "PrimaryDosimeterUnit", where)
     if unit not in _UNITS:
         raise PlanError(f"{where}: PrimaryDosimeterUnit is {unit}; export the plan in particles (NP) or MU")
     layers = read_layers(beam, _read_meterset_per_weight(beam, group, where), where)
-    first = required_items(beam, "IonControlPointSequence", where)[0]
+    points = required_items(beam, "IonControlPointSequence", where)
+    geometry = read_geometry(beam, setups, points, where)
+    first = points[0]
     start = f"{where}, control point 0"
     number_ = required_integer(beam, "BeamNumber", where)
     return Field(
@@ -259,15 +293,21 @@ def _read_field(beam: Dataset, group: _FractionGroup, preparation: Preparation |
         delivery_type=code(beam, "TreatmentDeliveryType", where),
         instructions=read_instructions(beam, number_, layers, preparation, where),
         start_meterset=read_start_meterset(beam, where),
+        patient_position=geometry.patient_position,
+        setup_number=geometry.setup_number,
+        source_axis_distances_mm=geometry.source_axis_distances_mm,
+        as_planned={**geometry.as_planned, "ScanMode": scan_mode},
+        notes=geometry.notes,
     )
 
 
-def _check_scan_mode(beam: Dataset, where: str) -> None:
+def _read_scan_mode(beam: Dataset, where: str) -> str:
+    """MODULATED, or MODULATED_SPEC of spots: both deliver a weight at each of the positions."""
     mode = code(beam, "ScanMode", where)
-    if mode != "MODULATED":
+    if mode not in ("MODULATED", "MODULATED_SPEC"):
         raise PlanError(
-            f"{where}: ScanMode is {mode}; Spotline delivers MODULATED (scanned spots) only, "
-            "make a plan for pencil beam scanning"
+            f"{where}: ScanMode is {mode}; Spotline delivers MODULATED and MODULATED_SPEC (scanned spots) "
+            "only, make a plan for pencil beam scanning"
         )
     # With LEAPING or LINEAR a weight belongs to the way to the spot (PS3.3 C.8.8.25.8).
     motion = one_line(text(beam, "ModulatedScanModeType", where)).upper()
@@ -276,6 +316,9 @@ def _check_scan_mode(beam: Dataset, where: str) -> None:
             f"{where}: ModulatedScanModeType is {motion}, but the weights must belong to spots (STATIONARY); "
             "make a plan of spots"
         )
+    if mode == "MODULATED_SPEC" and not motion:
+        raise missing("ModulatedScanModeType", where, "so ScanMode MODULATED_SPEC does not say how to scan")
+    return mode
 
 
 def _read_ion(beam: Dataset, where: str) -> Ion:

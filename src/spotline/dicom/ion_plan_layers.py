@@ -35,6 +35,8 @@ from spotline.dicom.attributes import (
     written_rounding,
 )
 from spotline.dicom.ion_plan_devices import SETTINGS_SEQUENCES
+from spotline.dicom.ion_plan_geometry import SAME
+from spotline.dicom.plan_geometry import STATIC_NUMBERS
 from spotline.errors import PlanError
 from spotline.plan.model import Layer
 
@@ -45,22 +47,6 @@ NO_TUNE = "NONE"
 """Scan Spot Tune ID of a plan that asks for no particular tune: DICOM does not let it be empty."""
 
 _FLOAT32_ROUNDING = 2.0**-24
-_STATIC_TOLERANCE = 1e-3  # mm or degrees; repeated values are often rounded differently
-_STATIC_NUMBERS = (
-    "GantryAngle",
-    "GantryPitchAngle",
-    "BeamLimitingDeviceAngle",
-    "PatientSupportAngle",
-    "TableTopPitchAngle",
-    "TableTopRollAngle",
-    "TableTopVerticalPosition",
-    "TableTopLongitudinalPosition",
-    "TableTopLateralPosition",
-    "HeadFixationAngle",
-    "ChairHeadFramePosition",
-    "IsocenterPosition",
-    "SnoutPosition",
-)
 _STATIC_SEQUENCES = (*SETTINGS_SEQUENCES, "BeamLimitingDevicePositionSequence")
 
 
@@ -193,7 +179,7 @@ def _check_final(beam: Dataset, last: _Cumulative, where: str) -> None:
 
 
 def _check_static(points: list[Dataset], where: str) -> None:
-    for keyword in _STATIC_NUMBERS:
+    for keyword in STATIC_NUMBERS:
         first = numbers(points[0], keyword, f"{where}, control point 0")
         for index, point in enumerate(points[1:], start=1):
             place = f"{where}, control point {index}"
@@ -216,7 +202,7 @@ def _same_numbers(first: Floats | None, later: Floats) -> bool:
     return (
         first is not None
         and len(first) == len(later)
-        and bool(np.allclose(first, later, rtol=0.0, atol=_STATIC_TOLERANCE))
+        and bool(np.allclose(first, later, rtol=0.0, atol=SAME))
     )
 
 

@@ -53,9 +53,10 @@ def as_numbers(value: Any, vr: str, *, little_endian: bool = True) -> NDArray[An
     """
     if isinstance(value, bytes):
         if vr in NUMBERS_AS_TEXT:
-            if value.count(b"\\") >= MOST_TEXTS:
-                raise ValueError(f"{value.count(b'\\') + 1} values")
-            return np.array([float(number) for number in value.decode("ascii").strip(" \0").split("\\")])
+            texts = value.decode("ascii").strip(" \0").split("\\", MOST_TEXTS)
+            if len(texts) > MOST_TEXTS:
+                raise ValueError(f"more than {MOST_TEXTS} values")
+            return np.array([float(text) for text in texts])
         return np.frombuffer(value, np.dtype(("<" if little_endian else ">") + DTYPES[vr]))
     return np.atleast_1d(np.asarray(value))
 

@@ -46,6 +46,7 @@ from spotline.dicom.encoding import (
 from spotline.dicom.ion_plan import FORMAT
 from spotline.dicom.ion_plan_devices import DEVICES, Device
 from spotline.dicom.persons import operators
+from spotline.dicom.plan_geometry import Place, rows_of
 from spotline.dicom.recorded import RecordedControlPoint, RecordedField, RecordedInterlock, TreatmentRecord
 from spotline.dicom.treatment_record_interlocks import describe_interlock, ending_interlock, interlock_items
 from spotline.dicom.treatment_record_layers import (
@@ -130,6 +131,9 @@ def treatment_record_bytes(record: FieldRecord, plan: Plan) -> bytes:
     indices = first_control_points(field, plan.format == FORMAT)
     dataset = _dataset(record, plan, started)
     dataset.PrimaryDosimeterUnit = field.unit
+    setup = _patient_setup(field)
+    if setup:
+        dataset.PatientSetupSequence = setup
     dataset.TreatmentSessionIonBeamSequence = [_session_beam(record, field, layers, indices, started)]
     _identify(dataset, record, plan)
     return file_bytes(dataset)
@@ -254,6 +258,7 @@ def _session_beam(
         put_continuation_metersets(beam, field.start_meterset, end)
     beam.TreatmentVerificationStatus = "NOT_VERIFIED"
     beam.PatientSupportType = "TABLE"
+    _repeat(beam, "beam", field, ("ScanMode",))
     _set_metersets(beam, record, layers)
     assumed = assumed_spots(record, field)
     _set_termination(beam, record, started)
@@ -315,13 +320,20 @@ def _set_description(beam: Dataset, layers: tuple[DeliveredLayer, ...]) -> None:
 
 
 def _set_geometry(first: Dataset, record: FieldRecord, field: Field) -> None:
-    """Set what does not change during a field; an angle that nobody knows is 0."""
+    """Set what does not change during a field; an angle that neither plan nor line knows is 0."""
     facts = record.facts
+    _set_level(first)
+    first.SnoutPosition = field.snout_position_mm
+    _repeat(first, "control point", field)
     for keyword, angle_deg in (
         ("GantryAngle", facts.gantry_angle_deg),
         ("PatientSupportAngle", facts.patient_support_angle_deg),
     ):
         setattr(first, keyword, decimal(0.0 if angle_deg is None else angle_deg))
+
+
+def _set_level(first: Dataset) -> None:
+    """Set what the standard demands and a plan need not have: nothing is turned or moves."""
     first.BeamLimitingDeviceAngle = "0"
     first.GantryPitchAngle = 0.0
     first.TableTopPitchAngle = 0.0
@@ -338,7 +350,27 @@ def _set_geometry(first: Dataset, record: FieldRecord, field: Field) -> None:
     first.TableTopVerticalPosition = None
     first.TableTopLongitudinalPosition = None
     first.TableTopLateralPosition = None
-    first.SnoutPosition = field.snout_position_mm
+    first.SnoutPosition = None
+
+
+def _repeat(dataset: Dataset, place: Place, field: Field, also: tuple[str, ...] = ()) -> None:
+    """Repeat what the plan states."""
+    for keyword in (*(row.keyword for row in rows_of(place) if row.recorded), *also):
+        stated = field.as_planned.get(keyword)
+        if isinstance(stated, str):
+            _set_as_it_is(dataset, keyword, stated)
+        elif stated is not None:
+            setattr(dataset, keyword, decimal(stated) if dictionary_VR(keyword) == "DS" else stated)
+
+
+def _patient_setup(field: Field) -> list[Dataset]:
+    """How the patient lies, if the plan says so."""
+    if not field.patient_position:
+        return []
+    setup = Dataset()
+    setup.PatientSetupNumber = 1 if field.setup_number is None else field.setup_number
+    _set_as_it_is(setup, "PatientPosition", field.patient_position)
+    return [setup]
 
 
 def _set_devices(beam: Dataset, first: Dataset, record: FieldRecord, field: Field) -> None:

@@ -28,6 +28,7 @@ from spotline.dicom.encoding import (
 )
 from spotline.dicom.ion_plan_devices import DEVICES, Device
 from spotline.dicom.ion_plan_layers import NO_TUNE
+from spotline.dicom.plan_geometry import Place, rows_of
 from spotline.errors import PlanError
 from spotline.plan.model import Field, Layer, PassiveElement, Plan
 
@@ -55,9 +56,10 @@ def write_ion_plan(
     Spots and weights are stored as 32-bit floats, as DICOM demands.  Spots of weight zero that were left
     out on reading are not written, so the spots count from 0 again.  SOPInstanceUID and SeriesInstanceUID
     are always new, made from the content; study, frame of reference and patient are those of
-    `plan.identity`.  What DICOM requires and the plan does not say: PatientPosition is HFS, PlanIntent
-    is RESEARCH, and dates are empty.  What is written is a new plan that nobody has approved, so
-    ApprovalStatus is UNAPPROVED.
+    `plan.identity`.  What a plan was read with of the geometry is written again (`Field.as_planned`).  What
+    DICOM requires and the plan does not say: PatientPosition is HFS, nothing is turned, PlanIntent is
+    RESEARCH, and dates are empty.  What is written is a new plan that nobody has approved, so ApprovalStatus
+    is UNAPPROVED.
 
     Parameters
     ----------
@@ -68,7 +70,7 @@ def write_ion_plan(
     creation : datetime, optional
         Date and time of the plan; left empty if not given.
     source_axis_distances_mm : tuple of two floats
-        Virtual Source-Axis Distances in X and Y, which DICOM requires.
+        Virtual Source-Axis Distances in X and Y, which DICOM requires, of fields that do not say theirs.
 
     Raises
     ------
@@ -130,9 +132,17 @@ def _dataset(plan: Plan, creation: datetime | None, source_axis_distances_mm: tu
     dataset.RTPlanGeometry = "TREATMENT_DEVICE"  # a plan object refers to no structure set
     dataset.ApprovalStatus = "UNAPPROVED"
     dataset.FractionGroupSequence = [_fraction_group(plan)]
-    dataset.PatientSetupSequence = [_patient_setup(plan)]
+    positions = _positions(plan)
+    dataset.PatientSetupSequence = [
+        _patient_setup(plan, number, position) for position, number in positions.items()
+    ]
     dataset.IonBeamSequence = [
-        _beam(field, f"{plan.path}: field {field.number} ({field.name})", source_axis_distances_mm)
+        _beam(
+            field,
+            f"{plan.path}: field {field.number} ({field.name})",
+            field.source_axis_distances_mm or source_axis_distances_mm,
+            positions[field.patient_position or plan.identity.get("PatientPosition", "")],
+        )
         for field in plan.fields
     ]
     if plan.continues is not None:
@@ -141,7 +151,10 @@ def _dataset(plan: Plan, creation: datetime | None, source_axis_distances_mm: tu
 
 
 def _set_identity(dataset: Dataset, keyword: str, plan: Plan, default: str) -> None:
-    text = plan.identity.get(keyword) or default
+    _set_text(dataset, keyword, plan.identity.get(keyword) or default, plan)
+
+
+def _set_text(dataset: Dataset, keyword: str, text: str, plan: Plan) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # pydicom warns of what is not valid, and would write it
@@ -168,14 +181,23 @@ def _fraction_group(plan: Plan) -> Dataset:
     return group
 
 
-def _patient_setup(plan: Plan) -> Dataset:
+def _positions(plan: Plan) -> dict[str, int]:
+    """Positions of the patient, each with the number of its setup."""
+    common = plan.identity.get("PatientPosition", "")
+    found = dict.fromkeys(field.patient_position or common for field in plan.fields)
+    return {position: number for number, position in enumerate(found or {common: None}, start=1)}
+
+
+def _patient_setup(plan: Plan, number: int, position: str) -> Dataset:
     setup = Dataset()
-    setup.PatientSetupNumber = 1
-    _set_identity(setup, "PatientPosition", plan, "HFS")
+    setup.PatientSetupNumber = number
+    _set_text(setup, "PatientPosition", position or "HFS", plan)
     return setup
 
 
-def _beam(field: Field, where: str, source_axis_distances_mm: tuple[float, float]) -> Dataset:
+def _beam(
+    field: Field, where: str, source_axis_distances_mm: tuple[float, float], setup_number: int
+) -> Dataset:
     if not field.layers:
         raise PlanError(f"{where}: has no layers; a beam needs at least one")
     beam = Dataset()
@@ -191,7 +213,8 @@ def _beam(field: Field, where: str, source_axis_distances_mm: tuple[float, float
     beam.ScanMode = "MODULATED"
     beam.VirtualSourceAxisDistances = list(source_axis_distances_mm)
     beam.PatientSupportType = "TABLE"
-    beam.ReferencedPatientSetupNumber = 1
+    beam.ReferencedPatientSetupNumber = setup_number
+    _repeat(beam, "beam", field, where)
     beam.NumberOfWedges = 0
     beam.NumberOfCompensators = 0
     beam.NumberOfBlocks = 0
@@ -246,13 +269,11 @@ def _set_geometry(first: Dataset, field: Field, where: str) -> None:
     ):
         if angle_deg is None:
             raise PlanError(f"{where}: has no {name}, which DICOM requires; set it in the field")
-    first.GantryAngle = decimal(field.gantry_angle_deg or 0.0)
     first.GantryRotationDirection = "NONE"
     first.GantryPitchAngle = 0.0
     first.GantryPitchRotationDirection = "NONE"
     first.BeamLimitingDeviceAngle = "0"
     first.BeamLimitingDeviceRotationDirection = "NONE"
-    first.PatientSupportAngle = decimal(field.patient_support_angle_deg or 0.0)
     first.PatientSupportRotationDirection = "NONE"
     first.TableTopVerticalPosition = None
     first.TableTopLongitudinalPosition = None
@@ -261,10 +282,24 @@ def _set_geometry(first: Dataset, field: Field, where: str) -> None:
     first.TableTopPitchRotationDirection = "NONE"
     first.TableTopRollAngle = 0.0
     first.TableTopRollRotationDirection = "NONE"
+    _repeat(first, "control point", field, where)
+    first.GantryAngle = decimal(field.gantry_angle_deg or 0.0)
+    first.PatientSupportAngle = decimal(field.patient_support_angle_deg or 0.0)
     first.IsocenterPosition = (
         None if field.isocentre_mm is None else [decimal(coordinate) for coordinate in field.isocentre_mm]
     )
     first.SnoutPosition = field.snout_position_mm
+
+
+def _repeat(dataset: Dataset, place: Place, field: Field, where: str) -> None:
+    """Repeat what the plan was read with."""
+    for row in rows_of(place):
+        stated = field.as_planned.get(row.keyword) if row.recorded else None
+        if isinstance(stated, str):
+            limit = SHORT_STRING if row.vr in ("CS", "SH") else LONG_STRING
+            setattr(dataset, row.keyword, _fitting(stated, limit, row.keyword, where))
+        elif stated is not None:
+            setattr(dataset, row.keyword, decimal(stated) if row.vr == "DS" else stated)
 
 
 def _set_devices(beam: Dataset, first: Dataset, field: Field, where: str) -> None:

@@ -144,7 +144,7 @@ def beam_frame(
 
 
 def frame_of_field(
-    field: Field, patient_position: str = "HFS", isocentre_mm: ArrayLike | None = None
+    field: Field, patient_position: str = "", isocentre_mm: ArrayLike | None = None
 ) -> BeamFrame:
     """Make the frame of a field of a plan.
 
@@ -153,7 +153,7 @@ def frame_of_field(
     field : Field
         With its angles; no patient support angle counts as 0.
     patient_position : str
-        As in the identity of the plan.
+        By default that of the field, or HFS if the plan does not say.
     isocentre_mm : array_like of three floats, optional
         In the place of that of the field, as for a phantom that the plan was not made on.
 
@@ -167,7 +167,10 @@ def frame_of_field(
         what = "GantryAngle" if field.gantry_angle_deg is None else "IsocenterPosition"
         raise DoseError(f"field {field.number} ({field.name}): the plan has no {what}; give it by hand")
     return beam_frame(
-        field.gantry_angle_deg, field.patient_support_angle_deg or 0.0, isocentre, patient_position
+        field.gantry_angle_deg,
+        field.patient_support_angle_deg or 0.0,
+        isocentre,
+        patient_position or field.patient_position or "HFS",
     )
 
 

@@ -131,6 +131,17 @@ class Field:
         How to deliver it, in delivery order; empty unless the plan was prepared.
     start_meterset : float or None
         What earlier deliveries gave of the field, in `unit`; None unless it is a continuation that says so.
+    patient_position : str
+        How the patient lies for this field, such as ``"HFS"`` (DICOM Patient Position of the setup that the
+        beam refers to); empty if the plan does not say.
+    setup_number : int or None
+        Patient Setup Number of that setup.
+    source_axis_distances_mm : tuple of two floats or None
+        Virtual Source-Axis Distances in x and y that it was planned with.
+    as_planned : dict of str to str or float
+        What the plan states of the geometry beyond that and the treatment record repeats, by DICOM keyword.
+    notes : tuple of str
+        What the plan states and nothing follows, for who delivers it.
     """
 
     number: int
@@ -147,6 +158,11 @@ class Field:
     delivery_type: str = "TREATMENT"
     instructions: tuple[Instruction, ...] = ()
     start_meterset: float | None = None
+    patient_position: str = ""
+    setup_number: int | None = None
+    source_axis_distances_mm: tuple[float, float] | None = None
+    as_planned: dict[str, str | float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def n_spots(self) -> int:
@@ -211,6 +227,10 @@ class Plan:
         What the instructions of the fields were made for; None if the plan was not prepared.
     continues : Continues or None
         Which plan it goes on with; None unless it is a continuation plan.
+    notes : tuple of str
+        What the plan states as a whole and nothing follows, for who delivers it.
+    repairs : tuple of str
+        What was repaired in it on reading, because it was asked for (`spotline.planning.read.read_plan`).
     """
 
     label: str
@@ -223,6 +243,13 @@ class Plan:
     identity: dict[str, str] = field(default_factory=dict)
     prepared_for: PreparedFor | None = None
     continues: Continues | None = None
+    notes: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Everything about the plan as a whole that who delivers it has to know."""
+        return (*(f"repaired in the plan: {repair}" for repair in self.repairs), *self.notes)
 
     def field_by_number(self, number: int) -> Field:
         """Return the field with this beam number.

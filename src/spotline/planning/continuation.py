@@ -17,7 +17,7 @@ import numpy as np
 
 from spotline.errors import CourseError, RecordError
 from spotline.plan.model import Continues, Field, Layer, Plan
-from spotline.planning.read import read_plan
+from spotline.planning.read import read_kept_plan, read_plan
 from spotline.record.course import Course
 from spotline.record.course_folder import course_of
 from spotline.record.delivery_file import PLANS, read_delivery
@@ -220,7 +220,7 @@ def delivered_plan(merged: Merged, plan: Plan | None = None) -> Plan:
     for path in sorted((folder / PLANS).glob("*")):
         # Known by its hash, whatever it is called.
         if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == merged.plan_sha256:
-            return read_plan(path)
+            return read_kept_plan(path)
     raise RecordError(
         f"{folder}: has no copy of the plan that was delivered (SHA-256 {merged.plan_sha256[:12]}): give the "
         "plan"

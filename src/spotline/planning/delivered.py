@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from spotline.errors import RecordError
 from spotline.plan.model import Plan
-from spotline.planning.read import read_plan
+from spotline.planning.read import read_kept_plan
 from spotline.record.kept import plan_file
 from spotline.record.model import Record
 
@@ -33,7 +33,7 @@ def plan_of_records(records: Record | Sequence[Record], given: Plan | None = Non
         If a copy cannot be read.
     """
     found = [records] if isinstance(records, Record) else list(records)
-    kept = [None if path is None else read_plan(path) for path in map(plan_file, found)]
+    kept = [None if path is None else read_kept_plan(path) for path in map(plan_file, found)]
     _check_one_patient(found, kept)
     if given is not None:
         _check_is_theirs(given, found, kept)

@@ -227,9 +227,15 @@ def _field(
 ) -> FieldOverview:
     layers = tuple(_layer(layer, field, beamline) for layer in field.layers)
     by_plan = tuple(_slice(i, instruction) for i, instruction in enumerate(field.instructions))
+    told = (*plan.remarks, *field.notes)
     if beamline is None:
         return FieldOverview(
-            field, layers, by_plan, follows_plan=bool(by_plan), instructions=field.instructions
+            field,
+            layers,
+            by_plan,
+            follows_plan=bool(by_plan),
+            warnings=told,
+            instructions=field.instructions,
         )
     from spotline.treatment import prepare
     from spotline.treatment.cycle_code import in_words
@@ -243,7 +249,9 @@ def _field(
         except PlanError as error:
             problems = (str(error),)
     if problems:
-        return FieldOverview(field, layers, by_plan, follows_plan=bool(by_plan), problems=problems)
+        return FieldOverview(
+            field, layers, by_plan, follows_plan=bool(by_plan), problems=problems, warnings=told
+        )
     times = predict_duration(treatment, beamline).slices
     slices = tuple(
         _slice(

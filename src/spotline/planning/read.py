@@ -11,9 +11,10 @@ from spotline.planning.trip98 import read_rst
 _EXPECTED = "give a DICOM RT Ion Plan (.dcm) or a TRiP98 raster scan file (.rst)"
 _HEAD_BYTES = 256
 _PREAMBLE_BYTES = 128
+_GZIP = b"\x1f\x8b"
 
 
-def read_plan(path: str | Path) -> Plan:
+def read_plan(path: str | Path, *, tolerant: bool = False) -> Plan:
     """Read a treatment plan, whatever its format.
 
     The content decides, not the name of the file.
@@ -22,6 +23,9 @@ def read_plan(path: str | Path) -> Plan:
     ----------
     path : str or Path
         DICOM RT Ion Plan or TRiP98 raster scan file.
+    tolerant : bool
+        Repair a DICOM plan that breaks the standard where its meaning is not in doubt, as some research
+        systems write them; `Plan.repairs` says what was repaired.
 
     Returns
     -------
@@ -40,13 +44,23 @@ def read_plan(path: str | Path) -> Plan:
     if _looks_like_dicom(head):
         from spotline.dicom.ion_plan import read_ion_plan  # here, so that a plan alone needs no pydicom
 
-        return read_ion_plan(path)
+        return read_ion_plan(path, tolerant=tolerant)
+    if head[:2] == _GZIP:
+        raise PlanError(f"{path}: is compressed (gzip); unpack it first: gunzip -k {path.name}")
     if not head:
         raise PlanError(f"{path}: is empty; {_EXPECTED}")
     raise PlanError(
         f"{path}: is of an unknown format, neither DICOM (DICM at byte 128) nor TRiP98 (the first word "
         f"rstfile); {_EXPECTED}"
     )
+
+
+def read_kept_plan(path: str | Path) -> Plan:
+    """Read the copy of a plan that a record or a preparation keeps.
+
+    Whoever delivered it decided whether it is repaired on reading, so it is, once more the same way.
+    """
+    return read_plan(path, tolerant=True)
 
 
 def _read_head(path: Path) -> bytes:

@@ -144,12 +144,15 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _split(path: Path, content: bytes) -> _Lines:
-    try:
-        text = content.decode("ascii")
-    except UnicodeDecodeError as error:
+    text = _decoded(content)
+    odd = next(
+        (k for k, letter in enumerate(text) if not (letter.isprintable() or letter in "\t\r\n\f")), None
+    )
+    if odd is not None:
+        line_number = text.count("\n", 0, odd) + 1
         raise PlanError(
-            f"{path}: byte {error.start} is no text; a TRiP98 raster scan file is plain ASCII, copy it again"
-        ) from None
+            f"{path}: line {line_number} has the character {text[odd]!r}, so this is no text; copy it again"
+        )
     numbered = ((number, line.split()) for number, line in enumerate(text.splitlines(), start=1))
     lines = _Lines(path, [(number, words) for number, words in numbered if words])
     if lines.peek() != "rstfile":
@@ -159,11 +162,25 @@ def _split(path: Path, content: bytes) -> _Lines:
     return lines
 
 
+def _decoded(content: bytes) -> str:
+    """Text of a file: TRiP98 writes ASCII, but names of patients come as they are, in UTF-8 or Latin-1."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
 def _read_header(lines: _Lines) -> _Header:
     header = _Header()
     while lines.peek() != "submachine#":
         place, words = lines.take("the first submachine#")
         keyword = words[0]
+        is_of_a_submachine = "#particles" in header.values and "#submachines" in header.values
+        if keyword in ("stepsize", "#points") or (keyword == "#particles" and is_of_a_submachine):
+            raise PlanError(
+                f"{place}: {keyword} belongs to a submachine, but no line 'submachine# index energy step "
+                "focus' stands before it, so its energy is not known; write the plan again"
+            )
         if keyword not in _HEADER:
             raise PlanError(
                 f"{place}: {_quote(keyword)} is no keyword of the header, which may have "
@@ -190,12 +207,18 @@ def _read_ion(header: _Header, path: Path) -> Ion:
             f"{path}: charge {charge_number} and mass {mass_number} are no ion that Spotline knows "
             f"({known}); correct the header"
         )
-    if projectile.casefold() != ion.symbol.casefold():
+    if projectile.casefold() not in _names_of(ion):
         raise PlanError(
             f"{header.places['projectile']}: projectile is {_quote(projectile)} but charge {charge_number} "
             f"and mass {mass_number} are those of {ion.symbol}; correct the header"
         )
     return ion
+
+
+def _names_of(ion: Ion) -> set[str]:
+    """How files name an ion, folded: 12C, and C or C12 for who leaves the mass to its own line."""
+    mass, element = str(ion.mass_number), ion.symbol.removeprefix(str(ion.mass_number))
+    return {name.casefold() for name in (ion.symbol, element, element + mass, ion.name)}
 
 
 def _read_passive(header: _Header) -> tuple[PassiveElement, ...]:
@@ -349,7 +372,7 @@ def _check_particles(stated: _Stated, particles: Floats, of: str) -> None:
 
 def _number(place: str, name: str, word: str) -> float:
     try:
-        found = float(word)
+        found = float(word if word.isascii() else "")
     except ValueError:
         raise PlanError(f"{place}: {name} is {_quote(word)}, which is no number; correct it") from None
     if not math.isfinite(found):

@@ -343,6 +343,7 @@ def _device_obstacles(field: Field, beamline: BeamLine) -> Iterator[str]:
                 f"({', '.join(names) or 'none'}): plan {'with these' if names else 'without'}, or add to "
                 "passive_elements of the beam line"
             )
+    yield from _repeated_devices(field, beamline)
     different = [
         f"{_device(element)} is {element.wet_mm:g} mm of water in the plan but {here_mm:g} mm on "
         f"{beamline.name}"
@@ -353,6 +354,19 @@ def _device_obstacles(field: Field, beamline: BeamLine) -> Iterator[str]:
     ]
     if different:
         yield ", ".join(different) + ": plan with that, or correct passive_elements of the beam line"
+
+
+def _repeated_devices(field: Field, beamline: BeamLine) -> Iterator[str]:
+    """Range shifters and ripple filters that a plan wants more than once: a line has each of them once."""
+    named = [
+        _device(element) for element in field.passive if element.kind in ("range_shifter", "range_modulator")
+    ]
+    for device in dict.fromkeys(named):
+        if named.count(device) > 1:
+            yield (
+                f"the plan has {device} {named.count(device)} times in the beam, but {beamline.name} has it "
+                "once: plan with one, or with others of the beam line"
+            )
 
 
 def _device(element: PassiveElement) -> str:

@@ -154,6 +154,8 @@ class DeliveryHeader(TreatmentHeader, frozen=True, kw_only=True):
     gantry_angle_deg, patient_support_angle_deg : float or None
     isocentre_mm : tuple of three floats or None
         In patient coordinates.
+    patient_position : str
+        How the patient lies for this field, as the plan says; empty if it does not, or in earlier records.
     unit : str
         Of the meterset of the plan.
     spots_planned, particles_planned : int, float or None
@@ -182,6 +184,7 @@ class DeliveryHeader(TreatmentHeader, frozen=True, kw_only=True):
     gantry_angle_deg: float | None = None
     patient_support_angle_deg: float | None = None
     isocentre_mm: Point | None = None
+    patient_position: str = ""
     unit: str = ""
     spots_planned: int | None = None
     particles_planned: float | None = None

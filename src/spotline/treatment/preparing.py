@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from spotline.errors import PlanError
 from spotline.machine import BeamLine
 from spotline.plan.model import Field, Plan
@@ -14,6 +16,9 @@ from spotline.treatment.options import Options, check_options
 from spotline.treatment.slices import make_slice
 from spotline.treatment.treatment import FieldTreatment, Slice, Treatment
 from spotline.wording import several
+
+SAME_SOURCE = 2e-3
+"""Relative difference between distances of scanning magnets that count as the same."""
 
 
 def prepare(
@@ -75,7 +80,8 @@ def _prepare_field(
 ) -> FieldTreatment:
     beam = beamline.beam(field.ion.name)
     assert beam is not None, "obstacles() refuses ions that the line does not have"
-    warnings = list(_tune_warnings(field, beamline))
+    warnings = [*plan.remarks, *field.notes, *_geometry_warnings(field, beamline)]
+    warnings += _tune_warnings(field, beamline)
     made_for = plan.prepared_for
     if field.instructions and options is None and made_for is not None:
         if made_for.beamline_sha256 == beamline.sha256:
@@ -143,6 +149,38 @@ def _spill_obstacles(field: FieldTreatment, beamline: BeamLine) -> Iterator[str]
             f"but {beamline.name} allows {largest} for a field (accelerator.largest_spills_per_field): "
             "choose a higher intensity or fewer paintings, or raise the smallest spots of the plan"
         )
+
+
+def _geometry_warnings(field: Field, beamline: BeamLine) -> Iterator[str]:
+    """Differences between the machine of the plan and the beam line that do not forbid delivery."""
+    if field.machine and field.machine.casefold() != beamline.name.casefold():
+        yield f"TreatmentMachineName is {field.machine!r} in the plan; it is delivered on {beamline.name}"
+    planned_mm = field.source_axis_distances_mm
+    geometry = beamline.facts.geometry
+    here_mm = geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm
+    if planned_mm is None or all(
+        abs(one - other) <= SAME_SOURCE * other for one, other in zip(planned_mm, here_mm, strict=True)
+    ):
+        return
+    named = (f"{x_mm:g}, {y_mm:g} mm" for x_mm, y_mm in (planned_mm, here_mm))
+    yield (
+        f"VirtualSourceAxisDistances is {next(named)} in the plan, but the scanning magnets of "
+        f"{beamline.name} are {next(named)} from the isocentre: spots are where the plan has them at the "
+        "isocentre only"
+        f"{_off_axis(field, planned_mm, here_mm)}"
+    )
+
+
+def _off_axis(field: Field, planned_mm: tuple[float, float], here_mm: tuple[float, float]) -> str:
+    """How far spots are off where the plan has them, away from the isocentre."""
+    if min(planned_mm) <= 0.0:
+        return ""
+    off_mm = max(
+        float(np.max(np.abs(position_mm), initial=0.0)) * 100.0 * abs(1.0 / one - 1.0 / other)
+        for layer in field.layers
+        for position_mm, one, other in zip((layer.x_iso_mm, layer.y_iso_mm), planned_mm, here_mm, strict=True)
+    )
+    return f", and up to {off_mm:.2g} mm off 100 mm before or behind it"
 
 
 def _tune_warnings(field: Field, beamline: BeamLine) -> Iterator[str]:

@@ -113,3 +113,9 @@ def test_isocentre_can_be_given(record: Record):
 
 def test_layers_of_all_fields(planned: FieldBeams):
     assert [(f.number, layer.slice) for f, layer in together([planned, planned])] == [(1, 0), (1, 1)] * 2
+
+
+def test_how_the_patient_lies_goes_with_plan_and_record(planned: FieldBeams, record: Record):
+    (field,) = record.fields
+    assert field.facts.patient_position == planned.patient_position == "HFS"
+    assert beams_of_record(field, "measured").patient_position == "HFS"

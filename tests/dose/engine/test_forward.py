@@ -11,6 +11,7 @@ from spotline import load_beamline
 from spotline.dose.engine.beams import FieldBeams, LayerBeam
 from spotline.dose.engine.fluence import Spots
 from spotline.dose.engine.forward import DoseEngine, Patient
+from spotline.dose.engine.water_and_grid import grid_around, water_box
 from spotline.dose.grid import Grid
 from spotline.errors import DoseError
 from spotline.machine.library import in_beam
@@ -169,3 +170,32 @@ def test_positions_on_the_table_top(position: str):
     assert dose[-1] < 0.05 * dose.max()
     falls_mm = 2.0 * (len(dose) - np.argmax(dose[::-1] > 0.5 * dose.max()))
     assert falls_mm == pytest.approx(range_mm, abs=8.0)
+
+
+def test_each_field_meets_the_patient_in_its_own_position():
+    """What a field says of how the patient lies goes before what is said for all, also of one isocentre."""
+    grid = Grid((-59.0, -59.0, -59.0), (2.0, 2.0, 2.0), (60, 60, 60))
+    beside = replace(field(x_mm=np.array([20.0, 25.0, 30.0])), isocentre_mm=(0.0, 0.0, 0.0))
+    lying = {
+        position: Patient(np.ones(grid.shape, dtype=np.float32), grid, position)
+        for position in ("HFS", "HFP")
+    }
+    alone = [dose_of(beside, patient=patient, grid=grid) for patient in lying.values()]
+    assert not np.allclose(*alone)
+    fields = [replace(beside, patient_position=position) for position in lying]
+    for common in lying.values():
+        np.testing.assert_allclose(
+            dose_of(*fields, patient=common, grid=grid), alone[0] + alone[1], rtol=1e-9
+        )
+
+
+def test_water_and_grid_are_laid_for_the_position_of_each_field():
+    beside = replace(field(90.0), isocentre_mm=(0.0, 0.0, 0.0))
+    prone = replace(beside, patient_position="HFP")
+    box = water_box([prone], LINE, 80.0, 4.0, "HFS")
+    assert box.grid == water_box([beside], LINE, 80.0, 4.0, "HFP").grid
+    assert box.grid != water_box([beside], LINE, 80.0, 4.0, "HFS").grid
+    laid = [
+        grid_around([one], LINE, box, position, 4.0) for one, position in ((prone, "HFS"), (beside, "HFP"))
+    ]
+    assert laid[0] == laid[1] != grid_around([beside], LINE, box, "HFS", 4.0)

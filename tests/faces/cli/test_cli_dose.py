@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pydicom.uid import CTImageStorage, RTStructureSetStorage
 import spotline
 from spotline.dicom.dose import read_dose, write_dose
 from spotline.dicom.encoding import file_bytes
+from spotline.dose.grid import DoseGrid
 from spotline.faces import cli
 from spotline.machine.library import write_library
 from spotline.physics.ions import PROTON
@@ -384,6 +386,12 @@ def test_records_of_two_patients(
     assert "of patient SOMEBODY_ELSE" in capsys.readouterr().err
 
 
+def centre_on_the_axis_mm(dose: DoseGrid) -> float:
+    """Centre of gravity in x of what the axis of the beam receives."""
+    k, j = (int(np.abs(axis).argmin()) for axis in (dose.grid.z_mm, dose.grid.y_mm))
+    return float(np.average(dose.grid.x_mm, weights=dose.dose_Gy[k, j]))
+
+
 def test_the_patient_lies_as_the_plan_says(
     libraries: Path, ct: Path, structures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
@@ -398,15 +406,43 @@ def test_the_patient_lies_as_the_plan_says(
     assert run(tmp_path / "feet.dcm", *given, "--out", tmp_path / "feet", *patient) == 0
     assert "was scanned HFS and is treated FFS" in capsys.readouterr().out
     assert run(tmp_path / "feet.dcm", *given, "--out", tmp_path / "water", "--water", "80", "--quiet") == 0
-    places = []
-    for name in ("head", "feet"):
-        dose = read_dose(tmp_path / name / "planned.dcm")
-        k, j = (int(np.abs(axis).argmin()) for axis in (dose.grid.z_mm, dose.grid.y_mm))
-        places.append(float(np.average(dose.grid.x_mm, weights=dose.dose_Gy[k, j])))
-    head, feet = places
+    head, feet = (
+        centre_on_the_axis_mm(read_dose(tmp_path / name / "planned.dcm")) for name in ("head", "feet")
+    )
     assert head > 2.0, "it comes from the left, which is +x"
     assert feet < -2.0
     assert read_dose(tmp_path / "water" / "planned.dcm").grid.lower_mm[0] == pytest.approx(-80.0)
+
+
+def test_each_beam_meets_the_patient_as_he_lies_for_it(
+    libraries: Path, ct: Path, structures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    """Supine, a beam at 90 degrees comes from the left; prone, the same beam comes from the right."""
+    plan = dcmread(PLAN)
+    plan.PatientSetupSequence.append(item(PatientSetupNumber=2, PatientPosition="HFP"))
+    second = deepcopy(plan.IonBeamSequence[0])
+    second.BeamNumber, second.ReferencedPatientSetupNumber = 2, 2
+    plan.IonBeamSequence.append(second)
+    group = plan.FractionGroupSequence[0]
+    reference = deepcopy(group.ReferencedBeamSequence[0])
+    reference.ReferencedBeamNumber, group.NumberOfBeams = 2, 2
+    group.ReferencedBeamSequence.append(reference)
+    plan.save_as(tmp_path / "both.dcm")
+    given = ["--beamline", "cnao-h", "--library", libraries, "--grid", "4", "--ct", ct]
+    given += ["--structures", structures, "--override", "Target=5"]
+    assert run(tmp_path / "both.dcm", *given, "--out", tmp_path / "both") == 0
+    said = "the patient is treated in several positions, as the plan says: HFS (field 1), HFP (field 2)"
+    assert said in capsys.readouterr().out
+    whole = read_dose(tmp_path / "both" / "planned.dcm")
+    places = []
+    for number in ("1", "2"):
+        out = tmp_path / number
+        assert run(tmp_path / "both.dcm", *given, "--out", out, "--field", number, "--quiet") == 0
+        places.append(centre_on_the_axis_mm(read_dose(out / "planned.dcm")))
+    left, right = places
+    assert left > 2.0
+    assert right < -2.0
+    assert right + 1.0 < centre_on_the_axis_mm(whole) < left - 1.0
 
 
 def test_each_field(record: Path, libraries: Path, tmp_path: Path):

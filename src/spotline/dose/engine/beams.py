@@ -66,6 +66,8 @@ class FieldBeams:
         In patient coordinates.
     layers : tuple of LayerBeam
         In the order of delivery.
+    patient_position : str
+        How the patient lies for this field, such as ``"HFS"``; empty if nothing says, then it is as for all.
     """
 
     number: int
@@ -76,6 +78,7 @@ class FieldBeams:
     patient_support_deg: float
     isocentre_mm: tuple[float, float, float]
     layers: tuple[LayerBeam, ...]
+    patient_position: str = ""
 
     @property
     def particles(self) -> float:
@@ -99,6 +102,7 @@ def _of_field_treatment(prepared: FieldTreatment) -> FieldBeams:
         patient_support_deg=field.patient_support_angle_deg or 0.0,
         isocentre_mm=field.isocentre_mm or (0.0, 0.0, 0.0),
         layers=tuple(_planned(part) for part in prepared.slices),
+        patient_position=field.patient_position,
     )
 
 
@@ -148,6 +152,7 @@ def beams_of_record(
         patient_support_deg=facts.patient_support_angle_deg or 0.0,
         isocentre_mm=isocentre_mm or facts.isocentre_mm or (0.0, 0.0, 0.0),
         layers=layers,
+        patient_position=facts.patient_position,
     )
 
 

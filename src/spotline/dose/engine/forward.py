@@ -44,7 +44,7 @@ class Patient:
     grid : Grid
         Its grid, in patient coordinates.
     position : str
-        Patient Position on the table top, such as ``"HFS"``.
+        Patient Position on the table top, such as ``"HFS"``, for beams that say nothing of it.
     """
 
     rsp: Float32s
@@ -196,7 +196,10 @@ class DoseEngine:
         geometry = self.beamline.facts.geometry
         sources = VirtualSources(geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm)
         frame = beam_frame(
-            beams.gantry_deg, beams.patient_support_deg, beams.isocentre_mm, self.patient.position
+            beams.gantry_deg,
+            beams.patient_support_deg,
+            beams.isocentre_mm,
+            beams.patient_position or self.patient.position,
         )
         depth = voxel_paths_mm(
             self.patient.rsp, self.patient.grid, frame, sources, self.grid, threads=self._threads
@@ -281,6 +284,7 @@ def _key(beams: FieldBeams) -> tuple[object, ...]:
         beams.gantry_deg,
         beams.patient_support_deg,
         beams.isocentre_mm,
+        beams.patient_position,
     )
 
 

@@ -52,7 +52,7 @@ def water_box(
     spacing_mm : float
         Size of the voxels.
     position : str
-        Patient Position of the plan, which says what its angles and positions mean in the patient.
+        Patient Position for fields that say nothing of it: what angles and positions mean in the patient.
 
     Raises
     ------
@@ -68,7 +68,9 @@ def water_box(
     corners = []
     faces: dict[tuple[int, bool], float] = {}
     for one in used:
-        frame = beam_frame(one.gantry_deg, one.patient_support_deg, one.isocentre_mm, position)
+        frame = beam_frame(
+            one.gantry_deg, one.patient_support_deg, one.isocentre_mm, one.patient_position or position
+        )
         direction = np.array(frame.direction)
         axis = int(np.argmax(np.abs(direction)))
         if abs(direction[axis]) < _ALONG:
@@ -153,7 +155,9 @@ def grid_around(
     for one in beams:
         if not any(len(layer.spots.x_mm) for layer in one.layers):
             continue
-        frame = beam_frame(one.gantry_deg, one.patient_support_deg, one.isocentre_mm, position)
+        frame = beam_frame(
+            one.gantry_deg, one.patient_support_deg, one.isocentre_mm, one.patient_position or position
+        )
         # Heights between which there is any patient.
         ends = frame.to_beam_mm(np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T)[:, 2]
         top = min(float(ends.max()), far_mm)

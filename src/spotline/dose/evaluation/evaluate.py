@@ -156,7 +156,7 @@ def evaluate(
     _check_kinds(given, chosen.rbe)
     line = chosen.beamline or _line_of(source)
 
-    notes: list[str] = []
+    notes = [] if plan is None else _plan_notes(plan, chosen.fields)
     places = _isocentres(source, plan, chosen.isocentres_mm, isinstance(patient, WaterBox), notes)
     beams = beams_of(
         source,
@@ -195,6 +195,13 @@ def evaluate(
         rbe="" if chosen.rbe is None else chosen.rbe.name,
         notes=tuple(dict.fromkeys([*first, *done.notes, *met.notes, *notes])),
     )
+
+
+def _plan_notes(plan: Plan, numbers: Sequence[int] | None) -> list[str]:
+    """What the plan says of itself and its fields."""
+    fields = [field for field in plan.fields if numbers is None or field.number in numbers]
+    of_fields = [f"field {field.number}: {note}" for field in fields for note in field.notes]
+    return [*plan.remarks, *of_fields]
 
 
 def _prescribed(wanted_Gy: Mapping[str, float], structures: StructureSet | None) -> dict[str, float]:

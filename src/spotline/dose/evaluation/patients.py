@@ -146,13 +146,10 @@ def _scanned(
         )
     # It is how the patient lies at the treatment that counts, and that is in the plan.
     position = identity.get("PatientPosition", "") or image.patient_position
-    if image.patient_position not in ("", position):
-        notes.append(
-            f"the patient was scanned {image.patient_position} and is treated {position}, as the plan says"
-        )
-    if not position:
-        position = HEAD_FIRST
+    if not position and not all(one.patient_position for one in beams):
         notes.append("neither CT nor plan say how the patient lies; head first, supine (HFS) is taken")
+    position = position or HEAD_FIRST
+    notes += _positions_note(image.patient_position, position, beams)
     wanted = _grid(grid, beams, beamline, power, position)
     return PatientOnGrid(
         Patient(power.rsp, power.grid, position),
@@ -162,6 +159,25 @@ def _scanned(
         power.frame_of_reference_uid or frame,
         tuple(notes),
     )
+
+
+def _positions_note(scanned: str, position: str, beams: Sequence[FieldBeams]) -> list[str]:
+    """Tell that the patient is treated in another position than scanned, or in several."""
+    fields: dict[str, list[int]] = {}
+    for one in beams:
+        numbers = fields.setdefault(one.patient_position or position, [])
+        if one.number not in numbers:
+            numbers.append(one.number)
+    if len(fields) > 1:
+        each = ", ".join(
+            f"{lies} (field{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))})"
+            for lies, numbers in fields.items()
+        )
+        return [f"the patient is treated in several positions, as the plan says: {each}"]
+    lies = next(iter(fields), position)
+    if scanned in ("", lies):
+        return []
+    return [f"the patient was scanned {scanned} and is treated {lies}, as the plan says"]
 
 
 def _water(

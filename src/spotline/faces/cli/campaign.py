@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spotline.faces.cli.bars import campaign_bar
-from spotline.faces.cli.common import STATUS_DIFFERENT, STATUS_DONE, Seed, Switch, WholeNumber, WithPage
+from spotline.faces.cli.common import (
+    STATUS_DIFFERENT,
+    STATUS_DONE,
+    Seed,
+    Switch,
+    Tolerant,
+    WholeNumber,
+    WithPage,
+)
 from spotline.faces.cli.treatment import treatment_to_deliver
 
 if TYPE_CHECKING:
@@ -33,6 +41,7 @@ def campaign(
     field: WholeNumber | None = None,
     resume: Switch = False,
     report: WithPage = True,
+    tolerant: Tolerant = False,
     quiet: Switch = False,
 ) -> int:
     """Deliver a plan many times while something fails, and hold every delivery against the truth.
@@ -80,7 +89,7 @@ def campaign(
     from spotline.campaign.row import rows_in
     from spotline.faces.report.campaign_page import write_campaign_page
 
-    treatment = treatment_to_deliver(plan, beamline, field, quiet)
+    treatment = treatment_to_deliver(plan, beamline, field, quiet, tolerant=tolerant)
     began = time.perf_counter()
     try:
         with campaign_bar(quiet) as show:

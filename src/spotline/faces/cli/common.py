@@ -34,6 +34,14 @@ def whole_number(_: object, tokens: Sequence[Token]) -> int:
 WholeNumber = Annotated[int, Parameter(converter=whole_number)]
 Seed = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=0))]
 Count = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=1))]
+Tolerant = Annotated[
+    bool,
+    Parameter(
+        negative=(),
+        help="Repair a DICOM plan that breaks the standard where its meaning is not in doubt, as OpenTPS "
+        "writes them; every repair is told.",
+    ),
+]
 Switch = Annotated[bool, Parameter(negative=())]
 Numbers = Annotated[tuple[float, ...], Parameter(consume_multiple=True, negative=())]
 """One or several behind one option."""

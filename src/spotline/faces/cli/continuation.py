@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spotline.faces.cli.common import STATUS_DIFFERENT, STATUS_DONE, Switch
+from spotline.faces.cli.common import STATUS_DIFFERENT, STATUS_DONE, Switch, Tolerant
 from spotline.faces.cli.course import opened
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def continuation(
     plan: Path | None = None,
     preview: Switch = False,
     course: Path | None = None,
+    tolerant: Tolerant = False,
 ) -> int:
     """Say what a stopped delivery left of its plan, or write the plan that delivers it.
 
@@ -52,7 +53,7 @@ def continuation(
     for folder in folders:
         rest_of(folder)  # before anything is believed
     records = [spotline.open_record(folder) for folder in folders]
-    given = None if plan is None else spotline.read_plan(plan)
+    given = None if plan is None else spotline.read_plan(plan, tolerant=tolerant)
     merged = spotline.merge_records(records)
     first = delivered_plan(merged, given)
     accounts = {account.number: account for account in merged.fields}

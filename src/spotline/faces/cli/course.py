@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from spotline.faces.cli.common import DELIVER, STATUS_DIFFERENT, STATUS_DONE, Count
+from spotline.faces.cli.common import DELIVER, STATUS_DIFFERENT, STATUS_DONE, Count, Tolerant
 
 if TYPE_CHECKING:
     from spotline.record.course_folder import CourseFolder
@@ -18,7 +18,9 @@ course = App(name="course", group=DELIVER, help="Keep the ledger of a course: wh
 
 
 @course.command
-def new(folder: Path, *plan: Path, fractions: Count | None = None, label: str = "") -> int:
+def new(
+    folder: Path, *plan: Path, fractions: Count | None = None, label: str = "", tolerant: Tolerant = False
+) -> int:
     """Make a course of a plan, or of several of one patient.
 
     Exit status: 0 made, 2 bad input (nothing written).
@@ -37,7 +39,7 @@ def new(folder: Path, *plan: Path, fractions: Count | None = None, label: str = 
     import spotline
     from spotline.record.course_folder import make_course
 
-    made = make_course(folder, [spotline.read_plan(one) for one in plan], fractions, label)
+    made = make_course(folder, [spotline.read_plan(one, tolerant=tolerant) for one in plan], fractions, label)
     print(_in_words(made, made.state()))
     return STATUS_DONE
 

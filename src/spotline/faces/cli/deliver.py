@@ -18,6 +18,7 @@ from spotline.faces.cli.common import (
     Count,
     Seed,
     Switch,
+    Tolerant,
     WholeNumber,
     WithPage,
 )
@@ -105,6 +106,7 @@ def deliver(
     out: Path,
     beamline: str | None = None,
     field: WholeNumber | None = None,
+    tolerant: Tolerant = False,
     quiet: Switch = False,
     report: WithPage = True,
     room: SimulatedIn = USUAL_ROOM,
@@ -138,7 +140,7 @@ def deliver(
     from spotline.sim.faults import SimulatedCrash
 
     faults = spotline.read_faults(room.fault) if room.fault is not None else ()
-    treatment = treatment_to_deliver(plan, beamline, field, quiet)
+    treatment = treatment_to_deliver(plan, beamline, field, quiet, tolerant=tolerant)
     if not quiet:
         for prepared in treatment.fields:
             for warning in prepared.warnings:

@@ -13,6 +13,7 @@ from spotline.faces.cli.common import (
     STATUS_DONE,
     Count,
     Switch,
+    Tolerant,
     WholeNumber,
     WithPage,
     Words,
@@ -50,6 +51,7 @@ def dose(
     course: Path | None = None,
     compared_percent: float = 95.0,
     report: WithPage = True,
+    tolerant: Tolerant = False,
     quiet: Switch = False,
 ) -> int:
     """Compute the dose of a plan, or of what was delivered: planned, measured and, if simulated, true.
@@ -154,6 +156,7 @@ def dose(
         prescriptions=prescription,
         compared_percent=compared_percent,
         quiet=quiet,
+        tolerant=tolerant,
     )
     given = read_inputs(request)
     with dose_bar(quiet) as progress:

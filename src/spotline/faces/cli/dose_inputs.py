@@ -61,6 +61,7 @@ class DoseRequest:
     prescriptions: tuple[str, ...]
     compared_percent: float
     quiet: bool
+    tolerant: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,13 +149,17 @@ def _source(request: DoseRequest) -> tuple[Treatment | list[Record], Plan | None
     """The records, or the plan or preparation; their plan; and the beam line if it is another than theirs."""
     if all(path.is_dir() and not (path / PREPARATION).exists() for path in request.sources):
         records = [open_record(path) for path in request.sources]
-        plan = plan_of_records(records, None if request.plan is None else read_plan(request.plan))
+        plan = plan_of_records(
+            records, None if request.plan is None else read_plan(request.plan, tolerant=request.tolerant)
+        )
         return records, plan, None if request.beamline is None else load_beamline(request.beamline)
     if len(request.sources) > 1:
         raise OptionError(
             "several sources are added only if all are folders of records; give one plan, or records"
         )
-    treatment = treatment_to_deliver(request.sources[0], request.beamline, request.field, request.quiet)
+    treatment = treatment_to_deliver(
+        request.sources[0], request.beamline, request.field, request.quiet, tolerant=request.tolerant
+    )
     return treatment, treatment.plan, None
 
 

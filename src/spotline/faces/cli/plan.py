@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from spotline.faces.cli.bars import optimisation_bar, preparation_bar
-from spotline.faces.cli.common import PLAN, STATUS_DONE, Numbers, Switch, WholeNumber, Words
+from spotline.faces.cli.common import PLAN, STATUS_DONE, Numbers, Switch, Tolerant, WholeNumber, Words
 
 if TYPE_CHECKING:
     from spotline.arrays import Floats
@@ -76,6 +76,7 @@ def show(
     beamline: str | None = None,
     field: WholeNumber | None = None,
     html: Path | None = None,
+    tolerant: Tolerant = False,
 ) -> int:
     """Show what is in a plan: fields, layers, spots, particles, and with a beam line time and problems.
 
@@ -102,7 +103,7 @@ def show(
         from spotline.faces.report.plan_page import write_plan_page
 
         check_new(html)
-    read = spotline.read_plan(plan)
+    read = spotline.read_plan(plan, tolerant=tolerant)
     line = None if beamline is None else spotline.load_beamline(beamline)
     with preparation_bar(quiet=line is None) as progress:
         view = plan_overview(read, line, field=field, progress=progress)

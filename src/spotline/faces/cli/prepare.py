@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from spotline.faces.cli.bars import preparation_bar
-from spotline.faces.cli.common import STATUS_DONE, Switch, WholeNumber, tell_removed
+from spotline.faces.cli.common import (
+    STATUS_DONE,
+    Switch,
+    Tolerant,
+    WholeNumber,
+    tell_removed,
+)
 
 if TYPE_CHECKING:
     from spotline.planning.prepared.headers import PreparationFile
@@ -27,6 +33,7 @@ def prepare(
     beam_off_jump: float | None = None,
     beam_off_share: float | None = None,
     retarget: Switch = False,
+    tolerant: Tolerant = False,
     quiet: Switch = False,
 ) -> int:
     """Prepare a treatment: complete the plan and write what synchrotron and delivery start from.
@@ -73,7 +80,7 @@ def prepare(
 
     tell_removed(out)
     line = spotline.load_beamline(beamline)
-    read = spotline.read_plan(plan)
+    read = spotline.read_plan(plan, tolerant=tolerant)
     retargeted = retarget_plan(read, line, field=field) if retarget else None
     asked = {
         "order": order,

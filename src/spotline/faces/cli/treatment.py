@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from spotline import Treatment
 
 
-def treatment_to_deliver(plan: Path, beamline: str | None, field: int | None, quiet: bool) -> Treatment:
+def treatment_to_deliver(
+    plan: Path, beamline: str | None, field: int | None, quiet: bool, *, tolerant: bool = False
+) -> Treatment:
     """Open the folder of a preparation, or read a plan and prepare it.
 
     Parameters
@@ -24,6 +26,8 @@ def treatment_to_deliver(plan: Path, beamline: str | None, field: int | None, qu
         Beam number of the only field to deliver.
     quiet : bool
         Show no progress.
+    tolerant : bool
+        Have a plan repaired that breaks the standard.
 
     Raises
     ------
@@ -39,6 +43,6 @@ def treatment_to_deliver(plan: Path, beamline: str | None, field: int | None, qu
         return spotline.open_preparation(plan, line, field=field)
     if beamline is None:
         raise OptionError("--beamline is missing: name the beam line to deliver the plan on")
-    read, line = spotline.read_plan(plan), spotline.load_beamline(beamline)
+    read, line = spotline.read_plan(plan, tolerant=tolerant), spotline.load_beamline(beamline)
     with preparation_bar(quiet) as progress:
         return spotline.prepare(read, line, field=field, progress=progress)

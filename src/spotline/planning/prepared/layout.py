@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from spotline.machine import BeamLine
-from spotline.planning.read import read_plan
+from spotline.planning.read import read_kept_plan
 from spotline.treatment import prepare
 from spotline.treatment.headers import PreparationHeader
 from spotline.treatment.treatment import FieldTreatment, Treatment
@@ -19,7 +19,7 @@ SLICES = "sld"
 
 def treatment_of(path: Path, beamline: BeamLine, numbers: list[int]) -> Treatment:
     """Make the treatment of these fields from an extended plan, by the instructions in it."""
-    plan = read_plan(path)
+    plan = read_kept_plan(path)
     fields = tuple(prepare(plan, beamline, field=number).fields[0] for number in numbers)
     return Treatment(plan, beamline, fields)
 

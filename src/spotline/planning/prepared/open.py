@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +72,14 @@ def open_preparation(folder: str | Path, beamline: BeamLine, *, field: int | Non
     treatment = treatment_of(folder / PLAN, beamline, numbers)
     for prepared_field in treatment.fields:
         _check_field(folder / folder_of(prepared_field), treatment, prepared_field)
-    return treatment
+    return replace(treatment, fields=tuple(_with_warnings(one, summary) for one in treatment.fields))
+
+
+def _with_warnings(prepared: FieldTreatment, summary: PreparationFile) -> FieldTreatment:
+    """A field with what was told when it was prepared; repairs of the plan are in no other file."""
+    beginning = f"field {prepared.field.number}: "
+    told = [one.removeprefix(beginning) for one in summary.warnings if one.startswith(beginning)]
+    return replace(prepared, warnings=tuple(dict.fromkeys([*told, *prepared.warnings])))
 
 
 def read_preparation(folder: Path) -> PreparationFile:
