@@ -29,7 +29,11 @@ TABLES = (
     ),
     ("slices", model.SLICE_COLUMNS, "Every slice of the treatment, delivered or not."),
     ("spills", model.SPILL_COLUMNS, "Every spill that was taken."),
-    ("trend", model.TREND_COLUMNS, "One row per millisecond of every spill."),
+    (
+        "trend",
+        model.TREND_COLUMNS,
+        "One row per whole millisecond of every spill; `spills` has the counts of what is left after the last.",
+    ),
     ("interlocks", model.INTERLOCK_COLUMNS, "Every interlock, those between spills first."),
     ("slow_control", model.SLOW_CONTROL_COLUMNS, "Every reading of the slow control."),
     (
