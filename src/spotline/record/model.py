@@ -277,7 +277,8 @@ class FieldRecord:
     visits : Table
         Columns `VISIT`: what the treatment prescribes, delivered or not.
     truth : Table or None
-        Columns `TRUTH`; None unless a simulation made the record, all of it.
+        Columns `TRUTH`; None unless a simulation made the record, all of it: a spill that comes
+        from the journal, because its delivery was killed, has none, and then there is none of the field.
     assumed : Table
         Columns `ASSUMED`: what may have been delivered but was not confirmed when the delivery died.  It is
         in none of the other tables.
