@@ -167,7 +167,9 @@ def test_records_from_before_pixels_made_positions_valid(tmp_path: Path):
     content.spills = read_spills(content)
     for spill in content.spills:
         spill.parts["position_valid"][1:] = 0
-    spots, _ = merge_parts(content.slices, content.header.iso_per_chamber, content.spills)
+    scale = content.header.iso_per_chamber
+    assert scale is not None
+    spots, _ = merge_parts(content.slices, scale, content.spills)
     assert spots["position_valid"].all()
 
 
