@@ -105,7 +105,8 @@ these keys for the rows of such names too.
 
 * The magnets reach half of the field in both planes with the highest energy of every ion.
 * The strip and pixel chambers cover the field as it is projected onto them from the magnets.
-* All monitors are downstream of the scanning magnets, and stand in boxes of the line, of which there are two
+* All monitors, with the whole of their gaps, are downstream of the scanning magnets and upstream of the
+  isocentre; no gap overlaps that of another monitor. They stand in boxes of the line, of which there are two
   at most.
 * A role of the control law is of one monitor, of the kind and plane that it is for. There are `int1` and
   `int2`, and in each plane strips or the pixel chamber; [what a line can do without](monitors.md). Both

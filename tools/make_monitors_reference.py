@@ -45,7 +45,8 @@ Such a line is refused when it is loaded.
 
 Checks of a monitor that is not there are off: no frames of it are expected, none are missed. Faults of it
 are refused, and campaigns do not draw them. What is measured with it is not a number (NaN) in the record;
-the position of a spot in a plane without strips is that of the pixels.
+the position and the width of a spot in a plane without strips are those of the pixels, valid if they have
+their counts.
 
 | without | interlocks that vanish | faults that cannot be | excess of particles | place of the beam |
 | --- | --- | --- | --- | --- |

@@ -10,12 +10,18 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
+from spotline.delivery.events import OTHERS, PARTS, TREND
 from spotline.delivery.status import STATUS_COLUMNS
 from spotline.record import model
+from spotline.record.headers import DeliveryFile, FieldFile, SpillHeader
+from spotline.record.log import LogFile
 from spotline.record.merged import MERGED_COLUMNS
 from spotline.record.prescribed import PRESCRIBED_COLUMNS
+from spotline.record.summary_file import SummaryFile
+from spotline.treatment.headers import DeliveryHeader
 from spotline.treatment.treatment import Slice
 from tools.make_events_reference import columns_table
+from tools.struct_tables import tables_of, types_within
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
 NOTE = "<!-- Written by tools/make_record_reference.py from the tables in the code; do not edit. -->"
@@ -29,7 +35,11 @@ TABLES = (
     ),
     ("slices", model.SLICE_COLUMNS, "Every slice of the treatment, delivered or not."),
     ("spills", model.SPILL_COLUMNS, "Every spill that was taken."),
-    ("trend", model.TREND_COLUMNS, "One row per millisecond of every spill."),
+    (
+        "trend",
+        model.TREND_COLUMNS,
+        "One row per whole millisecond of every spill; what is left after the last is in `spills` only.",
+    ),
     ("interlocks", model.INTERLOCK_COLUMNS, "Every interlock, those between spills first."),
     ("slow_control", model.SLOW_CONTROL_COLUMNS, "Every reading of the slow control."),
     (
@@ -42,7 +52,14 @@ TABLES = (
         model.READING_COLUMNS,
         "What [monitors without a role](monitors.md) measured of every spot; empty on a line without any.",
     ),
-    ("truth", model.TRUTH_COLUMNS, "What only the simulation knows, one row per row of `spots`."),
+    (
+        "truth",
+        model.TRUTH_COLUMNS,
+        (
+            "What only the simulation knows, one row per row of `spots`. The table is `None` if any spill of "
+            "the field has no truth, such as one that was killed and comes from the journal."
+        ),
+    ),
     (
         "prescribed_spots",
         PRESCRIBED_COLUMNS,
@@ -161,10 +178,34 @@ were acknowledged.
 | `raw/aborts` | orders | stops and pauses asked for by the slow control and the supervision |
 | `readings/parts` | spots, monitors | what monitors without a role measured; on lines that have any |
 | `assumed/parts` | spots | counts that nobody confirmed; in a recovered file only |
-| `truth/parts` | spots touched | ions, and sums of x, x², y, y² in mm at the isocentre; a simulation only |
+| `truth/parts` | spots touched | seven columns, see below; a simulation only |
 
-`parts`, `trend`, `commands` and `interlocks` are documented column by column in
-[`spotline.control.memory`](../../src/spotline/control/memory.py).
+Times in the tables are microseconds on the clock of the field; `spot` is an index in the memory boards, among
+the spots not yet complete, for which `control/spots` has the index in the slice. `measured/commands` has
+`tick`, `command` and `spot`; `measured/interlocks` has `tick`, `cause` and `action`
+([codes](interlocks.md)), `spot`, `value` and `limit`; `raw/aborts` has the same without `spot`.
+
+The columns of `truth/parts`, one row per row of `measured/parts`, are the ions; the sums over them of x, x²,
+y and y² at the isocentre (mm, mm²); and the sums of the variance of the beam about its centre at the
+chambers, in x and in y (mm²).
+
+### measured/parts
+
+{{parts}}
+
+### measured/trend
+
+{{trend}}
+
+### readings/parts
+
+{{readings}}
+
+## All keys
+
+Every key of what is JSON in a record, from the types that write it.
+
+{{keys}}
 """
 
 
@@ -175,7 +216,36 @@ def files_page() -> str:
         rows = "\n".join(f"| `{column}` | {code} | {meaning} |" for column, code, meaning in columns)
         tables.append(f"### {name}\n\n{about}\n\n| column | type | meaning |\n| --- | --- | --- |\n{rows}")
     status = columns_table(STATUS_COLUMNS)
-    return FILES.format(tables="\n\n".join(tables), slice=slice_attributes(), status=status)
+    return FILES.format(
+        tables="\n\n".join(tables),
+        slice=slice_attributes(),
+        status=status,
+        parts=columns_table(PARTS),
+        trend=columns_table(TREND),
+        readings=columns_table(OTHERS),
+        keys="\n\n".join(f"### {where}\n\n{tables}" for where, tables in keys_of_files().items()),
+    )
+
+
+ROOTS = {
+    "delivery.json": DeliveryFile,
+    "summary.json": SummaryFile,
+    "field.json": FieldFile,
+    "log.json": LogFile,
+    "Header of DDS_treatment.h5": DeliveryHeader,
+    "Header of a spill file": SpillHeader,
+}
+"""Files with JSON, and the type of what each holds."""
+
+
+def keys_of_files() -> dict[str, str]:
+    """Tables of the keys of each file; a type that several have is described once."""
+    described: list[type] = []
+    found = {}
+    for where, root in ROOTS.items():
+        found[where] = tables_of(root, leave_out=described)
+        described += types_within(root)
+    return found
 
 
 def slice_attributes() -> str:

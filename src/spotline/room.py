@@ -82,7 +82,7 @@ class Block:
     finished : bool
         Whether the spill is over.
     trend : Table
-        One row per millisecond, columns `spotline.control.memory.TREND`.
+        One row per whole millisecond, columns `spotline.control.memory.TREND`.
     spot : int
         Index of the current spot in the memory boards, to show progress.
     parts : Table

@@ -12,14 +12,18 @@ import pytest
 import spotline
 from spotline.control import interlocks
 from spotline.delivery.replay import replay
+from spotline.dose.engine.sources import beams_of
 from spotline.errors import FaultError
 from spotline.machine import BeamLine, load_beamline
+from spotline.record.assembly import merge_parts
 from spotline.record.model import FieldRecord
+from spotline.record.read import read_content, read_spills
 from spotline.sim.faults import Fault
 from spotline.treatment import Treatment, prepare
-from tests.lines.monitors import more_strips, one_box, without_pixels, without_strips_in_x
-from tests.treatment.plans import field, layer, plan_of
+from tests.lines.monitors import more_strips, one_box, without_pixels, without_strips, without_strips_in_x
+from tests.treatment.plans import field, layer, plan_of, proton_field
 
+ORIGIN = {1: (0.0, 0.0, 0.0)}
 ALWAYS_us = -1_500_000
 X_mm, Y_mm = [-30.0, -10.0, 10.0, 30.0], [20.0, 5.0, -5.0, -20.0]
 
@@ -138,6 +142,67 @@ def test_without_strips_in_x(tmp_path: Path):
     np.testing.assert_allclose(record.spots["y_mm"], record.spots["y_planned_mm"], atol=1.0)
     assert np.isnan(record.trend["x_mm"]).all()
     assert all(not spill.differences for spill in replay(tmp_path / "out"))
+
+
+def test_without_strips_every_position_of_the_pixels_is_valid(tmp_path: Path):
+    line = load_beamline(without_strips(tmp_path / "line"))
+    record = delivered(line, tmp_path / "out", Fault("beam", "shift_x", 1.5, at_us=ALWAYS_us), raw=True)
+    assert (record.header["status"], causes(record)) == ("complete", set())
+    assert record.spots["position_valid"].all()
+    np.testing.assert_array_equal(record.spots["x_mm"], record.spots["x_pixel_mm"])
+    with h5py.File(next((tmp_path / "out").glob("field-01/spills/*.h5"))) as file:
+        assert file["measured/parts"]["position_valid"].all()
+    assert all(not spill.differences for spill in replay(tmp_path / "out"))
+    # So the measured dose lies where the beam was.
+    (beams,) = beams_of(spotline.open_record(tmp_path / "out"), line, isocentres_mm=ORIGIN).beams["measured"]
+    np.testing.assert_array_equal(beams.layers[0].spots.x_mm, record.spots["x_mm"])
+    assert np.mean(record.spots["x_mm"] - record.spots["x_planned_mm"]) == pytest.approx(1.5, abs=0.5)
+
+
+def test_records_from_before_pixels_made_positions_valid(tmp_path: Path):
+    """The fast control flagged the first spot of a spill only, on a line without strips."""
+    line = load_beamline(without_strips(tmp_path / "line"))
+    delivered(line, tmp_path / "out")
+    content = read_content(tmp_path / "out" / "field-01")
+    content.spills = read_spills(content)
+    for spill in content.spills:
+        spill.parts["position_valid"][1:] = 0
+    scale = content.header.iso_per_chamber
+    assert scale is not None
+    spots, _ = merge_parts(content.slices, scale, content.spills)
+    assert spots["position_valid"].all()
+
+
+@pytest.mark.parametrize("write", [without_strips, without_strips_in_x])
+def test_widths_in_a_plane_without_strips_are_those_of_the_pixels(tmp_path: Path, write):
+    line = load_beamline(write(tmp_path / "line"))
+    # Spots of carbon are narrower than a pixel, which tells no width then.
+    plan = plan_of(proton_field(layer(X_mm, Y_mm, [1e7] * 4, energy_MeV_u=81.56)))
+    treatment = prepare(plan, line)
+    record = spotline.deliver(treatment, tmp_path / "out", seed=11, documents=False).fields[0]
+    spots, truth = record.spots, record.truth
+    assert truth is not None
+    assert spots["width_valid"].all()
+    assert np.isfinite(record.slices["sigma_x_mm"]).all()
+    np.testing.assert_array_equal(spots["sigma_x_mm"], spots["sigma_x_pixel_mm"])
+    np.testing.assert_array_equal(spots["sigma_error_x_mm"], spots["sigma_error_x_pixel_mm"])
+    for plane in "xy":
+        assert np.isfinite(spots[f"sigma_error_{plane}_mm"]).all()
+        error = (spots[f"sigma_{plane}_mm"] - truth[f"sigma_{plane}_mm"]) / spots[f"sigma_error_{plane}_mm"]
+        assert np.abs(error).max() < 5.0
+    if write is without_strips_in_x:
+        assert (spots["sigma_y_mm"] != spots["sigma_y_pixel_mm"]).all()
+
+
+def test_a_dose_says_that_many_spots_have_no_valid_position(tmp_path: Path):
+    line = load_beamline("cnao-h")
+    delivered(line, tmp_path / "out")
+    record = spotline.open_record(tmp_path / "out")
+    words = "have no valid measured position"
+    assert not [note for note in beams_of(record, line, isocentres_mm=ORIGIN).notes if words in note]
+    record.fields[0].spots["position_valid"][:2] = False
+    (note,) = [note for note in beams_of(record, line, isocentres_mm=ORIGIN).notes if words in note]
+    assert "field 1: 2 of 4 spots, with 50% of the particles" in note
 
 
 def test_without_strips_in_x_the_pixels_watch_the_position(tmp_path: Path):

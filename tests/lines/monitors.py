@@ -52,6 +52,12 @@ def without_strips_in_x(folder: Path) -> Path:
     return _without(_renamed(copy_line("cnao-h", folder), "no-strip-x"), "StripX")
 
 
+def without_strips(folder: Path) -> Path:
+    """Write a line in which the pixel chamber alone measures positions; return its TOML file."""
+    toml = _renamed(copy_line("cnao-h", folder), "no-strips")
+    return _without(_without(toml, "StripX"), "StripY")
+
+
 def with_old_keys(folder: Path) -> Path:
     """Write cnao-h with the keys from before there were rows; return its TOML file."""
     toml = copy_line("cnao-h", folder)

@@ -20,7 +20,7 @@ name = "Narrow"
 kind = "strip"
 plane = "x"
 box = "BOX1"
-distance_mm = 815.0
+distance_mm = 807.5
 gap_mm = 5.0
 channels = 128
 pitch_mm = 1.35
@@ -139,7 +139,7 @@ TOML_FAULTS = [
     (
         'name = "StripX"',
         f'{NARROW}[[monitors]]\nname = "StripX"',
-        "monitors: Narrow is 172.8 mm wide, but the field in x is 173.7 mm",
+        "monitors: Narrow is 172.8 mm wide, but the field in x is 174.0 mm",
     ),
     (
         "channels = 32 ",

@@ -88,6 +88,22 @@ REFUSED = (
         "monitors[0].plane: only a strip chamber measures one plane; remove the key",
     ),
     (
+        "distance_mm = 830.0",
+        "distance_mm = -830.0",
+        "monitors[0].distance_mm: -830 mm is not upstream of the",
+    ),
+    ("distance_mm = 830.0", "distance_mm = 0.0", "monitors[0].distance_mm: 0 mm is not upstream of the"),
+    (
+        "distance_mm = 730.0",
+        "distance_mm = 830.0",
+        "monitors[3].distance_mm: the gap of INT2 begins at 832.765 mm, where that of INT1 is, which ends at",
+    ),
+    (
+        "distance_mm = 830.0                     # [ASSUMED]\ngap_mm = 5.53 ",
+        "distance_mm = 830.0                     # [ASSUMED]\ngap_mm = 5530.0 ",
+        "monitors[0].gap_mm: a gap of 5530 mm about 830 mm does not fit between the last scanning magnet at",
+    ),
+    (
         '[[boxes]]\nname = "BOX2"',
         '[[boxes]]\nname = "BOX3"\nhigh_voltage_V = 400.0\n[[boxes]]\nname = "BOX2"',
         "boxes: there are 3, but interlocks and records know 2",

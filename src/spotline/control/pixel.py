@@ -13,6 +13,7 @@ from spotline.control.memory import WINDOW_TICKS, AxisSettings, LawSettings, Law
 from spotline.control.strip import (
     centre_of_gravity,
     check_charge,
+    has_strips,
     is_beam_placed,
     is_elsewhere,
     nearest_channel,
@@ -103,6 +104,8 @@ def close_pixel_spot(law: LawState, settings: LawSettings, memory: SliceMemory, 
     if counts >= settings.pixel_centroid_counts:
         part.x_pixel_mm = x_mm
         part.y_pixel_mm = y_mm
+        if not has_strips(settings):  # no strip frame ever closes a spot
+            part.position_valid = 1
     write_pixel_widths(law.pixels[0], settings, memory, s.pixel_row, part, n_pixels)
     clear(law.pixels[0], s.tick)
     clear(law.pixels[1], s.tick)

@@ -238,7 +238,8 @@ def close_strip_spot(law: LawState, settings: LawSettings, memory: SliceMemory) 
     part.y_strip_mm = y_mm
     part.strip_x_counts = x_counts
     part.strip_y_counts = y_counts
-    part.position_valid = x_valid * y_valid
+    if has_strips(settings):  # otherwise the pixels say whether there is a position
+        part.position_valid = x_valid * y_valid
     law.strips[:] = 0
     law.settled_strips[:] = 0
     for axis in law.axes:

@@ -7,7 +7,7 @@ position instead, so both doses agree but for the distance of the two, which is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -33,7 +33,7 @@ from spotline.errors import DoseError
 from spotline.machine.library import BeamLibrary
 from spotline.record.arriving import ArrivingSpills
 from spotline.record.model import Table
-from spotline.record.positions import measured_columns, or_nan
+from spotline.record.positions import Measured, are_centred, measured_columns
 from spotline.record.spill_file import Spill
 from spotline.record.widths import sigma_iso_mm, widths_of_parts
 from spotline.treatment.monitors import isocentre_per_chamber
@@ -98,7 +98,6 @@ class Reconstructor:
         self._of = of
         scale = isocentre_per_chamber(line.facts)
         self._columns = measured_columns(scale)
-        self._scale = or_nan(scale.strip_x), or_nan(scale.strip_y)
         self._sum = DoseSum(line, patient, grid, libraries_for(line, beams, libraries), rbe, threads)
         self._arriving = ArrivingSpills()
         self.spills, self.particles = 0, 0.0
@@ -176,7 +175,7 @@ class Reconstructor:
                 "spill: there is no truth in it, because no simulation made it; follow what is measured"
             )
         else:
-            found = _true(planned, part, self._scale, index, truth)
+            found = _true(planned, part, self._columns, index, truth)
         layer = replace(planned, spots=with_particles(found), planned_sigma_mm=planned_sigma_mm(planned))
         self._sum.engine.add_layer(known.beams, layer)
         self.spills += 1
@@ -189,25 +188,24 @@ class Reconstructor:
     def _measured(self, planned: LayerBeam, part: Slice, index: Integers, parts: Table) -> Spots:
         spots = planned.spots
         x, y, *_ = self._columns
-        valid = parts["position_valid"] == 1
-        valid &= np.isfinite(parts[x.source]) & np.isfinite(parts[y.source])  # a plane may have no strips
+        valid = are_centred(parts, self._columns)
+        valid &= np.isfinite(parts[x.source]) & np.isfinite(parts[y.source])  # pixels may have too few counts
         return Spots(
             measured_places_mm(parts[x.source] * x.iso_per_mm, valid, spots.x_mm[index]),
             measured_places_mm(parts[y.source] * y.iso_per_mm, valid, spots.y_mm[index]),
             parts["int1_counts"] * part.particles_per_count1[index],
-            self._width_mm("x", spots.sigma_x_mm[index], part, parts),
-            self._width_mm("y", spots.sigma_y_mm[index], part, parts),
+            self._width_mm(x, spots.sigma_x_mm[index], part, parts),
+            self._width_mm(y, spots.sigma_y_mm[index], part, parts),
         )
 
-    def _width_mm(self, plane: str, planned_mm: Floats, part: Slice, parts: Table) -> Floats:
+    def _width_mm(self, column: Measured, planned_mm: Floats, part: Slice, parts: Table) -> Floats:
         """Width of the beam of this spill at the isocentre, the planned one if it was not measured."""
-        k = self._scale[0 if plane == "x" else 1]
-        sigma_mm, error_mm = widths_of_parts(parts, f"{plane}_strip", part, k)
+        sigma_mm, error_mm = widths_of_parts(parts, column.chamber, part, column.iso_per_mm)
         return measured_widths_mm(sigma_mm, error_mm, np.zeros(len(parts), np.int64), planned_mm)
 
 
 def _true(
-    planned: LayerBeam, part: Slice, scale: tuple[float, float], index: Integers, truth: Floats
+    planned: LayerBeam, part: Slice, columns_of: Sequence[Measured], index: Integers, truth: Floats
 ) -> Spots:
     ions = truth[:, 0]
     any_ion = np.maximum(ions, 1.0)
@@ -216,7 +214,7 @@ def _true(
     expected_mm = (part.fwhm_x_mm, part.fwhm_box_x_mm), (part.fwhm_y_mm, part.fwhm_box_y_mm)
     for plane, (first, sigma) in enumerate(((1, spots.sigma_x_mm), (3, spots.sigma_y_mm))):
         at_mm = np.sqrt(truth[:, 5 + plane] / any_ion)
-        true_mm = sigma_iso_mm(at_mm, scale[plane], *expected_mm[plane])
+        true_mm = sigma_iso_mm(at_mm, columns_of[plane].iso_per_mm, *expected_mm[plane])
         sigma_mm = np.where(np.isfinite(true_mm) & (ions > 0), true_mm, sigma[index])
         mean = truth[:, first] / any_ion
         # A beam that moved while the spot was the current one is as much wider.

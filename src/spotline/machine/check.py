@@ -33,6 +33,7 @@ def check_facts(facts: Description) -> Iterator[str]:
         yield f"schema: {facts.schema} is not known; this version of Spotline reads schema {SCHEMA}"
     yield from _check_geometry(facts)
     yield from check_monitors(facts.boxes, facts.monitors)
+    yield from _check_places(facts)
     yield from _check_chamber_area(facts)
     yield from _check_gains(facts)
     yield from _check_accelerator(facts)
@@ -138,12 +139,38 @@ def _check_geometry(facts: BeamLineFile) -> Iterator[str]:
                 f"geometry.gantry_range_deg: {low:g} to {high:g} is no range; "
                 "give the lower angle first and the higher at most 360 above"
             )
-    source = min(geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm)
+
+
+def _check_places(facts: BeamLineFile) -> Iterator[str]:
+    """Monitors stand between the magnets and the isocentre, one behind the other."""
+    source = min(facts.geometry.x_source_to_isocentre_mm, facts.geometry.y_source_to_isocentre_mm)
+    gaps = []
     for index, monitor in enumerate(facts.monitors):
-        if monitor.distance_mm >= source:
+        at_mm, gap_mm = monitor.distance_mm, monitor.gap_mm
+        where = f"monitors[{index}]"
+        if at_mm >= source:
             yield (
-                f"monitors[{index}].distance_mm: {monitor.distance_mm:g} mm is not downstream of the last "
+                f"{where}.distance_mm: {at_mm:g} mm is not downstream of the last "
                 f"scanning magnet at {source:g} mm; correct one of the two"
+            )
+        elif at_mm <= 0.0:
+            yield (
+                f"{where}.distance_mm: {at_mm:g} mm is not upstream of the isocentre; give the distance from "
+                "there towards the source, above 0"
+            )
+        elif gap_mm / 2.0 >= min(at_mm, source - at_mm):
+            yield (
+                f"{where}.gap_mm: a gap of {gap_mm:g} mm about {at_mm:g} mm does not fit between the last "
+                f"scanning magnet at {source:g} mm and the isocentre; correct one of them"
+            )
+        else:
+            gaps.append((at_mm + gap_mm / 2.0, at_mm - gap_mm / 2.0, where, monitor.name))
+    gaps.sort(key=lambda gap: gap[0], reverse=True)
+    for (_, end, _, name), (begin, _, where, other) in itertools.pairwise(gaps):
+        if begin > end:
+            yield (
+                f"{where}.distance_mm: the gap of {other} begins at {begin:g} mm, where that of {name} is, "
+                f"which ends at {end:g} mm; move one of them"
             )
 
 

@@ -332,7 +332,8 @@ class IonBeam(Facts, frozen=True, kw_only=True):
     nozzle_mm: NotNegative = 0.0
     """Water-equivalent thickness of window, chambers and air, with which peaks lie at ``range_mm``."""
     library: str | None = None
-    """Beam library with depth doses: name of a shipped one, or path of a file relative to the TOML file."""
+    """Beam library with depth doses: name of a shipped one, or path of a file relative to the TOML file.
+    Only a dose reads it: a line whose library is not there loads and delivers."""
 
     @property
     def ion(self) -> Ion:

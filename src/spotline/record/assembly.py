@@ -30,7 +30,7 @@ from spotline.record.model import (
     FieldRecord,
     Table,
 )
-from spotline.record.positions import measured_columns, merge_readings, or_nan
+from spotline.record.positions import are_centred, have_width, measured_columns, merge_readings, or_nan
 from spotline.record.recovered import INTERRUPTED, FieldState
 from spotline.record.spill_file import Spill
 from spotline.record.widths import mean_widths, sigma_iso_mm, widths_of_parts
@@ -209,8 +209,11 @@ def merge_parts(
         _planned(spots, here, slice_, counts1, counts2)
         if len(here):
             _widths(spots, here, slice_, parts, of_part, scale)
-    for valid, names in (("width_valid", ""), ("pixel_width_valid", "pixel_")):
-        spots[valid] = np.maximum.reduceat(parts[valid], first) == 1
+    with_width = have_width(parts, measured_columns(scale)), parts["pixel_width_valid"] == 1
+    for valid, names, known in zip(
+        ("width_valid", "pixel_width_valid"), ("", "pixel_"), with_width, strict=True
+    ):
+        spots[valid] = np.maximum.reduceat(known, first)
         spots[valid] &= np.isfinite(spots[f"sigma_x_{names}mm"]) & np.isfinite(spots[f"sigma_y_{names}mm"])
     if truth is not None:
         assert sums is not None
@@ -238,12 +241,13 @@ def _planned(spots: Table, rows: np.ndarray, slice_: Slice, counts1: np.ndarray,
 
 def _measured_positions(spots: Table, parts: Table, first: np.ndarray, scale: IsocentrePerChamber) -> None:
     """Average the positions of the parts, projected to the isocentre."""
-    valid = parts["position_valid"] == 1
+    columns = measured_columns(scale)
+    valid = are_centred(parts, columns)
     # A centre of gravity outranks the strip with most counts.
     any_valid = np.maximum.reduceat(valid, first)
     spots["position_valid"] = any_valid
     group = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(parts))))
-    for name, source, counts, factor in measured_columns(scale):
+    for name, source, counts, factor in columns:
         weight = parts[counts].astype(float)
         weight[np.isnan(parts[source])] = 0.0
         if "strip" in source:
@@ -252,8 +256,8 @@ def _measured_positions(spots: Table, parts: Table, first: np.ndarray, scale: Is
         moment = np.add.reduceat(weight * np.nan_to_num(parts[source]), first)
         with np.errstate(invalid="ignore"):
             spots[name] = moment / total * factor
-    if None in (scale.strip_x, scale.strip_y):  # a position from the pixels is valid, or there is none
-        spots["position_valid"] &= np.isfinite(spots["x_mm"]) & np.isfinite(spots["y_mm"])
+    # A position from the pixels is valid, or there is none.
+    spots["position_valid"] &= np.isfinite(spots["x_mm"]) & np.isfinite(spots["y_mm"])
     last = np.append(first[1:], len(parts)) - 1
     spots["x_current_A"], spots["y_current_A"] = parts["x_current_A"][last], parts["y_current_A"][last]
 
@@ -268,30 +272,28 @@ def _widths(
 ) -> None:
     """Average the widths of the parts of the spots of one slice, projected to the isocentre."""
     here = np.flatnonzero((of_part >= rows[0]) & (of_part <= rows[-1]))
-    for source, names, factors in (
-        ("strip", "", (or_nan(scale.strip_x), or_nan(scale.strip_y))),
-        ("pixel", "pixel_", (or_nan(scale.pixel_x), or_nan(scale.pixel_y))),
-    ):
-        for plane, k in zip("xy", factors, strict=True):
-            sigma_mm, error_mm = widths_of_parts(parts[here], f"{plane}_{source}", slice_, k)
-            mean_mm, mean_error_mm = mean_widths(sigma_mm, error_mm, of_part[here] - rows[0], len(rows))
-            spots[f"sigma_{plane}_{names}mm"][rows] = mean_mm
-            spots[f"sigma_error_{plane}_{names}mm"][rows] = mean_error_mm
+    for one, names in zip(measured_columns(scale), ("", "", "pixel_", "pixel_"), strict=True):
+        plane = one.chamber[0]
+        sigma_mm, error_mm = widths_of_parts(parts[here], one.chamber, slice_, one.iso_per_mm)
+        mean_mm, mean_error_mm = mean_widths(sigma_mm, error_mm, of_part[here] - rows[0], len(rows))
+        spots[f"sigma_{plane}_{names}mm"][rows] = mean_mm
+        spots[f"sigma_error_{plane}_{names}mm"][rows] = mean_error_mm
 
 
 def _true_widths(
     truth: Table, total: np.ndarray, slices: tuple[Slice, ...], scale: IsocentrePerChamber
 ) -> None:
-    """True widths of the spots at the isocentre, from sums of the variance at the strips."""
+    """True widths of the spots at the isocentre, from sums of the variance at the chambers."""
+    x, y, *_ = measured_columns(scale)
     with np.errstate(invalid="ignore"):
         at_mm = np.sqrt(total[:, 5:7] / total[:, :1])
     for slice_ in slices:
         here = truth["slice"] == slice_.index
         truth["sigma_x_mm"][here] = sigma_iso_mm(
-            at_mm[here, 0], or_nan(scale.strip_x), slice_.fwhm_x_mm, slice_.fwhm_box_x_mm
+            at_mm[here, 0], x.iso_per_mm, slice_.fwhm_x_mm, slice_.fwhm_box_x_mm
         )
         truth["sigma_y_mm"][here] = sigma_iso_mm(
-            at_mm[here, 1], or_nan(scale.strip_y), slice_.fwhm_y_mm, slice_.fwhm_box_y_mm
+            at_mm[here, 1], y.iso_per_mm, slice_.fwhm_y_mm, slice_.fwhm_box_y_mm
         )
 
 

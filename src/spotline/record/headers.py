@@ -174,7 +174,7 @@ class AnnouncedSpill(Struct, frozen=True, kw_only=True):
     cycle_code, broadcast_code : int
         That was asked for, and that the accelerator sent.
     extraction_start_us, extraction_end_us : int
-        On the clock of the field.
+        As the accelerator announced them, on the clock of the field.
     recovered : bool
         Whether the spill comes from the journal, because its file was never written.
     beamline_sha256, plan_sha256, seed
@@ -204,9 +204,9 @@ class SpillHeader(AnnouncedSpill, frozen=True, kw_only=True):
     beam_on_us : int
         For so long the chopper was commanded open.
     end_reason : int
-        Why the spill ended.
+        Why the spill ended: 1 slice complete, 2 end of extraction, 3 paused and 4 stopped by an interlock.
     request : int
-        What the fast control asked for at its end.
+        What the fast control asked for at its end: 0 nothing, 1 the same cycle again, 2 the next one.
     int1_counts, int2_counts : int
         Of the whole spill.
     boards_sha256 : str

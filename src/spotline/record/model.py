@@ -36,7 +36,7 @@ WIDTH_COLUMNS: Columns = (
     (
         "sigma_x_mm",
         "f8",
-        "standard deviation of the beam in air at the isocentre, from StripX; NaN if it was not measured",
+        "standard deviation of the beam in air at the isocentre, from StripX, or PIX without; NaN if unknown",
     ),
     ("sigma_y_mm", "f8", "the same from StripY"),
     ("sigma_error_x_mm", "f8", "its uncertainty: counts, ions, and where in a strip the beam lies"),
@@ -55,7 +55,11 @@ SPOT_COLUMNS: Columns = (
     ("start_us", "i8", "trigger that made it the current spot (its last part), on the clock of the field"),
     ("end_us", "i8", "trigger that ended it, or end of the spill"),
     ("complete", "?", "whether the prescribed counts were reached"),
-    ("position_valid", "?", "position is a centre of gravity; else it is the strip with most counts"),
+    (
+        "position_valid",
+        "?",
+        "position is a centre of gravity; else it is the strip with most counts, or none",
+    ),
     ("particles_planned", "f8", "prescribed particles"),
     ("particles", "f8", "particles measured with INT1"),
     ("particles_int2", "f8", "particles measured with INT2"),
@@ -273,7 +277,8 @@ class FieldRecord:
     visits : Table
         Columns `VISIT`: what the treatment prescribes, delivered or not.
     truth : Table or None
-        Columns `TRUTH`; None unless a simulation made the record, all of it.
+        Columns `TRUTH`; None unless a simulation made the record, all of it: a spill that comes
+        from the journal, because its delivery was killed, has none, and then there is none of the field.
     assumed : Table
         Columns `ASSUMED`: what may have been delivered but was not confirmed when the delivery died.  It is
         in none of the other tables.

@@ -30,6 +30,11 @@ class Measured(NamedTuple):
     counts: str
     iso_per_mm: float
 
+    @property
+    def chamber(self) -> str:
+        """Plane and chamber that it comes from: ``x_strip``, ``y_strip``, ``x_pixel`` or ``y_pixel``."""
+        return self.source.removesuffix("_mm")
+
 
 def measured_columns(scale: IsocentrePerChamber) -> tuple[Measured, Measured, Measured, Measured]:
     """Positions of a spot: x and y, from the pixels where there are no strips; those of the pixels."""
@@ -45,6 +50,36 @@ def measured_columns(scale: IsocentrePerChamber) -> tuple[Measured, Measured, Me
         Measured("x_pixel_mm", "x_pixel_mm", "pixel_counts", or_nan(scale.pixel_x)),
         Measured("y_pixel_mm", "y_pixel_mm", "pixel_counts", or_nan(scale.pixel_y)),
     )
+
+
+def are_centred(parts: Table, columns: Sequence[Measured]) -> np.ndarray:
+    """Whether a position of a part of a spot, if there is one, is a centre of gravity.
+
+    Parameters
+    ----------
+    parts : Table
+        Columns `spotline.control.memory.PART`, shape (n,).
+    columns : sequence of Measured
+        The two planes first, as of `measured_columns`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        The flag of the parts tells of strips: pixels have a centre of gravity or no position at all.
+    """
+    if any("strip" in one.source for one in columns):
+        return np.asarray(parts["position_valid"] == 1)
+    return np.ones(len(parts), dtype=bool)
+
+
+def have_width(parts: Table, columns: Sequence[Measured]) -> np.ndarray:
+    """Whether parts of spots have a width in both planes, with enough counts; as `are_centred`."""
+    x, y, *_ = columns
+    known = [
+        parts[f"{one.chamber}_sd_mm"] > 0.0 if "strip" in one.source else parts["pixel_width_valid"] == 1
+        for one in (x, y)
+    ]
+    return np.asarray(known[0] & known[1])
 
 
 def or_nan(factor: float | None) -> float:

@@ -21,6 +21,9 @@ Source = Treatment | Record | Sequence[Record]
 
 ALL: tuple[What, ...] = ("planned", "measured", "true")
 
+PLACED_BY_OTHERS = 0.1
+"""Share of the particles, in spots without a valid measured position, above which a dose says so."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceBeams:
@@ -249,14 +252,22 @@ def _notes_of(field: FieldRecord, beamline: BeamLine) -> list[str]:
         done, all_ = int(field.spots["complete"].sum()), len(field.visits)
         notes.append(f"{name}: not delivered whole ({outcome.status}; {done} of {all_} spots)")
     if len(field.assumed):
-        particles = float(field.assumed["particles"].sum())
+        assumed = float(field.assumed["particles"].sum())
         notes.append(
-            f"{name}: {particles:.4g} particles may have been delivered and were not confirmed; their dose "
+            f"{name}: {assumed:.4g} particles may have been delivered and were not confirmed; their dose "
             "is left out"
         )
     missing = int((~(abs(field.spots["x_mm"]) + abs(field.spots["y_mm"]) < float("inf"))).sum())
     if missing:
         notes.append(f"{name}: {missing} spots have no measured position; taken where they were prescribed")
+    unplaced, particles = ~field.spots["position_valid"], field.spots["particles"]
+    share = float(particles[unplaced].sum()) / max(float(particles.sum()), 1.0)
+    if share > PLACED_BY_OTHERS:
+        notes.append(
+            f"{name}: {int(unplaced.sum())} of {len(field.spots)} spots, with {share:.0%} of the particles, "
+            "have no valid measured position; they are taken where they were prescribed, "
+            "displaced as the others of their slice are in the mean"
+        )
     if facts.beamline_sha256 not in ("", beamline.sha256):
         notes.append(
             f"{name}: was delivered on another version of the beam line ({facts.beamline}, version "
