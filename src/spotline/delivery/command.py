@@ -43,9 +43,10 @@ class Order:
 
     def __post_init__(self) -> None:
         # The delivery acts on it while there is beam: what is wrong with it is said to who makes it.
-        if not isinstance(self.command, Command):
+        given: object = self.command
+        if not isinstance(given, Command):
             known = ", ".join(f"Command.{command.name}" for command in Command)
-            raise OptionError(f"order {self.command!r}: is no command; give one of {known}")
+            raise OptionError(f"order {given!r}: is no command; give one of {known}")
         what = f"order {self.command.value!r}: "
         if not (signed(f"{what}identity", self.identity) and signed(f"{what}reason", self.reason)):
             raise OptionError(f"{what}give the identity and the reason: who orders it, and why")

@@ -155,8 +155,9 @@ class Delivery:
 
     @property
     def may_have_given_beam(self) -> bool:
-        """Whether it has come so far that there may have been beam."""
-        return self._stream.progress.n_fields > 0
+        """Whether it has come so far that there may have been beam: a spill was announced in its journal."""
+        now = self._stream.progress
+        return now.field > 1 or now.spill > 0
 
     def events(self, capacity: int = CAPACITY) -> Subscription:
         """Subscribe to the events from now on: an iterator for another thread.

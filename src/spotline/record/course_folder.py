@@ -74,9 +74,8 @@ def make_course(
     if len(patients) > 1:
         raise OptionError(f"the plans are of patients {', '.join(patients)}: a course is of one")
     label = signed("label", label)
-    ledger = Ledger.make(Path(folder))
     made = CourseMade(uid=f"2.25.{uuid4().int}", label=label or entries[0].plan_label)
-    with ledger.writing() as writer:
+    with Ledger.made(Path(folder)) as writer:
         prescribed: tuple[CourseLine, ...] = (made, *entries)
         for entry in prescribed:
             _note(writer, entry)
@@ -335,6 +334,11 @@ class CourseFolder:
         due = state.due(plan.plan_sha256)
         if wanted.again.strip():
             number = due - 1 if wanted.fraction is None else wanted.fraction
+            if due == 1:
+                raise CourseError(
+                    f"{self.folder}: no fraction of {plan.plan_name} was given yet, so none can be given "
+                    "again; leave --again away"
+                )
             if not 1 <= number < due:
                 raise CourseError(
                     f"{self.folder}: fraction {number} was not given yet, so it cannot be given again; leave "

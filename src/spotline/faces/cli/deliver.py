@@ -148,9 +148,9 @@ def deliver(
         print(f"spotline: {crash.kind}: the delivery ends here; {out} is as it left it", file=sys.stderr)
         return STATUS_INTERLOCK
     tell_unwritten(record)
-    write_page(record, out)
+    has_page = write_page(record, out)
     if not quiet:
-        print(in_words(record.outcome, out))
+        print(in_words(record.outcome, out, has_page=has_page))
     return STATUS_DONE if record.outcome.status == "complete" else STATUS_INTERLOCK
 
 
@@ -215,8 +215,8 @@ def replay(record: Path, *, raw: Switch = False) -> int:
     return STATUS_DIFFERENT if any(result.differences for result in results) else STATUS_DONE
 
 
-def in_words(summary: SummaryFile, out: Path) -> str:
-    """The summary in a few lines."""
+def in_words(summary: SummaryFile, out: Path, *, has_page: bool) -> str:
+    """The summary in a few lines; the page is named if there is one of this delivery."""
     lines = [
         f"{VERDICTS[summary.status]}: {summary.spots_delivered} of {summary.spots_planned} spots",
         f"  {summary.particles_delivered:.6g} of {summary.particles_planned:.6g} particles",
@@ -234,12 +234,17 @@ def in_words(summary: SummaryFile, out: Path) -> str:
     lines += [f"  interlock: {_interlock_in_words(interlock)}" for interlock in summary.interlocks]
     if summary.status != "complete":
         lines.append(f"  to go on: spotline resume {out} --operator NAME --reason TEXT")
-    report = out / REPORT
-    return "\n".join([*lines, f"  report: {report}"] if report.exists() else lines)
+    return "\n".join([*lines, f"  report: {out / REPORT}"] if has_page else lines)
 
 
-def write_page(record: Record, out: Path) -> None:
-    """Write the report of a record; one that cannot be written changes nothing of what was delivered."""
+def write_page(record: Record, out: Path) -> bool:
+    """Write the report of a record; one that cannot be written changes nothing of what was delivered.
+
+    Returns
+    -------
+    bool
+        Whether it is written.
+    """
     import spotline
 
     try:
@@ -249,6 +254,8 @@ def write_page(record: Record, out: Path) -> None:
         print(
             f"spotline: {out / REPORT}: no report ({said}); the record is whole without it", file=sys.stderr
         )
+        return False
+    return True
 
 
 def _interlock_in_words(interlock: InterlockFigures) -> str:
