@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from numbers import Integral
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from spotline.delivery.command import Command, Order
 from spotline.delivery.events import DeliveryEnded, OrderTaken, Samples, SpillStored
@@ -342,7 +342,7 @@ class Delivery:
             )
 
 
-def _checked_seed(seed: object) -> int:
+def _checked_seed(seed: Any) -> int:
     """A seed that every file can hold: nothing is written before."""
     whole = isinstance(seed, Integral) and not isinstance(seed, bool)
     if not (whole and 0 <= seed <= LARGEST_SEED):

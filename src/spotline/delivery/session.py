@@ -115,7 +115,7 @@ class DeliveryOptions:
             raise OptionError(f"block_us is {self.block_us!r}; it must be a multiple of {TREND_TICKS}")
         if self.fraction is not None and not (_is_whole(self.fraction) and self.fraction >= 1):
             raise OptionError(f"fraction is {self.fraction!r}; give a whole number, counted from 1")
-        wait_s: object = self.reset_wait_s
+        wait_s: Any = self.reset_wait_s
         is_number = isinstance(wait_s, Real) and not isinstance(wait_s, bool)
         if not (is_number and 0.0 <= wait_s < LONGEST_WAIT_s):
             raise OptionError(

@@ -1,4 +1,4 @@
-"""Names that no file system takes, and places that nobody may use: one sentence, whichever verb hears them."""
+"""Names that no file system takes, and places that nobody may use: one sentence, whichever verb it is."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 
@@ -86,9 +87,10 @@ class DoseOptions:
         if not (math.isfinite(self.grid_mm) and self.grid_mm > 0.0):
             raise DoseError(f"dose grid: {self.grid_mm:g} mm is no size of a voxel; give more than 0")
         check_widths(self.widths)
-        is_whole = isinstance(self.fractions, Integral) and not isinstance(self.fractions, bool)
-        if not (is_whole and self.fractions >= 1):
-            raise DoseError(f"fractions: {self.fractions!r} is none; give a whole number from 1")
+        fractions: Any = self.fractions
+        is_whole = isinstance(fractions, Integral) and not isinstance(fractions, bool)
+        if not (is_whole and fractions >= 1):
+            raise DoseError(f"fractions: {fractions!r} is none; give a whole number from 1")
         if not isinstance(self.per_field, bool):
             raise DoseError(f"per_field: {self.per_field!r} is neither; give True or False")
 
