@@ -9,7 +9,7 @@ import pytest
 
 from spotline import BeamLine, Delivery, DeliveryOptions, OptionError
 from spotline.delivery.command import Command, Order
-from spotline.delivery.events import OrderTaken
+from spotline.delivery.events import FieldBegun, OrderTaken, SpillBegun, StateChanged
 from spotline.delivery.orders import Inbox
 from spotline.delivery.progress import Progress
 from spotline.delivery.stream import Stream
@@ -67,3 +67,22 @@ def test_whatever_ends_a_delivery_answers_every_order(tmp_path: Path):
 def test_a_callable_that_returns_no_order_says_so(tmp_path: Path):
     with pytest.raises(TypeError, match="orders: the answer 'PAUSE' is no Order"):
         delivered(ScriptedRoom(), tmp_path, orders=lambda _: "PAUSE")  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.parametrize(("kind", "may"), [(FieldBegun, False), (StateChanged, False), (SpillBegun, True)])
+def test_beam_may_have_been_given_from_the_first_spill_that_was_announced(
+    kind: type, may: bool, line: BeamLine, tmp_path: Path
+):
+    """Whoever hears that nothing was delivered must not hear that beam may have been given, too."""
+
+    def ends(event: object, _: Progress) -> None:
+        if isinstance(event, kind):
+            raise OSError("here")
+
+    delivery = Delivery(
+        treatment_of(PROTON, line), tmp_path / "out", options=DeliveryOptions(documents=False)
+    )
+    delivery._stream.attend(ends)
+    with pytest.raises(OSError, match="here"):
+        delivery.run()
+    assert delivery.may_have_given_beam is may
