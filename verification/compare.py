@@ -204,6 +204,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{asked.old} and {asked.new}: one is a folder, the other none; give two files or two folders"
             )
         found = compare(read_all(asked.old), read_all(asked.new), asked.sigmas)
+        if not found.pairs:
+            raise MeasurementError(
+                f"{asked.old} and {asked.new}: have no figure of the same name, so nothing was compared; "
+                "give results of the same page"
+            )
     except MeasurementError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

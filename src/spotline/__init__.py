@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from spotline.dose.engine.reconstruct import Reconstruction, reconstruct
     from spotline.dose.engine.water_and_grid import water_phantom
     from spotline.dose.evaluation.compare import compare_doses
-    from spotline.dose.evaluation.evaluate import DoseOptions, evaluate
+    from spotline.dose.evaluation.evaluate import DoseOptions
     from spotline.dose.evaluation.findings import Evaluation
     from spotline.dose.evaluation.patients import CtPatient, WaterBox
     from spotline.dose.grid import DoseGrid, Grid
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from spotline.planning.continuation import continuation_plan, write_continuation_plan
     from spotline.planning.cubes import Cube, cube_plan
     from spotline.planning.delivered import plan_of_records
+    from spotline.planning.evaluated import evaluate
     from spotline.planning.phantom_plan import Setup
     from spotline.planning.prepared import open_preparation, write_preparation
     from spotline.planning.read import read_plan
@@ -74,7 +75,7 @@ _HOMES = {
     "spotline.dicom.extended_plan": ("write_extended_plan",),
     "spotline.dicom.structures": ("read_structures",),
     "spotline.dose.evaluation.compare": ("compare_doses",),
-    "spotline.dose.evaluation.evaluate": ("DoseOptions", "evaluate"),
+    "spotline.dose.evaluation.evaluate": ("DoseOptions",),
     "spotline.dose.evaluation.findings": ("Evaluation",),
     "spotline.dose.evaluation.patients": ("CtPatient", "WaterBox"),
     "spotline.dose.grid": ("DoseGrid", "Grid"),
@@ -102,6 +103,7 @@ _HOMES = {
     "spotline.planning.read": ("read_plan",),
     "spotline.planning.continuation": ("continuation_plan", "write_continuation_plan"),
     "spotline.planning.delivered": ("plan_of_records",),
+    "spotline.planning.evaluated": ("evaluate",),
     "spotline.planning.phantom_plan": ("Setup",),
     "spotline.treatment": ("FieldTreatment", "Options", "Slice", "Treatment", "prepare"),
     "spotline.record": ("FieldRecord", "Record", "open_record"),

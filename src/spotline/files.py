@@ -28,9 +28,16 @@ def claim_folder(folder: Path, what: str) -> None:
         If it cannot be made, or has something in it.
     """
     try:
+        if folder.is_symlink() and not folder.exists():
+            raise OutputError(
+                f"{folder}: is a link to {folder.readlink()}, which is not there; choose another folder for "
+                f"{what}"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise OutputError(f"{folder}: is not empty; choose another folder for {what}")
+    except FileExistsError:
+        raise OutputError(f"{folder}: is no folder; choose another one for {what}") from None
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
 
@@ -56,7 +63,7 @@ def claimed_by_one(folder: Path, lock: str, what: str) -> Iterator[None]:
     OutputError
         If it cannot be made, has something in it, or somebody else has claimed it.
     """
-    was_there = folder.exists()
+    was_there = os.path.lexists(folder)
     claim_folder(folder, what)
     path = folder / lock
     try:

@@ -15,6 +15,8 @@ from tests.delivery.noted import Noted
 from tests.readings import GOOD, good_but
 
 SECOND_us = 1_000_000
+SAID = ("M. Curie", "somebody has to")
+"""Who orders something, and why, where a test does not care."""
 RESET = Order(Command.RESET, "M. Curie", "repaired")
 
 
@@ -47,7 +49,7 @@ def in_spill(spill: int, spots: int, command: Command) -> Callable[[Progress], O
 
     def give(progress: Progress) -> Order | None:
         is_there = (progress.spill, progress.spots) == (spill, spots)
-        return Order(command) if is_there and progress.state == "beam delivery" else None
+        return Order(command, *SAID) if is_there and progress.state == "beam delivery" else None
 
     return give
 

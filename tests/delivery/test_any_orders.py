@@ -14,6 +14,7 @@ from spotline.errors import OptionError
 from tests.delivery.noted import noted
 from tests.delivery.overseen import (
     RESET,
+    SAID,
     at,
     both,
     delivered_counts,
@@ -38,7 +39,7 @@ from tests.delivery.scripted_room import ScriptedRoom, delivered, delivery_of
     ],
 )
 def test_an_order_at_the_wrong_time_is_refused_in_words(tmp_path: Path, where: str, command: Command):
-    order = at((where, Order(command)))
+    order = at((where, Order(command, *SAID)))
     if where == "paused":
         order = both(in_spill(1, 0, Command.PAUSE), order)
     room = ScriptedRoom(background=(11.0, 0.0) if where == "interrupted" else (0.0, 0.0))
@@ -80,7 +81,7 @@ def test_whatever_is_ordered_nothing_is_delivered_twice_or_lost(
         if command is Command.RESET:
             resets += 1
             return RESET if resets < 20 else None
-        return Order(command) if command is not None else None
+        return Order(command, *SAID) if command is not None else None
 
     room, stream = Watched(), Stream()
     delivery = delivery_of(room, folder, stream=stream, orders=orders, block_us=1000)

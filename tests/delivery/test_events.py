@@ -47,7 +47,7 @@ from spotline.record.spill_file import read_spill
 from spotline.room import SpillResult
 from tests.delivery.deliveries import PROTON, treatment_of
 from tests.delivery.listening import heard, plain, rows_of_trend, without_samples
-from tests.delivery.overseen import both, in_spill
+from tests.delivery.overseen import SAID, both, in_spill
 from tests.delivery.scripted_room import ScriptedRoom
 
 KINDS = [kind.__name__ for kind in EVENTS]
@@ -120,7 +120,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> list[DeliveryEvent]:
 
 
 def paused_then_go_on(progress: Progress) -> Order | None:
-    return Order(Command.RESUME) if progress.state == "paused" else None
+    return Order(Command.RESUME, *SAID) if progress.state == "paused" else None
 
 
 def test_values_are_what_their_columns_say(told: list[DeliveryEvent]):

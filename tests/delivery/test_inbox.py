@@ -30,7 +30,7 @@ from spotline.treatment import FieldTreatment
 from tests.delivery.deliveries import PROTON, causes, hashes, treatment_of
 from tests.delivery.listening import TimedInbox
 from tests.delivery.noted import Noted, noted
-from tests.delivery.overseen import SECOND_us, delivered_counts, events, prescribed_counts, state
+from tests.delivery.overseen import SAID, SECOND_us, delivered_counts, events, prescribed_counts, state
 from tests.delivery.scripted_room import LINE, ScriptedRoom, delivery_of, field_of
 from tests.readings import GOOD, good_but
 
@@ -76,8 +76,8 @@ def test_orders_at_any_time_are_obeyed_in_time_or_refused(
     folder = tmp_path_factory.mktemp("inbox")
     room = ScriptedRoom(no_beam=(1,), spill_ms=1500)
     # Whoever pauses goes on at last; else the treatment would wait for ever.
-    last = (END_us + SECOND_us, Order(Command.RESUME))
-    coming = [(time_us, Order(command)) for time_us, command in orders]
+    last = (END_us + SECOND_us, Order(Command.RESUME, *SAID))
+    coming = [(time_us, Order(command, *SAID)) for time_us, command in orders]
     outcome, told, taken = ordered(room, folder, [*coming, last])
     posted_us = sorted(time_us for time_us, _ in [*coming, last])
     assert len(taken) <= len(posted_us)
@@ -100,7 +100,7 @@ def test_a_pause_at_a_random_sample_in_the_simulated_room(number: int, tmp_path:
     # Near the beginning of one of the two spills, so that half of the orders come with beam.
     pause_us = int(random.integers(1, 3)) * cycle_us + int(random.integers(-60_000, 60_000))
     resume_us = pause_us + int(random.integers(60_000, 9 * SECOND_us))
-    orders = [(pause_us, Order(Command.PAUSE)), (resume_us, Order(Command.RESUME))]
+    orders = [(pause_us, Order(Command.PAUSE, *SAID)), (resume_us, Order(Command.RESUME, *SAID))]
     outcome, told, taken = ordered(SimulatedRoom(true_line_of(LINE), 1, 1), tmp_path, orders, treatment=LONG)
     assert outcome.complete
     assert [order.refusal for order in taken] == [None, None]
@@ -118,7 +118,7 @@ def test_a_pause_at_a_random_sample_in_the_simulated_room(number: int, tmp_path:
 
 def test_a_pause_between_spills_loses_no_spill_and_no_count(tmp_path: Path):
     """The cycle that was asked for goes by; the next spill is the one that would have come."""
-    orders = [(3 * SECOND_us, Order(Command.PAUSE)), (9_123_456, Order(Command.RESUME))]
+    orders = [(3 * SECOND_us, Order(Command.PAUSE, *SAID)), (9_123_456, Order(Command.RESUME, *SAID))]
     paused, told, _ = ordered(SimulatedRoom(true_line_of(LINE), 1, 1), tmp_path / "a", orders, treatment=LONG)
     whole, *_ = ordered(SimulatedRoom(true_line_of(LINE), 1, 1), tmp_path / "b", [], treatment=LONG)
     assert paused.complete
@@ -131,7 +131,7 @@ def test_a_pause_between_spills_loses_no_spill_and_no_count(tmp_path: Path):
 
 @pytest.mark.parametrize(("command", "cause"), [(Command.STOP, "OPERATOR"), (Command.ABORT, "SUPERVISION")])
 def test_a_stop_between_spills_needs_no_beam(tmp_path: Path, command: Command, cause: str):
-    outcome, *_ = ordered(ScriptedRoom(), tmp_path, [(3_456_789, Order(command))])
+    outcome, *_ = ordered(ScriptedRoom(), tmp_path, [(3_456_789, Order(command, *SAID))])
     (row,) = outcome.interlocks_without_beam
     assert row["cause"] == getattr(interlocks, cause)
     assert 0 <= row["time_us"] - 3_456_789 <= LIMIT_us
@@ -140,7 +140,7 @@ def test_a_stop_between_spills_needs_no_beam(tmp_path: Path, command: Command, c
 
 def test_going_on_before_the_pause_has_come_is_no_pause(tmp_path: Path):
     """Both orders are in the inbox when the first is taken, in the middle of a spill."""
-    orders = [(2_003_000, Order(Command.PAUSE)), (2_003_000, Order(Command.RESUME))]
+    orders = [(2_003_000, Order(Command.PAUSE, *SAID)), (2_003_000, Order(Command.RESUME, *SAID))]
     outcome, _, taken = ordered(ScriptedRoom(no_beam=(1,), spill_ms=50), tmp_path, orders)
     assert [order.refusal for order in taken] == [None, None]
     assert outcome.complete
@@ -158,7 +158,7 @@ def test_going_on_before_the_pause_has_come_is_no_pause(tmp_path: Path):
 def test_an_order_at_the_wrong_time_is_refused_and_changes_nothing(
     tmp_path: Path, time_us: int, command: Command, where: str
 ):
-    outcome, _, (taken,) = ordered(ScriptedRoom(), tmp_path / "a", [(time_us, Order(command))])
+    outcome, _, (taken,) = ordered(ScriptedRoom(), tmp_path / "a", [(time_us, Order(command, *SAID))])
     assert taken.refusal == f"order {command.value!r} cannot be carried out during {where!r}"
     assert outcome.complete
     undisturbed, *_ = ordered(ScriptedRoom(), tmp_path / "b", [])
@@ -213,7 +213,7 @@ def test_a_delivery_in_a_thread_of_its_own(line: BeamLine, protons: Path, tmp_pa
     with pytest.raises(ValueError, match="delivered once"):
         delivery.run()
     with pytest.raises(OptionError, match="the delivery is over"):
-        delivery.order(Command.STOP).result()
+        delivery.order(Command.STOP, *SAID).result()
 
 
 def test_what_cannot_be_begun_is_raised_where_it_is_started(line: BeamLine, tmp_path: Path):
@@ -230,7 +230,7 @@ def test_what_cannot_be_begun_is_raised_where_it_is_started(line: BeamLine, tmp_
 
 def test_an_order_before_the_start_waits(line: BeamLine, tmp_path: Path):
     delivery = Delivery(treatment_of(PROTON, line), tmp_path / "out", options=ORDERED)
-    taken_back = delivery.order(Command.STOP)
+    taken_back = delivery.order(Command.STOP, *SAID)
     answer = delivery.order(Command.ABORT, "A. Meyer", "wrong patient")
     assert taken_back.cancel()
     delivery.start()
@@ -249,7 +249,7 @@ def test_a_delivery_that_takes_no_orders_says_so(line: BeamLine, tmp_path: Path)
     options = DeliveryOptions(takes_orders=False)
     delivery = Delivery(treatment_of(PROTON, line), tmp_path / "out", options=options)
     with pytest.raises(OptionError, match="takes no orders"):
-        delivery.order(Command.STOP)
+        delivery.order(Command.STOP, *SAID)
     with pytest.raises(OptionError, match="identity and the reason"):
         delivery.order(Command.RESET)
 
@@ -265,7 +265,7 @@ def test_an_error_in_the_thread_is_raised_to_who_asks(line: BeamLine, tmp_path: 
         options=ORDERED,
     )
     events_of_it = delivery.events()
-    waiting = delivery.order(Command.STOP)
+    waiting = delivery.order(Command.STOP, *SAID)
     delivery.start()
     with pytest.raises(OptionError, match="room 4"):
         delivery.result()
@@ -285,7 +285,7 @@ def test_several_threads_order_at_once(line: BeamLine, tmp_path: Path):
     def press(number: int) -> None:
         while not is_over.is_set():
             for command in (Command.PAUSE, Command.RESUME):
-                answer = delivery.order(command, f"operator {number}")
+                answer = delivery.order(command, f"operator {number}", "at once")
                 answers[number].append(answer.exception() or answer.result())
 
     threads = [threading.Thread(target=press, args=(number,)) for number in range(4)]
@@ -300,7 +300,7 @@ def test_several_threads_order_at_once(line: BeamLine, tmp_path: Path):
     for thread in threads:
         thread.join()
     while delivery.progress.spots < 147 or not is_finished(delivery):
-        delivery.order(Command.RESUME, "the last one").exception()
+        delivery.order(Command.RESUME, "the last one", "at last").exception()
     record = delivery.result()
     assert record.summary["status"] == "complete"
     told = [event for event in heard if isinstance(event, OrderTaken)]
@@ -329,11 +329,11 @@ def is_finished(delivery: Delivery) -> bool:
 def test_going_on_takes_orders_too(line: BeamLine, tmp_path: Path):
     out = tmp_path / "out"
     first = Delivery(treatment_of(PROTON, line), out, seed=1, options=ORDERED)
-    first.order(Command.ABORT)
+    first.order(Command.ABORT, *SAID)
     first.run()
     second = spotline.resumption(out, operator="a physicist", reason="the right patient", options=ORDERED)
     heard = second.events()
-    stop = second.order(Command.STOP, "a nurse")
+    stop = second.order(Command.STOP, "a nurse", "the bell")
     second.start()
     assert second.result().summary["status"] == "interlock"
     assert stop.result().identity == "a nurse"
@@ -351,4 +351,4 @@ def test_steps_of_the_inbox_are_no_longer_than_they_may_be():
     inbox = Inbox()
     inbox.close("it is over")
     with pytest.raises(OptionError, match="it is over"):
-        inbox.post(Order(Command.STOP)).result()
+        inbox.post(Order(Command.STOP, *SAID)).result()

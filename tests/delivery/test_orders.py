@@ -18,6 +18,7 @@ from spotline.room import FastLoop, Room, SpillResult
 from spotline.sim.room import SimulatedRoom
 from spotline.treatment import FieldTreatment
 from tests.delivery.deliveries import PROTON, causes, deliver, hashes
+from tests.delivery.overseen import SAID
 from tests.rooms import LoopBehind
 
 SPOTS_BEFORE = 20
@@ -56,14 +57,14 @@ def order_in_spill(command: Command, then: dict[str, Order] | None = None, spill
             if progress.spots < 49 * (spill - 1) + SPOTS_BEFORE:
                 return None
             given.append(command)
-            return Order(command)
+            return Order(command, *SAID)
         return (then or {}).get(progress.state)
 
     return orders
 
 
 def test_a_pause_and_going_on_loses_nothing(line: BeamLine, tmp_path: Path, protons: Path):
-    orders = order_in_spill(Command.PAUSE, {"paused": Order(Command.RESUME)})
+    orders = order_in_spill(Command.PAUSE, {"paused": Order(Command.RESUME, *SAID)})
     record = deliver(PROTON, line, tmp_path, seed=1, orders=orders, block_us=BLOCK_us)
     (field,) = record.fields
     assert (record.summary["status"], record.summary["spots_delivered"]) == ("complete", 147)
@@ -144,7 +145,7 @@ def test_an_abort_before_the_beam_delivers_nothing(line: BeamLine, tmp_path: Pat
         PROTON,
         line,
         tmp_path,
-        orders=lambda progress: Order(Command.ABORT) if progress.state == "ready" else None,
+        orders=lambda progress: Order(Command.ABORT, *SAID) if progress.state == "ready" else None,
     )
     (field,) = record.fields
     assert causes(record) == [("supervision", "stop")]

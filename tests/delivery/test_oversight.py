@@ -21,7 +21,7 @@ from spotline.record.read import open_field
 from spotline.record.recovered import field_header, read_state
 from spotline.record.spill_file import read_spill, spill_path
 from spotline.treatment.treatment_file import read_treatment_file
-from tests.delivery.overseen import SECOND_us, at, changed, events, latched, state
+from tests.delivery.overseen import SAID, SECOND_us, at, changed, events, latched, state
 from tests.delivery.scripted_room import TREATMENT, CYCLE_us, ScriptedRoom, delivered, delivery_of
 from tests.readings import GOOD, good_but
 
@@ -218,7 +218,7 @@ def test_no_treatment_begins_with_something_latched(tmp_path: Path):
 
 def test_the_supervision_aborts_just_before_the_beam(tmp_path: Path):
     room = ScriptedRoom()
-    outcome = delivered(room, tmp_path, orders=at(("ready", Order(Command.ABORT))))
+    outcome = delivered(room, tmp_path, orders=at(("ready", Order(Command.ABORT, *SAID))))
     (row,) = outcome.interlocks_without_beam
     assert (row["cause"], row["spill"], row["action"]) == (interlocks.SUPERVISION, 0, STOP)
     assert events(outcome)[-2:] == ["all checks passed", "supervision aborts"]

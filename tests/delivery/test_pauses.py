@@ -13,6 +13,7 @@ from spotline.delivery.field import FRUITLESS_PAUSES
 from spotline.delivery.progress import Command, Order, Progress
 from spotline.record.spill_file import read_spill, spill_path
 from tests.delivery.overseen import (
+    SAID,
     SECOND_us,
     at,
     both,
@@ -55,7 +56,7 @@ def test_a_pause_ends_the_spill_and_the_treatment_goes_on_with_the_next(tmp_path
             return None
         assert not progress.is_beam_permitted
         waited.append(progress.treatment_s)
-        return Order(Command.RESUME) if len(waited) == 7 else None
+        return Order(Command.RESUME, *SAID) if len(waited) == 7 else None
 
     outcome = delivered(room, tmp_path, orders=both(in_spill(1, 3, Command.PAUSE), resume), block_us=1000)
     assert outcome.complete
@@ -74,7 +75,7 @@ def test_a_pause_ends_the_spill_and_the_treatment_goes_on_with_the_next(tmp_path
 @pytest.mark.parametrize("command", [Command.STOP, Command.ABORT])
 def test_a_pause_can_end_the_treatment(tmp_path: Path, command: Command):
     room = ScriptedRoom()
-    orders = both(in_spill(1, 3, Command.PAUSE), at(("paused", Order(command))))
+    orders = both(in_spill(1, 3, Command.PAUSE), at(("paused", Order(command, *SAID))))
     outcome = delivered(room, tmp_path, orders=orders, block_us=1000)
     (row,) = outcome.interlocks_without_beam
     assert row["cause"] == (interlocks.OPERATOR if command is Command.STOP else interlocks.SUPERVISION)

@@ -16,6 +16,7 @@ from spotline.treatment.counts import convert_counts
 from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.overseen import (
     RESET,
+    SAID,
     at,
     changed,
     delivered_counts,
@@ -84,7 +85,7 @@ def test_background_that_stays_inhibits_again(tmp_path: Path):
 
 def test_an_operator_gives_the_rest_up(tmp_path: Path):
     room = ScriptedRoom(trips={1: (3, interlocks.INT_RATIO, STOP)})
-    outcome = delivered(room, tmp_path, orders=at(("interrupted", Order(Command.CLOSE))))
+    outcome = delivered(room, tmp_path, orders=at(("interrupted", Order(Command.CLOSE, *SAID))))
     assert (outcome.complete, state(outcome)) == (False, "post treatment")
     assert latched(outcome) == [interlocks.INT_RATIO], "closing resets nothing"
 

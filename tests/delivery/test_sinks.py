@@ -71,6 +71,40 @@ def test_a_sink_that_hangs_delays_the_end_by_a_bounded_time(line: BeamLine, prot
     assert "had not come to an end" in note["failure"]
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), RuntimeError("x")])
+def test_whatever_a_sink_raises_is_noted_with_all_that_it_was_not_told(tmp_path: Path, error: BaseException):
+    told: list[int] = []
+
+    def fails(event: DeliveryEvent, progress: Progress) -> None:
+        told.append(event.sequence)
+        raise error
+
+    stream = Stream()
+    heard_of = stream.subscribe()
+    stream.watch(fails, "archive")
+    assert delivered(ScriptedRoom(), tmp_path, stream=stream).complete
+    (note,) = stream.end(DeliveryEnded(time_us=0, status="complete"))
+    assert told == [1]
+    assert str(note.failure).startswith(type(error).__name__)
+    assert note.missed == len(list(heard_of)) - 1
+
+
+def test_what_waits_for_a_sink_that_hangs_is_missed(tmp_path: Path):
+    """Nothing was dropped for want of room: all the same it was not told."""
+    stream, go_on, told = Stream(), threading.Event(), []
+
+    def hangs(event: DeliveryEvent, progress: Progress) -> None:
+        told.append(event.sequence)
+        go_on.wait()
+
+    heard_of = stream.subscribe()
+    stream.watch(hangs, "archive")
+    delivered(ScriptedRoom(), tmp_path, stream=stream)
+    (note,) = stream.end(DeliveryEnded(time_us=0, status="complete"))
+    go_on.set()
+    assert note.missed == len(list(heard_of)) - len(told) > 0
+
+
 def test_a_slow_sink_sees_by_the_numbers_what_it_missed(tmp_path: Path):
     stream, is_over, seen = Stream(), threading.Event(), []
 

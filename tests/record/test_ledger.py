@@ -16,11 +16,10 @@ from spotline.record.ledger import HEAD, NAME, NOTHING, TORN, Ledger
 
 
 def noted(folder: Path, n: int = 4) -> Ledger:
-    made = Ledger.make(folder)
-    with made.writing() as writer:
+    with Ledger.made(folder) as writer:
         for number in range(n):
             writer.append("thing", {"value": number, "text": "ä\n"})
-    return made
+    return Ledger(folder)
 
 
 def lines(folder: Path) -> list[bytes]:
@@ -41,8 +40,10 @@ def test_every_line_has_the_hash_of_the_one_before(tmp_path: Path):
 
 def test_one_ledger_to_a_folder(tmp_path: Path):
     noted(tmp_path / "a" / "b")
-    with pytest.raises(OutputError, match="has a ledger"):
-        Ledger.make(tmp_path / "a" / "b")
+    before = (tmp_path / "a" / "b" / NAME).read_bytes()
+    with pytest.raises(OutputError, match="has a ledger"), Ledger.made(tmp_path / "a" / "b"):
+        pass
+    assert (tmp_path / "a" / "b" / NAME).read_bytes() == before
     with pytest.raises(CourseError, match="no such file; `spotline course new` makes a course"):
         Ledger(tmp_path).read()
 
@@ -172,3 +173,44 @@ def test_disk_that_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             writer.append("thing", {})
     assert (tmp_path / NAME).read_bytes() == before
     assert len(made.read().lines) == 4
+
+
+@pytest.mark.parametrize("line", [0, 1, 2])
+@pytest.mark.parametrize("was_there", [False, True])
+def test_a_full_disk_leaves_nothing_of_a_new_one(
+    line: int, was_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Whichever line it does not take: the folder can be chosen again."""
+    folder = tmp_path / "course"
+    if was_there:
+        folder.mkdir()
+    taken = 0
+
+    def full(descriptor: int) -> None:
+        nonlocal taken
+        taken += 1
+        if taken > line:
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "confirm_written", full)
+        with pytest.raises(OutputError, match="No space left on device"):
+            noted(folder, 3)
+    assert folder.exists() == was_there
+    assert not was_there or list(folder.iterdir()) == []
+    assert len(noted(folder, 3).read().lines) == 3
+
+
+def test_one_that_died_before_its_first_line_bars_nobody(tmp_path: Path):
+    (tmp_path / NAME).touch()
+    assert len(noted(tmp_path, 2).read().lines) == 2
+
+
+def test_nobody_writes_into_one_that_could_not_be_made(tmp_path: Path):
+    """Who waits for the lock meanwhile has the file open, but it has no name any more."""
+    (tmp_path / NAME).touch()
+    waiting = Ledger(tmp_path)
+    with (tmp_path / NAME).open("r+b") as file:
+        (tmp_path / NAME).unlink()
+        with pytest.raises(CourseError, match="could not be made by another process"):
+            waiting._lock(file, ledger.fcntl.LOCK_EX)

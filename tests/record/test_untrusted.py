@@ -138,16 +138,15 @@ def test_a_ledger_may_tell_of_records_in_the_course_and_elsewhere(tmp_path: Path
 
 
 def _ledger(folder: Path, record: str, file: str = "summary.json") -> Ledger:
-    ledger = Ledger.make(folder)
     begun = {
         "plan": "a", "plan_sha256": "a", "plan_uid": "1", "fraction": 1, "continuation": 0, "record": record,
         "beamline": "x", "beamline_sha256": "x", "operator": "", "again": "",
     }  # fmt: skip
-    with ledger.writing() as writer:
+    with Ledger.made(folder) as writer:
         writer.append("course", {"uid": "2.25.1", "label": ""})
         writer.append("begun", begun)
         writer.append("ended", {"delivery": 2, "status": "complete", "files": {file: "0"}})
-    return ledger
+    return Ledger(folder)
 
 
 @pytest.mark.parametrize("name", ["plan.dcm", "Plan für Köln.dcm", "p.rst", ".dcm", "x" * LONGEST_NAME])
@@ -351,7 +350,7 @@ def test_a_journal_has_a_size_and_its_entries_too(tmp_path: Path, monkeypatch: p
 
 
 def test_a_ledger_has_a_size(tmp_path: Path):
-    ledger = Ledger.make(tmp_path)
+    ledger = Ledger(tmp_path)
     with ledger.path.open("ab") as file:
         file.truncate((1 << 26) + 1)
     with pytest.raises(CourseError, match="more than 64 MiB"):

@@ -43,6 +43,13 @@ def test_what_has_moved(old: Result, new: Result, has_moved: bool):
     assert pair_of("figure", new, old).has_moved is has_moved
 
 
+def test_nothing_compared_is_no_agreement(tmp_path: Path, capsys: pytest.CaptureFixture):
+    old, new = put(tmp_path / "old.json", one(1.0)), put(tmp_path / "new.json")
+    assert main([str(old), str(new)]) == 2
+    assert "have no figure of the same name, so nothing was compared" in capsys.readouterr().err
+    assert main([str(old), str(old)]) == 0
+
+
 def test_units_of_the_combined_error():
     pair = pair_of("figure", one(10.0, 0.3), one(9.0, 0.4))
     assert pair.difference == -1.0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from spotline.errors import OptionError
+from spotline.signature import signed
 
 
 class Command(Enum):
@@ -28,12 +29,12 @@ class Order:
     command : Command
         What to do.
     identity, reason : str
-        Who wants it and why; a reset cannot do without.
+        Who wants it and why, on one line each; without, nothing is ordered.
 
     Raises
     ------
     OptionError
-        If a reset has no identity or no reason.
+        If it is none of the commands, or has no identity or no reason, or one that is no line of text.
     """
 
     command: Command
@@ -41,5 +42,11 @@ class Order:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        if self.command is Command.RESET and not (self.identity.strip() and self.reason.strip()):
-            raise OptionError("order to reset the interlocks: give the operator's identity and the reason")
+        # The delivery acts on it while there is beam: what is wrong with it is said to who makes it.
+        given: object = self.command
+        if not isinstance(given, Command):
+            known = ", ".join(f"Command.{command.name}" for command in Command)
+            raise OptionError(f"order {given!r}: is no command; give one of {known}")
+        what = f"order {self.command.value!r}: "
+        if not (signed(f"{what}identity", self.identity) and signed(f"{what}reason", self.reason)):
+            raise OptionError(f"{what}give the identity and the reason: who orders it, and why")

@@ -9,10 +9,10 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
+from numbers import Integral
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from spotline.control.memory import TREND_TICKS
 from spotline.delivery.command import Command, Order
 from spotline.delivery.events import DeliveryEnded, OrderTaken, Samples, SpillStored
 from spotline.delivery.opening import Begun, begin, plan_content, simulated_rooms, take_place
@@ -39,6 +39,9 @@ Open = Callable[[Stream, Inbox | OrderCallback | None], Session | Record]
 """Makes what is to be delivered; or gives the record, if nothing is left to do."""
 
 AfterSpill = Callable[[Path], object]
+
+LARGEST_SEED = 2**63 - 1
+"""Files hold it as a whole number of 64 bits with its sign."""
 
 
 class Delivery:
@@ -70,9 +73,10 @@ class Delivery:
         If the line has no ``simulation`` table, and no other room is given.
     FaultError
         If a fault is none that the beam line can have.
+    OptionError
+        If `seed` is no whole number from 0 to 2^63 - 1.
     ValueError
-        If `seed` is negative, ``block_us`` no multiple of 1000, ``fraction`` less than 1, or there are faults
-        for a room of your own or for a disk that cannot have any.
+        If there are faults for a room of your own or for a disk that cannot have any.
     """
 
     def __init__(
@@ -87,9 +91,7 @@ class Delivery:
         options: DeliveryOptions | None = None,
     ) -> None:
         options = options or DeliveryOptions()
-        if seed < 0:
-            raise ValueError(f"seed is {seed}; it must not be negative")
-        _check_block(options)
+        seed = _checked_seed(seed)
         failing = tuple(checked(faults, treatment.beamline))
         if failing and make_room is not None:
             raise ValueError("faults are those of the simulated room; leave make_room or the faults away")
@@ -111,7 +113,7 @@ class Delivery:
 
         def opened(stream: Stream, orders: Inbox | OrderCallback | None) -> Session:
             started = options.started if options.started is not None else datetime.now().astimezone()
-            begun = Begun(seed, raw, started, failing, options.fraction or 1, options.operator.strip())
+            begun = Begun(seed, raw, started, failing, options.fraction or 1, options.operator)
             with ExitStack() as lock:
                 lock.enter_context(claimed_by_one(folder, LOCK, "the record"))
                 plan_content(treatment.plan)  # before anything is written or noted
@@ -128,7 +130,6 @@ class Delivery:
     @classmethod
     def opened_by(cls, folder: Path, opened: Open, options: DeliveryOptions) -> Self:
         """Make the delivery of a session that somebody else opens: of one that goes on."""
-        _check_block(options)
         delivery = cls.__new__(cls)
         delivery._set_up(folder, opened, options)
         return delivery
@@ -154,8 +155,9 @@ class Delivery:
 
     @property
     def may_have_given_beam(self) -> bool:
-        """Whether it has come so far that there may have been beam."""
-        return self._stream.progress.n_fields > 0
+        """Whether it has come so far that there may have been beam: a spill was announced in its journal."""
+        now = self._stream.progress
+        return now.field > 1 or now.spill > 0
 
     def events(self, capacity: int = CAPACITY) -> Subscription:
         """Subscribe to the events from now on: an iterator for another thread.
@@ -195,7 +197,7 @@ class Delivery:
         ----------
         command : Command or Order
         identity, reason : str
-            Who orders it, and why; for the journal.
+            Who orders it, and why; for the journal, and never blank.
 
         Returns
         -------
@@ -207,7 +209,8 @@ class Delivery:
         Raises
         ------
         OptionError
-            If a reset has no identity or reason, or the delivery takes no orders.
+            If it is no command, has no identity or no reason, or the delivery takes no orders.  The delivery
+            goes on as if nothing had been said.
         """
         order = command if isinstance(command, Order) else Order(command, identity, reason)
         if not self._options.takes_orders or self._order_callback is not None:
@@ -339,9 +342,9 @@ class Delivery:
             )
 
 
-def _check_block(options: DeliveryOptions) -> None:
-    block_us = options.block_us
-    if options.fraction is not None and options.fraction < 1:
-        raise ValueError(f"fraction is {options.fraction}; it counts from 1")
-    if block_us < TREND_TICKS or block_us % TREND_TICKS:
-        raise ValueError(f"block_us is {block_us}; it must be a multiple of {TREND_TICKS}")
+def _checked_seed(seed: Any) -> int:
+    """A seed that every file can hold: nothing is written before."""
+    whole = isinstance(seed, Integral) and not isinstance(seed, bool)
+    if not (whole and 0 <= seed <= LARGEST_SEED):
+        raise OptionError(f"seed: {seed!r} is none; give a whole number from 0 to {LARGEST_SEED}")
+    return int(seed)

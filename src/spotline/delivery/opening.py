@@ -131,7 +131,7 @@ def take_place(treatment: Treatment, folder: Path, options: DeliveryOptions) -> 
             record=folder,
             beamline=line.name,
             beamline_sha256=line.sha256,
-            operator=options.operator.strip(),
+            operator=options.operator,
             fraction=options.fraction,
             again=options.again,
         )

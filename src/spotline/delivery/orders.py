@@ -40,6 +40,7 @@ class Inbox:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._posted: deque[Posted] = deque()
+        self._taken: Posted | None = None  # the delivery obeys one after another
         self._end: str | None = None
 
     def post(self, order: Order) -> Future[OrderTaken]:
@@ -66,6 +67,7 @@ class Inbox:
             while self._posted:
                 posted = self._posted.popleft()
                 if posted.answer.set_running_or_notify_cancel():
+                    self._taken = posted
                     return posted
         return None
 
@@ -76,10 +78,16 @@ class Inbox:
                 self._changed.wait(seconds)
 
     def close(self, end: str) -> None:
-        """Refuse every order that is left or still comes, because of the end of the delivery."""
+        """Refuse every order that is left or still comes, because of the end of the delivery.
+
+        One that was taken and not answered, because what it was taken for has failed, is refused too.
+        """
         with self._changed:
             self._end = end
             left, self._posted = self._posted, deque()
+            taken, self._taken = self._taken, None
+        if taken is not None and not taken.answer.done():
+            taken.answer.set_exception(_too_late(taken.order, end))
         for posted in left:
             if posted.answer.set_running_or_notify_cancel():
                 posted.answer.set_exception(_too_late(posted.order, end))
@@ -104,9 +112,17 @@ class OrderCallback:
         self.raised: Exception | None = None
 
     def take(self, progress: Progress) -> Posted | None:
-        """Ask for an order."""
+        """Ask for an order.
+
+        Raises
+        ------
+        TypeError
+            If the answer is none, which ends the delivery as whatever else is raised there.
+        """
         try:
             order = self._ask(progress)
+            if not (order is None or isinstance(order, Order)):
+                raise TypeError(f"orders: the answer {order!r} is no Order; return one, or None")
         except Exception as error:
             self.raised = error
             raise

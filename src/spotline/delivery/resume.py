@@ -18,7 +18,7 @@ from spotline.delivery.orders import Inbox, OrderCallback
 from spotline.delivery.progress import Orders, Report
 from spotline.delivery.session import DeliveryOptions, Session, versions
 from spotline.delivery.stream import Stream
-from spotline.errors import BeamLineError, OptionError, OutputError, RecordError
+from spotline.errors import BeamLineError, OutputError, RecordError
 from spotline.hdf5 import as_written
 from spotline.machine import BeamLine, load_beamline
 from spotline.plan import Field, Plan
@@ -34,6 +34,7 @@ from spotline.record.read import open_record, read_content
 from spotline.record.recovered import FieldState
 from spotline.record.witnesses import check_spill_files, given_up_for, read_states
 from spotline.room import Room
+from spotline.signature import signed_by_somebody
 from spotline.storage import Disk, only_one, sha256_of
 from spotline.treatment.treatment import FieldTreatment, Treatment
 from spotline.treatment.treatment_file import NAME as TREATMENT
@@ -220,13 +221,11 @@ def check_writable(folder: Path, contents: Sequence[FieldContent]) -> None:
 
 
 def _operator(identity: str, reason: str, resumed: datetime | None) -> Operator:
-    for name, value in (("operator", identity), ("reason", reason)):
-        if not value.strip():
-            raise OptionError(
-                f"{name} is missing: a delivery that did not end well goes on in somebody's name"
-            )
+    why = "a delivery that did not end well goes on in somebody's name"
+    identity = signed_by_somebody("operator", identity, why)
+    reason = signed_by_somebody("reason", reason, why)
     when = resumed if resumed is not None else datetime.now().astimezone()
-    return Operator(identity.strip(), reason.strip(), when.isoformat(timespec="seconds"))
+    return Operator(identity, reason, when.isoformat(timespec="seconds"))
 
 
 def _refuse_given_up(folder: Path, states: Sequence[FieldState]) -> None:

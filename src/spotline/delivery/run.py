@@ -82,12 +82,12 @@ def deliver(
         If `out` is not free or cannot be written; nothing was delivered then.  What cannot be written later
         is in ``summary["unwritten"]`` of the record, and changes nothing of what was delivered.
     OptionError
-        If an order cannot be carried out in the state of the treatment.
+        If `seed` is no whole number from 0 to 2^63 - 1 or `block_us` no multiple of 1000: nothing was
+        delivered then; or if an order cannot be carried out in the state of the treatment.
     FaultError
         If a fault is none that the beam line can have.
     ValueError
-        If `seed` is negative, `block_us` no multiple of 1000, or there are faults for a room of
-        your own or for a disk that cannot have any.
+        If there are faults for a room of your own or for a disk that cannot have any.
     SimulatedCrash
         If a fault ends the process; `spotline.resume` goes on from there.
     """

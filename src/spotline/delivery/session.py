@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 
-from spotline.control.memory import LawSettings, SliceMemory
+from spotline.control.memory import TREND_TICKS, LawSettings, SliceMemory
 from spotline.delivery.field import BLOCK_us, Earlier, FieldDelivery, FieldTask, Operator
 from spotline.delivery.guard import room_of
 from spotline.delivery.loading import law_settings, slice_memory
@@ -30,7 +31,7 @@ from spotline.delivery.orders import Inbox, OrderCallback
 from spotline.delivery.outcome import Outcome
 from spotline.delivery.recorder import FieldFiles
 from spotline.delivery.stream import Stream
-from spotline.errors import OutputError, SpotlineError
+from spotline.errors import OptionError, OutputError, SpotlineError
 from spotline.files import write_json
 from spotline.hdf5 import keys_of
 from spotline.record import journal
@@ -50,8 +51,12 @@ from spotline.record.spill_file import Spill, SpillWriter, spill_path
 from spotline.record.summary import summarize
 from spotline.record.summary_file import UNWRITTEN, SinkNote
 from spotline.room import Room, SpillResult
+from spotline.signature import signed
 from spotline.storage import Disk, sha256_of
 from spotline.treatment.treatment import FieldTreatment, Treatment
+
+LONGEST_WAIT_s = 1e6
+"""More is taken for a mistake (assumed): eleven days."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +88,12 @@ class DeliveryOptions:
         That is asked before there is beam, and told afterwards.  A record that goes on knows its own.
     again : str
         Why something is given in the course that was given already; empty if it was not.
+
+    Raises
+    ------
+    OptionError
+        If one of them cannot be had, whatever is delivered: an operator with control characters, a time to
+        wait that is not finite, a number that is none.
     """
 
     started: datetime | None = None
@@ -95,6 +106,30 @@ class DeliveryOptions:
     operator: str = ""
     course: Course | None = None
     again: str = ""
+
+    def __post_init__(self) -> None:
+        # Everything is refused here: later there would be half a record, or beam.
+        object.__setattr__(self, "operator", signed("operator", self.operator))
+        object.__setattr__(self, "again", signed("again", self.again))
+        if not (_is_whole(self.block_us) and self.block_us >= 1 and self.block_us % TREND_TICKS == 0):
+            raise OptionError(f"block_us is {self.block_us!r}; it must be a multiple of {TREND_TICKS}")
+        if self.fraction is not None and not (_is_whole(self.fraction) and self.fraction >= 1):
+            raise OptionError(f"fraction is {self.fraction!r}; give a whole number, counted from 1")
+        wait_s: Any = self.reset_wait_s
+        is_number = isinstance(wait_s, Real) and not isinstance(wait_s, bool)
+        if not (is_number and 0.0 <= wait_s < LONGEST_WAIT_s):
+            raise OptionError(
+                f"reset_wait_s is {wait_s!r}; give seconds from 0 to less than {LONGEST_WAIT_s:g}"
+            )
+        if not (self.started is None or isinstance(self.started, datetime)):
+            raise OptionError(f"started is {self.started!r}; give a datetime, or None for now")
+        for name in ("documents", "takes_orders"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(f"{name} is {getattr(self, name)!r}; give True or False")
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 @dataclass(slots=True)

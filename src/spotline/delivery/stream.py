@@ -44,7 +44,7 @@ class Subscription:
     Attributes
     ----------
     missed : int
-        Events that were dropped.
+        Events that were dropped: those that found no room, and all that `discard` leaves unread.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -54,6 +54,7 @@ class Subscription:
         self._changed = threading.Condition()
         self._waiting: deque[tuple[DeliveryEvent, Progress]] = deque()
         self._is_closed = False
+        self._is_discarded = False
         self.missed = 0
 
     def __iter__(self) -> Iterator[DeliveryEvent]:
@@ -83,6 +84,7 @@ class Subscription:
         """Put an event into the queue; never waits."""
         with self._changed:
             if self._is_closed:
+                self.missed += self._is_discarded
                 return
             if len(self._waiting) == self._capacity:
                 self._waiting.popleft()
@@ -97,9 +99,10 @@ class Subscription:
             self._changed.notify_all()
 
     def discard(self) -> None:
-        """Take no more events, and drop those that wait."""
+        """Take no more events, and drop those that wait: from now on all that comes is missed."""
         with self._changed:
-            self._is_closed = True
+            self._is_closed = self._is_discarded = True
+            self.missed += len(self._waiting)
             self._waiting.clear()
             self._changed.notify_all()
 
@@ -120,7 +123,7 @@ class _Watcher:
         while (told := self.queue.next()) is not None:
             try:
                 self._sink(*told)
-            except Exception as error:
+            except BaseException as error:  # SystemExit too: it would end this thread without a word
                 self._failure = f"{type(error).__name__}: {error}"
                 self.queue.discard()
 

@@ -33,9 +33,9 @@ def write_beamline(line: BeamLine, folder: str | Path) -> BeamLine:
         If the folder exists or cannot be written.
     """
     folder = Path(folder)
-    if folder.exists() or folder.is_symlink():
-        raise OutputError(f"{folder}: exists; choose another folder for the beam line")
     try:
+        if folder.exists() or folder.is_symlink():
+            raise OutputError(f"{folder}: exists; choose another folder for the beam line")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
             whole = Path(temporary) / folder.name

@@ -34,6 +34,8 @@ class Setup:
         IEC 61217 gantry angle; by default the first of the beam line, or 0.
     label, name : str or None
         RT Plan Label, at most 16 characters, and Beam Name; by default they say what the field is.
+    path : Path or None
+        File that the plan is for, for messages; by default it is named as the plan.
     """
 
     ion: str
@@ -43,6 +45,7 @@ class Setup:
     gantry_angle_deg: float | None = None
     label: str | None = None
     name: str | None = None
+    path: Path | None = None
 
 
 def phantom_plan(
@@ -94,7 +97,7 @@ def phantom_plan(
     plan = Plan(
         label=label,
         fields=(field,),
-        path=Path(f"{label.lower()}.dcm"),
+        path=Path(f"{label.lower()}.dcm") if setup.path is None else setup.path,
         sha256="",
         format="DICOM RT Ion Plan",
         identity={"PatientName": "WATER^PHANTOM", "PatientID": "WATER_PHANTOM", "PlanIntent": "MACHINE_QA"},

@@ -38,6 +38,7 @@ from spotline.record.folder import LOCK, SUMMARY
 from spotline.record.headers import CourseReference
 from spotline.record.ledger import NAME, Content, Ledger, Line, Writer
 from spotline.record.model import Record
+from spotline.signature import signed, signed_by_somebody
 from spotline.storage import only_one, sha256_of
 
 
@@ -72,9 +73,9 @@ def make_course(
     patients = sorted({entry.patient_id for entry in entries if entry.patient_id})
     if len(patients) > 1:
         raise OptionError(f"the plans are of patients {', '.join(patients)}: a course is of one")
-    ledger = Ledger.make(Path(folder))
+    label = signed("label", label)
     made = CourseMade(uid=f"2.25.{uuid4().int}", label=label or entries[0].plan_label)
-    with ledger.writing() as writer:
+    with Ledger.made(Path(folder)) as writer:
         prescribed: tuple[CourseLine, ...] = (made, *entries)
         for entry in prescribed:
             _note(writer, entry)
@@ -258,9 +259,9 @@ class CourseFolder:
         OptionError
             If nobody says who and why.
         """
-        for word, text in (("operator", operator), ("reason", reason)):
-            if not text.strip():
-                raise OptionError(f"{word} is missing: a fraction is given up in somebody's name")
+        why = "a fraction is given up in somebody's name"
+        operator = signed_by_somebody("operator", operator, why)
+        reason = signed_by_somebody("reason", reason, why)
         with self.ledger.writing() as writer, ExitStack() as stack:
             state = self._state(writer.content)
             fraction = state.open
@@ -269,10 +270,7 @@ class CourseFolder:
             lock = self._record(fraction.last) / LOCK
             if lock.exists():
                 stack.enter_context(only_one(lock))
-            _note(
-                writer,
-                GivenUp(delivery=fraction.last.line, operator=operator.strip(), reason=reason.strip()),
-            )
+            _note(writer, GivenUp(delivery=fraction.last.line, operator=operator, reason=reason))
             return fraction
 
     # Inside
@@ -336,6 +334,11 @@ class CourseFolder:
         due = state.due(plan.plan_sha256)
         if wanted.again.strip():
             number = due - 1 if wanted.fraction is None else wanted.fraction
+            if due == 1:
+                raise CourseError(
+                    f"{self.folder}: no fraction of {plan.plan_name} was given yet, so none can be given "
+                    "again; leave --again away"
+                )
             if not 1 <= number < due:
                 raise CourseError(
                     f"{self.folder}: fraction {number} was not given yet, so it cannot be given again; leave "

@@ -17,7 +17,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -100,7 +100,7 @@ class Ledger:
     Parameters
     ----------
     folder : Path
-        Where `make` has made one.
+        Where `made` has made one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -108,25 +108,44 @@ class Ledger:
         self.path = folder / NAME
 
     @classmethod
-    def make(cls, folder: Path) -> Ledger:
-        """Make an empty one.
+    @contextmanager
+    def made(cls, folder: Path) -> Iterator[Writer]:
+        """Make one with the lines that are added in the block: all of them, or there is none.
 
         Raises
         ------
         OutputError
-            If there is one, or it cannot be written.
+            If there is one, or it cannot be written: nothing is left then.
         """
-        ledger = cls(folder)
+        ledger, was_there = cls(folder), folder.exists()
+        ledger._begin()
+        with ledger.writing() as writer:
+            if writer.content.lines or writer.content.torn:
+                raise _has_one(folder)
+            try:
+                yield writer
+            except BaseException:
+                with suppress(OSError):
+                    for path in (folder / HEAD, ledger.path):
+                        path.unlink(missing_ok=True)
+                    if not was_there:
+                        folder.rmdir()
+                raise
+
+    def _begin(self) -> None:
+        """Make the file without a line, or take the one that a process has left that died at once."""
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(ledger.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-            os.close(descriptor)
-            sync_folder(folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if self.path.is_file() and not self.path.stat().st_size and not (self.folder / HEAD).exists():
+                return
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            sync_folder(self.folder)
         except FileExistsError:
-            raise OutputError(f"{folder}: has a ledger or is no folder; choose another folder") from None
+            raise _has_one(self.folder) from None
         except OSError as error:
-            raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another") from error
-        return ledger
+            raise OutputError(
+                f"{self.folder}: cannot be written ({error.strerror}); choose another"
+            ) from error
 
     def read(self) -> Content:
         """Read and check the whole chain.
@@ -173,11 +192,16 @@ class Ledger:
             yield file
 
     def _lock(self, file: BinaryIO, lock: int) -> None:
-        """Nothing ever replaces the file, so the lock on it is the same for everybody."""
+        """Nothing ever replaces the file, so the lock on it is the same for everybody.
+
+        Only one that could not be made is removed again; nobody may write into what has no name any more.
+        """
         until = time.monotonic() + WAIT_S
         while True:
             try:
                 fcntl.flock(file, lock | fcntl.LOCK_NB)
+                if not os.fstat(file.fileno()).st_nlink:
+                    raise CourseError(f"{self.path}: could not be made by another process; try again")
                 return
             except BlockingIOError:
                 if time.monotonic() > until:
@@ -293,6 +317,10 @@ class Writer:
     def _publish_head(self) -> None:
         head = {"number": len(self.content.lines), "sha256": self.content.sha256}
         publish((json.dumps(head) + "\n").encode(), self._ledger.folder / HEAD)
+
+
+def _has_one(folder: Path) -> OutputError:
+    return OutputError(f"{folder}: has a ledger or is no folder; choose another folder")
 
 
 def _line(text: bytes, before: Line | None) -> Line | None:

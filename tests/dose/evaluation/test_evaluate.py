@@ -13,6 +13,7 @@ import pytest
 import spotline
 from spotline.dose.calibration import Calibration
 from spotline.dose.ct import CtImage
+from spotline.dose.engine.beams import beams_of_record
 from spotline.dose.rbe import rbe_model
 from spotline.dose.structures import Contour, Structure, StructureSet
 from spotline.errors import DoseError, SpotlineError
@@ -306,3 +307,29 @@ def test_voxels_have_a_size(grid_mm: float):
 def test_a_record_of_nothing(record: spotline.Record, tmp_path: Path):
     with pytest.raises(SpotlineError, match="nothing tells its beam line"):
         spotline.evaluate(replace(record, path=tmp_path, fields=()), WATER, options=OPTIONS)
+
+
+@pytest.mark.parametrize("widths", ["x", "Planned", "", None, "measured "])
+def test_widths_that_nobody_knows_are_refused(widths: Any, record: spotline.Record):
+    """They would be taken for planned ones without a word."""
+    with pytest.raises(DoseError, match=r"widths: .* choose one of measured, planned"):
+        spotline.DoseOptions(widths=widths)
+    with pytest.raises(DoseError, match="widths: "):
+        beams_of_record(record.fields[0], "measured", widths=widths)
+    with pytest.raises(DoseError, match="ask for one of planned, measured, true"):
+        beams_of_record(record.fields[0], widths)
+
+
+@pytest.mark.parametrize("fractions", [0, -1, 1.5, "2", True, None])
+def test_fractions_that_are_none_are_refused(fractions: Any):
+    with pytest.raises(DoseError, match="fractions: "):
+        spotline.DoseOptions(fractions=fractions)
+
+
+def test_another_plan_is_refused(treatment: spotline.Treatment, record: spotline.Record, plan: spotline.Plan):
+    """As by the command line: isocentres and references would be those of somebody else."""
+    other = spotline.read_plan(EXAMPLES / "two_layers_carbon.dcm")
+    for source in (record, [record], treatment):
+        with pytest.raises(SpotlineError, match="is not the plan "):
+            spotline.evaluate(source, WATER, plan=other, options=OPTIONS)
+    assert spotline.evaluate(record, WATER, plan=plan, options=OPTIONS).reconstruction.doses

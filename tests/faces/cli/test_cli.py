@@ -86,8 +86,10 @@ def test_what_cannot_be_written_changes_no_status(
     more = [] if fault is None else ["--fault", str(ROOT / "faults" / f"{fault}.toml")]
     out = tmp_path / "out"
     assert delivered(PROTON, out, *more) == (0 if fault is None else 3)
-    said = capsys.readouterr().err.splitlines()
+    printed = capsys.readouterr()
+    said = printed.err.splitlines()
     assert len(said) == 2
+    assert "report:" not in printed.out
     assert "record.dcm: the treatment record is not written" in said[0]
     assert "report.html: no report" in said[1]
     # The same of a session that goes on.

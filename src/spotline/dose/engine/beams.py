@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -106,6 +106,18 @@ def _of_field_treatment(prepared: FieldTreatment) -> FieldBeams:
     )
 
 
+def check_widths(widths: object) -> None:
+    """Refuse widths that nobody knows, which would be taken for one of those that are known.
+
+    Raises
+    ------
+    DoseError
+        If they are none.
+    """
+    if widths not in get_args(Widths):
+        raise DoseError(f"widths: {widths!r} are none; choose one of {', '.join(get_args(Widths))}")
+
+
 def beams_of_record(
     field: FieldRecord,
     what: What,
@@ -128,8 +140,11 @@ def beams_of_record(
     Raises
     ------
     DoseError
-        If the truth is asked for and the record has none.
+        If the truth is asked for and the record has none, or nobody knows what is asked for.
     """
+    check_widths(widths)
+    if what not in get_args(What):
+        raise DoseError(f"dose of {what!r}: is none; ask for one of {', '.join(get_args(What))}")
     facts, slices = field.facts, field.prescribed
     layers = tuple(_planned(part) for part in slices)
     if what != "planned":

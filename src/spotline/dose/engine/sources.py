@@ -10,7 +10,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from spotline.dose.engine.beams import FieldBeams, What, Widths, beams_of_record, beams_of_treatment
+from spotline.dose.engine.beams import (
+    FieldBeams,
+    What,
+    Widths,
+    beams_of_record,
+    beams_of_treatment,
+    check_widths,
+)
 from spotline.dose.grid import Point
 from spotline.errors import DoseError
 from spotline.machine.load import BeamLine
@@ -83,6 +90,7 @@ def beams_of(
         where the isocentre lies or from where the beam comes, a delivery is there twice, or a remainder was
         delivered twice.
     """
+    check_widths(widths)
     if fractions < 1:
         raise DoseError(f"fractions: {fractions} is none; give 1 or more")
     once = _once(source, beamline, of, fields, isocentres_mm, widths)

@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 
-from spotline.dose.engine.beams import Widths
+from spotline.dose.engine.beams import Widths, check_widths
 from spotline.dose.engine.reconstruct import (
     DoseSum,
     Progress,
@@ -71,7 +73,7 @@ class DoseOptions:
     Raises
     ------
     DoseError
-        If the size of the voxels is none.
+        If the size of the voxels is none, nobody knows such widths, or fractions are no whole number from 1.
     """
 
     beamline: BeamLine | None = None
@@ -89,6 +91,13 @@ class DoseOptions:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.grid_mm) and self.grid_mm > 0.0):
             raise DoseError(f"dose grid: {self.grid_mm:g} mm is no size of a voxel; give more than 0")
+        check_widths(self.widths)
+        fractions: Any = self.fractions
+        is_whole = isinstance(fractions, Integral) and not isinstance(fractions, bool)
+        if not (is_whole and fractions >= 1):
+            raise DoseError(f"fractions: {fractions!r} is none; give a whole number from 1")
+        if not isinstance(self.per_field, bool):
+            raise DoseError(f"per_field: {self.per_field!r} is neither; give True or False")
 
 
 def evaluate(
@@ -104,32 +113,8 @@ def evaluate(
 ) -> Evaluation:
     """Compute the doses of a plan or of what was delivered, compare them, and take statistics.
 
-    Parameters
-    ----------
-    source : Treatment, Record, or sequence of Record
-        Several records are added: fractions, fields, or an interrupted delivery and its continuation.  They
-        must be of one patient (`spotline.plan_of_records` checks it), and each delivery there once.
-    patient : CtPatient, WaterBox or Patient
-        What the beams meet.
-    plan : Plan, optional
-        That the records were delivered from (`spotline.plan_of_records`): it says how the patient lies, and
-        where isocentres are that the records do not hold.  Of a treatment it is known.
-    structures : StructureSet, optional
-        For statistics; in a CT, those whose stopping power the file sets have that.
-    prescribed_Gy : mapping of str to float, optional
-        What structures are to get of all that is computed, by name, for coverage, homogeneity and
-        conformity: RBE-weighted dose with a model, else physical.
-    compare : mapping of str to DoseGrid, optional
-        Other doses to hold against, as references, by the name that they have in the outcome.  A dose of all
-        fractions of the plan (summation PLAN, FRACTION or BEAM) or of one (FRACTION_SESSION, BEAM_SESSION)
-        is scaled to as many as are computed.
-    options : DoseOptions, optional
-    progress : callable, optional
-        Called with the layers that are done, and all.
-
-    Returns
-    -------
-    Evaluation
+    Parameters and outcome are those of `spotline.evaluate`, which has looked whether the plan is that of the
+    source.
 
     Raises
     ------
@@ -139,13 +124,6 @@ def evaluate(
         If a beam library cannot be had.
     RecordError
         If no record says which beam line delivered it, and none is given.
-
-    Examples
-    --------
-    >>> import spotline
-    >>> record = spotline.open_record("first-delivery")                  # doctest: +SKIP
-    >>> found = spotline.evaluate(record, spotline.WaterBox(80.0))       # doctest: +SKIP
-    >>> found.doses["measured"].dose_Gy.max()                            # doctest: +SKIP
     """
     chosen = options or DoseOptions()
     if plan is None and isinstance(source, Treatment):

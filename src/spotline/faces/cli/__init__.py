@@ -7,6 +7,7 @@ May know every room and the pages; known to nobody.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from cyclopts import App, CycloptsError
@@ -89,6 +90,11 @@ def run(arguments: list[str]) -> int:
         return _fail(str(error).splitlines()[0].rstrip(".") + "; see spotline --help")
     except SpotlineError as error:
         return _fail(str(error))
+    except OSError as error:
+        # Names that no file system takes, folders that nobody may look into: whichever file was looked for.
+        if error.filename is None:
+            raise
+        return _fail(f"{os.fsdecode(error.filename)}: {error.strerror}; check this name, and who may use it")
     except KeyboardInterrupt as interrupted:
         status = status_of(interrupted)
         print(f"spotline: {'terminated' if status == 143 else 'interrupted'}", file=sys.stderr)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichBar
@@ -34,9 +35,27 @@ def _bar(after: str) -> RichBar:
     )
 
 
+def is_compiled() -> bool:
+    """Whether the loop of control law and simulated room is compiled already, here or in the cache."""
+    from spotline.sim.loop import run_block
+
+    loop: Any = run_block
+    if not hasattr(loop, "signatures") or loop.signatures:
+        return True  # plain Python (NUMBA_DISABLE_JIT), or called before
+    folder = loop.stats.cache_path
+    return folder is not None and any(Path(folder).glob("loop.run_block-*.nbi"))
+
+
 @contextmanager
 def delivery_bar(quiet: bool) -> Iterator[Sink | None]:
-    """Show how far a delivery is: field, layer, spots, spill."""
+    """Show how far a delivery is: field, layer, spots, spill; not only there, that the first takes long."""
+    if not quiet and not is_compiled():
+        print(
+            "spotline: the control law is being compiled for this computer; that takes a minute or two, the "
+            "first time only",
+            file=sys.stderr,
+            flush=True,
+        )
     if not _shows(quiet):
         yield None
         return

@@ -156,10 +156,9 @@ def deliver(
         print(f"spotline: {crash.kind}: the delivery ends here; {out} is as it left it", file=sys.stderr)
         return STATUS_INTERLOCK
     tell_unwritten(record)
-    if report:
-        write_page(record, out)
+    has_page = report and write_page(record, out)
     if not quiet:
-        print(in_words(record.outcome, out, time.perf_counter() - began))
+        print(in_words(record.outcome, out, time.perf_counter() - began, has_page=has_page))
     return STATUS_DONE if record.outcome.status == "complete" else STATUS_INTERLOCK
 
 
@@ -224,8 +223,11 @@ def replay(record: Path, *, raw: Switch = False) -> int:
     return STATUS_DIFFERENT if any(result.differences for result in results) else STATUS_DONE
 
 
-def in_words(summary: SummaryFile, out: Path, wall_s: float) -> str:
-    """The summary in a few lines; `wall_s` is the time that the whole command took."""
+def in_words(summary: SummaryFile, out: Path, wall_s: float, *, has_page: bool) -> str:
+    """The summary in a few lines; `wall_s` is the time that the whole command took.
+
+    The page is named if there is one of this delivery.
+    """
     lines = [
         f"{VERDICTS[summary.status]}: {_spots_in_words(summary)}",
         f"  {summary.particles_delivered:.6g} of {summary.particles_planned:.6g} particles",
@@ -244,8 +246,7 @@ def in_words(summary: SummaryFile, out: Path, wall_s: float) -> str:
     lines += [f"  interlock: {_interlock_in_words(interlock)}" for interlock in summary.interlocks]
     if summary.status != "complete":
         lines.append(f"  to go on: spotline resume {out} --operator NAME --reason TEXT")
-    report = out / REPORT
-    return "\n".join([*lines, f"  report: {report}"] if report.exists() else lines)
+    return "\n".join([*lines, f"  report: {out / REPORT}"] if has_page else lines)
 
 
 def _spots_in_words(summary: SummaryFile) -> str:
@@ -259,8 +260,14 @@ def _spots_in_words(summary: SummaryFile) -> str:
     return f"{said}; of the other {lacking} the record has no visit that completed them"
 
 
-def write_page(record: Record, out: Path) -> None:
-    """Write the report of a record; one that cannot be written changes nothing of what was delivered."""
+def write_page(record: Record, out: Path) -> bool:
+    """Write the report of a record; one that cannot be written changes nothing of what was delivered.
+
+    Returns
+    -------
+    bool
+        Whether it is written.
+    """
     import spotline
 
     try:
@@ -270,6 +277,8 @@ def write_page(record: Record, out: Path) -> None:
         print(
             f"spotline: {out / REPORT}: no report ({said}); the record is whole without it", file=sys.stderr
         )
+        return False
+    return True
 
 
 def _interlock_in_words(interlock: InterlockFigures) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -51,7 +51,7 @@ class Beam:
     gantry_angle: float | None = None
     label: str | None = None
 
-    def setup(self, ion: str) -> Setup:
+    def setup(self, ion: str, out: Path) -> Setup:
         """Load the beam line."""
         import spotline
         from spotline.planning.phantom_plan import Setup
@@ -63,6 +63,7 @@ class Beam:
             range_modulators=self.range_modulators,
             gantry_angle_deg=self.gantry_angle,
             label=self.label,
+            path=out,
         )
 
 
@@ -160,7 +161,7 @@ def uniform(
     """
     from spotline.planning.qa_fields import uniform_plan
 
-    setup = beam.setup(ion)
+    setup = beam.setup(ion, out)
     made = uniform_plan(setup, energy, size_mm=_sides_mm(size), spacing_mm=spacing, particles=particles)
     return _write(made, out, setup.beamline)
 
@@ -194,7 +195,7 @@ def pattern(
     """
     from spotline.planning.qa_fields import pattern_plan
 
-    setup = beam.setup(ion)
+    setup = beam.setup(ion, out)
     made = pattern_plan(setup, energy, distance_mm=distance, particles=particles)
     return _write(made, out, setup.beamline)
 
@@ -228,7 +229,7 @@ def line(
     """
     from spotline.planning.qa_fields import line_plan
 
-    setup = beam.setup(ion)
+    setup = beam.setup(ion, out)
     made = line_plan(setup, energy or None, every=every, particles=particles)
     return _write(made, out, setup.beamline)
 
@@ -277,7 +278,7 @@ def cube(
     from spotline.machine.library import read_library
     from spotline.planning.cubes import Cube, cube_plan
 
-    setup = beam.setup(ion)
+    setup = beam.setup(ion, out)
     with optimisation_bar(quiet) as progress:
         made, found = cube_plan(
             setup,
@@ -336,7 +337,7 @@ def _write_plan(made: Plan, out: Path, line: BeamLine | None) -> None:
 
     geometry = None if line is None else line.facts.geometry
     write_ion_plan(
-        replace(made, path=out),
+        made,
         out,
         source_axis_distances_mm=SOURCE_AXIS_DISTANCES_mm
         if geometry is None

@@ -73,10 +73,11 @@ def resume(
         return failed_with_beam(error, record)
     tell_unwritten(after)
     nothing_left = all(state.status == "complete" for state in states)
-    if report and (not nothing_left or not (record / REPORT).exists()):
-        write_page(after, record)
+    has_page = nothing_left and (record / REPORT).exists()
+    if report and not has_page:
+        has_page = write_page(after, record)
     if not quiet:
         if nothing_left:
             print("nothing is left to deliver")
-        print(in_words(after.outcome, record, time.perf_counter() - began))
+        print(in_words(after.outcome, record, time.perf_counter() - began, has_page=has_page))
     return STATUS_DONE if after.outcome.status == "complete" else STATUS_INTERLOCK

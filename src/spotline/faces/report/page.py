@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spotline.errors import OutputError
+from spotline.storage import publish
 
 
 def render(template: str, **values: Any) -> str:
@@ -54,19 +55,17 @@ def write_page(html: str, path: Path) -> None:
         If the file exists already or cannot be written.
     """
     try:
-        with path.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(html)
+        publish(html.encode(), path, is_new=True)
     except FileExistsError:  # made by somebody else while the pictures were drawn
         check_new(path)
     except OSError as error:
-        path.unlink(missing_ok=True)  # was not there before, so it is half a page
         raise OutputError(
             f"{path}: cannot be written ({error.strerror or error}); choose another place"
         ) from None
 
 
 def replace_page(html: str, path: Path) -> None:
-    """Write a page in place of one that may exist.
+    """Write a page in place of one that may exist; if it cannot be written whole, that one stays.
 
     Raises
     ------
@@ -74,7 +73,7 @@ def replace_page(html: str, path: Path) -> None:
         If the file cannot be written.
     """
     try:
-        path.write_text(html, encoding="utf-8", newline="\n")
+        publish(html.encode(), path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"{path}: the report cannot be written ({reason}); choose another place") from error
