@@ -1,0 +1,265 @@
+"""Make small mistakes in control, delivery and record, one at a time, and see whether a test notices.
+
+::
+
+    python -m verification.mutants --out rows.jsonl --write docs/reference/verification-mutants.md
+
+A seeded sample of all mutants (`verification.mutators`), so many of each module as are its share.  First the
+tests are run once to see which lines each of them runs; then every mutant is tried in a private copy of the
+tree, on tests that come to its place, until one fails.  Tests that noticed something are run without a mutant
+at the end.  Rows are kept as they come, and ``--resume`` goes on from them; ``--again`` asks anew about
+survivors, after ``--trace`` has looked at tests that were added or changed.
+
+mutmut and cosmic-ray do the same for any project.  They are heavier, and know nothing of our stages: kernels
+have to run uncompiled, since compiled ones have no lines to choose tests by and each mutant would be compiled
+anew, for minutes, while deliveries have to run compiled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import queue
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from spotline.errors import SpotlineError
+from verification.mutant_page import page
+from verification.mutant_runs import COMPILED, PLAIN, ROOT, STAGES, Copy, Limits, choose, read_traced, trace
+from verification.mutators import Mutant, mutants_of
+from verification.page import page_parser, put_page, say
+from verification.traced import PACKAGES
+
+JOURNAL = "src/spotline/record/journal.py"
+"""What may not be lost stands here: it gets mutants of its own besides."""
+
+UNLIMITED = Limits(processor_s=3600, wall_s=7200)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Mutants that are tried.
+
+    Attributes
+    ----------
+    places : dict
+        Number of all mutants, by file.
+    drawn : tuple of Mutant
+        Of all files, each by its share.
+    of_journal : tuple of Mutant
+        Of the journal, those besides.
+    """
+
+    places: dict[str, int]
+    drawn: tuple[Mutant, ...]
+    of_journal: tuple[Mutant, ...]
+
+
+def sources() -> dict[str, bytes]:
+    """Files of the packages, by their names relative to the root."""
+    paths = (path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")))
+    return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
+
+
+def shares(places: dict[str, int], size: int) -> dict[str, int]:
+    """So many of each, in proportion and `size` in all; what is left over goes to the largest remainders."""
+    total = sum(places.values())
+    exact = {name: min(size, total) * n / total for name, n in places.items()}
+    whole = {name: int(share) for name, share in exact.items()}
+    missing = min(size, total) - sum(whole.values())
+    for name in sorted(exact, key=lambda name: (whole[name] - exact[name], name))[:missing]:
+        whole[name] += 1
+    return whole
+
+
+def draw(files: dict[str, bytes], size: int, of_journal: int, seed: int) -> Sample:
+    """Draw mutants: the same for the same files, sizes and seed."""
+    generator = random.Random(seed)
+    mutants = {name: mutants_of(name, source) for name, source in files.items()}
+    places = {name: len(found) for name, found in mutants.items() if found}
+    share = shares(places, size)
+    drawn = [one for name in places for one in generator.sample(mutants[name], share[name])]
+    # So that the first few are of all kinds.
+    generator.shuffle(drawn)
+    others = [one for one in mutants.get(JOURNAL, []) if one not in drawn]
+    wanted = min(len(others), max(0, of_journal - share.get(JOURNAL, 0)))
+    return Sample(places, tuple(drawn), tuple(generator.sample(others, wanted)))
+
+
+def key(row: dict[str, Any] | Mutant) -> tuple[str, int, int, str]:
+    """What tells a mutant from others."""
+    if isinstance(row, Mutant):
+        return row.file, row.start, row.end, row.text
+    return row["file"], row["start"], row["end"], row["text"]
+
+
+def read_rows(path: Path, head: dict[str, Any]) -> dict[tuple[str, int, int, str], dict[str, Any]]:
+    """Rows that an earlier run kept; a last line that was cut off is none.
+
+    Raises
+    ------
+    SpotlineError
+        If they are of another sample or of other sources.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    rows = [json.loads(line) for line in lines if line.endswith("\n")]
+    if not rows or rows[0] != head:
+        raise SpotlineError(f"{path} is of another sample or of other sources; give --out a new file")
+    return {key(row): row for row in rows[1:]}
+
+
+class Run:
+    """Tries mutants in copies of the tree side by side, and keeps a row of each."""
+
+    def __init__(self, work: Path, limits: Limits, out: Path) -> None:
+        self.limits, self.out = limits, out
+        self.traced = {stage.name: read_traced(stage, work) for stage in STAGES}
+        self.copies: queue.Queue[Copy] = queue.Queue()
+        self.writing = threading.Lock()
+
+    def one(self, mutant: Mutant) -> dict[str, Any]:
+        """Try a mutant and keep what came of it."""
+        copy = self.copies.get()
+        start = time.perf_counter()
+        try:
+            stage = PLAIN if mutant.file.startswith("src/spotline/control/") else COMPILED
+            choice = choose(mutant, self.traced[stage.name], self.limits.tests_s)
+            by = copy.first_to_notice(mutant, stage, choice.tests) if choice.tests else ""
+        finally:
+            self.copies.put(copy)
+        row = asdict(mutant) | {
+            "noticed": by,
+            "tests": len(choice.tests),
+            "left_out": choice.left_out,
+            "seconds": round(time.perf_counter() - start, 1),
+        }
+        with self.writing, self.out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        return row
+
+    def check(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Run the tests that noticed something without a mutant, in a copy of the tree."""
+        noticed = {row["noticed"] for row in rows}
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Copy(Path(folder) / "sound", UNLIMITED)
+            for stage in STAGES:
+                tests = [one.name for one in self.traced[stage.name] if one.name in noticed]
+                if tests:
+                    say(f"{len(tests)} tests of {stage.name} code, without a mutant")
+                    copy.check(stage, tests)
+
+    def all(self, mutants: Sequence[Mutant], workers: int) -> Iterable[dict[str, Any]]:
+        """Try mutants; their rows as they come."""
+        with tempfile.TemporaryDirectory() as folder:
+            copies = [Copy(Path(folder) / str(number), self.limits) for number in range(workers)]
+            for copy in copies:
+                self.copies.put(copy)
+            with ThreadPoolExecutor(workers) as pool:
+                try:
+                    for done in as_completed([pool.submit(self.one, mutant) for mutant in mutants]):
+                        yield done.result()
+                finally:
+                    for copy in copies:
+                        copy.stop()
+                    pool.shutdown(cancel_futures=True)
+
+
+def stop(signum: int, frame: FrameType | None) -> None:
+    """End in good order: what runs is killed, copies are removed, and rows are kept."""
+    raise SystemExit(128 + signum)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    made = page_parser("python -m verification.mutants", (__doc__ or "").splitlines()[0])
+    made.add_argument("--sample", type=int, default=150, help="mutants of all modules (150)")
+    made.add_argument("--journal", type=int, default=30, help="of the journal, so many at least (30)")
+    made.add_argument("--seed", type=int, default=1, help="of the sample (1)")
+    made.add_argument("--first", type=int, metavar="N", help="try so many of them and stop")
+    made.add_argument("--workers", type=int, default=1, help="copies that are tried side by side (1)")
+    made.add_argument("--out", type=Path, required=True, metavar="FILE", help="rows, as JSON lines")
+    made.add_argument("--resume", action="store_true", help="go on from the rows in FILE")
+    made.add_argument("--again", action="store_true", help="with --resume: try survivors again")
+    made.add_argument("--tests-s", type=float, default=45.0, help="of tests for a mutant, in s (45)")
+    made.add_argument(
+        "--work",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "spotline-mutants",
+        help="folder of the lines that tests run",
+    )
+    made.add_argument(
+        "--trace", action="append", default=[], metavar="PATH", help="look again at these tests first"
+    )
+    return made
+
+
+def look(work: Path, again: Sequence[str]) -> None:
+    """See which lines the tests run, unless that is known."""
+    work.mkdir(parents=True, exist_ok=True)
+    for stage in STAGES:
+        paths = [path for path in again if path.startswith(stage.paths)]
+        if not (work / f"{stage.name}.jsonl").exists():
+            paths = list(stage.paths)
+        if paths:
+            say(f"lines of {' '.join(paths)}")
+            trace(stage, work, paths)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Draw, try, and print or write the page."""
+    asked = parser().parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    try:
+        return run(asked)
+    except SpotlineError as error:
+        say("")
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def run(asked: argparse.Namespace) -> int:
+    """As `main`, of options."""
+    files = sources()
+    sample = draw(files, asked.sample, asked.journal, asked.seed)
+    digest = hashlib.sha256(b"".join(name.encode() + source for name, source in files.items())).hexdigest()
+    head = {"seed": asked.seed, "sample": asked.sample, "journal": asked.journal, "sources": digest}
+    if asked.out.exists() and not asked.resume:
+        raise SpotlineError(f"{asked.out} exists; --resume goes on from it")
+    if asked.resume:
+        kept = read_rows(asked.out, head)
+    else:
+        kept = {}
+        asked.out.write_text(json.dumps(head) + "\n", encoding="utf-8")
+    look(asked.work, asked.trace)
+    mutants = (*sample.drawn, *sample.of_journal)[: asked.first]
+    missing = [
+        one for one in mutants if key(one) not in kept or (asked.again and not kept[key(one)]["noticed"])
+    ]
+    tried = Run(asked.work, Limits(tests_s=asked.tests_s), asked.out)
+    start = time.perf_counter()
+    for number, row in enumerate(tried.all(missing, asked.workers) if missing else (), 1):
+        kept[key(row)] = row
+        told = "killed" if row["noticed"] else f"survived: {row['mutant']}"
+        minutes = (time.perf_counter() - start) / 60
+        say(f"{number} of {len(missing)}, {minutes:.1f} min: {row['file']}:{row['line']} {told}")
+    rows = [kept[key(one)] for one in mutants]
+    tried.check(rows)
+    parts, is_met = page(sample.places, rows[: len(sample.drawn)], rows)
+    put_page(parts, asked.write)
+    return 0 if is_met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
