@@ -6,6 +6,7 @@ Tests are chosen by the lines that they run (`verification.traced`), cheap ones 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -39,16 +40,24 @@ class Stage:
         Of the tests.
     environment : dict
         What they need besides.
+    first : tuple of str
+        Tests that fill the cache of compiled kernels, which is of the folder of the copy, before limits hold.
     """
 
     name: str
     paths: tuple[str, ...]
     environment: dict[str, str]
+    first: tuple[str, ...]
 
 
-PLAIN = Stage("plain", ("tests/control",), {"NUMBA_DISABLE_JIT": "1"})
+PLAIN = Stage("plain", ("tests/control",), {"NUMBA_DISABLE_JIT": "1"}, ("tests/control/test_codes.py",))
 """Kernels as the plain functions that they are written as."""
-COMPILED = Stage("compiled", ("tests/record", "tests/delivery"), {"NUMBA_DISABLE_JIT": "0"})
+COMPILED = Stage(
+    "compiled",
+    ("tests/record", "tests/delivery"),
+    {"NUMBA_DISABLE_JIT": "0"},
+    ("tests/record/test_arriving.py",),
+)
 STAGES = (PLAIN, COMPILED)
 
 
@@ -74,13 +83,22 @@ class Limits:
     ----------
     tests_s : float
         Tests are chosen until they take so long together when nothing is wrong.
-    processor_s, wall_s : int
-        What takes longer counts as noticed: a loop without end.
     """
 
     tests_s: float = 45.0
-    processor_s: int = 120
-    wall_s: int = 400
+
+    @property
+    def processor_s(self) -> int:
+        """What takes longer on a processor counts as noticed: a loop without end."""
+        return 60 + math.ceil(2.0 * self.tests_s)
+
+    @property
+    def wall_s(self) -> int:
+        """The same by the clock: processors may be shared."""
+        return 10 * self.processor_s
+
+
+UNLIMITED = Limits(tests_s=3600.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +116,7 @@ def environment(stage: Stage, tree: Path) -> dict[str, str]:
 
 
 def trace(stage: Stage, work: Path, paths: Sequence[str]) -> None:
-    """Run tests of a stage and note their lines, those of other tests of the stage are kept.
+    """Run tests of a stage and note their lines; those of its other tests are kept.
 
     Raises
     ------
@@ -122,12 +140,8 @@ def trace(stage: Stage, work: Path, paths: Sequence[str]) -> None:
     rows = new.read_text(encoding="utf-8").splitlines(keepends=True)
     path = work / f"{stage.name}.jsonl"
     if path.exists():
-        made = {json.loads(row)["test"] for row in rows}
-        rows += [
-            row
-            for row in path.read_text("utf-8").splitlines(keepends=True)
-            if json.loads(row)["test"] not in made
-        ]
+        old = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        rows += [row for row in old if not str(json.loads(row)["test"]).startswith(tuple(paths))]
     new.write_text("".join(rows), encoding="utf-8")
     new.replace(path)
 
@@ -178,7 +192,7 @@ class Copy:
     Parameters
     ----------
     folder : Path
-        For the copy; it must not exist.
+        For the copy; what is there is removed.
     limits : Limits
     """
 
@@ -187,6 +201,7 @@ class Copy:
         self.is_stopped = False
         self._running: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
+        shutil.rmtree(folder, ignore_errors=True)
         for name in COPIED:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in SETTINGS:
@@ -198,10 +213,11 @@ class Copy:
         source = path.read_bytes()
         path.write_bytes(mutant.applied(source))
         try:
-            noticed = self._run(stage, tests)
+            noticed = self._run(stage, tests, self.limits)
             if noticed is None:
                 # Names of tests may depend on the place: ask their files.
-                noticed = self._run(stage, sorted({test.partition("::")[0] for test in tests}))
+                files = sorted({test.partition("::")[0] for test in tests})
+                noticed = self._run(stage, files, self.limits)
             return UNCOLLECTED if noticed is None else noticed
         finally:
             path.write_bytes(source)
@@ -214,7 +230,7 @@ class Copy:
         SpotlineError
             If one fails: it would have noticed anything.
         """
-        failing = self._run(stage, tests)
+        failing = self._run(stage, tests, UNLIMITED)
         if failing != "":
             raise SpotlineError(f"{failing or UNCOLLECTED}: fails in a copy that is unchanged")
 
@@ -225,9 +241,9 @@ class Copy:
             if self._running is not None:
                 _kill(self._running)
 
-    def _run(self, stage: Stage, tests: Sequence[str]) -> str | None:
+    def _run(self, stage: Stage, tests: Sequence[str], limits: Limits) -> str | None:
         """As `first_to_notice`; None if pytest does not find the tests."""
-        most_s = self.limits.processor_s
+        most_s = limits.processor_s
         limit = (
             "import resource, sys, pytest;"
             f"resource.setrlimit(resource.RLIMIT_CPU, ({most_s}, {most_s + 5}));"
@@ -246,17 +262,17 @@ class Copy:
                 start_new_session=True,
             )
         try:
-            said, _ = process.communicate(timeout=self.limits.wall_s)
+            said, _ = process.communicate(timeout=limits.wall_s)
         except subprocess.TimeoutExpired:
             _kill(process)
             process.communicate()
-            return f"no end within {self.limits.wall_s} s"
+            return f"no end within {limits.wall_s} s"
         finally:
             with self._lock:
                 self._running = None
         if self.is_stopped:
             raise StoppedError
-        return outcome(process.returncode, said, self.limits.processor_s)
+        return outcome(process.returncode, said, limits.processor_s)
 
 
 def outcome(status: int, said: str, processor_s: int) -> str | None:

@@ -22,6 +22,7 @@ import hashlib
 import json
 import queue
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -29,22 +30,33 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from spotline.errors import SpotlineError
+from spotline.errors import RecordError, SpotlineError
+from spotline.storage import only_one
 from verification.mutant_page import page
-from verification.mutant_runs import COMPILED, PLAIN, ROOT, STAGES, Copy, Limits, choose, read_traced, trace
+from verification.mutant_runs import (
+    COMPILED,
+    PLAIN,
+    ROOT,
+    STAGES,
+    Copy,
+    Limits,
+    Stage,
+    choose,
+    read_traced,
+    trace,
+)
 from verification.mutators import Mutant, mutants_of
 from verification.page import page_parser, put_page, say
 from verification.traced import PACKAGES
 
 JOURNAL = "src/spotline/record/journal.py"
 """What may not be lost stands here: it gets mutants of its own besides."""
-
-UNLIMITED = Limits(processor_s=3600, wall_s=7200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +117,7 @@ def key(row: dict[str, Any] | Mutant) -> tuple[str, int, int, str]:
 
 
 def read_rows(path: Path, head: dict[str, Any]) -> dict[tuple[str, int, int, str], dict[str, Any]]:
-    """Rows that an earlier run kept; a last line that was cut off is none.
+    """Rows that an earlier run kept; a last line that was cut off is taken away.
 
     Raises
     ------
@@ -113,17 +125,25 @@ def read_rows(path: Path, head: dict[str, Any]) -> dict[tuple[str, int, int, str
         If they are of another sample or of other sources.
     """
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    rows = [json.loads(line) for line in lines if line.endswith("\n")]
+    whole = [line for line in lines if line.endswith("\n")]
+    rows = [json.loads(line) for line in whole]
     if not rows or rows[0] != head:
         raise SpotlineError(f"{path} is of another sample or of other sources; give --out a new file")
+    if whole != lines:
+        path.write_text("".join(whole), encoding="utf-8")
     return {key(row): row for row in rows[1:]}
+
+
+def stage_of(mutant: Mutant) -> Stage:
+    """The way in which tests run that can notice a mutant."""
+    return PLAIN if mutant.file.startswith("src/spotline/control/") else COMPILED
 
 
 class Run:
     """Tries mutants in copies of the tree side by side, and keeps a row of each."""
 
     def __init__(self, work: Path, limits: Limits, out: Path) -> None:
-        self.limits, self.out = limits, out
+        self.work, self.limits, self.out = work, limits, out
         self.traced = {stage.name: read_traced(stage, work) for stage in STAGES}
         self.copies: queue.Queue[Copy] = queue.Queue()
         self.writing = threading.Lock()
@@ -133,7 +153,7 @@ class Run:
         copy = self.copies.get()
         start = time.perf_counter()
         try:
-            stage = PLAIN if mutant.file.startswith("src/spotline/control/") else COMPILED
+            stage = stage_of(mutant)
             choice = choose(mutant, self.traced[stage.name], self.limits.tests_s)
             by = copy.first_to_notice(mutant, stage, choice.tests) if choice.tests else ""
         finally:
@@ -151,28 +171,38 @@ class Run:
     def check(self, rows: Iterable[dict[str, Any]]) -> None:
         """Run the tests that noticed something without a mutant, in a copy of the tree."""
         noticed = {row["noticed"] for row in rows}
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Copy(Path(folder) / "sound", UNLIMITED)
+        copy = Copy(self.work / "copy-0", self.limits)
+        try:
             for stage in STAGES:
                 tests = [one.name for one in self.traced[stage.name] if one.name in noticed]
                 if tests:
                     say(f"{len(tests)} tests of {stage.name} code, without a mutant")
                     copy.check(stage, tests)
+        finally:
+            copy.stop()
+            shutil.rmtree(copy.tree)
 
     def all(self, mutants: Sequence[Mutant], workers: int) -> Iterable[dict[str, Any]]:
         """Try mutants; their rows as they come."""
-        with tempfile.TemporaryDirectory() as folder:
-            copies = [Copy(Path(folder) / str(number), self.limits) for number in range(workers)]
+        # Compiled kernels are kept by the folder of their sources, which is therefore the same every time.
+        copies = [Copy(self.work / f"copy-{number}", self.limits) for number in range(workers)]
+        pool = ThreadPoolExecutor(workers)
+        try:
+            for stage in STAGES:
+                if any(stage_of(mutant) is stage for mutant in mutants):
+                    say(f"copies are made ready for {stage.name} code")
+                    for ready in [pool.submit(copy.check, stage, stage.first) for copy in copies]:
+                        ready.result()
             for copy in copies:
                 self.copies.put(copy)
-            with ThreadPoolExecutor(workers) as pool:
-                try:
-                    for done in as_completed([pool.submit(self.one, mutant) for mutant in mutants]):
-                        yield done.result()
-                finally:
-                    for copy in copies:
-                        copy.stop()
-                    pool.shutdown(cancel_futures=True)
+            for done in as_completed([pool.submit(self.one, mutant) for mutant in mutants]):
+                yield done.result()
+        finally:
+            for copy in copies:
+                copy.stop()
+            pool.shutdown(cancel_futures=True)
+            for copy in copies:
+                shutil.rmtree(copy.tree)
 
 
 def stop(signum: int, frame: FrameType | None) -> None:
@@ -206,7 +236,6 @@ def parser() -> argparse.ArgumentParser:
 
 def look(work: Path, again: Sequence[str]) -> None:
     """See which lines the tests run, unless that is known."""
-    work.mkdir(parents=True, exist_ok=True)
     for stage in STAGES:
         paths = [path for path in again if path.startswith(stage.paths)]
         if not (work / f"{stage.name}.jsonl").exists():
@@ -242,6 +271,21 @@ def run(asked: argparse.Namespace) -> int:
     else:
         kept = {}
         asked.out.write_text(json.dumps(head) + "\n", encoding="utf-8")
+    asked.work.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(only_one(asked.work / "lock"))
+        except RecordError:
+            raise SpotlineError(
+                f"{asked.work}: another run is at work there; give --work a new folder"
+            ) from None
+        return try_all(asked, sample, kept)
+
+
+def try_all(
+    asked: argparse.Namespace, sample: Sample, kept: dict[tuple[str, int, int, str], dict[str, Any]]
+) -> int:
+    """Try what is not kept, and print or write the page of all."""
     look(asked.work, asked.trace)
     mutants = (*sample.drawn, *sample.of_journal)[: asked.first]
     missing = [

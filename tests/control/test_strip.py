@@ -213,6 +213,28 @@ def test_beam_elsewhere_is_noticed_although_it_is_out_of_reach():
     assert bench.law.parts[0].x_strip_mm == elsewhere_mm
 
 
+@pytest.mark.parametrize(("far", "elsewhere"), [(64, False), (65, True)])
+def test_half_of_the_counts_near_is_enough_in_every_window(far: int, elsewhere: bool):
+    bench = watch({FIRST: {64: 64}, FIRST + 50: {20: far, 64: 64}})
+    bench.run_to(FIRST + 50)
+    assert bench.law.axes[0].last_mm == (
+        strip_mm((20 * far + 64 * 64) / (far + 64)) if elsewhere else strip_mm(64)
+    )
+
+
+def test_strips_behind_the_isocentre_are_strips_too():
+    """Where the beam has spread beyond its size at the isocentre, the scale to it is below 1."""
+    settings = SETTINGS._replace(
+        x=SETTINGS.x._replace(iso_per_strip=0.75), y=SETTINGS.y._replace(iso_per_strip=0.75)
+    )
+    bench = Bench(spots([200], strip=64, row=60), settings)
+    bench.strip_x = lambda tick: {66: 64} if tick == FIRST else {}
+    bench.strip_y = lambda tick: {61: 64} if tick == FIRST else {}
+    bench.begin().run_to(FIRST)
+    assert (bench.law.axes[0].last_mm, bench.law.axes[1].last_mm) == (strip_mm(66), strip_mm(61))
+    assert [(cause, value) for cause, _, value, *_ in bench.interlocks] == [(4, 4.0 * 0.75)]
+
+
 @pytest.mark.parametrize(("tick", "is_checked"), [(WINDOW_TICKS, True), (WINDOW_TICKS + 50, False)])
 def test_counts_of_more_than_a_window_are_not_put_together(tick: int, is_checked: bool):
     bench = watch({FIRST: {65: 63}, tick: {65: 1}})

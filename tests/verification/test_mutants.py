@@ -169,6 +169,9 @@ def test_rows_of_another_sample_are_refused_and_a_torn_one_is_none(tmp_path: Pat
     path = tmp_path / "rows.jsonl"
     path.write_text(f"{json.dumps(head)}\n{json.dumps(row)}\n{json.dumps(row)[:9]}", encoding="utf-8")
     assert read_rows(path, head) == {("a.py", 1, 2, "x"): row}
+    assert path.read_text(encoding="utf-8") == f"{json.dumps(head)}\n{json.dumps(row)}\n", (
+        "so that rows can follow"
+    )
     with pytest.raises(SpotlineError, match="of another sample"):
         read_rows(path, {"seed": 2})
 
