@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from spotline.control.memory import WINDOW_TICKS
 from spotline.control.strip import (
     centre_of_gravity,
+    has_strips,
     is_elsewhere,
     nearest_channel,
     position_of,
@@ -231,8 +232,24 @@ def test_strips_behind_the_isocentre_are_strips_too():
     bench.strip_x = lambda tick: {66: 64} if tick == FIRST else {}
     bench.strip_y = lambda tick: {61: 64} if tick == FIRST else {}
     bench.begin().run_to(FIRST)
+    assert has_strips(settings)
     assert (bench.law.axes[0].last_mm, bench.law.axes[1].last_mm) == (strip_mm(66), strip_mm(61))
     assert [(cause, value) for cause, _, value, *_ in bench.interlocks] == [(4, 4.0 * 0.75)]
+
+
+@pytest.mark.parametrize(("x", "y", "causes"), [(75, 100, [14]), (100, 75, [15]), (100, 100, [])])
+def test_charge_of_strips_behind_the_isocentre_is_compared_too(x: int, y: int, causes: list[int]):
+    settings = SETTINGS._replace(
+        x=SETTINGS.x._replace(iso_per_strip=0.75),
+        y=SETTINGS.y._replace(iso_per_strip=0.75),
+        charge_counts=100,
+    )
+    bench = Bench(spots([1000], strip=64, row=60), settings)
+    bench.counts = listed(dict.fromkeys(range(100, 200, 10), (10, 10)))
+    bench.strip_x = lambda tick: {64: x} if tick == 200 else {}
+    bench.strip_y = lambda tick: {60: y} if tick == 200 else {}
+    bench.begin().run_to(250)
+    assert [cause for cause, *_ in bench.interlocks if cause in (14, 15)] == causes
 
 
 @pytest.mark.parametrize(("tick", "is_checked"), [(WINDOW_TICKS, True), (WINDOW_TICKS + 50, False)])
