@@ -11,12 +11,11 @@ from typing import Any
 from scipy.stats import binomtest
 
 from verification.figures import Figure, held, noted, table
+from verification.mutators import JOURNAL, Sample
 from verification.page import circumstances, fill
 
 EXPLAINED = Path(__file__).with_name("data") / "survivors.toml"
 """Why survivors survive; found again by file, original and mutant, whatever the number of the line."""
-JOURNAL = "src/spotline/record/journal.py"
-CONTROL = "src/spotline/control/"
 TARGET = 0.9
 """Of the mutants that change anything, in the control and in the journal."""
 
@@ -86,15 +85,15 @@ def short(file: str) -> str:
     return file.removeprefix("src/spotline/")
 
 
-def page(places: Mapping[str, int], drawn: Sequence[Row], tried: Sequence[Row]) -> tuple[list[str], bool]:
+def page(sample: Sample, drawn: Sequence[Row], tried: Sequence[Row]) -> tuple[list[str], bool]:
     """Put the page together.
 
     Parameters
     ----------
-    places : mapping
-        Number of all mutants by file.
+    sample : Sample
+        What was to be tried.
     drawn : sequence of rows
-        The sample of all modules.
+        What became of those of all modules, or of as many as have been tried.
     tried : sequence of rows
         These, and those of the journal besides.
 
@@ -103,7 +102,7 @@ def page(places: Mapping[str, int], drawn: Sequence[Row], tried: Sequence[Row]) 
     list of str, bool
         Parts, and whether the target is met.
     """
-    reasons = read_reasons()
+    reasons, places = read_reasons(), sample.places
     groups = [
         (name, [row for row in drawn if short(row["file"]).startswith(f"{name}/")])
         for name in ("control", "delivery", "record")
@@ -139,11 +138,11 @@ def page(places: Mapping[str, int], drawn: Sequence[Row], tried: Sequence[Row]) 
         fill(
             f"""Small mistakes that somebody could have made, one at a time: a comparison turned or moved by
             its border, arithmetic turned, `and` for `or`, a condition negated, a constant changed, a call, a
-            `raise` or the value of a `return` left out. {len(drawn)} of {sum(places.values())} were drawn, of
-            each module by its share, and {len(tried) - len(drawn)} more of the journal. Each was put into a
-            copy of the sources, and tests that run the changed line were run until one failed; an end that
-            does not come counts as noticed. Mutants of the control ran with kernels as plain Python on
-            `tests/control`, the others on `tests/delivery` and `tests/record`: no other tests, so a share is
+            `raise` or the value of a `return` left out. {len(sample.drawn)} of {sum(places.values())} were
+            drawn, of each module by its share, and {len(sample.of_journal)} more of the journal. Each was put
+            into a copy of the sources, and tests that run the changed line were run until one failed; an end
+            that does not come counts as noticed. {unfinished(sample, tried)}
+            Mutants of the control ran with kernels as plain Python on `tests/control`, the others on `tests/delivery` and `tests/record`: no other tests, so a share is
             a lower bound. The [interlocks](verification-mutations.md) are removed one by one besides."""
         ),
         fill(
@@ -192,6 +191,12 @@ def page(places: Mapping[str, int], drawn: Sequence[Row], tried: Sequence[Row]) 
         )
     )
     return parts, is_met
+
+
+def unfinished(sample: Sample, tried: Sequence[Row]) -> str:
+    """Say so if not all have been tried."""
+    n_all = len(sample.drawn) + len(sample.of_journal)
+    return f"**Of {n_all} drawn only {len(tried)} have been tried so far.**" if len(tried) < n_all else ""
 
 
 def by_operator(rows: Sequence[Row]) -> list[tuple[str, int, int]]:

@@ -70,9 +70,8 @@ class Traced:
     lines: dict[str, frozenset[int]]
 
     def comes_to(self, mutant: Mutant) -> bool:
-        """Whether it runs the place, or anything in the file if the place runs when that is imported."""
-        lines = self.lines.get(mutant.file, frozenset())
-        return not lines.isdisjoint(mutant.runs) if mutant.runs else bool(lines)
+        """Whether it runs the place; what runs when a module is imported may be used anywhere."""
+        return not mutant.runs or not self.lines.get(mutant.file, frozenset()).isdisjoint(mutant.runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +160,7 @@ def choose(mutant: Mutant, traced: Iterable[Traced], longest_s: float) -> Choice
     """Choose tests that come to the place: those of the module's own file first, and the quick ones."""
     module = Path(mutant.file)
     own = f"tests/{module.parent.name}/test_{module.stem}.py"
-    known = list(traced)
-    coming = [one for one in known if one.comes_to(mutant)]
-    if not mutant.runs and not coming:
-        coming = known  # a module of constants: they are everywhere
+    coming = [one for one in traced if one.comes_to(mutant)]
     coming.sort(key=lambda one: (not one.name.startswith(f"{own}::"), one.seconds))
     chosen: dict[str, list[Traced]] = {}
     used_s, left_out = 0.0, 0

@@ -31,7 +31,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -51,31 +51,9 @@ from verification.mutant_runs import (
     read_traced,
     trace,
 )
-from verification.mutators import Mutant, mutants_of
+from verification.mutators import JOURNAL, Mutant, Sample, mutants_of
 from verification.page import page_parser, put_page, say
 from verification.traced import PACKAGES
-
-JOURNAL = "src/spotline/record/journal.py"
-"""What may not be lost stands here: it gets mutants of its own besides."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Mutants that are tried.
-
-    Attributes
-    ----------
-    places : dict
-        Number of all mutants, by file.
-    drawn : tuple of Mutant
-        Of all files, each by its share.
-    of_journal : tuple of Mutant
-        Of the journal, those besides.
-    """
-
-    places: dict[str, int]
-    drawn: tuple[Mutant, ...]
-    of_journal: tuple[Mutant, ...]
 
 
 def sources() -> dict[str, bytes]:
@@ -221,6 +199,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--out", type=Path, required=True, metavar="FILE", help="rows, as JSON lines")
     made.add_argument("--resume", action="store_true", help="go on from the rows in FILE")
     made.add_argument("--again", action="store_true", help="with --resume: try survivors again")
+    made.add_argument("--kept", action="store_true", help="with --resume: try no more, show what FILE has")
     made.add_argument("--tests-s", type=float, default=45.0, help="of tests for a mutant, in s (45)")
     made.add_argument(
         "--work",
@@ -288,6 +267,8 @@ def try_all(
     """Try what is not kept, and print or write the page of all."""
     look(asked.work, asked.trace)
     mutants = (*sample.drawn, *sample.of_journal)[: asked.first]
+    if asked.kept:
+        mutants = tuple(one for one in mutants if key(one) in kept)
     missing = [
         one for one in mutants if key(one) not in kept or (asked.again and not kept[key(one)]["noticed"])
     ]
@@ -300,7 +281,8 @@ def try_all(
         say(f"{number} of {len(missing)}, {minutes:.1f} min: {row['file']}:{row['line']} {told}")
     rows = [kept[key(one)] for one in mutants]
     tried.check(rows)
-    parts, is_met = page(sample.places, rows[: len(sample.drawn)], rows)
+    of_sample = set(map(key, sample.drawn))
+    parts, is_met = page(sample, [row for row in rows if key(row) in of_sample], rows)
     put_page(parts, asked.write)
     return 0 if is_met else 1
 

@@ -41,6 +41,8 @@ ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
     ast.BitXor: ("^", "&"),
 }
 
+JOURNAL = "src/spotline/record/journal.py"
+"""What may not be lost stands here: it gets mutants of its own besides."""
 SILENT_NAMES = frozenset({"__slots__", "__all__"})
 FOLDERS = ("folder", "path", "parent", "root", "work")
 """How the names of paths end: what is divided there is none."""
@@ -67,7 +69,7 @@ class Mutant:
         Line, from 1, in which the replaced text begins.
     runs : tuple of int
         Lines by which tests are chosen: a test that runs one of them can notice.  Empty for what runs when
-        the module is imported: any test of the module can.
+        the module is imported: any test can.
     original, mutant : str
         The lines that are changed, before and after, in one line each.
     """
@@ -85,6 +87,25 @@ class Mutant:
     def applied(self, source: bytes) -> bytes:
         """The file with the mistake."""
         return source[: self.start] + self.text.encode() + source[self.end :]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Mutants that are to be tried.
+
+    Attributes
+    ----------
+    places : dict
+        Number of all mutants, by file.
+    drawn : tuple of Mutant
+        Of all files, each by its share.
+    of_journal : tuple of Mutant
+        Of the journal, those besides.
+    """
+
+    places: dict[str, int]
+    drawn: tuple[Mutant, ...]
+    of_journal: tuple[Mutant, ...]
 
 
 def mutants_of(file: str, source: bytes) -> list[Mutant]:
