@@ -141,9 +141,10 @@ def page(sample: Sample, drawn: Sequence[Row], tried: Sequence[Row]) -> tuple[li
             `raise` or the value of a `return` left out. {len(sample.drawn)} of {sum(places.values())} were
             drawn, of each module by its share, and {len(sample.of_journal)} more of the journal. Each was put
             into a copy of the sources, and tests that run the changed line were run until one failed; an end
-            that does not come counts as noticed. {unfinished(sample, tried)}
-            Mutants of the control ran with kernels as plain Python on `tests/control`, the others on `tests/delivery` and `tests/record`: no other tests, so a share is
-            a lower bound. The [interlocks](verification-mutations.md) are removed one by one besides."""
+            that does not come counts as noticed. {unfinished(sample, tried)} Mutants of the control ran with
+            kernels as plain Python on `tests/control`, the others on `tests/delivery` and `tests/record`: no
+            other tests, so a share is a lower bound. The [interlocks](verification-mutations.md) are removed
+            one by one besides."""
         ),
         fill(
             f"""`python -m verification.mutants --out rows.jsonl --write

@@ -157,11 +157,18 @@ def read_traced(stage: Stage, work: Path) -> list[Traced]:
 
 
 def choose(mutant: Mutant, traced: Iterable[Traced], longest_s: float) -> Choice:
-    """Choose tests that come to the place: those of the module's own file first, and the quick ones."""
+    """Choose tests that come to the place: of the module's own file, of its package, and the quick ones."""
     module = Path(mutant.file)
     own = f"tests/{module.parent.name}/test_{module.stem}.py"
     coming = [one for one in traced if one.comes_to(mutant)]
-    coming.sort(key=lambda one: (not one.name.startswith(f"{own}::"), one.seconds))
+    package = f"{Path(own).parent.as_posix()}/"
+    coming.sort(
+        key=lambda one: (
+            not one.name.startswith(f"{own}::"),
+            not one.name.startswith(package),
+            one.seconds,
+        )
+    )
     chosen: dict[str, list[Traced]] = {}
     used_s, left_out = 0.0, 0
     for one in coming:

@@ -272,6 +272,7 @@ def try_all(
     missing = [
         one for one in mutants if key(one) not in kept or (asked.again and not kept[key(one)]["noticed"])
     ]
+    missing.sort(key=lambda one: key(one) not in kept)  # survivors come first
     tried = Run(asked.work, Limits(tests_s=asked.tests_s), asked.out)
     start = time.perf_counter()
     for number, row in enumerate(tried.all(missing, asked.workers) if missing else (), 1):
