@@ -117,7 +117,7 @@ def test_a_remainder_is_of_one_fraction(course: CourseFolder, tmp_path: Path):
     second = give(course, tmp_path / "day2", "interlock")
     course.check_remainder((second.reference,))
     for references in ((first.reference, second.reference), (second.reference, first.reference)):
-        with pytest.raises(CourseError, match="day1.* and .*day2.*|day2.* and .*day1.*") as caught:
+        with pytest.raises(CourseError, match=r"day1.* and .*day2.*|day2.* and .*day1.*") as caught:
             course.check_remainder(references)
         assert "are two fractions; give the records of one" in str(caught.value)
 
