@@ -38,7 +38,7 @@ from typing import Any
 
 from spotline.errors import RecordError, SpotlineError
 from spotline.storage import only_one
-from verification.mutant_page import page
+from verification.mutant_page import page, read_reasons, reason_of
 from verification.mutant_runs import (
     COMPILED,
     PLAIN,
@@ -198,7 +198,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--workers", type=int, default=1, help="copies that are tried side by side (1)")
     made.add_argument("--out", type=Path, required=True, metavar="FILE", help="rows, as JSON lines")
     made.add_argument("--resume", action="store_true", help="go on from the rows in FILE")
-    made.add_argument("--again", action="store_true", help="with --resume: try survivors again")
+    made.add_argument(
+        "--again", action="store_true", help="with --resume: try survivors again that are not equivalent"
+    )
     made.add_argument("--kept", action="store_true", help="with --resume: try no more, show what FILE has")
     made.add_argument("--tests-s", type=float, default=45.0, help="of tests for a mutant, in s (45)")
     made.add_argument(
@@ -269,9 +271,12 @@ def try_all(
     mutants = (*sample.drawn, *sample.of_journal)[: asked.first]
     if asked.kept:
         mutants = tuple(one for one in mutants if key(one) in kept)
-    missing = [
-        one for one in mutants if key(one) not in kept or (asked.again and not kept[key(one)]["noticed"])
-    ]
+    reasons = read_reasons()
+
+    def is_open(row: dict[str, Any]) -> bool:
+        return not row["noticed"] and not reason_of(row, reasons).is_equivalent
+
+    missing = [one for one in mutants if key(one) not in kept or (asked.again and is_open(kept[key(one)]))]
     missing.sort(key=lambda one: key(one) not in kept)  # survivors come first
     tried = Run(asked.work, Limits(tests_s=asked.tests_s), asked.out)
     start = time.perf_counter()
