@@ -11,7 +11,7 @@ from tests.treatment.plans import field, plan_of, square
 
 
 def test_the_end_of_an_extraction_is_not_held_against_the_floor():
-    """With a floor of 5 %, less than a fifth of the intensity is not: it comes in the last fifth of the fall."""
+    """With a floor of 5 %, less than a fifth of the intensity is not: the last fifth of the fall."""
     changes = {
         "accelerator.spill_fall_s": 0.01,
         "fast_interlocks.intensity_floor": 0.05,
