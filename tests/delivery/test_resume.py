@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -13,12 +14,13 @@ import spotline
 from spotline import BeamLine, OptionError, OutputError, RecordError, open_record, resume
 from spotline.delivery.progress import Progress
 from spotline.delivery.unconfirmed import allowed_unconfirmed_counts, largest_unconfirmed_counts
-from spotline.record.journal import SPILL, read_journal
+from spotline.record.journal import SPILL, STORED, Journal, read_journal
 from spotline.record.model import Record
 from spotline.record.read import read_account
-from spotline.record.spill_file import read_spill
+from spotline.record.recovered import read_state
+from spotline.record.spill_file import read_spill, spill_path
 from spotline.sim.disk import PowerLoss, SimulatedDisk
-from spotline.storage import only_one
+from spotline.storage import Disk, only_one
 from spotline.treatment import Treatment
 from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.deliveries import PROTON, astray_in, deliver, hashes
@@ -123,6 +125,30 @@ def test_killed_during_a_spill(treatment: Treatment, tmp_path: Path):
     assert recovered.parts["int1_counts"].sum() == partial.fields[0].spills["int1_counts"][1]
     assert {name: digest for name, digest in hashes(out).items() if name in before} == before
     assert_exact(record)
+
+
+@pytest.mark.parametrize("is_published", [True, False], ids=["file published", "no file"])
+def test_a_spill_file_that_was_not_noted_is_noted_by_its_hash(
+    is_published: bool, treatment: Treatment, tmp_path: Path
+):
+    out = killed(treatment, tmp_path / "out", 60)
+    path = out / "field-01" / "journal.bin"
+    entries = read_journal(path).entries
+    (stored,) = [number for number, entry in enumerate(entries) if entry.kind == STORED]
+    path.unlink()
+    with Journal(Disk(), path) as book:
+        for entry in entries[:stored]:
+            book.append(entry.kind, entry.values, entry.table)
+    first = spill_path(out / "field-01", 1)
+    if not is_published:
+        first.unlink()
+    record = go_on(out)
+    assert record.summary["status"] == "complete"
+    noted = read_state(out / "field-01").stored
+    assert noted[1].recovered != is_published
+    for number, entry in noted.items():
+        content = spill_path(out / "field-01", number).read_bytes()
+        assert entry.sha256 == hashlib.sha256(content).hexdigest()
 
 
 def test_what_is_assumed_is_not_delivered_again(treatment: Treatment, tmp_path: Path):
