@@ -54,7 +54,7 @@ PLAIN = Stage("plain", ("tests/control",), {"NUMBA_DISABLE_JIT": "1"}, ("tests/c
 """Kernels as the plain functions that they are written as."""
 COMPILED = Stage(
     "compiled",
-    ("tests/record", "tests/delivery"),
+    ("tests/record", "tests/delivery", "tests/test_reference_pages.py"),
     {"NUMBA_DISABLE_JIT": "0"},
     ("tests/record/test_arriving.py",),
 )

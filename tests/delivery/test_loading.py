@@ -25,3 +25,17 @@ def test_the_end_of_an_extraction_is_not_held_against_the_floor():
     assert ring.silence_ticks == 3000
     per_us = slice_.particles_per_s * 1e-6 / slice_.particles_per_count1.mean()
     assert ring.floor_counts == pytest.approx(0.05 * 3000 * per_us)
+
+
+def test_intensity_is_told_in_particles_per_second():
+    """A limit in counts of a window stands for the largest intensity of the line."""
+    line = with_facts(load_beamline("cnao-h"), {"fast_interlocks.intensity_window_us": 1000})
+    treatment = prepare(plan_of(field(square(3, 4.0, 1e5))), line).fields[0]
+    slice_ = treatment.slices[0]
+    settings = law_settings(line.facts, treatment.beam, slice_)
+    assert settings.intensity_bins * line.facts.control.scan_period_us == 1000
+    for per_count, told in (
+        (slice_.particles_per_count1, settings.particles_per_s_per_count1),
+        (slice_.particles_per_count2, settings.particles_per_s_per_count2),
+    ):
+        assert told == pytest.approx(per_count.mean() / 1e-3)
