@@ -143,8 +143,8 @@ def page(sample: Sample, drawn: Sequence[Row], tried: Sequence[Row]) -> tuple[li
             into a copy of the sources, and tests that run the changed line were run until one failed; an end
             that does not come counts as noticed. {unfinished(sample, tried)} Mutants of the control ran with
             kernels as plain Python on `tests/control`, the others on `tests/delivery`, `tests/record` and the
-            tests of generated pages: no other tests, so a share is a lower bound. The [interlocks](verification-mutations.md) are removed
-            one by one besides."""
+            tests of generated pages: no other tests, so a share is a lower bound. The
+            [interlocks](verification-mutations.md) are removed one by one besides."""
         ),
         fill(
             f"""`python -m verification.mutants --out rows.jsonl --write
