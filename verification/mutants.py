@@ -277,7 +277,8 @@ def try_all(
         return not row["noticed"] and not reason_of(row, reasons).is_equivalent
 
     missing = [one for one in mutants if key(one) not in kept or (asked.again and is_open(kept[key(one)]))]
-    missing.sort(key=lambda one: key(one) not in kept)  # survivors come first
+    # Survivors come first, and then what may not be lost.
+    missing.sort(key=lambda one: (key(one) not in kept, one.file != JOURNAL))
     tried = Run(asked.work, Limits(tests_s=asked.tests_s), asked.out)
     start = time.perf_counter()
     for number, row in enumerate(tried.all(missing, asked.workers) if missing else (), 1):
