@@ -156,14 +156,18 @@ def read_traced(stage: Stage, work: Path) -> list[Traced]:
     return found
 
 
-def choose(mutant: Mutant, traced: Iterable[Traced], longest_s: float) -> Choice:
-    """Choose tests that come to the place: of the module's own file, of its package, and the quick ones."""
+def choose(mutant: Mutant, traced: Iterable[Traced], longest_s: float, first: tuple[str, ...] = ()) -> Choice:
+    """Choose tests that come to the place: of the module's own file, of its package, and the quick ones.
+
+    Before all of these come tests whose names begin as one of `first` does.
+    """
     module = Path(mutant.file)
     own = f"tests/{module.parent.name}/test_{module.stem}.py"
     coming = [one for one in traced if one.comes_to(mutant)]
     package = f"{Path(own).parent.as_posix()}/"
     coming.sort(
         key=lambda one: (
+            not one.name.startswith(first),
             not one.name.startswith(f"{own}::"),
             not one.name.startswith(package),
             one.seconds,
@@ -178,7 +182,10 @@ def choose(mutant: Mutant, traced: Iterable[Traced], longest_s: float) -> Choice
             continue
         used_s += one.seconds
         chosen.setdefault(one.name.partition("::")[0], []).append(one)
-    files = sorted(chosen, key=lambda file: (file != own, sum(one.seconds for one in chosen[file])))
+    asked = {one.partition("::")[0] for one in first}
+    files = sorted(
+        chosen, key=lambda file: (file not in asked, file != own, sum(one.seconds for one in chosen[file]))
+    )
     return Choice(tuple(one.name for file in files for one in chosen[file]), left_out)
 
 

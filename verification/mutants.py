@@ -120,7 +120,8 @@ def stage_of(mutant: Mutant) -> Stage:
 class Run:
     """Tries mutants in copies of the tree side by side, and keeps a row of each."""
 
-    def __init__(self, work: Path, limits: Limits, out: Path) -> None:
+    def __init__(self, work: Path, limits: Limits, out: Path, first: Sequence[str] = ()) -> None:
+        self.first = tuple(first)
         self.work, self.limits, self.out = work, limits, out
         self.traced = {stage.name: read_traced(stage, work) for stage in STAGES}
         self.copies: queue.Queue[Copy] = queue.Queue()
@@ -132,7 +133,7 @@ class Run:
         start = time.perf_counter()
         try:
             stage = stage_of(mutant)
-            choice = choose(mutant, self.traced[stage.name], self.limits.tests_s)
+            choice = choose(mutant, self.traced[stage.name], self.limits.tests_s, self.first)
             by = copy.first_to_notice(mutant, stage, choice.tests) if choice.tests else ""
         finally:
             self.copies.put(copy)
@@ -203,6 +204,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--kept", action="store_true", help="with --resume: try no more, show what FILE has")
     made.add_argument("--tests-s", type=float, default=45.0, help="of tests for a mutant, in s (45)")
+    made.add_argument("--ask", action="append", default=[], metavar="TEST", help="ask these tests first")
     made.add_argument(
         "--work",
         type=Path,
@@ -279,7 +281,7 @@ def try_all(
     missing = [one for one in mutants if key(one) not in kept or (asked.again and is_open(kept[key(one)]))]
     # Survivors come first, and then what may not be lost.
     missing.sort(key=lambda one: (key(one) not in kept, one.file != JOURNAL))
-    tried = Run(asked.work, Limits(tests_s=asked.tests_s), asked.out)
+    tried = Run(asked.work, Limits(tests_s=asked.tests_s), asked.out, asked.ask)
     start = time.perf_counter()
     for number, row in enumerate(tried.all(missing, asked.workers) if missing else (), 1):
         kept[key(row)] = row

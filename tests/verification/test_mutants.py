@@ -145,6 +145,7 @@ def test_tests_that_come_to_the_place_are_asked_and_quick_ones_first():
     own, read, log = (f"tests/record/test_{name}.py::test_" for name in ("journal", "read", "log"))
     assert chosen.tests == (f"{own}own", f"{read}quicker", f"{log}quick")
     assert chosen.left_out == 1
+    assert choose(mutant(), tests, 30.0, (f"{own}long",)).tests == (f"{own}long",)
     assert choose(mutant(), tests[:1], 10.0).tests == (f"{own}long",), "one at least"
     assert len(choose(mutant(runs=()), tests, 100.0).tests) == 6, "nobody knows who uses a constant"
     assert choose(mutant(file="src/spotline/record/names.py"), tests, 100.0).tests == ()
