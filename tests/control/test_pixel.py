@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotline.control.memory import WINDOW_TICKS, new_state
-from spotline.control.pixel import add_pixels, position
+from spotline.control.pixel import add_pixels, has_pixels, position
 from tests.control.bench import (
     N_PIXELS,
     N_STRIPS,
@@ -120,6 +120,15 @@ def test_beam_elsewhere_is_noticed_although_it_is_out_of_reach():
     bench.run_to(FIRST)
     assert [cause for cause, *_ in bench.interlocks] == [6, 7]
     assert finished(bench).pixel_counts == 65
+
+
+def test_pixels_behind_the_isocentre_are_pixels_too():
+    """Where the beam has spread beyond its size at the isocentre, the scale to it is below 1."""
+    settings = SETTINGS._replace(
+        x=SETTINGS.x._replace(iso_per_pixel=0.75), y=SETTINGS.y._replace(iso_per_pixel=0.75)
+    )
+    assert has_pixels(settings)
+    assert not has_pixels(settings._replace(x=settings.x._replace(iso_per_pixel=0.0)))
 
 
 @pytest.mark.parametrize(("tick", "is_checked"), [(WINDOW_TICKS, True), (WINDOW_TICKS + 100, False)])

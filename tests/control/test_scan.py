@@ -80,6 +80,16 @@ def test_settled_when_both_read_backs_are_closer_than_the_limit(read_A: tuple[fl
     assert bench.s.settled_tick == (0 if settled else -1)
 
 
+@pytest.mark.parametrize(("read_A", "settled"), [(-5.0, True), (5.0, False), (-5.25, False), (-4.75, False)])
+def test_the_vertical_read_back_is_held_against_its_own_set_point(read_A: float, settled: bool):
+    memory = spots([5])
+    memory.y_current_A[0] = -5.0
+    bench = Bench(memory)
+    bench.read_A = lambda tick: (0.0, read_A)
+    bench.period()
+    assert bench.s.settled_tick == (0 if settled else -1)
+
+
 def test_settled_tick_is_the_first_one_and_later_noise_does_not_change_it():
     bench = Bench(spots([5], x_A=[10.0]))
     bench.read_A = lambda tick: (10.0 if tick in (50, 100) else 11.0, 0.0)

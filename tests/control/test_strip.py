@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from spotline.control.memory import WINDOW_TICKS
 from spotline.control.strip import (
     centre_of_gravity,
+    has_strips,
     is_elsewhere,
     nearest_channel,
     position_of,
@@ -211,6 +212,44 @@ def test_beam_elsewhere_is_noticed_although_it_is_out_of_reach():
     assert [cause for cause, *_ in bench.interlocks] == [4]
     bench.finish()
     assert bench.law.parts[0].x_strip_mm == elsewhere_mm
+
+
+@pytest.mark.parametrize(("far", "elsewhere"), [(64, False), (65, True)])
+def test_half_of_the_counts_near_is_enough_in_every_window(far: int, elsewhere: bool):
+    bench = watch({FIRST: {64: 64}, FIRST + 50: {20: far, 64: 64}})
+    bench.run_to(FIRST + 50)
+    assert bench.law.axes[0].last_mm == (
+        strip_mm((20 * far + 64 * 64) / (far + 64)) if elsewhere else strip_mm(64)
+    )
+
+
+def test_strips_behind_the_isocentre_are_strips_too():
+    """Where the beam has spread beyond its size at the isocentre, the scale to it is below 1."""
+    settings = SETTINGS._replace(
+        x=SETTINGS.x._replace(iso_per_strip=0.75), y=SETTINGS.y._replace(iso_per_strip=0.75)
+    )
+    bench = Bench(spots([200], strip=64, row=60), settings)
+    bench.strip_x = lambda tick: {66: 64} if tick == FIRST else {}
+    bench.strip_y = lambda tick: {61: 64} if tick == FIRST else {}
+    bench.begin().run_to(FIRST)
+    assert has_strips(settings)
+    assert (bench.law.axes[0].last_mm, bench.law.axes[1].last_mm) == (strip_mm(66), strip_mm(61))
+    assert [(cause, value) for cause, _, value, *_ in bench.interlocks] == [(4, 4.0 * 0.75)]
+
+
+@pytest.mark.parametrize(("x", "y", "causes"), [(75, 100, [14]), (100, 75, [15]), (100, 100, [])])
+def test_charge_of_strips_behind_the_isocentre_is_compared_too(x: int, y: int, causes: list[int]):
+    settings = SETTINGS._replace(
+        x=SETTINGS.x._replace(iso_per_strip=0.75),
+        y=SETTINGS.y._replace(iso_per_strip=0.75),
+        charge_counts=100,
+    )
+    bench = Bench(spots([1000], strip=64, row=60), settings)
+    bench.counts = listed(dict.fromkeys(range(100, 200, 10), (10, 10)))
+    bench.strip_x = lambda tick: {64: x} if tick == 200 else {}
+    bench.strip_y = lambda tick: {60: y} if tick == 200 else {}
+    bench.begin().run_to(250)
+    assert [cause for cause, *_ in bench.interlocks if cause in (14, 15)] == causes
 
 
 @pytest.mark.parametrize(("tick", "is_checked"), [(WINDOW_TICKS, True), (WINDOW_TICKS + 50, False)])

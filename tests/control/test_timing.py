@@ -12,6 +12,7 @@ from spotline.control.memory import (
     END_SLICE_COMPLETE,
     END_STOP,
     INPUT_END,
+    INPUT_NO_INTEGRAL,
     INPUT_START,
 )
 from spotline.control.timing import (
@@ -22,7 +23,7 @@ from spotline.control.timing import (
     request_after,
     timing_event,
 )
-from tests.control.bench import CODE, Bench, spots
+from tests.control.bench import CODE, Bench, listed, spots
 
 
 @pytest.mark.parametrize("bit", range(34))
@@ -58,6 +59,22 @@ def test_an_event_with_another_cycle_code_does_nothing_but_trip(event: int):
     assert [cause for cause, *_ in bench.interlocks] == [8]
     assert bench.law.interlocks[0].value == CODE + 1
     assert bench.law.interlocks[0].limit == CODE
+
+
+@pytest.mark.kernel
+def test_counts_that_were_not_read_out_before_the_extraction_are_background():
+    """They are in the totals of both chambers, and in no spot."""
+    bench = Bench(spots([1000]))
+    bench.inputs = lambda tick: INPUT_NO_INTEGRAL if tick == 75 else 0
+    bench.counts = listed({80: (3, 5)})
+    bench.run_to(100)
+    assert (bench.safety.missed1, bench.safety.missed2) == (3, 5)
+    bench.s.start_due = 100
+    bench.events[100] = INPUT_START
+    bench.period()
+    assert (bench.s.start_seen, bench.s.total1, bench.s.total2) == (1, 3, 5)
+    assert (bench.s.int1, bench.s.int2) == (0, 0)
+    assert (bench.safety.missed1, bench.safety.missed2) == (0, 0)
 
 
 @pytest.mark.kernel

@@ -18,6 +18,7 @@ from spotline.control.width import (
     untruncated,
     within,
 )
+from tests.control.bench import Bench, spots
 
 pytestmark = pytest.mark.kernel
 
@@ -146,3 +147,38 @@ def test_mean_and_variance_of_a_plane_of_pixels():
     expected = np.average((index - mean) ** 2, weights=counts) - 1 / 12
     assert mean == pytest.approx(np.average(index, weights=counts), rel=1e-12)
     assert variance == pytest.approx(untruncated(expected, 4.5 - abs(mean - 16))[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("mean", [63.0, 62.7])
+def test_uncertainty_of_a_width_agrees_with_numpy(mean: float):
+    """Noise of every strip within three and a half standard deviations, on the second moment."""
+    sigma, reach, ion_noise = 2.0, 12, 0.02
+    spot = np.rint(4000 * shares_of(sigma, mean)).astype(np.int64)
+    _, error_mm, total = strip_width(spot, 63, reach, 50, PITCH_mm, ion_noise)
+    k = np.arange(-reach, reach + 1)
+    counts = spot[63 - reach : 63 + reach + 1]
+    middle = np.average(k, weights=counts)
+    measured = np.average((k - middle) ** 2, weights=counts)
+    variance, slope = untruncated(measured - 1.0 / 12.0, reach + 0.5 - abs(middle))
+    seen = math.sqrt(variance + 1.0 / 12.0)
+    near = np.abs(k - middle) < 3.5 * seen + 1.0
+    charge = total * norm.pdf(k, middle, seen)
+    noise = np.where(charge < 0.2113, charge * (1 - charge), 1 / 6) + ion_noise * charge
+    spread = np.sum((noise * ((k - middle) ** 2 - measured) ** 2)[near]) / total**2
+    assert error_mm == pytest.approx(
+        math.sqrt(spread) * slope / (2.0 * math.sqrt(variance)) * PITCH_mm, rel=0.01
+    )
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "is_valid"), [(64, 64, 1), (63, 64, 0), (64, 63, 0)], ids=["both", "x too few", "y too few"]
+)
+def test_a_spot_has_widths_if_both_planes_have(x: int, y: int, is_valid: int):
+    bench = Bench(spots([200], strip=64, row=60))
+    bench.strip_x = lambda tick: {63: 15, 64: x - 30, 65: 15} if tick == 150 else {}
+    bench.strip_y = lambda tick: {59: 15, 60: y - 30, 61: 15} if tick == 150 else {}
+    bench.begin().run_to(200).finish_with(200)
+    part = bench.law.parts[0]
+    assert (part.strip_x_sd_counts, part.strip_y_sd_counts) == (x, y)
+    assert part.width_valid == is_valid
+    assert (part.x_strip_sd_mm > 0.0, part.y_strip_sd_mm > 0.0) == (x == 64, y == 64)

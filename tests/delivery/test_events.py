@@ -199,6 +199,7 @@ def test_a_simulated_delivery_tells_the_same_as_its_record(line: BeamLine, tmp_p
     assert all(event.raw is None for event in samples)
     assert rows_of_trend(events)["int1_counts"].tolist() == field.trend["int1_counts"].tolist()
     assert (events[-1].status, events[-1].error) == ("complete", None)
+    assert events[-1].time_us == field.spills["end_us"].max() > 10**6, "when the beam was last needed"
     spill = read_spill(out / "field-01" / "spills" / "spill-0001.h5")
     assert spill.truth is not None
 

@@ -24,6 +24,7 @@ from spotline.control.memory import (
     INPUT_START,
     INPUT_SUPERVISION,
 )
+from spotline.delivery.spill import _raw_bytes_per_us
 from spotline.machine.true_line import true_line_of
 from spotline.room import Block, FastLoop, Room
 from spotline.sim.room import SimulatedRoom
@@ -61,6 +62,18 @@ def in_beam(values: np.ndarray) -> int:
     """Index of a row in the middle of the counts."""
     rows = np.flatnonzero(values.reshape(len(values), -1).any(axis=1))
     return int(rows[len(rows) // 2])
+
+
+def test_room_for_raw_samples_is_room_for_all_of_them(protons_raw: Path, line: BeamLine):
+    """Set aside before a spill for its whole length, as if nothing could be compressed."""
+    with h5py.File(protons_raw / "field-01" / "spills" / "spill-0001.h5") as file:
+        samples = {
+            name: file["raw"][name] for name in ("integrals", "strips", "pixels", "currents_A", "inputs")
+        }
+        us = len(samples["integrals"])
+        taken = sum(one.size * one.dtype.itemsize for one in samples.values())
+    assert us > 10**5
+    assert taken / us == pytest.approx(_raw_bytes_per_us(line), rel=1e-3)
 
 
 def test_same_decisions(protons_raw: Path):

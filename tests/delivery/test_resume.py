@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -11,18 +12,24 @@ import pytest
 
 import spotline
 from spotline import BeamLine, OptionError, OutputError, RecordError, open_record, resume
+from spotline.control import interlocks
 from spotline.delivery.progress import Progress
 from spotline.delivery.unconfirmed import allowed_unconfirmed_counts, largest_unconfirmed_counts
-from spotline.record.journal import SPILL, read_journal
+from spotline.machine.true_line import true_line_of
+from spotline.record.journal import SPILL, STORED, Journal, read_journal
 from spotline.record.model import Record
 from spotline.record.read import read_account
-from spotline.record.spill_file import read_spill
+from spotline.record.recovered import read_state
+from spotline.record.spill_file import read_spill, spill_path
+from spotline.room import Room
 from spotline.sim.disk import PowerLoss, SimulatedDisk
-from spotline.storage import only_one
-from spotline.treatment import Treatment
+from spotline.sim.room import SimulatedRoom
+from spotline.storage import Disk, only_one
+from spotline.treatment import FieldTreatment, Treatment
 from spotline.treatment.treatment_file import read_treatment_file
 from tests.delivery.deliveries import PROTON, astray_in, deliver, hashes
 from tests.delivery.killing import deliver_and_kill, stage_of, violations
+from tests.lines.facts import with_facts
 from tests.treatment.plans import CARBON_MeV_u, field, plan_of, square
 
 WHO = {"operator": "a physicist", "reason": "the cause is gone"}
@@ -125,6 +132,30 @@ def test_killed_during_a_spill(treatment: Treatment, tmp_path: Path):
     assert_exact(record)
 
 
+@pytest.mark.parametrize("is_published", [True, False], ids=["file published", "no file"])
+def test_a_spill_file_that_was_not_noted_is_noted_by_its_hash(
+    is_published: bool, treatment: Treatment, tmp_path: Path
+):
+    out = killed(treatment, tmp_path / "out", 60)
+    path = out / "field-01" / "journal.bin"
+    entries = read_journal(path).entries
+    (stored,) = [number for number, entry in enumerate(entries) if entry.kind == STORED]
+    path.unlink()
+    with Journal(Disk(), path) as book:
+        for entry in entries[:stored]:
+            book.append(entry.kind, entry.values, entry.table)
+    first = spill_path(out / "field-01", 1)
+    if not is_published:
+        first.unlink()
+    record = go_on(out)
+    assert record.summary["status"] == "complete"
+    noted = read_state(out / "field-01").stored
+    assert noted[1].recovered != is_published
+    for number, entry in noted.items():
+        content = spill_path(out / "field-01", number).read_bytes()
+        assert entry.sha256 == hashlib.sha256(content).hexdigest()
+
+
 def test_what_is_assumed_is_not_delivered_again(treatment: Treatment, tmp_path: Path):
     """The spill after the crash has only what is neither confirmed nor assumed."""
     out = killed(treatment, tmp_path / "out", 60)
@@ -214,6 +245,26 @@ def test_stopped_by_interlocks(treatment: Treatment, line: BeamLine, tmp_path: P
     assert (record.fields[0].slow_control["time_us"][1:] >= 0).all()
     assert (np.diff(record.fields[0].spills["start_us"]) > 0).all()
     assert_exact(record)
+
+
+@pytest.mark.parametrize(("temperature_C", "goes_on"), [(24.0, True), (25.5, False)])
+def test_gas_must_be_what_counts_were_made_with(
+    temperature_C: float, goes_on: bool, treatment: Treatment, line: BeamLine, tmp_path: Path
+):
+    """Within its interval in both cases; 25.5 degrees make it thinner by 1.2 % than at 22."""
+    out = killed(treatment, tmp_path / "out", 60)
+    warm = with_facts(line, {"simulation.gas.temperature_C": temperature_C})
+
+    def make_room(field: FieldTreatment, *_: object) -> Room:
+        return SimulatedRoom(true_line_of(warm), field.field.number, 1)
+
+    record = go_on(out, make_room=make_room)
+    latched = [row.cause for row in read_state(record.fields[0].path).latched]
+    if goes_on:
+        assert (record.summary["status"], latched) == ("complete", [])
+    else:
+        assert (record.summary["status"], latched) == ("interlock", [interlocks.GAS_DENSITY])
+        assert len(record.fields[0].spills) == 2, "none after those of before"
 
 
 def test_later_fields(line: BeamLine, tmp_path: Path):

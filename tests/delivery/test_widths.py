@@ -45,6 +45,13 @@ def test_the_record_sees_it(wide: FieldRecord):
         expected_mm = wide.slices[f"fwhm_{plane}_mm"] / FWHM_PER_SIGMA
         assert np.all(wide.slices[sigma] > 1.2 * expected_mm)
         np.testing.assert_allclose(wide.slices[sigma][0], np.mean(truth[sigma][:9]), rtol=0.01)
+        # Of a slice: the mean weighted by the uncertainties of its spots, and that of the mean.
+        for row, here in ((0, spots["slice"] == 0), (1, spots["slice"] == 1)):
+            weights = 1.0 / np.square(spots[error][here])
+            assert len(set(weights.tolist())) > 1
+            mean = float(np.average(spots[sigma][here], weights=weights))
+            assert wide.slices[sigma][row] == pytest.approx(mean, rel=1e-6)
+            assert wide.slices[error][row] == pytest.approx(1.0 / np.sqrt(weights.sum()), rel=1e-6)
 
 
 def test_prescribed_spots_have_it(wide: FieldRecord):

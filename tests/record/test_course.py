@@ -112,6 +112,16 @@ def test_nothing_begins_while_something_is_open(status: str, course: CourseFolde
     assert course.begin(wanted(tmp_path / "day2")).fraction == 2
 
 
+def test_a_remainder_is_of_one_fraction(course: CourseFolder, tmp_path: Path):
+    first = give(course, tmp_path / "day1")
+    second = give(course, tmp_path / "day2", "interlock")
+    course.check_remainder((second.reference,))
+    for references in ((first.reference, second.reference), (second.reference, first.reference)):
+        with pytest.raises(CourseError, match=r"day1.* and .*day2.*|day2.* and .*day1.*") as caught:
+            course.check_remainder(references)
+        assert "are two fractions; give the records of one" in str(caught.value)
+
+
 def test_remainder_is_given_once(course: CourseFolder, tmp_path: Path):
     place = give(course, tmp_path / "day1", "interlock")
     with pytest.raises(CourseError, match="spotline continuation --out"):

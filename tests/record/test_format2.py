@@ -19,6 +19,7 @@ from spotline import RecordError, open_record, replay
 from spotline.control.memory import PART
 from spotline.dicom.treatment_record import treatment_record_bytes
 from spotline.dose.engine.beams import beams_of_record
+from spotline.record.delivery_file import read_delivery
 from spotline.record.journal import PROGRESS, read_journal
 from spotline.record.spill_file import read_control, read_spill
 from spotline.units import FWHM_PER_SIGMA
@@ -55,6 +56,14 @@ def test_it_is_of_the_old_format():
         assert file.attrs["version"] == 2
         assert set(file["measured/parts"].dtype.names) < set(PART.names or ())
     assert sum(path.stat().st_size for path in OLD.rglob("*") if path.is_file()) <= 200_000
+
+
+def test_what_it_was_asked_to_do_is_read_and_another_version_is_not(copy: Path):
+    assert read_delivery(OLD).fields[0].folder == FIELD.name
+    path = copy / "delivery.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"format": 1', '"format": 2'), encoding="utf-8")
+    with pytest.raises(RecordError, match=r"delivery.json: has version 2; use the Spotline that wrote it"):
+        read_delivery(copy)
 
 
 def test_same_decisions_by_the_law_of_today():

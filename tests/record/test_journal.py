@@ -32,6 +32,24 @@ def test_round_trip(path: Path):
     assert {kind for kind, _, _ in ENTRIES} == set(journal.KINDS), "every kind is tried"
 
 
+def test_kinds_have_the_numbers_of_old_journals():
+    """One that changed would make an old journal say something else; what is new gets a number of its own."""
+    assert {kind: number for kind, (number, _) in journal.KINDS.items()} == {
+        "field": 1,
+        "spill": 2,
+        "progress": 3,
+        "over": 4,
+        "stored": 5,
+        "reading": 6,
+        "interlock": 7,
+        "resume": 8,
+        "closed": 9,
+        "event": 10,
+        "given up": 11,
+        "order": 12,
+    }
+
+
 def test_empty(path: Path):
     Journal(Disk(), path).__exit__(None, None, None)
     assert read_journal(path).entries == ()

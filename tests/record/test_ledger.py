@@ -76,6 +76,22 @@ def test_what_is_not_as_it_was_written_is_refused(spoiling: str, tmp_path: Path)
     assert (tmp_path / NAME).read_bytes() == spoilt
 
 
+@pytest.mark.parametrize(
+    ("spoiling", "said"),
+    [
+        ("line in between altered", "line 4 of 4 is altered"),
+        ("last line missing", "line 4 of 4 is missing"),
+        ("line in between missing", "line 2 of 4 is altered"),
+        ("all lines missing", "line 1 of 4 is missing"),
+    ],
+)
+def test_what_is_missing_is_not_called_altered(spoiling: str, said: str, tmp_path: Path):
+    made = noted(tmp_path)
+    (tmp_path / NAME).write_bytes(b"".join(SPOILINGS[spoiling](lines(tmp_path))))
+    with pytest.raises(CourseError, match=said):
+        made.read()
+
+
 def test_any_byte_altered_is_noticed(tmp_path: Path):
     """Anywhere: none of them is a torn line."""
     made = noted(tmp_path, 2)

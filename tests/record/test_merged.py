@@ -298,6 +298,25 @@ def test_records_that_do_not_belong_together(tmp_path: Path):
     refused([dataclasses.replace(record, fields=())], "no field was begun")
 
 
+@pytest.mark.parametrize(("factor", "belongs"), [(1.0, True), (1.0 + 1e-5, False), (1.0 - 1e-5, False)])
+def test_a_plan_holds_numbers_of_32_bits(factor: float, belongs: bool, tmp_path: Path):
+    """What a continuation is to give is what was left, but for the last digits that a file keeps."""
+    treatment, record = small(tmp_path / "0")
+    plan = continuation_plan(record, treatment.plan)
+    (left,) = plan.fields
+    layers = tuple(
+        dataclasses.replace(one, meterset=(factor * one.meterset).astype(np.float32).astype(float))
+        for one in left.layers
+    )
+    assert any((one.meterset != other.meterset).any() for one, other in zip(layers, left.layers, strict=True))
+    rest = treatment_of(dataclasses.replace(plan, fields=(dataclasses.replace(left, layers=layers),)))
+    records = [record, record_of(rest, everything(rest), tmp_path / "1")]
+    if belongs:
+        assert account(*records).is_complete
+    else:
+        refused(records, "was to receive")
+
+
 def test_other_spots_of_the_same_plan(tmp_path: Path):
     """A continuation of another delivery of the plan: as many spots, and other ones."""
     treatment, record = small(tmp_path / "0")

@@ -7,13 +7,15 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from spotline import Record, Slice, load_beamline, open_record, prepare
 from spotline.record.model import INTERLOCK, SLICE, SLOW_CONTROL, SPILL, SPOT, TREND, TRUTH, FieldRecord
-from spotline.record.spill_file import read_control, read_raw, read_spill, spill_path
+from spotline.record.spill_file import file_bytes, read_control, read_raw, read_spill, spill_path
 from spotline.treatment.counts import convert_counts
+from spotline.treatment.monitors import isocentre_per_chamber
 from spotline.treatment.treatment_file import read_treatment_file
 from tests.treatment.plans import CARBON_MeV_u, field, plan_of, square
 
@@ -74,6 +76,22 @@ def test_header(small: Record):
     assert (header["spots_planned"], header["particles_planned"]) == (18, pytest.approx(2.7e6))
     assert header["meterset_per_particle"] == [1.0, 1.0]
     assert {"python", "spotline", "numpy", "numba", "h5py", "pydicom"} <= set(header["versions"])
+
+
+def test_trend_is_that_of_the_spill_files_at_the_isocentre(small: Record):
+    (delivered,) = small.fields
+    scale = isocentre_per_chamber(load_beamline("cnao-h").facts)
+    files = [read_spill(spill_path(delivered.path, number)) for number in (1, 2)]
+    source = np.concatenate([file.trend for file in files])
+    assert np.isfinite(source["y_strip_mm"]).sum() > 10
+    assert min(scale.strip_x or 1.0, scale.strip_y or 1.0) != 1.0
+    for plane, factor in (("x", scale.strip_x), ("y", scale.strip_y)):
+        np.testing.assert_allclose(
+            delivered.trend[f"{plane}_mm"], source[f"{plane}_strip_mm"] * factor, rtol=1e-6
+        )
+    np.testing.assert_array_equal(delivered.trend["time_us"], source["tick"])
+    assert [len(file.assumed) for file in files] == [0, 0]
+    assert len(delivered.assumed) == 0, "nothing is assumed where everything was confirmed"
 
 
 def test_tables(small: Record):
@@ -156,3 +174,18 @@ def test_json_has_no_word_that_json_does_not_know(small: Record):
     for path in small.path.rglob("*.json"):
         json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
     assert len(list(small.path.rglob("*.json"))) == 5
+
+
+def test_room_for_a_spill_file_is_room_for_what_a_spot_puts_into_it(small: Record):
+    """Three commands at most, and a row of every other table that has one for each spot."""
+    with h5py.File(spill_path(small.fields[0].path, 1), "r") as file:
+        found: list[int] = []
+
+        def look(name: str, item: object) -> None:
+            if isinstance(item, h5py.Dataset) and item.shape[:1] == (9,):
+                found.append(item.dtype.itemsize * int(np.prod(item.shape[1:])))
+
+        file.visititems(look)
+        commands = 3 * file["measured/commands"].dtype.itemsize
+    assert len(found) > 10
+    assert file_bytes(10, 0, 0.0) - file_bytes(9, 0, 0.0) >= sum(found) + commands

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotline.record.recovered import assume
+from spotline import Record, RecordError
+from spotline.record import journal
+from spotline.record.journal import Entry, read_journal
+from spotline.record.recovered import FieldState, assume, take_entry
 from tests.record.journals import loaded, parts
 
 RATIO = np.ones(5)
@@ -80,3 +85,55 @@ def test_an_open_spot_takes_a_count_before_it_is_taken_for_complete():
     """With all that it lacked, and more: what ended it was not confirmed, and counted at least once."""
     assert rows(assume(3, loaded(100, 50), parts((0, 100, 0)), RATIO)) == [(0, 1, 3, 1), (1, 2, 2, 0)]
     assert rows(assume(1, loaded(100, 50), parts((0, 120, 0)), RATIO)) == [(0, 1, 0, 1)]
+
+
+@pytest.fixture(scope="module")
+def entries(small: Record) -> list[Entry]:
+    """Of the journal of a field of two spills."""
+    return list(read_journal(small.fields[0].path / journal.NAME).entries)
+
+
+def places(entries: list[Entry], kind: str) -> list[int]:
+    return [place for place, entry in enumerate(entries) if entry.kind == kind]
+
+
+def take(*entries: Entry) -> FieldState:
+    state = FieldState()
+    for entry in entries:
+        take_entry(state, entry, Path("journal.bin"))
+    return state
+
+
+def test_a_journal_in_order_is_taken(entries: list[Entry]):
+    state = take(*entries)
+    assert (state.status, state.spills, sorted(state.stored)) == ("complete", 2, [1, 2])
+    assert state.open_spill == []
+
+
+def test_a_spill_follows_on_the_one_before_once_that_is_over(entries: list[Entry]):
+    first, second = places(entries, journal.SPILL)
+    stored = places(entries, journal.STORED)[0]
+    assert take(*entries[: second + 1]).spills == 2
+    with pytest.raises(RecordError, match=r"spill 2 is out of order"):
+        take(*entries[:stored], entries[second])
+    with pytest.raises(RecordError, match=r"spill 2 is out of order"):
+        take(*entries[:first], entries[second])
+    with pytest.raises(RecordError, match=r"spill 1 is out of order"):
+        take(*entries[: stored + 1], entries[first])
+
+
+def test_progress_is_of_the_spill_that_is_open(entries: list[Entry]):
+    first, second = places(entries, journal.SPILL)
+    one, other = places(entries, journal.OVER)
+    with pytest.raises(RecordError, match=r"spill 1, which is not open"):
+        take(*entries[:first], entries[one])
+    with pytest.raises(RecordError, match=r"spill 1, which is not open"):
+        take(*entries[: second + 1], entries[one])
+    assert take(*entries[: other + 1]).open_spill[-1] is entries[other]
+
+
+def test_a_field_begins_once(entries: list[Entry]):
+    with pytest.raises(RecordError, match="never or twice"):
+        take(*entries[1:])
+    with pytest.raises(RecordError, match="never or twice"):
+        take(entries[0], *entries)
