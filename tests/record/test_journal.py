@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
+import zlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -120,6 +121,26 @@ def test_a_spill_takes_no_more_than_is_reserved(path: Path):
     assert read_journal(path).end - before <= spill_bytes(10, n)
 
 
+def test_what_is_reserved_is_what_the_worst_spill_takes(path: Path):
+    """To the byte: all JSON as long as it may be, and a row of the open spot with every confirmation."""
+
+    def padded(length: int) -> dict[str, str]:
+        return {"": "x" * (length - len('{"": ""}'))}
+
+    n_spots, n_each = 10, 4
+    with Journal(Disk(), path) as book:
+        book.append(journal.SPILL, padded(8192), loaded(*range(1, n_spots + 1)))
+        for spot in range(n_spots):
+            for _ in range(n_each - 1):
+                book.append(journal.PROGRESS, padded(128), parts((spot, 5, 0)))
+            # The spot is complete, and the next one is open already.
+            book.append(journal.PROGRESS, padded(128), parts((spot, 5, 1), (spot + 1, 0, 0)))
+        book.append(journal.OVER, padded(8192), parts(*((spot, 5, 1) for spot in range(n_spots))))
+        book.append(journal.STORED, padded(8192), None)
+        book.append(journal.READING, padded(8192), None)
+    assert path.stat().st_size == spill_bytes(n_spots, n_spots * n_each)
+
+
 def test_truncated_at_every_byte(path: Path):
     """What is left of the entries that are whole; the journal goes on from there."""
     ends = write(path)
@@ -185,6 +206,18 @@ def test_other_version(path: Path):
         patch.setattr(journal, "FORMAT", 9)
         path.write_bytes(journal.encode(journal.FIELD, 0, 0, {}, None))
     with pytest.raises(RecordError, match="version 9 of the format"):
+        read_journal(path)
+
+
+@pytest.mark.parametrize(("said", "n_more"), [(b"[1]", 0), (b"{}", 1), (b"7", 1)])
+def test_a_whole_entry_that_holds_no_table_of_keys(said: bytes, n_more: int, path: Path):
+    """Its bytes are whole, and not ours: JSON of another kind, or said to be longer than it is."""
+    good = journal.encode(journal.FIELD, 0, 0, {}, None)
+    head = bytearray(good[: -len(b"{}") - 4 - 4])
+    head[8:12] = (4 + len(said)).to_bytes(4, "little")
+    content = bytes(head) + (len(said) + n_more).to_bytes(4, "little") + said
+    path.write_bytes(content + zlib.crc32(content).to_bytes(4, "little"))
+    with pytest.raises(RecordError, match=r"entry 0 cannot be understood \(no table of keys\)"):
         read_journal(path)
 
 
