@@ -31,6 +31,7 @@ MANY_PARAMETERS = {
     "spotline.dose.engine.reconstruct.reconstruct": FROZEN,
     "spotline.faces.cli.library.build": VERB,
     "spotline.faces.cli.campaign.campaign": VERB,
+    "spotline.faces.cli.deliver.deliver": VERB,
     "spotline.faces.cli.dose.dose": VERB,
     "spotline.faces.cli.gamma.gamma": VERB,
     "spotline.faces.cli.plan.cube": VERB,

@@ -29,7 +29,7 @@ def test_an_option_that_cannot_be_had_is_refused(name: str, value: Any):
         DeliveryOptions(**{name: value})
 
 
-@pytest.mark.parametrize("seed", [-1, 1.5, math.nan, True, None, "1", 2**63, 10**40])
+@pytest.mark.parametrize("seed", [-1, 1.5, math.nan, True, None, "1", 2**128, 10**40])
 def test_a_seed_that_is_none_leaves_nothing_behind(line: BeamLine, tmp_path: Path, seed: Any):
     with pytest.raises(OptionError, match=r"seed: .* whole number"):
         Delivery(treatment_of(PROTON, line), tmp_path / "out", seed=seed)

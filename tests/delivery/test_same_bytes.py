@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from spotline import BeamLine
+from spotline.errors import OptionError
 from tests.delivery.deliveries import CARBON, PROTON, deliver, hashes
 from tests.processors import PROCESSORS, environment_of
 
@@ -115,6 +116,6 @@ def test_who_watches(protons: Path, line: BeamLine, tmp_path: Path):
 
 @pytest.mark.parametrize("options", [{"block_us": 0}, {"block_us": -1000}, {"block_us": 1500}, {"seed": -1}])
 def test_options_that_make_no_sense(options: dict[str, int], line: BeamLine, tmp_path: Path):
-    with pytest.raises(ValueError, match="must"):
+    with pytest.raises(OptionError, match=r"must be a multiple of 1000|give a whole number"):
         deliver(CARBON, line, tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()

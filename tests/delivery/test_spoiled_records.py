@@ -45,8 +45,8 @@ class Stop(BaseException):
     """The process ends here."""
 
 
-class LoadedError(Exception):
-    """The beam was about to be given: to these counts."""
+class LoadedError(BaseException):
+    """The beam was about to be given: to these counts.  An `Exception` of a room would be an interlock."""
 
 
 class NoBeam(LoopBehind):

@@ -62,7 +62,10 @@ def test_what_it_was_asked_to_do_is_read_and_another_version_is_not(copy: Path):
     assert read_delivery(OLD).fields[0].folder == FIELD.name
     path = copy / "delivery.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"format": 1', '"format": 2'), encoding="utf-8")
-    with pytest.raises(RecordError, match=r"delivery.json: has version 2; use the Spotline that wrote it"):
+    with pytest.raises(
+        RecordError,
+        match=r"delivery.json: has version 2, but this Spotline reads version 1; use the",
+    ):
         read_delivery(copy)
 
 

@@ -156,6 +156,9 @@ def merged(drawn: list[tuple[int, list[int], list[dict[str, Any]]]]) -> list[tup
             continue
         slice_, last = SLICES[index], used[-1]
         strips = [row for row in used if row["position_valid"]] or used
+        x_mm = weighted(strips, "x_strip_mm", "strip_x_counts", SCALE.strip_x)
+        y_mm = weighted(strips, "y_strip_mm", "strip_y_counts", SCALE.strip_y)
+        is_there = math.isfinite(x_mm) and math.isfinite(y_mm)
         moved = last["settled_tick"] >= 0 and last["from_trigger"]
         ions, x, _, y, _ = (sum(row["truth"][k] for row in rows) for k in range(5))
         result.append(
@@ -169,15 +172,15 @@ def merged(drawn: list[tuple[int, list[int], list[dict[str, Any]]]]) -> list[tup
                     "start_us": last["start_tick"],
                     "end_us": last["end_tick"],
                     "complete": any(row["complete"] for row in used),
-                    "position_valid": any(row["position_valid"] for row in used),
+                    "position_valid": any(row["position_valid"] for row in used) and is_there,
                     "particles_planned": slice_.particles[spot],
                     "particles": sum(row["int1_counts"] for row in used) * slice_.particles_per_count1[spot],
                     "particles_int2": sum(row["int2_counts"] for row in used)
                     * slice_.particles_per_count2[spot],
                     "x_planned_mm": slice_.x_iso_mm[spot],
                     "y_planned_mm": slice_.y_iso_mm[spot],
-                    "x_mm": weighted(strips, "x_strip_mm", "strip_x_counts", SCALE.strip_x),
-                    "y_mm": weighted(strips, "y_strip_mm", "strip_y_counts", SCALE.strip_y),
+                    "x_mm": x_mm,
+                    "y_mm": y_mm,
                     "x_pixel_mm": weighted(used, "x_pixel_mm", "pixel_counts", SCALE.pixel_x),
                     "y_pixel_mm": weighted(used, "y_pixel_mm", "pixel_counts", SCALE.pixel_y),
                     "x_current_A": last["x_current_A"],

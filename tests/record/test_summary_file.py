@@ -88,7 +88,7 @@ def test_a_status_is_for_displays(tmp_path: Path):
 
 def test_types_are_those_of_the_tables():
     assert ReadingRow.__struct_fields__ == SLOW_CONTROL.names
-    assert InterlockRow.__struct_fields__ == INTERLOCK.names
+    assert InterlockRow.__struct_fields__ == (*INTERLOCK.names, "detail")
     assert [column.name for column in STATUS_COLUMNS] == list(Status.__struct_fields__[:-1])
     for kind in (FieldSummary, SummaryFile):
         assert issubclass(kind, Statistics)

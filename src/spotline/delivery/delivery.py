@@ -40,7 +40,7 @@ Open = Callable[[Stream, Inbox | OrderCallback | None], Session | Record]
 
 AfterSpill = Callable[[Path], object]
 
-LARGEST_SEED = 2**63 - 1
+LARGEST_SEED = 2**128 - 1
 """Files hold it as a whole number of 64 bits with its sign."""
 
 
@@ -74,7 +74,7 @@ class Delivery:
     FaultError
         If a fault is none that the beam line can have.
     OptionError
-        If `seed` is no whole number from 0 to 2^63 - 1.
+        If `seed` is no whole number from 0 to 2^128 - 1.
     ValueError
         If there are faults for a room of your own or for a disk that cannot have any.
     """

@@ -82,7 +82,7 @@ def deliver(
         If `out` is not free or cannot be written; nothing was delivered then.  What cannot be written later
         is in ``summary["unwritten"]`` of the record, and changes nothing of what was delivered.
     OptionError
-        If `seed` is no whole number from 0 to 2^63 - 1 or `block_us` no multiple of 1000: nothing was
+        If `seed` is no whole number from 0 to 2^128 - 1 or `block_us` no multiple of 1000: nothing was
         delivered then; or if an order cannot be carried out in the state of the treatment.
     FaultError
         If a fault is none that the beam line can have.

@@ -341,7 +341,7 @@ BAD = [
         "plan.dcm: field 1 (Three layers) cannot be delivered on cnao-v: GantryAngle is 90 deg",
     ),
     (["deliver", "plan.dcm", *TO, "full"], "full: is not empty; choose another folder"),
-    (["deliver", "plan.dcm", *TO, "text.txt"], "text.txt: cannot be made (File exists)"),
+    (["deliver", "plan.dcm", *TO, "text.txt"], "text.txt: is no folder; choose another"),
     (["deliver", "plan.dcm", *TO, "text.txt/out"], "text.txt/out: cannot be made (Not a directory)"),
     (["deliver", "plan.dcm", *ON_H, "--field", "4"], "plan.dcm: no field has beam number 4; the plan has 1"),
     (["deliver", "plan.dcm", *ON_H, "--field", "one"], "--field: 'one' is not a whole number"),
