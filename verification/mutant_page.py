@@ -15,11 +15,13 @@ from verification.mutators import JOURNAL, Sample
 from verification.page import circumstances, fill
 
 EXPLAINED = Path(__file__).with_name("data") / "survivors.toml"
-"""Why survivors survive; found again by file, original and mutant, whatever the number of the line."""
+"""Why survivors survive; found again by file, function, original and mutant, not by the line."""
 TARGET = 0.9
 """Of the mutants that change anything, in the control and in the journal."""
 
 Row = Mapping[str, Any]
+Place = tuple[str, str, str, str]
+"""File, function, original and mutant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +32,21 @@ class Reason:
     is_equivalent: bool
 
 
-def read_reasons(path: Path = EXPLAINED) -> dict[tuple[str, str, str], Reason]:
-    """Explanations by file, original and mutant."""
+def read_reasons(path: Path = EXPLAINED) -> dict[Place, Reason]:
+    """Explanations of survivors."""
     with path.open("rb") as file:
         rows = tomllib.load(file).get("survivor", [])
     return {
-        (row["file"], row["original"], row["mutant"]): Reason(row["why"], row["equivalent"]) for row in rows
+        (row["file"], row["inside"], row["original"], row["mutant"]): Reason(row["why"], row["equivalent"])
+        for row in rows
     }
 
 
-def reason_of(row: Row, reasons: Mapping[tuple[str, str, str], Reason]) -> Reason:
+def reason_of(row: Row, reasons: Mapping[Place, Reason]) -> Reason:
     """What is said of a survivor."""
-    return reasons.get((row["file"], row["original"], row["mutant"]), Reason("unexplained", False))
+    return reasons.get(
+        (row["file"], row["inside"], row["original"], row["mutant"]), Reason("unexplained", False)
+    )
 
 
 def share(killed: int, tried: int) -> Figure:
@@ -72,7 +77,7 @@ class Count:
         return self.killed > TARGET * self.changed
 
 
-def count(rows: Iterable[Row], reasons: Mapping[tuple[str, str, str], Reason]) -> Count:
+def count(rows: Iterable[Row], reasons: Mapping[Place, Reason]) -> Count:
     """Count killed, survivors, and survivors that are known to be equivalent."""
     listed = list(rows)
     survivors = [row for row in listed if not row["noticed"]]

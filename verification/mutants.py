@@ -273,6 +273,8 @@ def try_all(
     mutants = (*sample.drawn, *sample.of_journal)[: asked.first]
     if asked.kept:
         mutants = tuple(one for one in mutants if key(one) in kept)
+    # A row keeps what became of a mutant; where that stands in the file is told by the sources.
+    kept |= {key(one): kept[key(one)] | asdict(one) for one in mutants if key(one) in kept}
     reasons = read_reasons()
 
     def is_open(row: dict[str, Any]) -> bool:

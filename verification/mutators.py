@@ -72,6 +72,8 @@ class Mutant:
         the module is imported: any test can.
     original, mutant : str
         The lines that are changed, before and after, in one line each.
+    inside : str
+        Name of the function; empty outside of any.
     """
 
     file: str
@@ -83,6 +85,7 @@ class Mutant:
     runs: tuple[int, ...]
     original: str
     mutant: str
+    inside: str = ""
 
     def applied(self, source: bytes) -> bytes:
         """The file with the mistake."""
@@ -168,6 +171,7 @@ class _Finder:
                 tuple(sorted(runs)),
                 one_line(before),
                 one_line(after),
+                self.function.name if self.function is not None else "",
             )
         )
 

@@ -176,13 +176,19 @@ def test_rows_of_another_sample_are_refused_and_a_torn_one_is_none(tmp_path: Pat
 
 
 def row(file: str, noticed: str, line: int = 1) -> dict[str, Any]:
-    told = {"file": f"src/spotline/{file}", "line": line, "original": "a < b", "mutant": "a <= b"}
+    told = {
+        "file": f"src/spotline/{file}",
+        "line": line,
+        "inside": "f",
+        "original": "a < b",
+        "mutant": "a <= b",
+    }
     return told | {"operator": "comparison", "noticed": noticed, "tests": 3, "left_out": 2, "seconds": 60.0}
 
 
 def test_counts_and_the_page():
     rows = [row("control/slow.py", "test"), row("control/slow.py", ""), row("record/journal.py", "test")]
-    reasons = {("src/spotline/control/slow.py", "a < b", "a <= b"): Reason("why", True)}
+    reasons = {("src/spotline/control/slow.py", "f", "a < b", "a <= b"): Reason("why", True)}
     assert (count(rows, reasons).changed, count(rows, {}).changed) == (2, 3)
     assert count(rows, reasons).is_enough
     assert not count(rows, {}).is_enough
@@ -203,7 +209,12 @@ def test_the_interval_is_the_exact_one():
     assert share(0, 0).value is None
 
 
-def test_explanations_are_of_lines_that_are_there():
+def test_explanations_are_of_mutants_that_there_are():
     files = sources()
-    for file, original, _ in read_reasons():
-        assert original in {one.original for one in mutants_of(file, files[file])}, (file, original)
+    for place in read_reasons():
+        found = [
+            one
+            for one in mutants_of(place[0], files[place[0]])
+            if (one.file, one.inside, one.original, one.mutant) == place
+        ]
+        assert found, place
