@@ -29,6 +29,7 @@ from spotline.control.memory import (
     SliceMemory,
 )
 from spotline.control.slow import SlowReading
+from spotline.given import is_whole
 from spotline.record.model import Table
 from spotline.room import TRUTH_COLUMNS, Block, Broadcast, SpillResult, boards_sha256
 
@@ -55,7 +56,7 @@ def check_broadcast(broadcast: Broadcast, asked_us: int, longest_us: int) -> str
         How long a spill of the accelerator may last.
     """
     start_us, end_us = broadcast.extraction_start_us, broadcast.extraction_end_us
-    if not all(_is_whole(value) for value in (broadcast.code, start_us, end_us)):
+    if not all(is_whole(value) for value in (broadcast.code, start_us, end_us)):
         return f"code {broadcast.code!r} from {start_us!r} to {end_us!r} us are no whole numbers"
     if not asked_us <= start_us <= asked_us + LONGEST_WAIT_us:
         return f"extraction announced for {start_us} us, asked for at {asked_us} us"
@@ -80,7 +81,7 @@ def check_slow_reading(reading: SlowReading | None, asked_us: int, n_boxes: int)
         return None
     if len(reading.boxes) != n_boxes:
         return f"reading of {len(reading.boxes)} boxes, the line has {n_boxes}"
-    if not _is_whole(reading.time_us) or reading.time_us > asked_us:
+    if not is_whole(reading.time_us) or reading.time_us > asked_us:
         return f"reading of {reading.time_us!r} us, asked for at {asked_us} us"
     for box in reading.boxes:
         values: tuple[Any, ...] = (box.temperature_C, box.pressure_Pa, box.high_voltage_V)
@@ -250,10 +251,6 @@ class SpillAnswers:
             if over[-1] >= self._excess[number]:
                 return f"{name} has {int(over[-1])} counts too many in the last spot, without an interlock"
         return None
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int | np.integer)
 
 
 def _any_negative(trend: Table) -> bool:

@@ -9,7 +9,6 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
-from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +22,7 @@ from spotline.delivery.status import StatusFile
 from spotline.delivery.stream import CAPACITY, Sink, Stream, Subscription
 from spotline.errors import OptionError
 from spotline.files import claimed_by_one
+from spotline.given import is_whole
 from spotline.record.folder import LOCK
 from spotline.record.model import Record
 from spotline.record.summary_file import SinkNote
@@ -41,7 +41,7 @@ Open = Callable[[Stream, Inbox | OrderCallback | None], Session | Record]
 AfterSpill = Callable[[Path], object]
 
 LARGEST_SEED = 2**128 - 1
-"""Files hold it as a whole number of 64 bits with its sign."""
+"""As many bits as a UUID has (chosen); JSON, in which files hold it, has no limit of its own."""
 
 
 class Delivery:
@@ -113,10 +113,10 @@ class Delivery:
 
         def opened(stream: Stream, orders: Inbox | OrderCallback | None) -> Session:
             started = options.started if options.started is not None else datetime.now().astimezone()
-            begun = Begun(seed, raw, started, failing, options.fraction or 1, options.operator)
+            content = plan_content(treatment.plan)  # before anything is written or noted
+            begun = Begun(seed, raw, started, failing, options.fraction or 1, options.operator, content)
             with ExitStack() as lock:
                 lock.enter_context(claimed_by_one(folder, LOCK, "the record"))
-                plan_content(treatment.plan)  # before anything is written or noted
                 place = take_place(treatment, folder, options)
                 delivery, contents = begin(treatment, folder, begun, disk, place)
                 session = Session(
@@ -343,8 +343,7 @@ class Delivery:
 
 
 def _checked_seed(seed: Any) -> int:
-    """A seed that every file can hold: nothing is written before."""
-    whole = isinstance(seed, Integral) and not isinstance(seed, bool)
-    if not (whole and 0 <= seed <= LARGEST_SEED):
+    """A seed that can be one: nothing is written before."""
+    if not (is_whole(seed) and 0 <= seed <= LARGEST_SEED):
         raise OptionError(f"seed: {seed!r} is none; give a whole number from 0 to {LARGEST_SEED}")
     return int(seed)

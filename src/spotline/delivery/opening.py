@@ -90,6 +90,8 @@ class Begun:
         That is delivered, if no course knows it.
     operator : str
         Who delivers, if that is known.
+    plan_content : bytes or None
+        As `plan_content` has read it, for the copy in the record.
     """
 
     seed: int
@@ -98,6 +100,7 @@ class Begun:
     faults: tuple[Fault, ...] = ()
     fraction: int = 1
     operator: str = ""
+    plan_content: bytes | None = None
 
 
 def take_place(treatment: Treatment, folder: Path, options: DeliveryOptions) -> Place | None:
@@ -159,7 +162,7 @@ def begin(
         if begun.faults:
             write_faults(folder / FAULTS, begun.faults)
         kept = _keep_what_it_takes(treatment, folder, begun, disk, place)
-    except (OSError, OutputError, PlanError) as error:
+    except (OSError, OutputError) as error:
         if isinstance(error, OSError):
             reason = " ".join((error.strerror or str(error)).split())
             error = OutputError(
@@ -194,7 +197,7 @@ def _keep_what_it_takes(
         )
     delivery = DeliveryFile(
         format=delivery_file.FORMAT,
-        plan=_keep_plan(treatment, folder, disk),
+        plan=_keep_plan(plan, begun.plan_content, folder, disk),
         plan_name=plan.path.name,
         plan_label=plan.label,
         plan_sha256=plan.sha256,
@@ -238,9 +241,8 @@ def plan_content(plan: Plan) -> bytes | None:
     return content
 
 
-def _keep_plan(treatment: Treatment, folder: Path, disk: Disk) -> str | None:
-    """Copy the file of the plan; return the name of the copy, or None if there is no such file any more."""
-    plan, content = treatment.plan, plan_content(treatment.plan)
+def _keep_plan(plan: Plan, content: bytes | None, folder: Path, disk: Disk) -> str | None:
+    """Copy the file of the plan; return the name of the copy, or None if there was no such file any more."""
     if content is None:
         return None
     disk.make_folder(folder / delivery_file.PLANS)

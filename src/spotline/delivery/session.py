@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from spotline.delivery.recorder import FieldFiles
 from spotline.delivery.stream import Stream
 from spotline.errors import OptionError, OutputError, SpotlineError
 from spotline.files import write_json
+from spotline.given import is_whole
 from spotline.hdf5 import keys_of
 from spotline.record import journal
 from spotline.record.account import account_of
@@ -111,9 +112,9 @@ class DeliveryOptions:
         # Everything is refused here: later there would be half a record, or beam.
         object.__setattr__(self, "operator", signed("operator", self.operator))
         object.__setattr__(self, "again", signed("again", self.again))
-        if not (_is_whole(self.block_us) and self.block_us >= 1 and self.block_us % TREND_TICKS == 0):
+        if not (is_whole(self.block_us) and self.block_us >= 1 and self.block_us % TREND_TICKS == 0):
             raise OptionError(f"block_us is {self.block_us!r}; it must be a multiple of {TREND_TICKS}")
-        if self.fraction is not None and not (_is_whole(self.fraction) and self.fraction >= 1):
+        if self.fraction is not None and not (is_whole(self.fraction) and self.fraction >= 1):
             raise OptionError(f"fraction is {self.fraction!r}; give a whole number, counted from 1")
         wait_s: Any = self.reset_wait_s
         is_number = isinstance(wait_s, Real) and not isinstance(wait_s, bool)
@@ -126,10 +127,6 @@ class DeliveryOptions:
         for name in ("documents", "takes_orders"):
             if not isinstance(getattr(self, name), bool):
                 raise OptionError(f"{name} is {getattr(self, name)!r}; give True or False")
-
-
-def _is_whole(number: object) -> bool:
-    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 @dataclass(slots=True)

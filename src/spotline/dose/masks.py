@@ -105,13 +105,15 @@ def mask_of(structure: Structure, grid: Grid) -> Mask:
             weight = np.float32(shared[plane] / grid.spacing_mm[2])
             share[plane, first : first + len(area)] += weight * area
     np.clip(share, 0.0, 1.0, out=share)  # sums of shares may exceed 1 by their rounding
-    volume_cm3 = sum((slab.upper_mm - slab.lower_mm) * slab.area_mm2() for slab in slabs) * 1e-3
+    areas_mm2 = [slab.area_mm2() for slab in slabs]
+    heights_mm = [slab.upper_mm - slab.lower_mm for slab in slabs]
+    volume_cm3 = sum(h * area for h, area in zip(heights_mm, areas_mm2, strict=True)) * 1e-3
     mask = Mask(structure.name, grid, share, volume_cm3, is_beyond=_is_beyond(drawn, grid))
     if not share.any():
         if not volume_cm3 > 0.0:
             raise DoseError(f"structure {structure.name}: its contours enclose no volume; draw it again")
         raise DoseError(_outside(structure, grid, drawn))
-    return replace(mask, notes=_notes(mask, drawn))
+    return replace(mask, notes=_notes(mask, drawn, sum(areas_mm2)))
 
 
 def plane_share(slab: Slab, grid: Grid) -> tuple[int, Float32s]:
@@ -135,14 +137,14 @@ def plane_share(slab: Slab, grid: Grid) -> tuple[int, Float32s]:
     return first, area.astype(np.float32)
 
 
-def _notes(mask: Mask, drawn: Slabs) -> tuple[str, ...]:
-    """What is special about a mask and its contours."""
+def _notes(mask: Mask, drawn: Slabs, areas_mm2: float) -> tuple[str, ...]:
+    """What is special about a mask and its contours, whose areas have that sum."""
     notes = list(drawn.notes(mask.name))
     if mask.outside_note:
         notes.append(mask.outside_note)
     # The part of it that is beyond the grid is no disagreement.
     found_cm3 = mask.contour_cm3 if mask.is_beyond else mask.volume_cm3
-    simple_cm3 = sum(slab.area_mm2() for slab in drawn.slabs) * drawn.spacing_mm * 1e-3
+    simple_cm3 = areas_mm2 * drawn.spacing_mm * 1e-3
     if abs(found_cm3 - simple_cm3) > VOLUME_TOLERANCE * max(found_cm3, simple_cm3):
         notes.append(
             f"structure {mask.name}: its volume is {found_cm3:.4g} cm3, but the areas of its contours times "
@@ -152,21 +154,13 @@ def _notes(mask: Mask, drawn: Slabs) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _box(drawn: Slabs) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Corners in x, y and z of what the contours reach."""
-    corners = np.concatenate([contour.xy_mm for slab in drawn.slabs for contour in slab.contours])
-    lower = (*corners.min(axis=0).tolist(), drawn.slabs[0].lower_mm)
-    upper = (*corners.max(axis=0).tolist(), drawn.slabs[-1].upper_mm)
-    return lower, upper
-
-
 def _is_beyond(drawn: Slabs, grid: Grid) -> bool:
-    lower, upper = _box(drawn)
+    lower, upper = drawn.box_mm()
     return bool(np.any(np.less(lower, grid.lower_mm)) or np.any(np.greater(upper, grid.upper_mm)))
 
 
 def _outside(structure: Structure, grid: Grid, drawn: Slabs) -> str:
-    lower, upper = _box(drawn)
+    lower, upper = drawn.box_mm()
     spans = [
         f"{name} {a:g} to {b:g} (grid {c:g} to {d:g})"
         for name, a, b, c, d in zip("xyz", lower, upper, grid.lower_mm, grid.upper_mm, strict=True)

@@ -125,6 +125,12 @@ class Slabs:
     doubles: int
     united: tuple[float, ...]
 
+    def box_mm(self) -> tuple[list[float], list[float]]:
+        """Lowest and highest x, y and z of what the contours reach, half a slice beyond the last ones too."""
+        corners = np.concatenate([contour.xy_mm for slab in self.slabs for contour in slab.contours])
+        lower = [*corners.min(axis=0).tolist(), self.slabs[0].lower_mm]
+        return lower, [*corners.max(axis=0).tolist(), self.slabs[-1].upper_mm]
+
     def notes(self, name: str) -> tuple[str, ...]:
         """What the reader has to know of it, of the structure of that name."""
         said = []

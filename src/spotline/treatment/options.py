@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from spotline.errors import OptionError
+from spotline.given import is_whole
 from spotline.machine import BeamLine
 from spotline.tables import closest
 
@@ -81,8 +82,7 @@ def _faults(options: Options, beamline: BeamLine) -> Iterator[str]:
             f"{', '.join(f'{level:g}' for level in levels)}"
         )
     paintings: Any = options.paintings
-    whole = isinstance(paintings, numbers.Integral) and not isinstance(paintings, bool)
-    if paintings is not None and not (whole and 1 <= paintings <= LARGEST_PAINTINGS):
+    if paintings is not None and not (is_whole(paintings) and 1 <= paintings <= LARGEST_PAINTINGS):
         yield f"paintings is {paintings!r}: choose a whole number from 1 to {LARGEST_PAINTINGS}"
     for name in ("largest_visit_particles", "beam_off_jump_mm", "beam_off_transit_share"):
         value = getattr(options, name)

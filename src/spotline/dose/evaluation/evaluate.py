@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from spotline.dose.masks import Mask, mask_of
 from spotline.dose.rbe import RbeModel
 from spotline.dose.structures import StructureSet
 from spotline.errors import DoseError
+from spotline.given import is_whole
 from spotline.machine.library import BeamLibrary
 from spotline.machine.load import BeamLine, load_beamline
 from spotline.plan.model import Plan
@@ -93,8 +93,7 @@ class DoseOptions:
             raise DoseError(f"dose grid: {self.grid_mm:g} mm is no size of a voxel; give more than 0")
         check_widths(self.widths)
         fractions: Any = self.fractions
-        is_whole = isinstance(fractions, Integral) and not isinstance(fractions, bool)
-        if not (is_whole and fractions >= 1):
+        if not (is_whole(fractions) and fractions >= 1):
             raise DoseError(f"fractions: {fractions!r} is none; give a whole number from 1")
         if not isinstance(self.per_field, bool):
             raise DoseError(f"per_field: {self.per_field!r} is neither; give True or False")

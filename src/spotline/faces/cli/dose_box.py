@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from spotline.dose.engine.water_and_grid import checked_grid
 from spotline.dose.evaluation.patients import CtPatient, WaterBox
 from spotline.dose.grid import Grid
 from spotline.dose.planes import slabs_of
-from spotline.dose.structures import Structure, StructureSet
+from spotline.dose.structures import StructureSet
 from spotline.errors import OptionError
 
 IMAGE = "image"
@@ -51,7 +49,7 @@ def grid_of(
     elif structures is None:
         raise OptionError(f"--box: {words[0]!r} names a structure: give --structures")
     else:
-        lower_mm, upper_mm = _around(structures.named(words[0]), spacing_mm)
+        lower_mm, upper_mm = slabs_of(structures.named(words[0]).contours, spacing_mm).box_mm()
     return checked_grid(Grid.covering(lower_mm, upper_mm, spacing_mm))
 
 
@@ -67,11 +65,3 @@ def _numbers(words: Sequence[str]) -> tuple[list[float], list[float]]:
                 f"--box: from {low:g} to {high:g} mm in {axis} is no box; give the lower one first"
             )
     return lower, upper
-
-
-def _around(structure: Structure, spacing_mm: float) -> tuple[list[float], list[float]]:
-    """The box that a structure fills, with half a slice beyond its outermost planes."""
-    slabs = slabs_of(structure.contours, spacing_mm).slabs
-    corners = np.concatenate([contour.xy_mm for contour in structure.contours])
-    lower = [*corners.min(axis=0).tolist(), slabs[0].lower_mm]
-    return lower, [*corners.max(axis=0).tolist(), slabs[-1].upper_mm]
