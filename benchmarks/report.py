@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.cases import ROOT, TIMED_us
 from benchmarks.processes import Memory, Starts, measure_memory, measure_starts
-from verification.figures import table
+from verification.figures import figure, table
 from verification.page import circumstances, fill, page_parser, put_page, say
 
 LEAST_FACTOR, AIMED_FACTOR = 40.0, 80.0
@@ -64,9 +64,9 @@ def of_kind(timings: Sequence[Timing], kind: str) -> list[Timing]:
     return [timing for timing in timings if timing.info["kind"] == kind]
 
 
-def page(timings: Sequence[Timing], starts: Starts, memory: Memory) -> str:
-    """Put the page together."""
-    parts = [
+def page(timings: Sequence[Timing], starts: Starts, memory: Memory) -> list[str]:
+    """Put the page together, part by part."""
+    return [
         "# Performance",
         fill(
             f"""`scripts/benchmark --write docs/reference/performance.md` measures these figures and
@@ -85,7 +85,6 @@ def page(timings: Sequence[Timing], starts: Starts, memory: Memory) -> str:
         *_peer_parts(of_kind(timings, "peer")),
         *_start_parts(starts, memory),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def _verdict(value: float, limit: float) -> str:
@@ -190,12 +189,12 @@ def _loop_parts(timings: Sequence[Timing]) -> list[str]:
         rows.append(
             (
                 timing.info["name"],
-                f"{_ns(timing.least_s, timing):.1f}",
-                f"{_ns(timing.median_s, timing):.1f}",
-                f"{1e-6 * timing.info['ticks'] / timing.least_s:.0f}",
-                f"{_ns(raw.least_s, raw):.1f}",
-                f"{_ns(raw.median_s, raw):.1f}",
-                f"{raw.least_s / timing.least_s:.2f}",
+                figure(_ns(timing.least_s, timing), ".1f"),
+                figure(_ns(timing.median_s, timing), ".1f"),
+                figure(1e-6 * timing.info["ticks"] / timing.least_s, ".0f"),
+                figure(_ns(raw.least_s, raw), ".1f"),
+                figure(_ns(raw.median_s, raw), ".1f"),
+                figure(raw.least_s / timing.least_s, ".2f"),
             )
         )
     return [
@@ -235,7 +234,10 @@ def _replay_parts(timings: Sequence[Timing]) -> list[str]:
         ),
         table(
             ("Recording", "ns per sample", "median"),
-            [(t.info["name"], f"{_ns(t.least_s, t):.1f}", f"{_ns(t.median_s, t):.1f}") for t in timings],
+            [
+                (t.info["name"], figure(_ns(t.least_s, t), ".1f"), figure(_ns(t.median_s, t), ".1f"))
+                for t in timings
+            ],
         ),
         _command(f"least and median of {timings[0].rounds} rounds"),
     ]
@@ -246,12 +248,12 @@ def _field_parts(timings: Sequence[Timing]) -> list[str]:
         (
             f"`{t.info['name']}`" if "(" not in t.info["name"] else t.info["name"],
             "yes" if t.info["raw"] else "no",
-            f"{t.info['spots']}",
-            f"{t.info['spills']}",
-            f"{t.info['beam_on_s']:.2f} s",
-            f"{t.info['beam_on_s'] / t.info['loop_wall_s']:.0f}",
-            f"{t.info['beam_on_s'] / t.info['wall_s']:.1f}",
-            f"{t.info['beam_on_s'] / t.least_s:.1f}",
+            t.info["spots"],
+            t.info["spills"],
+            figure(t.info["beam_on_s"], ".2f", "s"),
+            figure(t.info["beam_on_s"] / t.info["loop_wall_s"], ".0f"),
+            figure(t.info["beam_on_s"] / t.info["wall_s"], ".1f"),
+            figure(t.info["beam_on_s"] / t.least_s, ".1f"),
         )
         for t in timings
     ]
@@ -275,11 +277,11 @@ def _field_parts(timings: Sequence[Timing]) -> list[str]:
 def _path_parts(timings: Sequence[Timing]) -> list[str]:
     rows = [
         (
-            f"{t.info['spots']}",
-            f"{1e3 * t.least_s:.1f} ms",
-            f"{1e3 * t.median_s:.1f} ms",
-            f"{1e6 * t.least_s / t.info['spots']:.0f} µs",
-            *(f"{ms:.1f} ms" for ms in t.info["times_ms"].values()),
+            t.info["spots"],
+            figure(1e3 * t.least_s, ".1f", "ms"),
+            figure(1e3 * t.median_s, ".1f", "ms"),
+            figure(1e6 * t.least_s / t.info["spots"], ".0f", "µs"),
+            *(figure(ms, ".1f", "ms") for ms in t.info["times_ms"].values()),
         )
         for t in timings
     ]
@@ -314,11 +316,11 @@ def _transport_parts(timings: Sequence[Timing]) -> list[str]:
         rows.append(
             (
                 timing.info["name"],
-                f"{1e6 * timing.least_s / timing.info['primaries']:.1f}",
-                f"{_rate(timing, timing.least_s):.0f}",
-                f"{_rate(timing, timing.median_s):.0f}",
-                f"{_rate(two, two.least_s):.0f}",
-                f"{timing.least_s / two.least_s:.2f}",
+                figure(1e6 * timing.least_s / timing.info["primaries"], ".1f"),
+                figure(_rate(timing, timing.least_s), ".0f"),
+                figure(_rate(timing, timing.median_s), ".0f"),
+                figure(_rate(two, two.least_s), ".0f"),
+                figure(timing.least_s / two.least_s, ".2f"),
             )
         )
     return [
@@ -480,8 +482,7 @@ def main(arguments: list[str] | None = None) -> int:
     starts = measure_starts(asked.repeats)
     say("measuring memory ...")
     memory = measure_memory()
-    text = page(timings, starts, memory)
-    put_page(text, asked.write)
+    put_page(page(timings, starts, memory), asked.write)
     return 0
 
 

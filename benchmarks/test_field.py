@@ -1,4 +1,4 @@
-"""Whole fields, as `spotline.deliver` delivers them."""
+"""Whole fields, as `spotline deliver` delivers them: with a report of each."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def test_field(benchmark: BenchmarkFixture, case: FieldCase, raw: bool, tmp_path
     def deliver() -> None:
         folder = tmp_path / f"record-{next(number)}"
         records.append(spotline.deliver(treatment, folder, raw=raw))
+        spotline.write_report(records[-1], folder / "report.html")
         shutil.rmtree(folder)  # raw samples of many rounds would fill the disk
 
     benchmark.pedantic(deliver, rounds=case.rounds, warmup_rounds=1 if case.rounds > 1 else 0)  # type: ignore[no-untyped-call]

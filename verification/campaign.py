@@ -4,7 +4,8 @@
     python -m verification.campaign --out campaign --write docs/reference/verification-campaign.md
 
 The first makes the runs, the second a page of them (both can be asked for at once).  Runs that are made
-already in the folder are not made again.
+already in the folder are not made again.  ``--other-seeds 2 3 --each 2000`` adds so many runs of each of
+these seeds, a quarter of them pairs, to the tables of all.
 """
 
 from __future__ import annotations
@@ -40,29 +41,36 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--singles", type=int, default=7000, help="runs with one fault")
     parser.add_argument("--pairs", type=int, default=3000, help="runs with two")
     parser.add_argument("--faultless", type=int, default=1000, help="runs without")
+    parser.add_argument("--other-seeds", type=int, nargs="+", default=[], help="more runs, with these seeds")
+    parser.add_argument("--each", type=int, default=2000, help="so many of each of them")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--scheduler", help="address of a Dask scheduler")
     parser.add_argument("--out", type=Path, required=True, help="folder for tables and reports")
     options = parser.parse_args(arguments)
     treatment = spotline.prepare(spotline.read_plan(EXAMPLES / PLAN), spotline.load_beamline("cnao-h"))
     found = {}
-    for name, runs, faults in (
-        ("faultless", options.faultless, "none"),
-        ("singles", options.singles, "all"),
-        ("pairs", options.pairs, "all"),
-    ):
-        folder = options.out / name
+    wanted = [("faultless", options.faultless, SEED), ("singles", options.singles, SEED)]
+    wanted += [("pairs", options.pairs, SEED)]
+    for seed in options.other_seeds:
+        pairs = options.each // 4
+        wanted += [
+            (f"singles, seed {seed}", options.each - pairs, seed),
+            (f"pairs, seed {seed}", pairs, seed),
+        ]
+    for name, runs, seed in wanted:
+        folder = options.out / name.replace(", seed ", "-")
         if not (folder / SUMMARY).exists():
             began = time.perf_counter()
             spotline.run_campaign(
                 treatment,
                 folder,
                 runs=runs,
-                faults=faults,
-                pairs=name == "pairs",
-                seed=SEED,
+                faults="none" if name == "faultless" else "all",
+                pairs=name.startswith("pairs"),
+                seed=seed,
                 workers=options.workers,
                 scheduler=options.scheduler,
+                resume=folder.exists(),
                 progress=_tell,
             )
             wall_s = time.perf_counter() - began
@@ -84,8 +92,8 @@ def page_of(found: dict[str, CampaignFile], out: Path) -> list[str]:
         "# Verification of the safety: a campaign of faults",
         fill(
             f"""{sum(one.runs for one in found.values())} deliveries of `examples/{PLAN}` on
-            `cnao-h`, seed {SEED}: without faults, with one, and with two at a time. What is judged, with
-            which bounds, is in [the reference](campaign.md). {circumstances()}."""
+            `cnao-h`, seed {SEED} where none is named: without faults, with one, and with two at a time. What
+            is judged, with which bounds, is in [the reference](campaign.md). {circumstances()}."""
         ),
         _totals(found, out),
         "## Invariants",
@@ -114,7 +122,7 @@ def page_of(found: dict[str, CampaignFile], out: Path) -> list[str]:
 def _totals(found: dict[str, CampaignFile], out: Path) -> str:
     rows = []
     for name, one in found.items():
-        took = json.loads((out / name / "took.json").read_text(encoding="utf-8"))
+        took = json.loads((out / name.replace(", seed ", "-") / "took.json").read_text(encoding="utf-8"))
         excess, off = one.worst_excess, one.worst_beam_off
         rows.append(
             (

@@ -61,6 +61,7 @@ CODES = {
     56: "intensity floor",
     57: "ring charge",
     58: "high voltage line",
+    59: "gas line",
     53: "watchdog",
 }
 

@@ -155,8 +155,9 @@ def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: 
     received = received_of(treatment, spills)
     bound = _bound(treatment, watch, drawn.faults, received, len(spills))
     worst = _check_excess(received, bound, verdict)
+    lack = lack_bound = None
     if not struck and not story.failure:
-        _check_lack(received, bound, verdict)
+        lack, lack_bound = _check_lack(received, bound, verdict)
     opened_us = _onsets_us((f for f in drawn.faults if f.device == "chopper"), setting, spills)
     beam_off_us = _check_beam_off(spills, opened_us, bound, verdict)
     if not story.failure:
@@ -197,6 +198,8 @@ def _judge(setting: Setting, drawn: Drawn, watch: Watch, story: _Story, folder: 
         prescribed_Gy=prescribed_Gy,
         excess_field=float(received.excess.sum()),
         excess_field_bound=bound.field,
+        lack=lack,
+        lack_bound=lack_bound,
         slice=int(received.slice[worst]),
         spot=int(received.spot[worst]),
         missing=float(np.maximum(0.0, -received.excess).sum()),
@@ -280,8 +283,8 @@ def _check_excess(received: Received, bound: Bound, verdict: _Verdict) -> int:
     return worst
 
 
-def _check_lack(received: Received, bound: Bound, verdict: _Verdict) -> None:
-    """Check invariant 32 of a field in which nothing fails."""
+def _check_lack(received: Received, bound: Bound, verdict: _Verdict) -> tuple[float, float]:
+    """Check invariant 32 of a field in which nothing fails; what the worst spot lacks, and its bound."""
     worst = int(np.argmin(received.excess / bound.lack_spots))
     lack = -float(received.excess[worst])
     if lack > bound.lack_spots[worst]:
@@ -293,6 +296,7 @@ def _check_lack(received: Received, bound: Bound, verdict: _Verdict) -> None:
     total = -float(received.excess.sum())
     if total > bound.lack_field:
         verdict.add(LACK, f"field: lacks {total:.4g} particles, bound {bound.lack_field:.4g}")
+    return lack, float(bound.lack_spots[worst])
 
 
 def _is_whole(record: Record | None, number: int) -> bool:

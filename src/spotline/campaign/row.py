@@ -62,6 +62,15 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("prescribed_Gy", "double", "likewise, of the prescription"),
     ("excess_field", "double", "particles that the field received too many"),
     ("excess_field_bound", "double", "its bound"),
+    (
+        "lack",
+        "double",
+        (
+            "particles that a spot received too few (the one nearest to its bound); null if a fault struck "
+            "or the program failed"
+        ),
+    ),
+    ("lack_bound", "double", "its bound; null likewise"),
     ("slice", "int32", "slice of the worst spot, from 0"),
     ("spot", "int32", "the spot in the slice, from 0: its first visit"),
     ("missing", "double", "particles that the field lacks when all is over"),
@@ -113,6 +122,8 @@ class Row(Struct, frozen=True, kw_only=True):
     prescribed_Gy: float | None
     excess_field: float
     excess_field_bound: float
+    lack: float | None = None  # tables of before have neither
+    lack_bound: float | None = None
     slice: int
     spot: int
     missing: float

@@ -64,6 +64,7 @@ BEAM_UNSEEN = 55
 INTENSITY_FLOOR = 56
 RING_CHARGE = 57
 HIGH_VOLTAGE_LINE = 58
+GAS_LINE = 59
 
 # Actions.
 PAUSE = 1
@@ -405,6 +406,11 @@ CAUSES = {
         Cause(
             HIGH_VOLTAGE_LINE, "high voltage line", PATIENT, "both voltages are within the interval",
             "1", "slow_interlocks.high_voltage_V", STOP, "40 kHz", "high voltage BOX1 and BOX2, ring charge",
+            _OUTSIDE,
+        ),
+        Cause(
+            GAS_LINE, "gas line", PATIENT, "pressure and temperature of every box are within their intervals",
+            "1", "slow_interlocks.pressure_Pa", STOP, "40 kHz", "gas pressure and temperature, gas density",
             _OUTSIDE,
         ),
         Cause(

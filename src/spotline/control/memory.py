@@ -46,6 +46,7 @@ INPUT_SLOW = 2048  # ... the slow control has found something
 INPUT_RING_CHARGED = 4096  # the ring still holds charge (accelerators whose ring is read)
 INPUT_RING_SPENT = 8192  # another pulse's worth of particles has left it
 INPUT_HIGH_VOLTAGE = 16384  # line of the patient interlock system: a high voltage is not what it should be
+INPUT_GAS = 32768  # ... pressure or temperature of a box is not what it should be
 
 # Lines of the patient interlock system.
 LINE_FAST = 1
@@ -55,6 +56,7 @@ LINE_OPERATOR = 8
 LINE_COUCH = 16
 LINE_WATCHDOG = 32
 LINE_HIGH_VOLTAGE = 64
+LINE_GAS = 128
 
 # Entries of the log of commands.
 COMMAND_CHOPPER_OPEN = 1

@@ -14,6 +14,7 @@ from spotline.control.memory import (
     END_PAUSE,
     END_STOP,
     INPUT_COUCH,
+    INPUT_GAS,
     INPUT_HIGH_VOLTAGE,
     INPUT_OPERATOR,
     INPUT_SLOW,
@@ -22,6 +23,7 @@ from spotline.control.memory import (
     LEAK_TICKS,
     LINE_COUCH,
     LINE_FAST,
+    LINE_GAS,
     LINE_HIGH_VOLTAGE,
     LINE_OPERATOR,
     LINE_SLOW,
@@ -50,6 +52,8 @@ def lines_of(law: LawState, settings: LawSettings, inputs: int) -> int:
         lines |= LINE_COUCH
     if inputs & INPUT_HIGH_VOLTAGE:
         lines |= LINE_HIGH_VOLTAGE
+    if inputs & INPUT_GAS:
+        lines |= LINE_GAS
     if s.tick - safety.alive_tick >= settings.watchdog_ticks:
         lines |= LINE_WATCHDOG
     return lines
@@ -75,6 +79,8 @@ def patient_interlock(law: LawState, settings: LawSettings, inputs: int) -> None
         trip(law, interlocks.COUCH, interlocks.STOP, 1.0, 0.0)
     if lines & LINE_HIGH_VOLTAGE:
         trip(law, interlocks.HIGH_VOLTAGE_LINE, interlocks.STOP, 1.0, 0.0)
+    if lines & LINE_GAS:
+        trip(law, interlocks.GAS_LINE, interlocks.STOP, 1.0, 0.0)
     if lines & LINE_OPERATOR:
         trip(law, interlocks.OPERATOR, interlocks.STOP, 1.0, 0.0)
     if lines & LINE_SUPERVISION:

@@ -24,9 +24,11 @@ pytestmark = pytest.mark.kernel
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> BeamLine:
     longer = ("spill_length_s = 0.008", f"spill_length_s = {SPILL_us * 1e-6}")
-    # So that the line of the high voltage does not end the spill before anything is seen.
+    # So that the lines of high voltage and gas do not end the spill before anything is seen.
     voltage = ("high_voltage_V = [395.0, 405.0]", "high_voltage_V = [0.0001, 1000.0]")
-    return short_line(tmp_path_factory.mktemp("line") / "line", longer, voltage)
+    temperature = ("temperature_C = [16.0, 26.0]", "temperature_C = [-250.0, 1000.0]")
+    pressure = ("pressure_Pa = [9.0e4, 11.0e4]", "pressure_Pa = [1.0, 1.0e6]")
+    return short_line(tmp_path_factory.mktemp("line") / "line", longer, voltage, temperature, pressure)
 
 
 @pytest.fixture(scope="module")

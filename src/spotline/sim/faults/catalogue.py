@@ -340,10 +340,10 @@ def _box(number: int) -> tuple[FaultKind, ...]:
     return (
         FaultKind(device=box, mode="leak", effect="the pressure falls by the value every second",
                   unit="Pa/s", legal=(-1e5, 1e5), draws=(1e2, 2e4), unseen=late,
-                  detected_by=(pressure, by.GAS_DENSITY, *gain)),
+                  detected_by=(by.GAS_LINE, pressure, by.GAS_DENSITY, *gain)),
         FaultKind(device=box, mode="heating", effect="the temperature rises by the value every second",
                   unit="C/s", legal=(-100.0, 100.0), draws=(0.05, 10.0), unseen=late,
-                  detected_by=(temperature, by.GAS_DENSITY, *gain)),
+                  detected_by=(by.GAS_LINE, temperature, by.GAS_DENSITY, *gain)),
         FaultKind(device=supply, mode="sag", effect="the voltage of the box is lower by the value", unit="V",
                   legal=(-1e4, 1e4), draws=(1.0, 390.0),
                   detected_by=(by.HIGH_VOLTAGE_LINE, voltage, *gain, *charge),

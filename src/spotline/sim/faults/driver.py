@@ -15,7 +15,7 @@ from spotline.sim.faults.context import FaultContext
 from spotline.sim.faults.model import Fault, check_fault
 from spotline.sim.faults.planes import planes_in_gas, planes_with
 from spotline.sim.faults.plant import apply_faults
-from spotline.sim.faults.slow import KINDS_OF_BOX, apply_gas, gas_changes, high_voltage_line, with_faults
+from spotline.sim.faults.slow import KINDS_OF_BOX, apply_gas, gas_changes, lines_of_boxes, with_faults
 from spotline.sim.faults.timeline import Active, Timeline
 from spotline.sim.faults.timing import with_events
 from spotline.sim.planes import PlaneTruth
@@ -92,7 +92,7 @@ class FaultDriver:
             gas = with_faults(clean, len(facts.boxes), active, now_us)
             changes = gas_changes(self._beamline, clean, gas)
             truth = apply_gas(truth, facts, changes)
-            truth = truth._replace(inputs=truth.inputs | high_voltage_line(facts, gas))
+            truth = truth._replace(inputs=truth.inputs | lines_of_boxes(facts, gas))
             planes = planes_in_gas(planes, changes)
         return truth, planes
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from spotline.control.memory import INPUT_HIGH_VOLTAGE
+from spotline.control.memory import INPUT_GAS, INPUT_HIGH_VOLTAGE
 from spotline.machine import BeamLine
 from spotline.machine.model import BeamLineFile
 from spotline.machine.monitors import MOST_BOXES, Role
@@ -109,10 +109,27 @@ def gas_changes(beamline: BeamLine, clean: BoxState, gas: Sequence[BoxState]) ->
     return changes
 
 
-def high_voltage_line(facts: BeamLineFile, gas: Sequence[BoxState]) -> int:
-    """The line of the high-voltage supplies, as a bit: active if any voltage is out of its interval."""
-    low_V, high_V = facts.slow_interlocks.high_voltage_V
-    return 0 if all(low_V < box.high_voltage_V < high_V for box in gas) else INPUT_HIGH_VOLTAGE
+def lines_of_boxes(facts: BeamLineFile, gas: Sequence[BoxState]) -> int:
+    """Lines that contacts at the boxes and their supplies close, as bits: what is out of its interval.
+
+    Contacts, and not readings: they need nobody who asks, and no second.  What is in the gas they do not
+    know.
+    """
+    limits = facts.slow_interlocks
+
+    def all_within(interval: tuple[float, float], values: Iterable[float]) -> bool:
+        low, high = interval
+        return all(low < value < high for value in values)
+
+    inputs = 0
+    if not all_within(limits.high_voltage_V, (box.high_voltage_V for box in gas)):
+        inputs |= INPUT_HIGH_VOLTAGE
+    if not (
+        all_within(limits.pressure_Pa, (box.pressure_Pa for box in gas))
+        and all_within(limits.temperature_C, (box.temperature_C for box in gas))
+    ):
+        inputs |= INPUT_GAS
+    return inputs
 
 
 def apply_gas(truth: PlantSettings, facts: BeamLineFile, changes: Mapping[int, GasChange]) -> PlantSettings:
