@@ -24,10 +24,12 @@ from spotline.control.memory import (
     INTERLOCK,
     SliceMemory,
 )
+from spotline.delivery.run import deliver as deliver_quickly
 from spotline.machine.true_line import true_line_of
 from spotline.record.account import account_of
 from spotline.record.recovered import read_state
 from spotline.room import Block, Broadcast, FastLoop, Room, SpillResult
+from spotline.sim.faults import Fault
 from spotline.sim.room import SimulatedRoom
 from tests.delivery.deliveries import PROTON, TWO_LAYERS, causes, treatment_of
 from tests.delivery.overseen import latched
@@ -223,6 +225,13 @@ def test_an_interrupted_spot_that_lost_counts_since_the_last_block(tmp_path: Pat
 
 
 # With the whole record
+
+
+def test_background_before_the_first_spot_is_forgotten(line: BeamLine, tmp_path: Path):
+    """What is counted while the law waits for the extraction is nobody's; a block may end in between."""
+    hum = Fault("int1", "stuck", 400.0, at_us=-3_000_000)
+    record = deliver_quickly(treatment_of(TWO_LAYERS, line), tmp_path, seed=1, faults=[hum], block_us=1000)
+    assert "room answer" not in [cause for cause, _ in causes(record)]
 
 
 def room_with(line: BeamLine, wrap: Callable[[Any], Any]) -> Callable[[Any], Room]:

@@ -178,7 +178,8 @@ class SpillAnswers:
             counts = parts[name]
             if (counts < seen[spots]).any():
                 return f"{name} of spot {spots[np.argmax(counts < seen[spots])]} below 0, or below what was"
-            seen[spots] = counts
+            # What came in before a spot began is background: the law counts it, and forgets it at the start.
+            seen[spots] = np.where(parts["start_tick"] > 0, counts, 0)
         return None
 
     def _doubt_of_tables(self, result: SpillResult) -> str | None:
