@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
     for name, runs, seed in wanted:
         folder = options.out / name.replace(", seed ", "-")
         if not (folder / SUMMARY).exists():
-            began = time.perf_counter()
+            began, again = time.perf_counter(), folder.exists()
             spotline.run_campaign(
                 treatment,
                 folder,
@@ -70,10 +70,11 @@ def main(arguments: list[str]) -> int:
                 seed=seed,
                 workers=options.workers,
                 scheduler=options.scheduler,
-                resume=folder.exists(),
+                resume=again,
                 progress=_tell,
             )
-            wall_s = time.perf_counter() - began
+            # What an interrupted campaign took before is not known.
+            wall_s = None if again else time.perf_counter() - began
             (folder / "took.json").write_text(json.dumps({"wall_s": wall_s, "workers": options.workers}))
         found[name] = typed(CampaignFile, read_json(folder / SUMMARY))
     put_page(page_of(found, options.out), options.write)
@@ -132,7 +133,7 @@ def _totals(found: dict[str, CampaignFile], out: Path) -> str:
                 one.detections,
                 "-" if excess is None else _of_bound(excess.value, excess.bound, power),
                 "-" if off is None else _of_bound(off.value, off.bound, "{:.0f}".format, "us"),
-                f"{took['wall_s'] * took['workers'] / one.runs:.2f}",
+                "-" if took["wall_s"] is None else f"{took['wall_s'] * took['workers'] / one.runs:.2f}",
             )
         )
     heads = ("Campaign", "runs", "fault struck", "interlock", "most particles too many, of bound",
