@@ -80,7 +80,11 @@ def test_module(path: Path):
 
 @pytest.mark.parametrize(
     ("lock", "groups"),
-    [("requirements.lock", ("dev", "build")), ("requirements-docs.lock", ("docs", "build"))],
+    [
+        ("requirements.lock", ("build",)),
+        ("requirements-dev.lock", ("dev", "build")),
+        ("requirements-docs.lock", ("docs", "build")),
+    ],
 )
 def test_lock_has_what_the_project_needs(lock: str, groups: tuple[str, ...]):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -97,11 +101,19 @@ def test_lock_has_what_the_project_needs(lock: str, groups: tuple[str, ...]):
         assert requirement.specifier.contains(version), f"{version} does not do for {entry}: run scripts/lock"
 
 
-def test_site_is_built_with_the_versions_that_are_tested():
-    tested, used = versions_in("requirements.lock"), versions_in("requirements-docs.lock")
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-docs.lock"])
+def test_what_runs_and_the_site_have_the_versions_that_are_tested(lock: str):
+    tested, used = versions_in("requirements-dev.lock"), versions_in(lock)
     both = tested.keys() & used.keys()
     assert both
     assert {name: used[name] for name in both} == {name: tested[name] for name in both}, "run scripts/lock"
+
+
+def test_the_program_needs_no_tools_of_its_developers():
+    """Else an environment to run it could not grow into one to change it."""
+    used, tested = versions_in("requirements.lock"), versions_in("requirements-dev.lock")
+    assert used.keys() < tested.keys()
+    assert not used.keys() & {"pytest", "mypy", "ruff", "distributed", "hypothesis"}
 
 
 def versions_in(lock: str) -> dict[str, str]:
