@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from spotline.arrays import Float32s, Floats
 from spotline.dose.sampling import GridNumbers, sample
 from spotline.jit import kernel
@@ -18,6 +20,10 @@ FAR = 1e30
 
 # A component of a direction below this is none: the ray leaves its plane by 1e-6 mm within a kilometre.
 PARALLEL = 1e-12
+
+
+NO_MOMENTS = np.zeros((0, 2))
+"""For `fill_path`: only the path is wanted.  A kernel makes no arrays, and is handed it."""
 
 
 class BeamNumbers(NamedTuple):
@@ -90,6 +96,7 @@ def fill_path(
     first: float,
     step: float,
     out: Float32s,
+    moments: Floats,
 ) -> None:
     """Water-equivalent path along a ray, from infinity to points at even distances.
 
@@ -106,8 +113,12 @@ def fill_path(
         Distances from the point, in the sense of the direction: of the first point, and between points.
     out : ndarray, shape (n,)
         Paths in mm.
+    moments : ndarray, shape (n, 2) or (0, 2)
+        Where that path lies along the ray: integrals of the distance from the point and of its square over
+        the path, in mm2 and mm3.  Empty: nobody wants to know.
     """
-    n = len(out)
+    n, n_moments = len(out), len(moments)
+    one, two = 0.0, 0.0
     begin = max(
         enters(grid.x_mm, grid.dx_mm, grid.nx, x_mm, along_x),
         enters(grid.y_mm, grid.dy_mm, grid.ny, y_mm, along_y),
@@ -130,6 +141,8 @@ def fill_path(
         at = begin
         while done < n and first + done * step <= at:
             out[done] = 0.0
+            if n_moments > 0:
+                moments[done, 0] = moments[done, 1] = 0.0
             done += 1
         while done < n and i >= 0 and j >= 0 and k >= 0 and i < grid.nx and j < grid.ny and k < grid.nz:
             power = float(rsp[k, j, i])
@@ -147,12 +160,22 @@ def fill_path(
                 to_z = next_face(grid.z_mm, grid.dz_mm, k, z_mm, along_z)
             ahead = min(max(ahead, at), end)
             while done < n and first + done * step <= ahead:
-                out[done] = path + (first + done * step - at) * power
+                here = first + done * step
+                out[done] = path + (here - at) * power
+                if n_moments > 0:
+                    moments[done, 0] = one + 0.5 * power * (here * here - at * at)
+                    moments[done, 1] = two + power * (here * here * here - at * at * at) / 3.0
                 done += 1
             path += (ahead - at) * power
+            if n_moments > 0:
+                one += 0.5 * power * (ahead * ahead - at * at)
+                two += power * (ahead * ahead * ahead - at * at * at) / 3.0
             at = ahead
     while done < n:
         out[done] = path
+        if n_moments > 0:
+            moments[done, 0] = one
+            moments[done, 1] = two
         done += 1
 
 
@@ -198,6 +221,7 @@ def fill_voxel_paths(
     begin: int,
     end: int,
     out: Float32s,
+    moments: Floats,
 ) -> None:
     """Water-equivalent path to the centres of the planes from `begin` to before `end` of the target.
 
@@ -209,6 +233,8 @@ def fill_voxel_paths(
     target : GridNumbers
     begin, end : int
     out : ndarray of float32, shape of the target
+    moments : ndarray
+        `NO_MOMENTS`.
     """
     for c in range(begin, end):
         z_mm = target.z_mm + c * target.dz_mm
@@ -222,7 +248,7 @@ def fill_voxel_paths(
                 _, u, v = at_isocentre(beam, px, py, pz)
                 along_x, along_y, along_z, _ = direction(beam, u, v)
                 at_voxel = out[c, b, a : a + 1]
-                fill_path(rsp, grid, x_mm, y_mm, z_mm, along_x, along_y, along_z, 0.0, 1.0, at_voxel)
+                fill_path(rsp, grid, x_mm, y_mm, z_mm, along_x, along_y, along_z, 0.0, 1.0, at_voxel, moments)
 
 
 @kernel
@@ -237,6 +263,7 @@ def fill_fan(
     begin: int,
     end: int,
     out: Float32s,
+    moments: Floats,
 ) -> None:
     """Water-equivalent path along the rays of a fan, for the rows from `begin` to before `end`.
 
@@ -250,6 +277,8 @@ def fill_fan(
         Depths below the isocentre plane, along the axis of the beam.
     begin, end : int
     out : ndarray of float32, shape (nv, nu, n)
+    moments : ndarray
+        `NO_MOMENTS`.
     """
     m = beam.matrix
     for b in range(begin, end):
@@ -267,6 +296,7 @@ def fill_fan(
                 first_mm * length,
                 step_mm * length,
                 out[b, a],
+                moments,
             )
 
 

@@ -13,7 +13,14 @@ from numpy.typing import ArrayLike
 from spotline.arrays import Float32s, Floats
 from spotline.dose.beam_frame import BeamFrame, VirtualSources, at_isocentre_mm
 from spotline.dose.grid import Grid, on_grid
-from spotline.dose.raytrace import BeamNumbers, fill_fan, fill_from_fan, fill_path, fill_voxel_paths
+from spotline.dose.raytrace import (
+    NO_MOMENTS,
+    BeamNumbers,
+    fill_fan,
+    fill_from_fan,
+    fill_path,
+    fill_voxel_paths,
+)
 from spotline.dose.sampling import GridNumbers, grid_numbers
 from spotline.errors import DoseError
 
@@ -45,7 +52,8 @@ def water_equivalent_path_mm(rsp: ArrayLike, grid: Grid, start_mm: ArrayLike, en
     out = np.empty(2, dtype=np.float32)
     x, y, z = start.tolist()
     along_x, along_y, along_z = ((end - start) / length).tolist()
-    fill_path(array, grid_numbers(grid), x, y, z, along_x, along_y, along_z, 0.0, length, out)
+    numbers = grid_numbers(grid)
+    fill_path(array, numbers, x, y, z, along_x, along_y, along_z, 0.0, length, out, NO_MOMENTS)
     return float(out[1]) - float(out[0])
 
 
@@ -87,11 +95,11 @@ def voxel_paths_mm(
     """
     array = on_grid(rsp, grid, np.float32, "stopping power")
     place = target or grid
-    _check_below(float(frame.to_beam_mm(_corners_mm(place))[:, 2].max()), sources)
+    _check_below(float(frame.to_beam_mm(corners_mm(place))[:, 2].max()), sources)
     out = np.empty(place.shape, dtype=np.float32)
     beam, numbers, where = beam_numbers(frame, sources), grid_numbers(grid), grid_numbers(place)
-    _share(
-        lambda begin, end: fill_voxel_paths(array, numbers, beam, where, begin, end, out),
+    share(
+        lambda begin, end: fill_voxel_paths(array, numbers, beam, where, begin, end, out, NO_MOMENTS),
         place.shape[0],
         threads,
     )
@@ -143,8 +151,10 @@ def fan_paths_mm(
     _check_below(-float(depth[0]), sources)
     out = np.empty((len(v), len(u), len(depth)), dtype=np.float32)
     beam, numbers = beam_numbers(frame, sources), grid_numbers(grid)
-    _share(
-        lambda begin, end: fill_fan(array, numbers, beam, u, v, float(depth[0]), step_mm, begin, end, out),
+    share(
+        lambda begin, end: fill_fan(
+            array, numbers, beam, u, v, float(depth[0]), step_mm, begin, end, out, NO_MOMENTS
+        ),
         len(v),
         threads,
     )
@@ -168,16 +178,16 @@ def smooth_voxel_paths_mm(
     Arguments and errors are those of `voxel_paths_mm`.
     """
     place = target or grid
-    corners = frame.to_beam_mm(_corners_mm(place))
+    corners = frame.to_beam_mm(corners_mm(place))
     _check_below(float(corners[:, 2].max()), sources)
     step_mm = min(place.spacing_mm)
     x_iso, y_iso = at_isocentre_mm(corners, sources)
-    depth, u, v = (_even(axis, step_mm) for axis in (-corners[:, 2], x_iso, y_iso))
+    depth, u, v = (even_steps(axis, step_mm) for axis in (-corners[:, 2], x_iso, y_iso))
     fan = fan_paths_mm(rsp, grid, frame, sources, u, v, depth, threads=threads)
     fan_grid = GridNumbers(depth[0], u[0], v[0], step_mm, step_mm, step_mm, len(depth), len(u), len(v))
     out = np.empty(place.shape, dtype=np.float32)
     beam, where = beam_numbers(frame, sources), grid_numbers(place)
-    _share(
+    share(
         lambda begin, end: fill_from_fan(fan, fan_grid, beam, where, begin, end, out),
         place.shape[0],
         threads,
@@ -185,13 +195,13 @@ def smooth_voxel_paths_mm(
     return out
 
 
-def _corners_mm(grid: Grid) -> Floats:
+def corners_mm(grid: Grid) -> Floats:
     """Corners of a grid, shape (8, 3)."""
     spans = zip(grid.lower_mm, grid.upper_mm, strict=True)
     return np.array(np.meshgrid(*spans)).reshape(3, -1).T
 
 
-def _even(values: Floats, step_mm: float) -> Floats:
+def even_steps(values: Floats, step_mm: float) -> Floats:
     """Even steps that enclose all values."""
     count = int(np.ceil((values.max() - values.min()) / step_mm - 1e-6)) + 1
     return np.asarray(values.min() + step_mm * np.arange(count), dtype=float)
@@ -205,7 +215,7 @@ def _check_below(height_mm: float, sources: VirtualSources) -> None:
         )
 
 
-def _share(work: Callable[[int, int], None], count: int, threads: int | None) -> None:
+def share(work: Callable[[int, int], None], count: int, threads: int | None) -> None:
     """Do work on ranges of planes side by side; small ranges, as some planes take longer than others."""
     workers = max(1, min(threads or os.cpu_count() or 1, count))
     bounds = np.linspace(0, count, min(count, 8 * workers) + 1).astype(int).tolist()

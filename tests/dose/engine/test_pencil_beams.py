@@ -30,15 +30,22 @@ def some_rays(n: int, seed: int = 2, side_mm: float = 50.0, depth_mm: float = 11
     return Rays(*(column.astype(np.float32) for column in columns))
 
 
-def plain_sum(rays: Rays, entry: Entry, spots: Spots, divergence: Divergence) -> np.ndarray:
-    """Dose in Gy of every voxel, spot by spot in double precision."""
-    x, y, z, h = (np.asarray(column, dtype=float)[:, None] for column in rays)
+def plain_sum(
+    rays: Rays, entry: Entry, spots: Spots, divergence: Divergence, stretch: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """Dose in Gy of every voxel, spot by spot in double precision.
+
+    `stretch` is by how much more than in water the variance of the core that was scattered is, by voxel.
+    """
+    x, y, z, h = (np.asarray(column, dtype=float)[:, None] for column in rays[:4])
     mx = divergence.x_source_mm / (divergence.x_source_mm - h)
     my = divergence.y_source_mm / (divergence.y_source_mm - h)
     change = divergence.linear_mm * h + divergence.quadratic * h**2
     lateral = entry.lateral(z[:, 0])
     shares = np.column_stack([1.0 - lateral.halo_share.sum(axis=1), lateral.halo_share])
     variances = np.column_stack([lateral.core_mm**2, lateral.halo_mm**2])
+    scattered = variances[:, 0] - entry.lateral(np.zeros(1)).core_mm[0] ** 2
+    variances[:, 0] += stretch * scattered
     fluence = np.zeros(len(z))
     for share, variance in zip(shares.T, variances.T, strict=True):
         added = (variance[:, None] + change) * mx * my

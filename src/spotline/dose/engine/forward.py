@@ -18,6 +18,7 @@ from spotline.dose.beam_frame import BeamFrame, VirtualSources, at_isocentre_mm,
 from spotline.dose.engine.beams import FieldBeams, LayerBeam
 from spotline.dose.engine.fluence import Spots
 from spotline.dose.engine.in_air import beam_in_air
+from spotline.dose.engine.lever_arms import lever_arms
 from spotline.dose.engine.pencil_beams import Divergence, Weighting, add_layer
 from spotline.dose.engine.sub_ray_depths import sub_rays
 from spotline.dose.engine.sub_rays import SubRays
@@ -212,6 +213,9 @@ class DoseEngine:
             y_iso.astype(np.float32),
             depth.ravel()[voxels],
             in_beam_frame[:, 2].astype(np.float32),
+            *lever_arms(
+                self.patient.rsp, self.patient.grid, frame, sources, self.grid, voxels, self._threads
+            ),
         )
         name = beams.ion.name
         library = self._libraries.get(name) or load_library(self.beamline, name)

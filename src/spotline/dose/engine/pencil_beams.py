@@ -29,8 +29,19 @@ from spotline.dose.engine.fluence import (
     empty_maps,
     widths_for,
 )
+from spotline.dose.engine.lever_arms import lever_weights
 from spotline.dose.engine.sub_rays import SubRays, no_sub_rays
-from spotline.dose.engine.voxel_loop import AMOUNT, COMPONENTS, PLACE, SLOPE, VARIANCE, Rays, accumulate
+from spotline.dose.engine.voxel_loop import (
+    AMOUNT,
+    COMPONENTS,
+    NARROWEST,
+    PLACE,
+    QUARTERS,
+    SLOPE,
+    VARIANCE,
+    Rays,
+    accumulate,
+)
 from spotline.machine.library import Entry
 from spotline.units import ELEMENTARY_CHARGE_C
 
@@ -121,7 +132,8 @@ def add_layer(
     depth_mm = np.arange(0.0, end_mm + 2.0 * DEPTH_STEP_mm, DEPTH_STEP_mm)
     beam = divergence.numbers
     changes = _changes_mm2(rays, divergence)
-    tables, widths = _tables(entry, spots, depth_mm, changes)
+    weights = lever_weights(entry, depth_mm) if len(rays.lever) else np.zeros((len(depth_mm), QUARTERS))
+    tables, widths = _tables(entry, spots, depth_mm, changes, _stretched(rays, weights))
     columns = weighting.quantities(depth_mm)
     pyramids = tuple(empty_maps(spots, width) for width in widths)
     parts = 4 * count
@@ -141,6 +153,7 @@ def add_layer(
                 rays,
                 sub,
                 tables,
+                weights,
                 columns,
                 1.0 / DEPTH_STEP_mm,
                 beam,
@@ -165,8 +178,19 @@ def _changes_mm2(rays: Rays, divergence: Divergence) -> tuple[float, float]:
     return float(changes.min()), float(changes.max())
 
 
+def _stretched(rays: Rays, weights: Floats) -> tuple[Floats, Floats]:
+    """Factors between which what was scattered changes, by depth; bounds, as if quarters went together."""
+    least, most = rays.lever_ends
+    low, high = 1.0 + weights @ np.minimum(least, 0.0), 1.0 + weights @ np.maximum(most, 0.0)
+    return np.maximum(low, 1.0 + NARROWEST), high
+
+
 def _tables(
-    entry: Entry, spots: Spots, depth_mm: Floats, changes_mm2: tuple[float, float]
+    entry: Entry,
+    spots: Spots,
+    depth_mm: Floats,
+    changes_mm2: tuple[float, float],
+    stretched: tuple[Floats, Floats],
 ) -> tuple[Floats, tuple[Widths, Widths]]:
     """Components by depth, shape (n_depths, 3, 4), and the widths of the maps of core and halos."""
     lateral = entry.lateral(depth_mm)
@@ -175,9 +199,11 @@ def _tables(
     variances = np.column_stack([lateral.core_mm**2, lateral.halo_mm**2])
     used = shares[:, 1:] * dose[:, None] > 0.0
     halo = variances[:, 1:][used] if used.any() else np.array([variances[-1, 0]])
+    scattered = np.maximum(variances[:, 0] - variances[0, 0], 0.0)
+    narrowest, widest = (variances[:, 0] + (factor - 1.0) * scattered for factor in stretched)
     least, most = changes_mm2
     widths = (
-        widths_for(spots, float(variances[:, 0].min()) + least, float(variances[:, 0].max()) + most),
+        widths_for(spots, float(narrowest.min()) + least, float(widest.max()) + most),
         widths_for(spots, float(halo.min()) + least, float(halo.max()) + most),
     )
     tables = np.zeros((len(depth_mm), COMPONENTS, 4))
