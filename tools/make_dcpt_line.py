@@ -1,14 +1,14 @@
 """Write the figures of the shipped line ``dcpt-like`` that come from the published beam model of DCPT.
 
-The Danish Centre for Particle Therapy has published the beam that its gantries have, as a table of 1741 energies
-on a plane 50 cm upstream of the isocentre: ``DCPT_beam_model__v2.csv`` of APTG/2022_DCPT_LET on GitHub (CC BY
-4.0).  This program takes every 50th row of it, carries the spots through air to the isocentre, fits what scatters
-them upstream, and exchanges these figures in the line::
+The Danish Centre for Particle Therapy has published the beam that its gantries have, as a table of 1741
+energies on a plane 50 cm upstream of the isocentre: ``DCPT_beam_model__v2.csv`` of APTG/2022_DCPT_LET on
+GitHub (CC BY 4.0).  This program takes every 50th row of it, carries the spots through air to the isocentre,
+fits what scatters them upstream, and exchanges these figures in the line::
 
     python -m tools.make_dcpt_line DCPT_beam_model__v2.csv --out FOLDER
 
-What it takes from elsewhere, and what is assumed, stands in the TOML file.  It is deterministic: running it again
-gives the same bytes.  Besides, it prints how well the fit holds at energies that it was not made with.
+What it takes from elsewhere, and what is assumed, stands in the TOML file.  It is deterministic: running it
+again gives the same bytes.  Besides, it prints how well the fit holds at energies that it was not made with.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ CALIBRATION_MeV = 150.0
 PLANES_mm = (200.0, 100.0, -100.0, -200.0)
 """Where the fitted beam is to be as wide as the published one; at the isocentre it is, by its table."""
 PEAK_sigmas = 0.93
-"""A Bragg peak lies so many standard deviations of the range before the mean range (tools/make_cnao_tables) ..."""
+"""A Bragg peak lies so many standard deviations of the range before the mean range ..."""
 PEAK_share = 0.0025
-"""... and, because nuclear reactions thin the beam, so much of the range more: with both, peaks of the beam library
-of the line are met within 0.1 mm."""
+"""... and, because nuclear reactions thin the beam, so much of the range more: with both, peaks of the beam
+library of the line are met within 0.1 mm."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,7 +130,7 @@ def thinned(model: BeamModel) -> BeamModel:
 
 
 def depth_mm(model: BeamModel, nozzle_mm: float) -> Floats:
-    """Depth of the Bragg peaks behind the air before the water: less deep for a larger spread of the range."""
+    """Depth of the Bragg peaks behind the air before the water: less deep for a larger spread."""
     table = RangeEnergy(PROTON, WATER, mean_excitation_eV(PROTON, WATER))
     wide_mm = [
         range_sigma_mm(PROTON, energy, sigma / energy)
@@ -180,10 +180,10 @@ def make_line(path: Path) -> BeamLine:
     counts = counts_per_MU(model, line)
     line = line.changed(
         {f"ions.{ION}.energies": energy_table(line, few, counts)},
-        source=f"every {STEP_MeV:g} MeV of [BM] (CC BY 4.0); [CALC] range_mm: range of beam_MeV_u in water, less "
-        f"{PEAK_sigmas:g} of its standard deviation, {100 * PEAK_share:g} % and nozzle_mm; [CALC] particles_per_count: particles_per_MU / "
-        f"{counts:g}, by the charge of a count in the gap of INT1 at {CALIBRATION_MeV:g} MeV, as a monitor unit is "
-        "the same charge at all energies",
+        source=f"every {STEP_MeV:g} MeV of [BM] (CC BY 4.0); [CALC] range_mm: range of beam_MeV_u in water, "
+        f"less {PEAK_sigmas:g} of its standard deviation, {100 * PEAK_share:g} % and nozzle_mm; [CALC] "
+        f"particles_per_count: particles_per_MU / {counts:g}, by the charge of a count in the gap of INT1 at "
+        f"{CALIBRATION_MeV:g} MeV, as a monitor unit is the same charge at all energies",
         version=version,
     )
     sizes = f"ions.{ION}.optics[0].table"
@@ -203,15 +203,15 @@ def make_line(path: Path) -> BeamLine:
     )
     return line.changed(
         {sizes: optics_table(few, boxes)},
-        source=f"every {STEP_MeV:g} MeV of [BM] (CC BY 4.0), whose plane is {few.plane_mm:g} mm upstream of the "
-        f"isocentre; [CALC] fwhm_x_mm, fwhm_y_mm: drifted and scattered in air; [CALC] fwhm_box_x_mm, "
+        source=f"every {STEP_MeV:g} MeV of [BM] (CC BY 4.0), whose plane is {few.plane_mm:g} mm upstream of "
+        f"the isocentre; [CALC] fwhm_x_mm, fwhm_y_mm: drifted and scattered in air; [CALC] fwhm_box_x_mm, "
         f"fwhm_box_y_mm: by the fitted nozzle, {middle_mm:g} mm upstream",
         version=version,
     )
 
 
 def fit(line: BeamLine, model: BeamModel) -> dict[str, float]:
-    """Fit the water that scatters as the window and the monitors do, and the emittance: values by their keys."""
+    """Fit the water that scatters as window and monitors do, and the emittance: values by their keys."""
     keys = "nozzle.layers[0].thickness_mm", f"nozzle.emittance_mm_mrad.{ION}"
 
     def values(found: Floats) -> dict[str, float]:
@@ -248,7 +248,9 @@ def held_out(line: BeamLine, model: BeamModel) -> list[tuple[str, float, str]]:
     """How far a line is from rows that it was not made with: what, the largest difference, its unit."""
     others, table = between(model), line.energies[ION]
     MU = line.particles_per_MU(ION, others.nominal_MeV)
-    assert MU is not None and table.beam_MeV_u is not None and table.beam_sigma_MeV_u is not None
+    assert MU is not None
+    assert table.beam_MeV_u is not None
+    assert table.beam_sigma_MeV_u is not None
     found = [("protons per monitor unit", 100.0 * np.abs(MU / others.per_MU - 1.0), "%")]
     for name, column, published in (
         ("mean energy of the beam", table.beam_MeV_u, others.real_MeV),

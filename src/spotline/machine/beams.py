@@ -125,8 +125,8 @@ def beam_faults(library: BeamLibrary, line: BeamLine, ion_name: str) -> Iterator
         wide_mm = range_sigma_mm(beam.ion, *real)
         if abs(range_mm - expected_mm) > AGREE_mm or abs(sigma_mm - wide_mm) > AGREE_mm:
             yield (
-                f"{library.path}: its beam of {energy:g} MeV/u has a range of {range_mm:.2f} +- {sigma_mm:.2f} "
-                f"mm, but that of {line.name} has {expected_mm:.2f} +- {wide_mm:.2f} mm; build it anew for "
-                f"{line.name} with `spotline library build`"
+                f"{library.path}: its beam of {energy:g} MeV/u has a range of {range_mm:.2f} +- "
+                f"{sigma_mm:.2f} mm, but that of {line.name} has {expected_mm:.2f} +- {wide_mm:.2f} mm; "
+                f"build it anew for {line.name} with `spotline library build`"
             )
             return  # one is enough: all are made at once

@@ -30,6 +30,8 @@ from spotline.physics.stopping import mean_excitation_eV
 from spotline.physics.transport.areas import Area
 from spotline.physics.transport.run import BATCHES
 
+DEFAULT_RUN: Run[[int, int, float]] = Run()
+
 
 def build_line_library(
     line: BeamLine,
@@ -40,7 +42,7 @@ def build_line_library(
     areas: Sequence[Area] = (CHAMBER,),
     primaries: int | None = None,
     seed: int = 0,
-    run: Run[[int, int, float]] = Run(),
+    run: Run[[int, int, float]] = DEFAULT_RUN,
 ) -> BeamLibrary:
     """Simulate the beams of an ion on a line; parameters and errors as of `build_library`.
 
