@@ -19,7 +19,6 @@ from spotline.room import Broadcast
 from spotline.sim.fast_loop import PRE_ROLL_us
 from spotline.sim.room import SimulatedRoom
 from spotline.treatment import Treatment, prepare
-from tests.lines.dcpt import write_dcpt_line
 from tests.lines.facts import with_facts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -122,7 +121,7 @@ class FieldCase:
     plan : Path
         Its file; need not exist.
     line : str
-        Name of the beam line, ``"dcpt"`` for that of the tests.
+        Name of the beam line.
     raw_layers : int
         With raw samples only so many layers are delivered, 0 for all: raw samples of minutes of beam fill
         the disk.
@@ -136,14 +135,13 @@ class FieldCase:
     raw_layers: int
     rounds: int
 
-    def treatment(self, folder: Path, *, raw: bool) -> Treatment:
+    def treatment(self, *, raw: bool) -> Treatment:
         """Prepare it."""
-        line = str(write_dcpt_line(folder / "dcpt", SHARED)) if self.line == "dcpt" else self.line
         plan = read_plan(self.plan)
         if raw and self.raw_layers:
             fields = tuple(replace(field, layers=field.layers[: self.raw_layers]) for field in plan.fields)
             plan = replace(plan, fields=fields)
-        return prepare(plan, load_beamline(line))
+        return prepare(plan, load_beamline(self.line))
 
 
 FIELDS = (
@@ -159,7 +157,7 @@ FIELDS = (
     FieldCase(
         "proton SOBP (not in the repository)",
         SHARED / "plans" / "dcpt" / "eclipse_sobp_plan.dcm",
-        "dcpt",
+        "dcpt-like",
         4,
         2,
     ),

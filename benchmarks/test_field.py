@@ -18,7 +18,7 @@ from benchmarks.cases import FIELDS, FieldCase
 def test_field(benchmark: BenchmarkFixture, case: FieldCase, raw: bool, tmp_path: Path) -> None:
     if not case.plan.is_file():
         pytest.skip("the plan is not beside the repository")
-    treatment = case.treatment(tmp_path, raw=raw)
+    treatment = case.treatment(raw=raw)
     number = itertools.count()
     records: list[spotline.Record] = []
 

@@ -3,7 +3,7 @@
     python examples/make_plans.py [folder]
 
 The plans are made of nothing but the numbers below and the energy list of the beam line, so the same
-version of Spotline always makes the same bytes.  All are for the horizontal line ``cnao-h``.
+version of Spotline always makes the same bytes.  All but the last are for the horizontal line ``cnao-h``.
 
 ``uniform_carbon_60mm.dcm``
     The uniform carbon field with which the dose delivery system of CNAO was tested (Giordanengo et al.,
@@ -24,6 +24,9 @@ version of Spotline always makes the same bytes.  All are for the horizontal lin
     A cube of 20 mm with 1 Gy of protons, centred at 80 mm of water, as ``spotline plan cube`` makes it:
     eleven layers of 15 x 15 spots 3 mm apart.  Its particles are optimised, and rounded to fewer digits
     than processors agree in.
+``sobp_proton_mu.dcm``
+    A spread-out Bragg peak of 30 mm with 2 Gy of protons, centred at 100 mm of water, in monitor units for
+    the gantry line ``dcpt-like``, as the plans of clinical planning systems for such a machine are.
 """
 
 from __future__ import annotations
@@ -56,6 +59,7 @@ def make_plans() -> dict[str, Plan]:
         "axis_proton.dcm": line_plan(proton, every=5),
         "two_layers_carbon.dcm": _two_layers(line),
         "cube_proton_20mm.dcm": spotline.cube_plan(proton, spotline.Cube(size_mm=20.0, depth_mm=80.0))[0],
+        "sobp_proton_mu.dcm": _in_monitor_units(),
     }
 
 
@@ -69,12 +73,30 @@ def _two_layers(line: spotline.BeamLine) -> Plan:
     return replace(plan, fields=(replace(field, layers=(strong, weak)),))
 
 
+def _in_monitor_units() -> Plan:
+    """Make a cube for the line with a gantry, and say its spots in monitor units of that line."""
+    line = spotline.load_beamline("dcpt-like")
+    setup = Setup(ion="proton", beamline=line, gantry_angle_deg=270.0, label="SOBPMU", name="SOBP in MU")
+    plan, _ = spotline.cube_plan(
+        setup, spotline.Cube(size_mm=30.0, depth_mm=100.0, dose_Gy=2.0, spacing_mm=5.0)
+    )
+    (field,) = plan.fields
+    layers = []
+    for layer in field.layers:
+        per_MU = line.particles_per_MU("proton", layer.energy_MeV_u)
+        assert per_MU is not None
+        layers.append(replace(layer, meterset=np.round(layer.meterset / float(per_MU), 3)))
+    return replace(plan, fields=(replace(field, unit="MU", layers=tuple(layers)),))
+
+
 def main(folder: Path) -> None:
     """Write all plans into a folder, in place of those that are there."""
     for name, plan in make_plans().items():
         path = folder / name
         path.unlink(missing_ok=True)
-        write_ion_plan(plan, path)
+        geometry = spotline.load_beamline(plan.fields[0].machine).facts.geometry
+        distances_mm = geometry.x_source_to_isocentre_mm, geometry.y_source_to_isocentre_mm
+        write_ion_plan(plan, path, source_axis_distances_mm=distances_mm)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,12 @@ bilinearly in gain maps.
 | `range_mm` | depth of the Bragg peak in water behind the nozzle |
 | `particles_per_count` | particles whose ionization of an integral chamber is one count |
 | `particles_per_MU` | optional: particles of one monitor unit, needed if plans come in MU |
+| `beam_MeV_u` | optional: mean energy per nucleon that the beam has; ascending |
+| `beam_sigma_MeV_u` | optional: standard deviation of that energy, in place of `momentum_spread_percent` |
+
+The last two are for machines whose beams are not what they are called, such as those with a degrader. They
+decide what a [beam library](beam-library.md) of the line is made of, and nothing else: counts, currents and
+spot sizes belong to `energy_MeV_u`, by which plan and machine call the beam.
 
 **Spot sizes** (`ions.optics.table`), strictly ascending in energy, all above 0, from the lowest to the
 highest energy of the ion at least; the rows need not be those of the energy table:

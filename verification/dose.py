@@ -7,26 +7,17 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 import spotline
-from spotline.dicom.dose import read_dose
-from spotline.dose.engine.forward import Patient
-from spotline.dose.engine.reconstruct import reconstruct
 from spotline.dose.evaluation.compare import Comparison, Criterion, compare_doses
-from spotline.dose.grid import DoseGrid, Grid
-from spotline.dose.phantom import Box, phantom
+from spotline.dose.grid import DoseGrid
 from spotline.machine.library import BeamLibrary, load_library, read_library
 from spotline.measurement import Limits
 from spotline.physics.ions import CARBON, PROTON
-from tests.lines.dcpt import write_dcpt_line
-from tests.lines.facts import with_facts
 from verification.dose_memory import GRID_mm
 from verification.dose_memory import rows as memory_rows
 from verification.figures import figure, judge, table
@@ -57,40 +48,6 @@ def against(name: str, reference: DoseGrid, evaluated: DoseGrid, seconds: float)
     found = compare_doses(reference, evaluated, criteria=CRITERIA)
     say(f"{name}: {100 * found.gammas[0].pass_rate:.2f} % pass 2 %/2 mm")
     return Found(name, found, seconds)
-
-
-def dcpt(library: BeamLibrary, folder: Path) -> list[Found]:
-    """The RayStation plan of DCPT against its RT Dose, total and by field."""
-    plans = SHARED / "plans" / "dcpt"
-    line = spotline.load_beamline(write_dcpt_line(folder / "dcpt", SHARED))
-    line = with_facts(line, {"nozzle": None, "ions.proton.nozzle_mm": 0.0})
-    treatment = spotline.prepare(spotline.read_plan(plans / "raystation_ramp_full_plan.dcm"), line)
-    total = read_dose(plans / "raystation_ramp_full_dose_total.dcm")
-    outside = phantom(
-        Grid.covering((-102.5, -102.5, -100.0), (102.5, 102.5, 100.0), VOXEL_mm),
-        [
-            Box((-102.5, -102.5, -100.0), (102.5, 102.5, 100.0)),
-            Box((-100.0, -2.5, -100.0), (100.0, 2.5, 100.0), 1.16),
-        ],
-        background=0.0,
-    )
-    patient = Patient(outside.rsp, outside.grid, "HFDL")
-    began = time.perf_counter()
-    done = reconstruct(treatment, line, patient, total.grid, libraries={"proton": library}, per_field=True)
-    took = time.perf_counter() - began
-    planned = done.doses["planned"]
-    ours = {"both fields": (planned.physical, total)}
-    for number, dose in planned.fields.items():
-        ours[f"field {number}"] = (dose, read_dose(plans / f"raystation_ramp_full_dose_field{number}.dcm"))
-    return [
-        against(f"DCPT, RayStation, {name}", given, effective(dose, 1.1), took)
-        for name, (dose, given) in ours.items()
-    ]
-
-
-def effective(dose: DoseGrid, rbe: float) -> DoseGrid:
-    """Physical dose times a constant."""
-    return replace(dose, dose_Gy=dose.dose_Gy * np.float32(rbe), kind="effective")
 
 
 def trip98(doses: Doses) -> list[Found]:
@@ -166,10 +123,7 @@ def page(
             mm, the long lung at 20 to 100 mm, the step at 0 to 20 mm. On one side is all beyond the middle of
             the spot, or beyond {SIGMA_mm + 1.0:g} mm from it. There is no dose in air. The noise of the Monte
             Carlo, the reference, counts against the engine.
-            * *DCPT*: line and spot sizes from the published beam model, without any fit; spots do not widen
-            in air, because the line of the tests has no nozzle. Dose and structures of the files lie along y
-            although the plan says gantry 90 and 270, HFS: the patient is taken as HFDL. RBE 1.1; a plate of
-            PMMA of 1.16 in the middle.
+            * A plan of RayStation has [a page with its line](verification-dcpt.md).
             * *TRiP98*: particles, water offset and spot sizes of its plans, and nothing scaled; see below.
             * *pyRadPlan*: cubes of 6 cm and their physical dose, computed as the machine data of pyRadPlan
             say and nothing scaled: spots of their size; protons with the mean energy and the spread of its
@@ -270,8 +224,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         for pair in pairs(ion, energy_MeV_u, libraries[ion.name], primaries)
     ]
-    with tempfile.TemporaryDirectory() as name:
-        found += dcpt(libraries["proton"], Path(name))
     cubes = [doses_of(case, libraries[case.ion.name]) for case in CASES]
     found += [one for doses in cubes for one in trip98(doses)]
     of_cubes, middles = pyradplan(libraries, asked.primaries)

@@ -33,7 +33,6 @@ from spotline.record.model import Table
 from spotline.record.statistics import field_statistics
 from spotline.treatment import Options
 from spotline.treatment.duration import FieldDuration, predict_duration
-from tests.lines.dcpt import write_dcpt_line
 from tests.lines.facts import with_facts
 from tests.lines.trip import write_trip_line
 from verification import pictures
@@ -48,13 +47,13 @@ TOLERANCE = 0.03
 PLANS = (
     ("cubes/carbon_cube_15cm_plan.dcm", "cnao-v"),
     ("cubes/proton_cube_15cm_plan.dcm", "trip"),
-    ("dcpt/eclipse_sobp_plan.dcm", "dcpt"),
-    ("dcpt/eclipse_mono160_plan.dcm", "dcpt"),
-    ("dcpt/raystation_ramp_full_plan.dcm", "dcpt"),
-    ("headphantom/RN.*.dcm", "dcpt"),
+    ("dcpt/eclipse_sobp_plan.dcm", "dcpt-like"),
+    ("dcpt/eclipse_mono160_plan.dcm", "dcpt-like"),
+    ("dcpt/raystation_ramp_full_plan.dcm", "dcpt-like"),
+    ("headphantom/RN.*.dcm", "dcpt-like"),
     ("trip98/tst003012.rst", "trip"),
     ("trip98/tst003001.rst", "trip"),
-    ("trip98/tst003001.rst", "dcpt"),
+    ("trip98/tst003001.rst", "dcpt-like"),
 )
 """Plan, and a line that suits it."""
 
@@ -130,9 +129,8 @@ class Runner:
     def __init__(self, seeds: int, folder: Path) -> None:
         self.seeds = seeds
         self.results: dict[str, list[Comparison]] = {}
-        self.lines = {"cnao-h": "cnao-h", "cnao-v": "cnao-v"}
+        self.lines = {name: name for name in ("cnao-h", "cnao-v", "dcpt-like")}
         if SHARED.is_dir():
-            self.lines["dcpt"] = str(write_dcpt_line(folder / "dcpt", SHARED))
             self.lines["trip"] = str(write_trip_line(folder / "trip"))
 
     def cases(self) -> Iterable[Case]:
@@ -191,7 +189,8 @@ def check_plans(runner: Runner) -> list[str]:
             """How many spills a slice takes is a matter of chance where it needs nearly a whole number of
             them: a ring with less than usual makes one more spill, which is a whole cycle. A single delivery
             therefore scatters by so many cycles as stand behind the ± of the predicted spills, and nothing
-            that is known beforehand can tell which way. `dcpt` has a cyclotron: no rings, no cycles, and the
+            that is known beforehand can tell which way. `dcpt-like` has a cyclotron: no rings, no cycles,
+            and the
             times of its layers are those in which energies are switched."""
         ),
     ]
@@ -441,8 +440,8 @@ def page(sections: Sequence[str], runner: Runner, wall_s: float) -> list[str]:
             Made on {circumstances()}."""
         ),
         fill(
-            """Plans of other planning systems are not part of the repository. The lines `dcpt` and `trip` are
-            those of `tests/lines`: made for these plans from published beam models and assumptions. Treatment
+            """Plans of other planning systems are not part of the repository. The line `trip` is
+            that of `tests/lines`: made for these plans from published figures and assumptions. Treatment
             time runs from the start of a field to the end of its last spill, the wait for the first spill
             included; beam-on time is that for which the chopper is commanded open. That the rings of the
             beam line scatter by as much as those of the simulation is part of what is assumed."""

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import spotline
 from spotline.control.interlocks import CAUSES
 from verification.durations import Case, Runner
 from verification.figures import figure, held, noted, table
@@ -51,9 +52,10 @@ def _outcome(job: Job) -> Outcome:
 
 def cases(folder: Path) -> tuple[list[Case], list[Case]]:
     """Fields of the shipped examples, and those of the plans of others."""
-    shipped = [
-        Case(f"`examples/{path.name}`", "cnao-h", Job(str(path))) for path in sorted(EXAMPLES.glob("*.dcm"))
-    ]
+    shipped = []
+    for path in sorted(EXAMPLES.glob("*.dcm")):
+        machine = spotline.read_plan(path).fields[0].machine
+        shipped.append(Case(f"`examples/{path.name}`", machine, Job(str(path), line=machine)))
     others = [case for case in Runner(0, folder).cases() if "examples/" not in case.name]
     return shipped, others
 
@@ -111,7 +113,7 @@ def page(rows: Sequence[tuple[object, ...]], clean: bool, total: int, wall_s: fl
         fill(
             f"""{total} deliveries without any fault, with the imperfections that the lines have. Every
             interlock is a false one. Plans of other planning systems are not part of the repository; their
-            lines `dcpt` and `trip` are those of `tests/lines`. `python -m verification.false_trips --write
+            line `trip` is that of `tests/lines`. `python -m verification.false_trips --write
             docs/reference/verification-false-trips.md` makes this page in
             {max(1, round(wall_s / 60))} min. Made on {circumstances()}."""
         ),

@@ -29,7 +29,6 @@ from spotline.machine.library.build import Origin, build_library
 from spotline.measurement import Limits
 from spotline.treatment.duration import predict_duration
 from tests.delivery.deliveries import deliver, hashes
-from tests.lines.dcpt import write_dcpt_line
 from tests.lines.trip import write_trip_line
 from tests.processors import PROCESSORS, environment_of, taken
 from verification.durations import PLANS
@@ -58,10 +57,10 @@ EQUAL = (TREATMENTS, RECORDS)
 def plans(folder: Path) -> Iterator[tuple[Path, str, str]]:
     """Plans, and name and path of the line: the examples, and those of other systems if they are there."""
     for path in sorted(EXAMPLES.glob("*.dcm")):
-        yield path, "cnao-h", "cnao-h"
+        machine = spotline.read_plan(path).fields[0].machine
+        yield path, machine, machine
     if SHARED.is_dir():
         lines = {
-            "dcpt": write_dcpt_line(folder / "dcpt", SHARED),
             "trip": write_trip_line(folder / "trip"),
         }
         for pattern, line in PLANS:

@@ -32,12 +32,18 @@ class EnergyTable:
         Particles whose ionization of an integral chamber is one count.
     particles_per_MU : ndarray or None
         Particles of one monitor unit, for lines whose plans come in monitor units.
+    beam_MeV_u : ndarray or None
+        Mean kinetic energy of the beam that plans and machine call `energy_MeV_u`; None: that energy.
+    beam_sigma_MeV_u : ndarray or None
+        Standard deviation of its energy; None: that of the ion's momentum spread.
     """
 
     energy_MeV_u: Floats
     range_mm: Floats
     particles_per_count: Floats
     particles_per_MU: Floats | None
+    beam_MeV_u: Floats | None = None
+    beam_sigma_MeV_u: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,12 +181,15 @@ def read_energy_table(where: str, content: bytes) -> EnergyTable:
         Naming line and column of what is wrong.
     """
     required = ("energy_MeV_u", "range_mm", "particles_per_count")
-    rows = _read_rows(where, content, required, ("particles_per_MU",))
+    optional = ("particles_per_MU", "beam_MeV_u", "beam_sigma_MeV_u")
+    rows = _read_rows(where, content, required, optional)
     rows.refuse_not_positive(list(rows.columns))
-    rows.refuse_not_ascending("energy_MeV_u")
-    rows.refuse_not_ascending("range_mm")
-    c = rows.columns
-    return EnergyTable(c["energy_MeV_u"], c["range_mm"], c["particles_per_count"], c.get("particles_per_MU"))
+    for name in ("energy_MeV_u", "range_mm", "beam_MeV_u"):
+        if name in rows.columns:
+            rows.refuse_not_ascending(name)
+    return EnergyTable(
+        *(rows.columns[name] for name in required), **{name: rows.columns.get(name) for name in optional}
+    )
 
 
 def read_optics_table(where: str, content: bytes) -> OpticsTable:

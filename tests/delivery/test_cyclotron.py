@@ -22,7 +22,6 @@ from spotline.treatment import FieldTreatment
 from spotline.treatment.duration import predict_duration
 from tests.delivery.deliveries import PROTON, causes, deliver
 from tests.lines.cyclotron import cyclotron_line, write_cyclotron_line
-from tests.lines.dcpt import write_dcpt_line
 from tests.lines.facts import with_facts
 from tests.treatment.plans import CARBON_MeV_u, field, layer, plan_of, square
 
@@ -135,8 +134,8 @@ def test_the_degrader_takes_intensity(tmp_path: Path):
 
 
 def test_published_switching_times(shared_plans: Path, tmp_path: Path):
-    """The line for the plans of the Danish centre: 0.6 s down, 6 s up, and not a cycle of anything."""
-    line = load_beamline(write_dcpt_line(tmp_path / "dcpt", shared_plans.parent))
+    """The shipped line with a gantry: 0.6 s down, 6 s up, and not a cycle of anything."""
+    line = load_beamline("dcpt-like")
     plan = read_plan(shared_plans / "dcpt" / "eclipse_sobp_plan.dcm")
     (treatment,) = prepare(plan, line).fields
     energies = [s.energy_MeV_u for s in treatment.slices]

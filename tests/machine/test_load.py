@@ -11,7 +11,7 @@ from spotline.machine import load_beamline, shipped_beamlines
 
 
 def test_shipped_lines_load():
-    assert shipped_beamlines() == ("cnao-h", "cnao-research", "cnao-v")
+    assert shipped_beamlines() == ("cnao-h", "cnao-research", "cnao-v", "dcpt-like")
     for name in shipped_beamlines():
         assert load_beamline(name).name == name
 
@@ -32,7 +32,8 @@ def test_name_as_path_object():
 
 def test_unknown_name():
     with pytest.raises(
-        BeamLineError, match=r"^cnao-x: is neither a shipped beam line \(cnao-h, cnao-research, cnao-v\) nor"
+        BeamLineError,
+        match=r"^cnao-x: is neither a shipped beam line \(cnao-h, cnao-research, cnao-v, dcpt-like\) nor",
     ):
         load_beamline("cnao-x")
 

@@ -17,7 +17,6 @@ from spotline.planning.overview import plan_overview
 from spotline.planning.read import read_plan
 from spotline.treatment import Options
 from spotline.treatment.duration import predict_duration
-from tests.lines.dcpt import write_dcpt_line
 from tests.lines.edit import copy_line, edit
 from tests.treatment.plans import CARBON_MeV_u, PROTON_MeV, field, layer, plan_of, proton_field, square
 
@@ -127,14 +126,14 @@ def test_progress_of_each_slice(cnao_h: BeamLine):
 # Monitor units
 
 
-def test_monitor_units(cnao_h: BeamLine, shared_plans: Path, tmp_path: Path):
+def test_monitor_units(cnao_h: BeamLine):
     mu = proton_field(layer([0.0, 4.0], 0.0, [2.0, 3.0], energy_MeV_u=100.0), unit="MU")
     (found,) = plan_overview(plan_of(mu)).fields
     assert (found.layers[0].meterset, found.particles) == (5.0, None)
     (found,) = plan_overview(plan_of(mu), cnao_h).fields
     assert found.particles is None
     assert any("particles_per_MU" in problem for problem in found.problems)
-    line = spotline.load_beamline(write_dcpt_line(tmp_path / "line", shared_plans.parent))
+    line = spotline.load_beamline("dcpt-like")
     (found,) = plan_overview(plan_of(mu), line).fields
     per_MU = line.particles_per_MU("proton", 100.0)
     assert per_MU is not None

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spotline import load_beamline, prepare
 from spotline.errors import PlanError
 from spotline.plan import Plan
 from spotline.planning.read import read_plan
@@ -110,6 +111,26 @@ def test_three_layers_example():
     assert [layer.n_spots for layer in field.layers] == [49] * 3
     assert (np.concatenate([layer.meterset for layer in field.layers]) == 2e7).all()
     assert np.all(np.diff([layer.energy_MeV_u for layer in field.layers]) < 0.0)
+
+
+@pytest.mark.stored
+def test_example_in_monitor_units():
+    """As clinical plans are, for a line that has all energies: layers lie closer than the rows of its table."""
+    line = load_beamline("dcpt-like")
+    (field,) = read_plan(EXAMPLES / "sobp_proton_mu.dcm").fields
+    assert (field.unit, field.machine, field.gantry_angle_deg) == ("MU", "dcpt-like", 270.0)
+    energies = [layer.energy_MeV_u for layer in field.layers]
+    peaks_mm = line.range_mm("proton", energies)
+    assert energies == sorted(energies, reverse=True)
+    assert np.diff(peaks_mm) == pytest.approx(-2.0, abs=0.3)
+    assert (peaks_mm[0], peaks_mm[-1]) == pytest.approx((115.0, 85.0), abs=1.0)
+    (prepared,) = prepare(read_plan(EXAMPLES / "sobp_proton_mu.dcm"), line).fields
+    (warning,) = prepared.warnings
+    assert "reads no charge of a ring" in warning, "as no cyclotron does"
+    per_MU = line.particles_per_MU("proton", energies)
+    assert per_MU is not None
+    expected = sum(layer.meterset.sum() * k for layer, k in zip(field.layers, per_MU, strict=True))
+    assert prepared.particles == pytest.approx(float(expected))
 
 
 @pytest.mark.stored

@@ -303,8 +303,9 @@ class IonBeam(Facts, frozen=True, kw_only=True):
 
     The CSV table of `energies` has ``energy_MeV_u``, ``range_mm`` (depth of the Bragg peak in water
     behind the nozzle), ``particles_per_count`` (particles whose ionization of an integral chamber
-    is one count, at reference temperature and pressure) and, if plans come in monitor units,
-    ``particles_per_MU``.
+    is one count, at reference temperature and pressure); if plans come in monitor units,
+    ``particles_per_MU``; and where the beam is not what its energy says, ``beam_MeV_u`` and
+    ``beam_sigma_MeV_u`` (mean and standard deviation of its energy).
     """
 
     name: str
@@ -328,7 +329,8 @@ class IonBeam(Facts, frozen=True, kw_only=True):
     optics: tuple[Optics, ...]
     """Settings of the beam optics, the default one first."""
     momentum_spread_percent: NotNegative = 0.0
-    """Full width at half maximum of the momentum distribution, which is Gaussian."""
+    """Full width at half maximum of the momentum distribution, which is Gaussian; where it changes with the
+    energy, the column ``beam_sigma_MeV_u`` of the energies has the spread instead."""
     nozzle_mm: NotNegative = 0.0
     """Water-equivalent thickness of window, chambers and air, with which peaks lie at ``range_mm``."""
     library: str | None = None

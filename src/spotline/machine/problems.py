@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spotline.errors import BeamLineError, LibraryError, OptionError
+from spotline.machine.beams import beam_faults
 from spotline.machine.library import read_library
 from spotline.machine.library.store import faults_of, library_path
 from spotline.machine.load import BeamLine, find_line, read_line
@@ -86,6 +87,8 @@ def _library_problems(line: BeamLine) -> Iterator[str]:
             yield str(error)
         else:
             yield from faults_of(library, line, beam.name)
+            if library.ion.name == beam.name:
+                yield from beam_faults(library, line, beam.name)
 
 
 def _nozzle_problems(line: BeamLine) -> Iterator[str]:

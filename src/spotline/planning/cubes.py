@@ -18,6 +18,7 @@ from spotline.arrays import Floats
 from spotline.dose.engine.in_air import beam_in_air
 from spotline.dose.rbe import RbeModel
 from spotline.errors import OptionError
+from spotline.machine.geometry import interpolate
 from spotline.machine.library import BeamLibrary, Entry, in_beam, load_library
 from spotline.machine.load import BeamLine
 from spotline.plan.model import Plan
@@ -195,7 +196,7 @@ def _entries(line: BeamLine, setup: Setup, library: BeamLibrary, cube: Cube) -> 
     """Entries of the layers: peaks from the near to the far side, as near to even steps as energies are."""
     thickness = in_beam(line, setup.ion, range_modulators=setup.range_modulators)
     depths = cube.depth_mm + np.arange(-cube.size_mm / 2, cube.size_mm / 2 + 1e-6, LAYER_STEP_mm)
-    listed = line.energies[setup.ion].energy_MeV_u
+    listed = _energies(line, setup.ion)
     reach = np.array([library.entry(float(e)).range_mm for e in listed]) - thickness.mean_mm
     near = listed[(reach > depths[0] - 5.0) & (reach < depths[-1] + 25.0)]
     found = [library.entry(float(energy)).with_thickness(thickness) for energy in near]
@@ -208,6 +209,16 @@ def _entries(line: BeamLine, setup: Setup, library: BeamLibrary, cube: Cube) -> 
         )
     chosen = sorted({int(np.argmin(np.abs(peaks - depth))) for depth in depths})
     return [found[index] for index in chosen]
+
+
+def _energies(line: BeamLine, ion: str) -> Floats:
+    """Energies to choose from: those of the line, or if it has all, some whose peaks are close together."""
+    beam, table = line.beam(ion), line.energies[ion]
+    if beam is None or beam.energy_selection == "listed":
+        return table.energy_MeV_u
+    depth_mm = np.arange(table.range_mm[0], table.range_mm[-1], 0.5 * LAYER_STEP_mm)
+    between: Floats = np.unique(np.round(interpolate(depth_mm, table.range_mm, table.energy_MeV_u), 1))
+    return between[(between >= table.energy_MeV_u[0]) & (between <= table.energy_MeV_u[-1])]
 
 
 def _scattered_mm(entry: Entry) -> float:

@@ -332,7 +332,7 @@ BAD = [
     ),
     (
         ["deliver", "plan.dcm", *TO_OUT, "cnao"],
-        "cnao: is neither a shipped beam line (cnao-h, cnao-research, cnao-v)",
+        "cnao: is neither a shipped beam line (cnao-h, cnao-research, cnao-v, dcpt-like)",
     ),
     (["deliver", "plan.dcm", *TO_OUT, "full"], "full: has no beamline.toml"),
     (["deliver", "plan.dcm", *TO_OUT, "text.txt"], "text.txt: is not valid TOML"),

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 
 from spotline.faces.cli.columns import print_columns
+from spotline.machine.beams import spread_in_words
 from spotline.machine.library.overview import EnergyView, LibraryView, depth_figures
 
 WIDTH, HEIGHT = 72, 12
@@ -23,7 +24,7 @@ def print_library(view: LibraryView, *, in_full: bool) -> None:
     print(f"{view.library.ion.name} on {view.beamline.name}, {before}")
     print(
         f"simulated {made.made[:10]} with {made.primaries} primaries per energy, momentum spread "
-        f"{made.momentum_spread_percent:g} % (FWHM)"
+        f"{spread_in_words(view.beamline, view.library)}"
     )
     print()
     if in_full:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from spotline.faces.report.page import check_new, render, write_page
 from spotline.faces.report.tables import Pairs, Table
 from spotline.faces.report.words import NOTHING, moment, number, plain, power, short_hash
+from spotline.machine.beams import spread_in_words
 from spotline.machine.library.overview import EnergyView, LibraryView, depth_figures
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _facts(view: LibraryView) -> Pairs:
         ("In the beam", ", ".join(("nozzle", *view.mounted))),
         ("Water-equivalent thickness", f"{number(view.thickness.mean_mm)} mm"),
         ("Primaries per energy", NOTHING if made.primaries is None else power(made.primaries)),
-        ("Momentum spread (FWHM)", f"{made.momentum_spread_percent:g} %"),
+        ("Momentum spread", spread_in_words(view.beamline, view.library)),
         ("Mean excitation energy of water", _eV(made.mean_excitation_eV)),
         ("Made", moment(made.made)),
         ("Command", plain(made.command)),
