@@ -314,8 +314,8 @@ def raystation_part(line: BeamLine, library: BeamLibrary, given: Given, primarie
             lower by
             up to a percent where this plan is; the last rows are of a line
             that the same program made from it. Each field is a ramp that falls by 17 mGy per mm, so a
-            millimetre of
-            range in both is 1.7 % of the dose in the middle; what is left of the difference has no known cause."""
+            millimetre of range in both is 1.7 % of the dose in the middle; what is left of the difference has
+            no known cause."""
         ),
     ]
 
