@@ -115,7 +115,7 @@ def test_three_layers_example():
 
 @pytest.mark.stored
 def test_example_in_monitor_units():
-    """As clinical plans are, for a line that has all energies: layers lie closer than the rows of its table."""
+    """As clinical plans are, for a line that has all energies: layers closer than the rows of its table."""
     line = load_beamline("dcpt-like")
     (field,) = read_plan(EXAMPLES / "sobp_proton_mu.dcm").fields
     assert (field.unit, field.machine, field.gantry_angle_deg) == ("MU", "dcpt-like", 270.0)
