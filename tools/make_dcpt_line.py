@@ -18,16 +18,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from scipy.optimize import least_squares
 
 from spotline import load_beamline, write_beamline
-from spotline.arrays import Floats
+from spotline.arrays import Floats, Integers
 from spotline.machine import BeamLine
 from spotline.machine.geometry import interpolate
 from spotline.machine.library.grid import range_sigma_mm
+from spotline.machine.monitors import Plane
 from spotline.machine.optics import spot_sigma_mm
 from spotline.physics.fermi_eyges import Layer, propagate
 from spotline.physics.ionization import particles_per_count
@@ -78,8 +78,8 @@ class BeamModel:
     divergence_rad: dict[str, Floats]
     correlation: dict[str, Floats]
 
-    def rows(self, chosen: Floats) -> BeamModel:
-        """Those rows alone, by their places or by a mask."""
+    def rows(self, chosen: Integers) -> BeamModel:
+        """Those rows alone, by their places."""
 
         def some(columns: dict[str, Floats]) -> dict[str, Floats]:
             return {axis: column[chosen] for axis, column in columns.items()}
@@ -95,7 +95,7 @@ class BeamModel:
             some(self.correlation),
         )
 
-    def sigma_at_mm(self, axis: Literal["x", "y"], to_isocentre_mm: float) -> Floats:
+    def sigma_at_mm(self, axis: Plane, to_isocentre_mm: float) -> Floats:
         """Standard deviation of the spots in air in another plane, upstream positive.
 
         Downstream they drift and air scatters them, as in simulations that start in the plane; upstream they
@@ -259,7 +259,8 @@ def held_out(line: BeamLine, model: BeamModel) -> list[tuple[str, float, str]]:
         ours = interpolate(others.nominal_MeV, table.energy_MeV_u, column)
         found.append((name, np.abs(ours - published), "MeV"))
     optics = next(iter(line.optics.values()))
-    for axis, fwhm_mm in (("x", optics.fwhm_x_mm), ("y", optics.fwhm_y_mm)):
+    axes: tuple[tuple[Plane, Floats], ...] = (("x", optics.fwhm_x_mm), ("y", optics.fwhm_y_mm))
+    for axis, fwhm_mm in axes:
         ours = interpolate(others.nominal_MeV, optics.energy_MeV_u, fwhm_mm)
         published = FWHM_PER_SIGMA * others.sigma_at_mm(axis, 0.0)
         found.append(

@@ -314,8 +314,9 @@ def raystation_part(line: BeamLine, library: BeamLibrary, given: Given, primarie
             lower by
             up to a percent where this plan is; the last rows are of a line
             that the same program made from it. Each field is a ramp that falls by 17 mGy per mm, so a
-            millimetre of range in both is 1.7 % of the dose in the middle; what is left of the difference has
-            no known cause."""
+            millimetre of
+            range in both is 1.7 % of the dose in the middle; what is left of the
+            difference has no known cause."""
         ),
     ]
 
@@ -333,7 +334,7 @@ def eclipse_part(line: BeamLine, library: BeamLibrary, given: Given) -> list[str
         water = spotline.water_phantom(treatment, surface_mm, 2.0)
         done = reconstruct(treatment, line, water, water.grid, libraries={ION: library})
         dose = done.doses["planned"].physical
-        at = treatment.fields[0].field.isocentre_mm
+        at = treatment.fields[0].field.isocentre_mm or (0.0, 0.0, 0.0)
         found_Gy = RBE * float(sample_points(dose.dose_Gy, dose.grid, [at])[0])
         off = 100.0 * (found_Gy / PRESCRIBED_Gy - 1.0)
         within = Limits(low=-WITHIN_percent, high=WITHIN_percent)

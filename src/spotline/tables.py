@@ -187,9 +187,10 @@ def read_energy_table(where: str, content: bytes) -> EnergyTable:
     for name in ("energy_MeV_u", "range_mm", "beam_MeV_u"):
         if name in rows.columns:
             rows.refuse_not_ascending(name)
-    return EnergyTable(
-        *(rows.columns[name] for name in required), **{name: rows.columns.get(name) for name in optional}
-    )
+    c = rows.columns
+    energy, depth, count = (c[name] for name in required)
+    per_MU, beam, sigma = (c.get(name) for name in optional)
+    return EnergyTable(energy, depth, count, per_MU, beam, sigma)
 
 
 def read_optics_table(where: str, content: bytes) -> OpticsTable:

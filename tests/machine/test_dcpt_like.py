@@ -49,8 +49,8 @@ def test_monitor_units_are_the_same_charge_at_all_energies():
     assert table.particles_per_MU is not None
     counts = table.particles_per_MU / table.particles_per_count
     np.testing.assert_allclose(counts, 239.0, rtol=1e-4)
-    # Our ionization of nitrogen knows nothing of the table; 5 % are the monitors before the gap and the
-    # spread of what is published as stopping power of air.
+    # Our ionization of nitrogen knows nothing of the table; 5 % are the monitors before the gap, and what is
+    # published as stopping power of air.
     assert table.beam_MeV_u is not None
     counted = particles_per_count(PROTON, table.beam_MeV_u, charge_quantum_C=200e-15, gap_mm=5.5)
     np.testing.assert_allclose(table.particles_per_count / counted, 1.0, atol=0.05)

@@ -218,7 +218,8 @@ def _energies(line: BeamLine, ion: str) -> Floats:
         return table.energy_MeV_u
     depth_mm = np.arange(table.range_mm[0], table.range_mm[-1], 0.5 * LAYER_STEP_mm)
     between: Floats = np.unique(np.round(interpolate(depth_mm, table.range_mm, table.energy_MeV_u), 1))
-    return between[(between >= table.energy_MeV_u[0]) & (between <= table.energy_MeV_u[-1])]
+    chosen: Floats = between[(between >= table.energy_MeV_u[0]) & (between <= table.energy_MeV_u[-1])]
+    return chosen
 
 
 def _scattered_mm(entry: Entry) -> float:
