@@ -249,9 +249,14 @@ def bounds_of(
         crest *= {"beam.spike": max(1.0, value), "beam.stray": 1.0 + value}.get(fault.kind, 1.0)
         if fault.kind == "beam.spike":
             unseen_us += fast.intensity_window_us + period_us
-        elif fault.kind in ("fast_control.hang", "process.kill", "power.loss"):
+        elif fault.kind in ("fast_control.hang", "process.kill", "power.loss", "clock.stop"):
             unseen_us += fast.watchdog_us + 2 * period_us
-        elif fault.kind == "integrals.lost":
+        elif fault.kind in ("gas.contaminated", "high_voltage.trip", "front_ends.dead"):
+            # Nothing counts what comes: the charge of the ring has to tell.
+            pulse_us = facts.accelerator.pulse_particles(1.0)
+            unseen_us += chopper_us + control.collection_time_us + 2 * period_us + 2.0 * pulse_us
+            unseen_counts += 3.0 * fast.ring_counts
+        elif fault.kind in ("integrals.lost", "readout_link.lost"):
             unseen_us += (fast.data_periods + 1) * period_us
         if not fault.kind.startswith("chopper."):
             continue
@@ -268,9 +273,12 @@ def bounds_of(
     fixed, flight, resolution = np.zeros(n), np.zeros(n), np.zeros(n)
     for s, here in zip(treatment.slices, sums.spot_of_visit, strict=True):
         k, wrong = largest_k(s), wrong_energy(s, treatment, line, faults)
+        falling = falling_gain(s, line, faults)
         in_flight = crest * s.particles_per_s * 1e-6 * unseen_us + unseen_counts * k * (1.0 + wrong)
         for spot, particles in zip(here, s.particles, strict=True):
-            fixed[spot] += particles * (calibration + wrong) + (1.0 + control.int2_margin_counts) * k
+            fixed[spot] += (
+                particles * (calibration + wrong + falling) + (1.0 + control.int2_margin_counts) * k
+            )
             flight[spot] = max(flight[spot], in_flight)
             resolution[spot] = max(resolution[spot], k)
     fixed += resolution * sums.spills
@@ -283,6 +291,17 @@ def bounds_of(
 def largest_k(slice_: Slice) -> float:
     """Most particles of a count."""
     return float(max(slice_.particles_per_count1.max(), slice_.particles_per_count2.max()))
+
+
+def falling_gain(slice_: Slice, line: TrueLine, faults: Sequence[Fault]) -> float:
+    """How much too little a gain that falls slowly may count of a slice before the ring tells it."""
+    fast, total = line.believed.facts.fast_interlocks, 0.0
+    for fault in faults:
+        if fault.kind == "gas.contaminated" and fault.value:
+            counts_per_s = 0.1 * slice_.particles_per_s / largest_k(slice_)
+            down = fast.ring_ratio + math.sqrt(2.0 * fault.value * fast.ring_counts / counts_per_s)
+            total += 1.0 / max(0.1, 1.0 - down) - 1.0
+    return total
 
 
 def wrong_energy(slice_: Slice, treatment: FieldTreatment, line: TrueLine, faults: Sequence[Fault]) -> float:
