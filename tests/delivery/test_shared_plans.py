@@ -92,7 +92,7 @@ REFUSED = [
     (
         TOPAS,
         "dcpt-like",
-        ["range shifter '40mm' is not among those of dcpt-like (RS_3CM, RS_5CM)", "block 'apt'"],
+        ["range shifter '40mm' is not among those of dcpt-like (RS_5CM, RS_3CM)", "block 'apt'"],
     ),
 ]
 
