@@ -2,6 +2,7 @@
 
 scripts/benchmark                                        # print it
 scripts/benchmark --write docs/reference/performance.md
+scripts/benchmark --against v0.1.0                       # what became slower since
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from benchmarks.against import compare
 from benchmarks.cases import ROOT, TIMED_us
 from benchmarks.processes import Memory, Starts, measure_memory, measure_starts
 from verification.figures import figure, table
@@ -476,7 +478,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, then print or write the page."""
     parser = page_parser("scripts/benchmark", __doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3, help="how often processes are started (3)")
+    parser.add_argument(
+        "--against", metavar="REVISION", help="time this version against an older one instead, in turns"
+    )
+    parser.add_argument("--rounds", type=int, default=10, help="of each case, with --against (10)")
     asked = parser.parse_args(arguments)
+    if asked.against is not None:
+        return compare(asked.against, asked.rounds, asked.write)
     timings = run_pytest()
     say("starting processes ...")
     starts = measure_starts(asked.repeats)
