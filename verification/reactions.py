@@ -288,7 +288,7 @@ def _check_dead_chambers(section: Section, seeds: int, workers: Workers) -> None
     soon = sum(r.cause is not None and r.tripped_us < SOON_us for r in [*found[0], *found[1]])
     section.text(
         """One of the two integral chambers falls silent; the other still ends every spot at its counts.
-        The interlocks compare the chambers within one spot, from 100 counts on."""
+        The published interlocks compare the chambers within one spot, from 100 counts on."""
     )
     section.table(
         ("Fault", "beam", f"seen within {SOON_us // 1000} ms", "ever seen", "after (ms)"),
@@ -296,11 +296,11 @@ def _check_dead_chambers(section: Section, seeds: int, workers: Workers) -> None
         f"seeds 0 to {seeds - 1}",
     )
     section.text(
-        """In a field of spots below 100 counts nobody notices that only one chamber is left: the
-        difference cannot reach 100 counts, and the ratio is not looked at. If anything, the last spot of
-        the slice gives it away, when the charge in flight lifts it above 100 counts, after the whole
-        field was delivered. The published table of interlocks does not say over what the difference is
-        taken; taken over a spot, as here, it leaves weak spots unguarded."""
+        """In a field of spots below 100 counts the two published interlocks cannot notice that only one
+        chamber is left: the difference does not reach 100 counts, and the ratio is not looked at. The
+        published table does not say over what the difference is taken; taken over a spot, as here, it
+        leaves weak spots unguarded. There *int rate*, which is not in the paper, compares the chambers
+        across spots ([decision 0013](../decisions/0013-interlocks-beyond-the-paper.md))."""
     )
     section.verdicts.append(
         Verdict(
