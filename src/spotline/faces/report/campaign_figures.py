@@ -43,7 +43,7 @@ def _kind_axis(axes: Axes, kinds: list[str]) -> None:
 def figure_delays(rows: Rows) -> Figure:
     """Time from the begin of a fault to the first interlock, by kind; at the right, those without one."""
     kinds = kinds_of(rows)
-    figure = sheet(1.0 + ROW_in * max(4, len(kinds)))
+    figure = sheet(1.0 + ROW_in * max(4, len(kinds)), "constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(5, 1))
     if not kinds:
         nothing(left, "no fault struck")
@@ -77,7 +77,7 @@ def figure_matrix(rows: Rows) -> Figure:
     kinds = kinds_of(rows)
     found = sorted({row.detected_by for row in rows if row.struck and row.detected_by})
     columns = [*found, UNDETECTED]
-    figure = sheet(1.9 + ROW_in * max(4, len(kinds)))
+    figure = sheet(1.9 + ROW_in * max(4, len(kinds)), "constrained")
     axes = figure.subplots()
     if not kinds:
         nothing(axes, "no fault struck")

@@ -15,6 +15,8 @@ import matplotlib as mpl
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from spotline.faces.report.grid_layout import GridLayout
+
 WIDTH_in = 10.5
 
 INK = "#1f2328"
@@ -41,6 +43,7 @@ STYLE: Any = {
     "axes.titlesize": 9.0,
     "axes.titlelocation": "left",
     "axes.titlecolor": INK,
+    "axes.titley": 1.0,  # given, so that nothing is measured to find it
     "axes.facecolor": "none",
     "axes.grid": True,
     "axes.axisbelow": True,
@@ -83,6 +86,10 @@ def styled(function: Callable[P, T]) -> Callable[P, T]:
     return inside
 
 
-def sheet(height_in: float, layout: Literal["constrained", "compressed"] = "constrained") -> Figure:
-    """Make an empty figure of the width of a page; ``compressed`` keeps panels of equal aspect together."""
-    return Figure(figsize=(WIDTH_in, height_in), layout=layout)
+def sheet(height_in: float, layout: Literal["grid", "constrained", "compressed"] = "grid") -> Figure:
+    """Make an empty figure of the width of a page.
+
+    ``grid`` is for panels in rows and columns, ``constrained`` for those with longer or slanted labels, and
+    ``compressed`` keeps panels of equal aspect together.
+    """
+    return Figure(figsize=(WIDTH_in, height_in), layout=GridLayout() if layout == "grid" else layout)

@@ -10,6 +10,7 @@ import re
 from io import StringIO
 
 import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from spotline.faces.report import style
@@ -39,12 +40,11 @@ def to_svg(figure: Figure, name: str) -> str:
     """
     stream = StringIO()
     with mpl.rc_context(style.STYLE):
-        figure.savefig(
-            stream,
-            format="svg",
-            dpi=IMAGE_DPI,
-            # Neither the time nor addresses of vocabularies.
-            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"), None),
+        figure.dpi = IMAGE_DPI
+        # Not `savefig`, which draws everything once without output before it draws.  Neither the time nor
+        # addresses of vocabularies.
+        FigureCanvasSVG(figure).print_svg(  # type: ignore[no-untyped-call]
+            stream, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"), None)
         )
     text = stream.getvalue()
     text = text[text.index("<svg") :]
