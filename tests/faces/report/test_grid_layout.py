@@ -11,6 +11,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from spotline.dose.grid import Grid
 from spotline.faces.report import dose_figures, figures, library_figures, machine_figures, plan_figures
 from spotline.faces.report.grid_layout import GridLayout
 from spotline.faces.report.style import STYLE, sheet, styled
@@ -88,7 +89,13 @@ def test_pictures_of_a_library(energy_MeV_u: float | None):
     check(library_figures.figure_fluence(one))
 
 
-def test_pictures_of_a_dose():
+@pytest.mark.parametrize("shape", [(40, 40, 40), (10, 80, 40), (1, 40, 10)])
+def test_pictures_of_a_dose(shape: tuple[int, int, int]):
+    grid = Grid((-50.0, -50.0, -50.0), (2.5, 2.5, 2.5), shape)
+    values = np.linspace(0.0, 2.0, shape[0] * shape[1] * shape[2]).reshape(shape)
+    maps = [dose_figures.dose_map(name, values, 2.0) for name in ("planned", "measured", "true")]
+    for shown in (maps[:1], maps, [*maps, dose_figures.gamma_map("gamma 2 %/2 mm", values)]):
+        check(dose_figures.figure_planes(grid, shown, (0.0, 0.0, 0.0)))
     at = np.linspace(0.0, 3.0, 50)
     check(dose_figures.figure_volumes(at, {"TARGET": {"planned": 100.0 - 30.0 * at}}))
 

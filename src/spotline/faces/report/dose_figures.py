@@ -26,6 +26,8 @@ GAMMA = LinearSegmentedColormap.from_list(
 GREY = LinearSegmentedColormap.from_list("grey", ["#000000", "#ffffff"])
 VISIBLE = 0.02
 """Part of the scale from which on a dose is drawn over an image."""
+SCALE_HEIGHT = 0.05
+"""Of a scale of colours below the maps, in units of the height of a map."""
 DASHES: dict[str, Any] = {"planned": "-", "measured": (0, (4, 2)), "true": (0, (1, 1.5))}
 
 PLANES = (("transverse", 2, 0, 1), ("coronal", 1, 0, 2), ("sagittal", 0, 1, 2))
@@ -85,8 +87,10 @@ def figure_planes(
     next to nothing.
     """
     planes = planes_to_show(grid)
-    figure = sheet(0.6 + 2.4 * len(planes), "compressed")
-    panels = figure.subplots(len(planes), len(maps), squeeze=False)
+    figure = sheet(0.6 + 2.4 * len(planes))
+    *panels, scales = figure.subplots(
+        len(planes) + 1, len(maps), squeeze=False, height_ratios=(*[1.0] * len(planes), SCALE_HEIGHT)
+    )
     index = tuple(
         int(np.abs(centres - place).argmin())
         for centres, place in zip((grid.x_mm, grid.y_mm, grid.z_mm), through_mm, strict=True)
@@ -101,14 +105,9 @@ def figure_planes(
                 _plane(axes, grid, shown, plane, index)
     for axes, shown in zip(panels[0], maps, strict=True):
         axes.set_title(shown.title)
-    for column, shown in zip(panels.T, maps, strict=True):
-        bar = figure.colorbar(
-            ScalarMappable(Normalize(shown.low, shown.high), shown.colours),
-            ax=column.tolist(),
-            location="bottom",
-            fraction=0.05,
-            shrink=0.9,
-        )
+    for scale, shown in zip(scales, maps, strict=True):
+        colours = ScalarMappable(Normalize(shown.low, shown.high), shown.colours)
+        bar = figure.colorbar(colours, cax=scale, orientation="horizontal")
         bar.set_label(shown.label)
         bar.outline.set_visible(False)
         bar.locator = MaxNLocator(5)
