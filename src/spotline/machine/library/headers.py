@@ -8,6 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from spotline.machine.library.letd import LETD_GROUPS
+
 
 class LateralResidual(Struct, frozen=True, kw_only=True):
     """How far the fitted lateral shapes are from the simulated ones: mean and largest part."""
@@ -34,6 +36,8 @@ class LibraryHeader(Struct, frozen=True, kw_only=True):
         Full width at half maximum; NaN if whoever made it by hand did not say.
     areas : tuple of ScoredArea
         In the order of their depth doses.
+    letd_groups : tuple of str
+        Of which particles there is LETd, in that order.
     primaries : int or None
         Of each energy; None if no simulation made it.
     made : str
@@ -48,6 +52,7 @@ class LibraryHeader(Struct, frozen=True, kw_only=True):
     momentum_spread_percent: float = math.nan
     beamline: str = ""
     areas: tuple[ScoredArea, ...] = ()
+    letd_groups: tuple[str, ...] = LETD_GROUPS
     mean_excitation_eV: float | None = None
     primaries: int | None = None
     seed: int | None = None
