@@ -20,6 +20,7 @@ from spotline.machine.library.areas import CHAMBER, FIELD, as_header, check_area
 from spotline.machine.library.grid import (
     RING_EDGES_mm,
     depth_edges_mm,
+    end_of_primaries,
     layers_mm,
     middles,
     range_sigma_mm,
@@ -167,9 +168,7 @@ def condense(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float, ta
     """Make the entry of a library from what was scored in water."""
     per_bin = 10.0 / np.diff(tally.depth_mm) / WATER.density_g_cm3  # MeV per bin to MeV cm2/g
     letd, share = letd_by_group(ion, tally)
-    # Half a width aside: the edges are those of depth bins.
-    before = int(np.searchsorted(tally.ring_depth_mm[1:], range_mm - 0.5 * sigma_mm))
-    behind = int(np.searchsorted(tally.ring_depth_mm, range_mm + 2.5 * sigma_mm))
+    before, behind = end_of_primaries(tally.ring_depth_mm, range_mm, sigma_mm)
     fitted = fit_lateral(tally.ring_mm, tally.ring_MeV, before, behind)
     known = np.isfinite(fitted.residual)
     others = tuple(area for area in tally.areas if area.name != FIELD.name)

@@ -34,8 +34,8 @@ N_RINGS = 48
 RING_EDGES_mm: Floats = np.concatenate([[0.0], np.geomspace(0.02, 200.0, N_RINGS)])
 """Rings of the lateral distribution, from the spread of a carbon ion near the surface to all of the field."""
 RING_SIGMAS = (-3.0, -1.0, 0.0, 1.0, 2.0, 3.0, 6.0)
-"""Edges of the depth bins of the rings where primaries end, in standard deviations of the range around it: there
-the lateral shape turns from that of primaries into that of what they left."""
+"""Edges of the depth bins of the rings where primaries end, in standard deviations of the range around it:
+there the lateral shape turns from that of primaries into that of what they left."""
 RING_FAR = 1.4
 """The rings reach to so many times the range."""
 WIDEST_END = 0.125
@@ -125,6 +125,21 @@ def ring_depth_edges_mm(range_mm: float, sigma_mm: float) -> Floats:
             np.linspace(end[-1], far, 5)[1:],
         ]
     )
+
+
+def end_of_primaries(ring_depth_mm: Floats, range_mm: float, sigma_mm: float) -> tuple[int, int]:
+    """Return the first depth bin of the rings in which primaries end, and the first that none reaches.
+
+    Parameters
+    ----------
+    ring_depth_mm : ndarray, shape (n + 1,)
+        Edges of the depth bins.
+    range_mm, sigma_mm : float
+        As of `ring_depth_edges_mm`.
+    """
+    # Half a standard deviation aside: the edges are those of depth bins nearby.
+    first = np.searchsorted(ring_depth_mm[1:], range_mm - 0.5 * sigma_mm)
+    return int(first), int(np.searchsorted(ring_depth_mm, range_mm + 2.5 * sigma_mm))
 
 
 def planes_mm(range_mm: float) -> Floats:

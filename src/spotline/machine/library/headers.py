@@ -83,7 +83,7 @@ class EnergyFigures(Struct, frozen=True, kw_only=True):
 
 
 class DepthFigures(Struct, frozen=True, kw_only=True):
-    """Dose, LET and lateral shape of one energy at a depth."""
+    """Dose, LET and lateral shape of one energy at a depth; LET is that of ``letd_of`` of the library."""
 
     depth_mm: float
     dose_MeV_cm2_g: float
@@ -106,11 +106,13 @@ class LibraryFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
         In the beam.
     thickness_mm : float
         Of water that lies before.
+    letd_of : str
+        Of which particles LETd is where nothing else is said.
     made_with : mapping of str to object
         Its header by key, as it stands in the file.
     depths, curve : optional
         If one energy was asked for; the curve by its columns: depth, dose in the field and in each area, its
-        error, LET.
+        error, LETd, and LETd of each group of particles.
     """
 
     beamline: str
@@ -118,6 +120,7 @@ class LibraryFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     library: str | None
     mounted: tuple[str, ...]
     thickness_mm: float
+    letd_of: str
     made_with: Mapping[str, Any]
     energies: tuple[EnergyFigures, ...]
     depths: tuple[DepthFigures, ...] = ()

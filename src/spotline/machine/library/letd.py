@@ -1,22 +1,34 @@
-"""Of which particles a LETd is: publications answer that differently or not at all (Kalholm et al., Radiother.
-Oncol. 161 (2021) 211), and models of RBE need one of the answers.
+"""Of which particles a LETd is: publications answer in several ways or not at all.
 
-The models of protons are functions of LETd of protons, primaries and those that they set free.  Heavier recoils
-leave less than a percent of the dose, but of a LET a hundred times as large: in the plateau they would add half to
-LETd, while what they do to cells is in the measurements that the models were fitted to.
+See Kalholm et al., Radiother. Oncol. 161 (2021) 211.  The models of protons are functions of LETd of protons,
+primaries and those that they set free.  Heavier recoils leave less than a percent of the dose, but of a LET a
+hundred times as large: in the plateau they would add half to LETd, while what they do to cells is in the
+measurements that the models were fitted to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from spotline.physics.ions import Ion
 
 LETD_GROUPS = ("primaries", "hydrogen", "charged")
-"""Primaries that have not reacted; all nuclei of hydrogen, primaries among them if the beam is of protons; all
-charged particles but what reactions leave on the spot, which has no LET here."""
+"""Primaries that have not reacted; all nuclei of hydrogen, primaries among them if the beam is of protons; and
+all charged particles but what reactions leave on the spot, which has no LET here."""
+IN_WORDS = {
+    "primaries": "primaries that have not reacted",
+    "hydrogen": "hydrogen nuclei",
+    "charged": "all charged particles",
+}
 BEFORE_GROUPS = ("charged",)
 """What libraries of formats 2 and 3 have."""
+
+
+def letd_in_words(group_of: Mapping[str, str]) -> str:
+    """Say of which particles LETd is that mixes beams, given the group by ion."""
+    if len(set(group_of.values())) < 2:
+        return "".join(IN_WORDS[group] for group in set(group_of.values()))
+    return ", ".join(f"{IN_WORDS[group]} ({ion})" for ion, group in group_of.items())
 
 
 def letd_group(ion: Ion, held: Sequence[str] = LETD_GROUPS) -> str:
