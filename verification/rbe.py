@@ -185,7 +185,7 @@ def fluence_table() -> str:
             ),
         )
         energy_MeV = tally.energy_MeV[:9, ::2]
-        scored = energy_MeV.sum(axis=0), tally.let_MeV_keV_um[::2]
+        scored = energy_MeV.sum(axis=0), tally.let_MeV_keV_um[:9, ::2].sum(axis=0)
         sums = np.array([fluence_sums(ion, edges, tally.fluence, cut) for cut in (0.0, 1.0, 0.01 * energy)])
         sums *= 2.0 * half
         for k, place in enumerate(FLUENCE_PLACES):
@@ -234,13 +234,13 @@ def fluence_sums(ion: Ion, edges: Floats, fluence: Floats, cut_MeV_u: float) -> 
 def compare_let(entry: Entry, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Rows of both tables of an entry."""
     depth, dose = entry.depth_mm, entry.field_MeV_cm2_g
-    found = dose_weighted(entry, let_of)(depth)[:, 0]
+    scored, found = entry.letd(depth, "charged"), dose_weighted(entry, let_of)(depth)[:, 0]
     cells = [
-        _pair(*(at_place(depth, letd, dose, entry.range_mm, place) for letd in (entry.letd_keV_um, found)))
+        _pair(*(at_place(depth, letd, dose, entry.range_mm, place) for letd in (scored, found)))
         for place in PLACES
     ]
     weight = dose * np.gradient(depth)
-    off = found / np.where(entry.letd_keV_um > 0.0, entry.letd_keV_um, found) - 1.0
+    off = found / np.where(scored > 0.0, scored, found) - 1.0
     inside = of_primaries(entry, depth, let_of)[:, 0] + of_secondaries(entry, depth, let_of)[:, 0]
     share = float((10.0 * inside * np.gradient(depth)).sum() / weight.sum())
     summary = (

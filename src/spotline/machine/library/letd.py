@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from spotline.physics.ions import Ion
 
 LETD_GROUPS = ("primaries", "hydrogen", "charged")
-"""Primaries that have not reacted; all nuclei of hydrogen, primaries among them if the beam is of protons; and
-all charged particles but what reactions leave on the spot, which has no LET here."""
+"""Primaries that have not reacted; all nuclei of hydrogen, primaries among them in a beam of protons; and all
+charged particles but what reactions leave on the spot, which has no LET here."""
 IN_WORDS = {
     "primaries": "primaries that have not reacted",
     "hydrogen": "hydrogen nuclei",

@@ -26,8 +26,8 @@ from spotline.tables import closest
 
 FORMAT = "spotline beam library"
 VERSION = 4
-"""4: LETd by group of particles; 3 had that of all charged particles only, and 2 one chamber instead of the areas
-that were asked for.  Both are read as well.
+"""4: LETd by group of particles; 3 had that of all charged particles only, and 2 one chamber instead of the
+areas that were asked for.  Both are read as well.
 
 In 1 spectra were particles that cross a plane forward; it is refused.
 """
