@@ -172,4 +172,4 @@ def test_low_let_model_gives_protons_what_is_left_of_let() -> None:
     )
     assert 1.0 < by_let[0] < 1.08
     assert np.all(np.diff(by_let) > 0.0)
-    np.testing.assert_allclose(by_let, by_letd, atol=0.04)
+    np.testing.assert_allclose(by_let, by_letd, atol=0.05)

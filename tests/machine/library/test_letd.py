@@ -104,9 +104,9 @@ def test_protons_of_150_MeV():
 def test_shipped_protons(place: float, hydrogen: float, primaries: float):
     """The same figures at three depths; what the shipped library gives is LETd of hydrogen."""
     entry = load_library(load_beamline("cnao-h"), "proton").entry(148.79)
-    near = np.abs(entry.depth_mm / entry.range_mm - place) < 0.05
+    near = np.abs(entry.depth_mm / entry.range_mm - place) < 0.025
     depth, weight = entry.depth_mm[near], entry.field_MeV_cm2_g[near]
-    assert np.average(entry.letd(depth), weights=weight) == pytest.approx(hydrogen, rel=0.03)
+    assert np.average(entry.letd(depth), weights=weight) == pytest.approx(hydrogen, rel=0.04)
     assert np.average(entry.letd(depth, "primaries"), weights=weight) == pytest.approx(primaries, rel=0.02)
 
 
