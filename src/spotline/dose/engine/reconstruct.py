@@ -269,8 +269,8 @@ def letd_notes(libraries: Mapping[str, BeamLibrary]) -> Iterator[str]:
             yield (
                 f"the beam library of {ion}s ({library.path or 'given'}) has LETd of "
                 f"{IN_WORDS[library.letd_group]} only, as older ones do, and not of {IN_WORDS[wanted]}: with "
-                "recoils of helium LETd is 10 to 70 % larger before the peak, and RBE by models of LETd is "
-                "larger by up to 0.04; build the library anew"
+                "recoils of helium LETd is 10 to 100 % larger before the peak, and RBE by models of LETd is "
+                "larger by up to 0.05; build the library anew"
             )
 
 
