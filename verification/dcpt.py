@@ -203,10 +203,8 @@ def mono_part(line: BeamLine, library: BeamLibrary) -> list[str]:
         "LETd by depth in the phantom:",
         table(("Program", *(f"{depth:g} mm (keV/um)" for depth in DEPTHS_mm)), rows),
         fill(
-            """The others count hydrogen nuclei. What the library counts is in [The beam
-            library](beam-library.md): recoils of helium make it larger than that of hydrogen, most so near
-            the
-            surface."""
+            """All count hydrogen nuclei, primaries and secondaries, as [models of
+            RBE](../explanation/rbe.md#of-which-particles-letd-is) of protons want it."""
         ),
     ]
 

@@ -22,6 +22,7 @@ from spotline.dose.grid import DoseGrid
 from spotline.machine.library import BeamLibrary, Entry
 from spotline.machine.library.curve import ranges_of
 from spotline.machine.library.grid import depth_edges_mm, middles
+from spotline.machine.library.letd import LETD_GROUPS
 from spotline.machine.library.model import N_GROUPS, stack
 from spotline.physics.ions import Ion
 
@@ -157,7 +158,8 @@ def _entry_of(ion: Ion, kernel: Any, lateral: str) -> Entry:
         dose,
         np.zeros((0, len(dose))),
         zeros,
-        zeros,
+        np.zeros((len(LETD_GROUPS), len(dose))),
+        np.zeros((len(LETD_GROUPS), len(dose))),
         lateral_mm,
         core,
         np.stack([halo, halo], axis=-1),

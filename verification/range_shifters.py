@@ -82,7 +82,7 @@ def simulated(ion: Ion, energy_MeV_u: float, thickness_mm: int, primaries: int, 
     range_mm -= LINE.facts.passive_elements.range_shifters[name]
     sigma_mm = grid.range_sigma_mm(ion, energy_MeV_u, spread)
     edges = grid.depth_edges_mm(range_mm, sigma_mm)
-    rings_mm = edges[np.abs(edges[:, None] - grid.ring_depth_edges_mm(range_mm)).argmin(axis=0)]
+    rings_mm = edges[np.abs(edges[:, None] - grid.ring_depth_edges_mm(range_mm, sigma_mm)).argmin(axis=0)]
     air_mm = gap_mm(name, thickness_mm)
     tally = simulate(
         pencil_source(ion, energy_MeV_u, sigma_relative=spread, start_mm=-air_mm - thickness_mm),
@@ -94,8 +94,8 @@ def simulated(ion: Ion, energy_MeV_u: float, thickness_mm: int, primaries: int, 
         physics=TransportPhysics(excitation_eV=mean_excitation_eV(ion, WATER)),
     )
     per_bin = 10.0 / np.diff(edges)
-    before = int(np.searchsorted(rings_mm[1:], range_mm + 0.5 * sigma_mm))
-    fitted = fit_lateral(tally.ring_mm, tally.ring_MeV, before)
+    before, behind = grid.end_of_primaries(rings_mm, range_mm, sigma_mm)
+    fitted = fit_lateral(tally.ring_mm, tally.ring_MeV, before, behind)
     return Found(
         grid.middles(edges),
         tally.in_area_MeV(FIELD.name) * per_bin,

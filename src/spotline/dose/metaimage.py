@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from spotline.dose.grid import Grid, on_grid
 
 
-def write_metaimage(values: ArrayLike, grid: Grid, path: Path) -> None:
+def write_metaimage(values: ArrayLike, grid: Grid, path: Path, comment: str = "") -> None:
     """Write a map to a new file.
 
     Parameters
@@ -23,6 +23,8 @@ def write_metaimage(values: ArrayLike, grid: Grid, path: Path) -> None:
         Written as 32-bit floats.
     grid : Grid
     path : Path
+    comment : str
+        One line of ASCII that says what it is.
 
     Raises
     ------
@@ -32,6 +34,7 @@ def write_metaimage(values: ArrayLike, grid: Grid, path: Path) -> None:
     array = on_grid(values, grid, np.dtype("<f4"), "map")
     header = {
         "ObjectType": "Image",
+        **({"Comment": comment} if comment else {}),
         "NDims": "3",
         "BinaryData": "True",
         "BinaryDataByteOrderMSB": "False",

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from spotline.machine.library import BeamLibrary, Entry, LibraryArrays
+from spotline.machine.library.letd import LETD_GROUPS
 from spotline.physics.ions import PROTON, Ion
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy
@@ -29,7 +30,8 @@ def made_up_entry(range_mm: float = 100.0, core_mm: float = 3.0, halo_share: flo
         dose,
         np.zeros((0, len(depth))),
         0.0 * dose,
-        1.0 + depth / range_mm,
+        np.tile(1.0 + depth / range_mm, (len(LETD_GROUPS), 1)),
+        np.ones((len(LETD_GROUPS), len(depth))),
         lateral,
         core_mm * (lateral / range_mm) ** 1.5,
         shape * [8.0, 20.0],

@@ -56,6 +56,33 @@ def test_a_plan_has_the_dose_that_its_record_calls_planned(
     )
 
 
+def test_an_old_library_has_another_letd_and_a_note_says_so(
+    treatment: spotline.Treatment, water: Patient, done: Reconstruction
+):
+    """What models want is taken where there is any; else it is said that there is none."""
+    assert done.letd_of == {"proton": "hydrogen"}
+    assert not any("LETd" in note for note in done.notes)
+    library = LIBRARIES["proton"]
+    arrays, header = library.arrays, library.header | {"letd_groups": ["charged"]}
+    old = replace(
+        library,
+        header=header,
+        arrays=arrays._replace(
+            letd_keV_um=1.5 * arrays.letd_keV_um[:, 2:], letd_share=arrays.letd_share[:, 2:]
+        ),
+    )
+    found = reconstruct(
+        treatment, LINE, water, water.grid, libraries={"proton": old}, rbe=rbe_model("wedenberg", 2.0)
+    )
+    assert found.letd_of == {"proton": "charged"}
+    (note,) = found.notes
+    assert "has LETd of all charged particles only, as older ones do, and not of hydrogen nuclei" in note
+    has = found.doses["planned"].letd_keV_um > 0.0
+    np.testing.assert_allclose(
+        found.doses["planned"].letd_keV_um[has], 1.5 * done.doses["planned"].letd_keV_um[has], rtol=1e-4
+    )
+
+
 def on_another_day(record: Record) -> Record:
     (field,) = record.fields
     return replace(

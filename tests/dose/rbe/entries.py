@@ -8,6 +8,7 @@ import numpy as np
 
 from spotline.machine.library import Entry
 from spotline.machine.library.grid import depth_edges_mm, middles, planes_mm, spectrum_edges_MeV_u
+from spotline.machine.library.letd import LETD_GROUPS
 from spotline.machine.library.model import N_GROUPS
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
@@ -53,7 +54,8 @@ def entry_of(
         np.ones_like(depth),
         np.zeros((0, len(depth))),
         nothing,
-        1.0 + depth / range_mm,
+        np.tile(1.0 + depth / range_mm, (len(LETD_GROUPS), 1)),
+        np.ones((len(LETD_GROUPS), len(depth))),
         lateral,
         np.ones(2),
         np.ones((2, 2)),

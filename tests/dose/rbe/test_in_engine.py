@@ -31,7 +31,7 @@ def summed(model: RbeModel, layers: list[tuple[Entry, float]]) -> tuple[Floats, 
     return dose, weighted
 
 
-@pytest.mark.parametrize(("name", "ratio"), [("constant", None), ("wedenberg", 3.0), ("mkm", None)])
+@pytest.mark.parametrize(("name", "ratio"), [("constant", None), ("wedenberg", 3.0), ("mkm-low-let", None)])
 def test_a_layer_has_the_rbe_of_its_entry(name: str, ratio: float | None) -> None:
     model, entry = rbe_model(name, ratio), entry_of(PROTON, 90.0)
     dose, weighted = summed(model, [(entry, 1e9)])

@@ -10,9 +10,12 @@ from scipy.optimize import brentq
 
 from spotline.dose.rbe import mkm
 from spotline.dose.rbe.mkm import Mkm
+from spotline.dose.rbe.simple import wedenberg
 from spotline.dose.rbe.spectrum import NUCLIDES
 from spotline.dose.rbe.track import domain_events, specific_energy_Gy
 from spotline.errors import DoseError
+from spotline.machine import load_beamline
+from spotline.machine.library import load_library
 from spotline.physics.ions import CARBON, PROTON, Ion
 from spotline.physics.let import let_keV_um
 from tests.dose.rbe.entries import entry_of
@@ -143,3 +146,30 @@ def test_quantities_are_ratios_to_photons() -> None:
 def test_figures_out_of_reason_are_refused(figures: dict[str, float], message: str) -> None:
     with pytest.raises(DoseError, match=message):
         Mkm(**figures)
+
+
+def test_protons_are_refused_against_x_rays_of_another_source() -> None:
+    """alpha_0 is half of the alpha of the X-rays: fast protons would spare cells."""
+    entry = entry_of(PROTON, 150.0)
+    with pytest.raises(DoseError, match=r"RBE of 0\.55 at small doses; for protons use mkm-low-let"):
+        HSG.quantities(entry)
+    # What photons have of z* themselves, about 1 Gy, is no reason to refuse.
+    own_photons = Mkm(photon_alpha_per_Gy=HSG.alpha_0_per_Gy + 1.0 * HSG.beta_per_Gy2)
+    assert own_photons.quantities(entry)(np.array([10.0])).shape == (1, 2)
+    assert HSG.quantities(entry_of(CARBON, 150.0))(np.array([10.0])).shape == (1, 2)
+
+
+def test_low_let_model_gives_protons_what_is_left_of_let() -> None:
+    """RBE is 1 in the limit of small LET, and grows to the peak as in the published models of protons."""
+    model = mkm.low_let_mkm()
+    assert model == Mkm(photon_alpha_per_Gy=0.172, name="mkm-low-let")
+    entry = load_library(load_beamline("cnao-h"), "proton").entry(148.79)
+    depth = np.array([0.02, 0.5, 0.9, 0.98, 1.0]) * entry.range_mm
+    dose = np.full(len(depth), 2.0)
+    by_let, by_letd = (
+        one.effective_dose(dose, dose[:, None] * one.quantities(entry)(depth)) / dose
+        for one in (model, wedenberg(model.tissue))
+    )
+    assert 1.0 < by_let[0] < 1.08
+    assert np.all(np.diff(by_let) > 0.0)
+    np.testing.assert_allclose(by_let, by_letd, atol=0.05)

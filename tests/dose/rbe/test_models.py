@@ -23,13 +23,13 @@ def test_models_have_names() -> None:
         assert isinstance(model, LetdModel)
         assert model.name == name
         assert model.tissue.alpha_beta_Gy == 3.0
-    assert set(NAMES) == {"constant", "mkm", *LETD_MODELS}
+    assert set(NAMES) == {"constant", "mkm", "mkm-low-let", *LETD_MODELS}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_model_goes_from_an_entry_to_dose(name: str) -> None:
     model = rbe_model(name, 3.0 if name in LETD_MODELS else None)
-    quantities = model.quantities(entry_of(PROTON, 120.0))
+    quantities = model.quantities(entry_of(CARBON if name == "mkm" else PROTON, 120.0))
     depth = np.linspace(0.0, 130.0, 50)
     at = quantities(depth)
     assert at.shape == (50, model.number)
@@ -42,7 +42,7 @@ def test_every_model_goes_from_an_entry_to_dose(name: str) -> None:
 def test_models_that_depend_on_letd_need_a_tissue_and_others_have_theirs() -> None:
     with pytest.raises(DoseError, match="needs alpha/beta of the tissue"):
         rbe_model("wedenberg")
-    for name in ("constant", "mkm"):
+    for name in ("constant", "mkm", "mkm-low-let"):
         with pytest.raises(DoseError, match="has its own tissue"):
             rbe_model(name, 3.0)
 

@@ -268,6 +268,9 @@ def test_coverage_of_a_target(record: Path, libraries: Path, ct: Path, structure
     inside = weights * values * (letd.ravel() > 0.0)
     mean = float((inside * letd.ravel()).sum() / inside.sum())
     assert written["letd_keV_um"]["Target"]["planned"] == pytest.approx(mean, rel=1e-3)
+    assert written["letd_of"] == {"proton": "hydrogen"}
+    assert "Comment = LETd in keV/um of hydrogen nuclei\n" in header.decode()
+    assert "Dose-averaged LET of hydrogen nuclei" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_prescription_is_of_weighted_dose_where_there_is_one(

@@ -114,6 +114,7 @@ def test_show_one(carbon: Path, capsys: pytest.CaptureFixture):
     text = capsys.readouterr().out
     assert "(nozzle, RIFI1, RIFI2)" in text
     assert re.search(r"peak +147\.\d\d mm", text)
+    assert "LETd of all charged particles; the library has primaries, hydrogen, charged\n" in text
     picture = [line for line in text.splitlines() if line.startswith("  |")]
     assert len(picture) == 12
     assert max(range(len(picture[0])), key=lambda k: sum(line[k : k + 1] == "█" for line in picture)) > 60
@@ -136,6 +137,9 @@ def test_json(carbon: Path, capsys: pytest.CaptureFixture):
     assert row["R90_mm"] < row["R80_mm"] < row["R50_mm"] < row["R10_mm"]
     assert len(shown["depths"]) == 6
     assert {len(column) for column in shown["curve"].values()} == {290}
+    assert shown["letd_of"] == "charged"
+    assert shown["curve"]["letd_keV_um"] == shown["curve"]["letd_charged_keV_um"]
+    assert max(shown["curve"]["letd_hydrogen_keV_um"]) < max(shown["curve"]["letd_primaries_keV_um"])
     assert shown["made_with"]["primaries"] == 1000
     assert run("show", "--ion", "C", "--file", carbon, "--json") == 0
     every = json.loads(capsys.readouterr().out)

@@ -10,6 +10,7 @@ from spotline.hdf5 import keys_of
 from spotline.machine.library import grid
 from spotline.machine.library.areas import CHAMBER, FIELD, as_header
 from spotline.machine.library.build import condense, energy_sigma
+from spotline.machine.library.letd import LETD_GROUPS
 from spotline.machine.library.model import BeamLibrary, stack
 from spotline.physics.ions import IONS, Ion
 from spotline.physics.materials import WATER
@@ -42,7 +43,7 @@ def fake_tally(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float) 
         left += weight * loss
         lost_let += weight * loss**2 / np.diff(edges)  # MeV^2 per mm is MeV keV/um
     rings_mm = grid.RING_EDGES_mm
-    ring_depth = edges[np.abs(edges[:, None] - grid.ring_depth_edges_mm(range_mm)).argmin(axis=0)]
+    ring_depth = edges[np.abs(edges[:, None] - grid.ring_depth_edges_mm(range_mm, sigma_mm)).argmin(axis=0)]
     middle = grid.middles(ring_depth)
     share = np.minimum(middle / range_mm, 1.0)[None, :] * np.array(HALO)[:, None]
     parts = np.concatenate([1.0 - share.sum(axis=0, keepdims=True), share])
@@ -57,8 +58,8 @@ def fake_tally(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float) 
         if plane < range_mm:
             residual = float(table.energy_MeV_u(range_mm - plane))
             spectrum[k, 0, np.clip(np.searchsorted(bins, residual) - 1, 0, grid.N_SPECTRUM - 1)] = 1.0
-    energy = np.zeros((10, len(left)))
-    energy[0] = left
+    energy, let = np.zeros((10, len(left))), np.zeros((10, len(left)))
+    energy[0], let[0] = left, lost_let
     return Tally(
         primaries=1000,
         depth_mm=edges,
@@ -66,7 +67,7 @@ def fake_tally(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float) 
         energy_error_MeV=0.01 * left,
         areas=(FIELD, CHAMBER),
         within_MeV=np.array([left, 0.99 * left]),
-        let_MeV_keV_um=lost_let,
+        let_MeV_keV_um=let,
         ring_depth_mm=ring_depth,
         ring_mm=rings_mm,
         ring_MeV=in_ring * per_depth[:, None],
@@ -101,6 +102,7 @@ def fake_library(ion_name: str, *energies_MeV_u: float) -> BeamLibrary:
         "beamline": "cnao-h",
         "momentum_spread_percent": SPREAD_percent[ion_name],
         "areas": [keys_of(area) for area in as_header((CHAMBER,))],
+        "letd_groups": list(LETD_GROUPS),
         "mean_excitation_eV": 77.0,
         "primaries": 1000,
         "seed": 0,

@@ -43,6 +43,7 @@ def test_header(small: BeamLibrary):
         "beamline": "cnao-h",
         "momentum_spread_percent": 0.15,
         "areas": [{"name": "chamber", "radius_mm": 40.8}],
+        "letd_groups": ["primaries", "hydrogen", "charged"],
         "mean_excitation_eV": 77.0,
         "primaries": 400,
         "seed": 3,

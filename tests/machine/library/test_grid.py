@@ -38,7 +38,7 @@ def test_depths(ion: Ion, energy: float):
     assert steps[grid.middles(edges) < range_mm].max() < 0.03 * range_mm
     assert np.abs(np.diff(np.log(steps))).max() < np.log(2.0), "no bin is twice as wide as its neighbour"
     assert edges[-1] >= grid.planes_mm(range_mm)[-1]
-    assert edges[-1] >= grid.ring_depth_edges_mm(range_mm)[-1]
+    assert edges[-1] >= grid.ring_depth_edges_mm(range_mm, sigma_mm)[-1]
 
 
 def test_narrowest_peak_is_resolved():
@@ -61,6 +61,22 @@ def test_a_short_range_is_laid_out_too():
     """Behind a thick range shifter the peak may be near the surface."""
     edges = grid.depth_edges_mm(2.0, 0.8)
     assert np.all(np.diff(edges) > 0.0)
+
+
+@pytest.mark.parametrize(("range_mm", "sigma_mm"), [(33.0, 0.14), (156.0, 1.6), (31.0, 0.83), (4.0, 2.0)])
+def test_rings_end_where_primaries_do(range_mm: float, sigma_mm: float):
+    """One standard deviation apart around the range, of which even the widest is cut to an eighth."""
+    edges = grid.ring_depth_edges_mm(range_mm, sigma_mm)
+    assert len(edges) == 32
+    assert edges[0] == 0.0
+    assert np.all(np.diff(edges) > 0.0)
+    assert np.diff(edges).max() < 0.11 * range_mm + 2.0 * sigma_mm
+    width_mm = min(sigma_mm, range_mm / 8.0)
+    first, behind = grid.end_of_primaries(edges, range_mm, width_mm)
+    around = edges[first - 1 : behind + 2]
+    np.testing.assert_allclose((around - range_mm) / width_mm, grid.RING_SIGMAS)
+    off = np.random.default_rng(1).uniform(-0.08, 0.08, len(edges)) * width_mm
+    assert grid.end_of_primaries(edges + off, range_mm, width_mm) == (first, behind)
 
 
 @pytest.mark.parametrize(("ion", "energy"), BEAMS)

@@ -46,31 +46,49 @@ def test_round_trip(written: Path):
     np.testing.assert_array_equal(library.energy_MeV_u, original.energy_MeV_u)
 
 
-def test_version_2_had_one_chamber(written: Path, tmp_path: Path):
-    """Its depth dose is that of an area; nothing else differs."""
-    library, path = read_library(written), tmp_path / "two.h5"
-    header = {key: value for key, value in library.header.items() if key != "areas"}
+def written_as(version: int, written: Path, path: Path) -> Path:
+    """Write a library as an older format had it."""
+    library = read_library(written)
+    header = {key: value for key, value in library.header.items() if key != "letd_groups"}
     with h5py.File(written, "r") as file:
-        stored = {name: file[name][()] for name in library.arrays._fields}
-    renamed = {"within_MeV_cm2_g": "chamber_MeV_cm2_g"}
-    stored["within_MeV_cm2_g"] = np.ascontiguousarray(stored["within_MeV_cm2_g"][:, 0])
-    stored = {renamed.get(name, name): values for name, values in stored.items()}
+        stored = {name: file[name][()] for name in library.arrays._fields if name != "letd_share"}
+    stored["letd_keV_um"] = np.ascontiguousarray(stored["letd_keV_um"][:, 2])
+    if version == 2:
+        del header["areas"]
+        stored["within_MeV_cm2_g"] = np.ascontiguousarray(stored["within_MeV_cm2_g"][:, 0])
+        renamed = {"within_MeV_cm2_g": "chamber_MeV_cm2_g"}
+        stored = {renamed.get(name, name): values for name, values in stored.items()}
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name, values in stored.items():
         digest.update(f"\n{name} {values.dtype.str} {values.shape}\n".encode() + values.tobytes())
     with h5py.File(path, "w") as file:
         file.attrs.update(
             format="spotline beam library",
-            version=2,
+            version=version,
             header=json.dumps(header, sort_keys=True),
             sha256=digest.hexdigest(),
         )
         for name, values in stored.items():
             file[name] = values
-    old = read_library(path)
-    assert old.header == library.header
-    for one, other in zip(old.arrays, library.arrays, strict=True):
-        np.testing.assert_array_equal(one, other)
+    return path
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_older_formats_had_one_letd_and_one_chamber(version: int, written: Path, tmp_path: Path):
+    """Its LETd is that of all charged particles, and its chamber one of the areas; nothing else differs."""
+    library, old = read_library(written), read_library(written_as(version, written, tmp_path / "old.h5"))
+    assert old.header == library.header | {"letd_groups": ["charged"]}
+    changed = {"letd_keV_um", "letd_share"}
+    for name in set(library.arrays._fields) - changed:
+        np.testing.assert_array_equal(getattr(old.arrays, name), getattr(library.arrays, name))
+    np.testing.assert_array_equal(old.arrays.letd_keV_um, library.arrays.letd_keV_um[:, 2:])
+    assert np.all(old.arrays.letd_share == 1.0)
+    entry = old.entry(279.97)
+    assert (entry.letd_group, entry.letd_groups) == ("charged", ("charged",))
+    depth = np.array([20.0, 100.0])
+    np.testing.assert_array_equal(entry.letd(depth), library.entry(279.97).letd(depth, "charged"))
+    with pytest.raises(OptionError, match="LETd of 'hydrogen': the library has it of charged; take one"):
+        entry.letd(depth, "hydrogen")
 
 
 def test_no_areas_but_the_field(tmp_path: Path):
@@ -181,12 +199,12 @@ def test_missing_figures(copy: Path):
         read_library(copy)
 
 
-@pytest.mark.parametrize("version", [1, 4])
+@pytest.mark.parametrize("version", [1, 5])
 def test_other_version(copy: Path, version: int):
     with h5py.File(copy, "r+") as file:
         file.attrs["version"] = version
     with pytest.raises(
-        LibraryError, match=f"has version {version} of the format, but this Spotline reads 2 and 3"
+        LibraryError, match=f"has version {version} of the format, but this Spotline reads 2 to 4"
     ):
         read_library(copy)
 

@@ -102,7 +102,7 @@ def test_a_track_leaves_all_its_energy(from_z: float, to_z: float):
             expected = abs(energy_at(tables, 0, 0, at[1]) - energy_at(tables, 0, 0, at[0]))
         assert tally.energy[0, k] == pytest.approx(expected, abs=1e-9)
     path_um = [1e4 * (min(high, b) - max(low, a)) / 10 for a, b in itertools.pairwise(EDGES)]
-    np.testing.assert_allclose(tally.let, 1e3 * tally.energy[0] ** 2 / path_um)
+    np.testing.assert_allclose(tally.let[0], 1e3 * tally.energy[0] ** 2 / path_um)
     np.testing.assert_allclose(tally.ring.sum(), tally.energy.sum())
     crosses = from_z < EDGES[1] <= to_z
     assert tally.crossing[0, 0] == tally.crossing.sum() == (1.0 if crosses else 0.0)

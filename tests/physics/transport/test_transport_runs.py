@@ -312,7 +312,7 @@ def test_let_of_a_fast_proton_is_its_stopping_power():
     """PSTAR: 4.49 MeV cm2/g at 200 MeV in water."""
     plan = TallyPlan(np.array([0.0, 5.0]))
     tally = run(pencil_source(PROTON, 200.0), water(400.0), plan, reactions=False)
-    assert tally.let_MeV_keV_um[0] / tally.total_MeV[0] == pytest.approx(0.449, rel=0.01)
+    assert tally.let_MeV_keV_um[0, 0] / tally.total_MeV[0] == pytest.approx(0.449, rel=0.01)
 
 
 @kernel

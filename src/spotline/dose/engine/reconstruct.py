@@ -6,7 +6,7 @@ the sums of dose and of what it weights with dose, and to the number of fraction
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,7 @@ from spotline.dose.engine.sources import Source, SourceBeams, beams_of
 from spotline.dose.grid import DoseGrid, Grid, Point
 from spotline.dose.rbe import RbeModel
 from spotline.machine.library import BeamLibrary, Entry, load_library
+from spotline.machine.library.letd import IN_WORDS, letd_group
 from spotline.machine.load import BeamLine
 
 Progress = Callable[[int, int], None]
@@ -73,6 +74,11 @@ class Reconstruction:
     fractions: int
     libraries: dict[str, BeamLibrary]
     notes: tuple[str, ...] = ()
+
+    @property
+    def letd_of(self) -> dict[str, str]:
+        """Of which particles LETd is, by ion: one of `spotline.machine.library.letd.LETD_GROUPS`."""
+        return {ion: library.letd_group for ion, library in self.libraries.items()}
 
 
 class DoseSum:
@@ -251,7 +257,21 @@ def add_up(
                 for number, dose in by_field.items()
             },
         )
-    return Reconstruction(grid, doses, found.fractions, adding.libraries, found.notes)
+    notes = (*found.notes, *letd_notes(adding.libraries))
+    return Reconstruction(grid, doses, found.fractions, adding.libraries, notes)
+
+
+def letd_notes(libraries: Mapping[str, BeamLibrary]) -> Iterator[str]:
+    """Say which libraries have not the LETd that models of RBE want."""
+    for ion, library in libraries.items():
+        wanted = letd_group(library.ion)
+        if wanted not in library.letd_groups:
+            yield (
+                f"the beam library of {ion}s ({library.path or 'given'}) has LETd of "
+                f"{IN_WORDS[library.letd_group]} only, as older ones do, and not of {IN_WORDS[wanted]}: with "
+                "recoils of helium LETd is 10 to 100 % larger before the peak, and RBE by models of LETd is "
+                "larger by up to 0.05; build the library anew"
+            )
 
 
 def libraries_for(

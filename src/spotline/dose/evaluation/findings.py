@@ -130,6 +130,7 @@ class Evaluation:
                 name: {dose: statistics.as_dict() for dose, statistics in by_dose.items()}
                 for name, by_dose in self.statistics.items()
             },
+            "letd_of": self.reconstruction.letd_of,
             "letd_keV_um": self.letd_keV_um,
         }
 

@@ -29,6 +29,12 @@ from spotline.errors import DoseError
 from spotline.machine.library import Entry
 from spotline.physics.stopping import HIGHEST_ENERGY_MeV_u, LOWEST_ENERGY_MeV_u
 
+LOW_LET = "mkm-low-let"
+"""Name of the model whose photons have alpha_0."""
+LEAST_AT_SMALL_LET = 0.7
+"""Least alpha_0 over that of photons for beams of protons.  What X-rays have of LET themselves, a z* of about
+1 Gy, makes it 0.74; below that figures of two sources do not belong together."""
+
 NODES_MeV_u: Floats = np.geomspace(LOWEST_ENERGY_MeV_u, HIGHEST_ENERGY_MeV_u, 80)
 
 
@@ -87,6 +93,11 @@ class Mkm:
         return Tissue(self.photon_alpha_per_Gy / self.photon_beta_per_Gy2)
 
     @property
+    def _at_small_let(self) -> float:
+        """RBE_max in the limit of small LET."""
+        return self.alpha_0_per_Gy / self.photon_alpha_per_Gy
+
+    @property
     def saturation_Gy(self) -> float:
         """z_0."""
         ratio2 = (self.nucleus_radius_um / self.domain_radius_um) ** 2
@@ -106,7 +117,20 @@ class Mkm:
         return alpha
 
     def quantities(self, entry: Entry) -> Callable[[Floats], Floats]:
-        """Return a function that gives RBE_max and RBE_min at depths of shape (m,): shape (m, 2)."""
+        """Return a function that gives RBE_max and RBE_min at depths of shape (m,): shape (m, 2).
+
+        Raises
+        ------
+        DoseError
+            If the beam is of protons, and alpha_0 and that of photons do not belong together.
+        """
+        if entry.ion.charge_number == 1 and self._at_small_let < LEAST_AT_SMALL_LET:
+            raise DoseError(
+                f"RBE model {self.name}: has alpha_0 of {self.alpha_0_per_Gy:g} and photons of "
+                f"{self.photon_alpha_per_Gy:g} /Gy, of two sources, so that fast protons would have an RBE "
+                f"of {self._at_small_let:.2f} at small doses; for protons use {LOW_LET}, a model by LETd, or "
+                "a TOML file with figures of one source"
+            )
         largest = dose_weighted(
             entry, lambda z, energy: self.alpha_per_Gy(z, energy)[:, None] / self.photon_alpha_per_Gy
         )
@@ -117,6 +141,11 @@ class Mkm:
         """RBE-weighted dose; arguments as of `spotline.dose.rbe.effect.linear_quadratic_dose`."""
         check_sums(self.name, dose_Gy, weighted, self.number, fractions)
         return linear_quadratic_dose(dose_Gy, weighted, self.tissue, fractions)
+
+
+def low_let_mkm() -> Mkm:
+    """Return the model with photons that act as radiation of small LET does in it: RBE is 1 there."""
+    return Mkm(photon_alpha_per_Gy=Mkm().alpha_0_per_Gy, name=LOW_LET)
 
 
 @functools.lru_cache(maxsize=16)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from spotline.arrays import Floats
 from spotline.dose.rbe.effect import Tissue
-from spotline.dose.rbe.mkm import Mkm
+from spotline.dose.rbe.mkm import LOW_LET, Mkm, low_let_mkm
 from spotline.dose.rbe.simple import ConstantRbe, LetdModel, carabe, mcnamara, wedenberg
 from spotline.dose.rbe.table import read_csv_table, read_trip98_rbe
 from spotline.errors import DoseError
@@ -54,7 +54,8 @@ LETD_MODELS: dict[str, Callable[[Tissue], LetdModel]] = {
     "mcnamara": mcnamara,
     "carabe": carabe,
 }
-NAMES = ("constant", *LETD_MODELS, "mkm")
+OWN_TISSUE: dict[str, Callable[[], RbeModel]] = {"constant": ConstantRbe, "mkm": Mkm, LOW_LET: low_let_mkm}
+NAMES = ("constant", *LETD_MODELS, "mkm", LOW_LET)
 """Models that need no file."""
 
 TABLE_KEYS = ("file", "photon_alpha_per_Gy", "photon_beta_per_Gy2")
@@ -101,7 +102,7 @@ def rbe_model(name: str, alpha_beta_Gy: float | None = None) -> RbeModel:
             "TRiP98 (.rbe)"
         )
     _refuse_ratio(name, alpha_beta_Gy)
-    return Mkm() if name == "mkm" else ConstantRbe()
+    return OWN_TISSUE[name]()
 
 
 def _refuse_ratio(name: str, alpha_beta_Gy: float | None) -> None:

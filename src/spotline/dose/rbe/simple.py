@@ -62,7 +62,7 @@ class ConstantRbe:
 
 @dataclass(frozen=True, slots=True)
 class LetdModel:
-    """RBE_max and RBE_min of protons, both linear in the dose-averaged LET L.
+    """RBE_max and RBE_min of protons, both linear in the dose-averaged LET L of hydrogen nuclei.
 
     ``RBE_max = p0 + p1 L / (alpha/beta)`` and ``RBE_min = p2 + p3 L (alpha/beta)^power``.
 
@@ -98,7 +98,10 @@ class LetdModel:
         return np.column_stack([largest, smallest])
 
     def quantities(self, entry: Entry) -> Callable[[Floats], Floats]:
-        """Return a function that gives RBE_max and RBE_min at depths; fails for other ions than protons."""
+        """Return a function that gives RBE_max and RBE_min at depths; fails for other ions than protons.
+
+        L is LETd of hydrogen nuclei, or of all charged particles if the library is old and has no other.
+        """
         refuse_other(self.name, entry, "proton")
         return lambda depth_mm: self.coefficients(entry.letd(depth_mm))
 

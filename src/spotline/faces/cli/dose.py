@@ -84,8 +84,8 @@ def dose(
         Where dose is wanted: "image" for all of the CT, the name of a structure, or six numbers in mm, the
         lowest and highest x, y and z; by default wherever the beams leave dose.
     rbe
-        Model of the RBE by name or file (constant, wedenberg, mcnamara, carabe, mkm, TOML, .rbe), for
-        RBE-weighted dose beside the physical one.
+        Model of the RBE by name or file (constant, wedenberg, mcnamara, carabe, mkm, mkm-low-let, TOML,
+        .rbe), for RBE-weighted dose beside the physical one.
     alpha_beta
         Of the tissue for photons in Gy, for the models that need it.
     compare
@@ -97,7 +97,8 @@ def dose(
     widths
         Width of the spots of what was measured: as the strips found it, or as the plan has it.
     letd
-        Write maps of the dose-averaged LET too (MetaImage, .mha).
+        Write maps of the dose-averaged LET too (MetaImage, .mha): of protons that of hydrogen nuclei, of ions
+        that of all charged particles.
     library
         Folder with the beam libraries; by default those of the line.
     plan

@@ -8,6 +8,7 @@ import numpy as np
 
 from spotline.faces.cli.columns import print_columns
 from spotline.machine.beams import spread_in_words
+from spotline.machine.library.letd import IN_WORDS
 from spotline.machine.library.overview import EnergyView, LibraryView, depth_figures
 
 WIDTH, HEIGHT = 72, 12
@@ -26,6 +27,7 @@ def print_library(view: LibraryView, *, in_full: bool) -> None:
         f"simulated {made.made[:10]} with {made.primaries} primaries per energy, momentum spread "
         f"{spread_in_words(view.beamline, view.library)}"
     )
+    print(f"LETd of {IN_WORDS[view.library.letd_group]}; the library has {', '.join(made.letd_groups)}")
     print()
     if in_full:
         _print_energy(view.energies[0])

@@ -267,8 +267,8 @@ def cube(
     spacing
         Distance between spots in mm; by default 3 for protons, 2 for carbon.
     rbe
-        Model of the RBE by name or file (constant, wedenberg, mcnamara, carabe, mkm); by default the dose is
-        physical.
+        Model of the RBE by name or file (constant, wedenberg, mcnamara, carabe, mkm, mkm-low-let); by
+        default the dose is physical.
     library
         File of a beam library; by default that of the line.
     quiet

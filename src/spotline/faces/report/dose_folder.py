@@ -14,6 +14,7 @@ from spotline.dose.evaluation.findings import Evaluation
 from spotline.dose.grid import DoseGrid
 from spotline.dose.metaimage import write_metaimage
 from spotline.errors import OutputError
+from spotline.machine.library.letd import letd_in_words
 from spotline.plan.model import Plan
 from spotline.whole_folder import whole_folder
 
@@ -101,7 +102,8 @@ def write_dose_folder(
                 )
             if with_letd:
                 grid = summed.physical.grid
-                write_metaimage(summed.letd_keV_um, grid, part / f"{what}-letd.mha")
+                said = f"LETd in keV/um of {letd_in_words(evaluation.reconstruction.letd_of)}"
+                write_metaimage(summed.letd_keV_um, grid, part / f"{what}-letd.mha", said)
         said = json.dumps(as_dict(evaluation, provenance), indent=2, ensure_ascii=False)
         (part / JSON).write_text(said + "\n", encoding="utf-8")
         if with_page:

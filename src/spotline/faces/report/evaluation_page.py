@@ -18,6 +18,7 @@ from spotline.faces.report.dose_page import (
 )
 from spotline.faces.report.page import render, write_page
 from spotline.faces.report.tables import Table
+from spotline.machine.library.letd import letd_in_words
 
 if TYPE_CHECKING:
     from spotline.dose.engine.beams import What
@@ -154,8 +155,14 @@ def _over_image(evaluation: Evaluation) -> list[Picture]:
             ("RBE-weighted dose", f"RBE-weighted dose ({evaluation.rbe})", "dose (Gy, RBE)", effective)
         )
     letd = {what: dose.letd_keV_um for what, dose in doses.items()}
+    particles = letd_in_words(evaluation.reconstruction.letd_of)
     shown.append(
-        ("LETd", "Dose-averaged LET (where there is a thousandth of the largest dose)", "LETd (keV/µm)", letd)
+        (
+            "LETd",
+            f"Dose-averaged LET of {particles} (where there is a thousandth of the largest dose)",
+            "LETd (keV/µm)",
+            letd,
+        )
     )
     pictures = []
     for number, (title, caption, label, values) in enumerate(shown):

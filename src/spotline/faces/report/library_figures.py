@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from spotline.arrays import Floats
 from spotline.faces.report.style import BLUE, GREEN, INK, MUTED, RED, sheet, styled
+from spotline.machine.library.letd import IN_WORDS
 from spotline.machine.library.overview import EnergyView, LibraryView
 
 FAINTEST = 1e-5
@@ -45,7 +46,8 @@ def figure_depth_dose(view: EnergyView) -> Figure:
     whole.set_ylabel("dose (MeV cm²/g per particle)")
     let = whole.twinx()
     depth = np.linspace(0.0, end_mm, 1500)
-    let.plot(depth, entry.letd(depth), color=GREEN, ls=":", label="LETd (right)")
+    label = f"LETd of {IN_WORDS[entry.letd_group]} (right)"
+    let.plot(depth, entry.letd(depth), color=GREEN, ls=":", label=label)
     let.set_ylabel("LETd (keV/µm)")
     let.set_ylim(bottom=0.0)
     let.spines.right.set_visible(True)

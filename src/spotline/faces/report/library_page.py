@@ -9,6 +9,7 @@ from spotline.faces.report.page import check_new, render, write_page
 from spotline.faces.report.tables import Pairs, Table
 from spotline.faces.report.words import NOTHING, moment, number, plain, power, short_hash
 from spotline.machine.beams import spread_in_words
+from spotline.machine.library.letd import IN_WORDS
 from spotline.machine.library.overview import EnergyView, LibraryView, depth_figures
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def _pictures_of_one(one: EnergyView) -> list[Picture]:
             "dose",
             figures.figure_depth_dose(one),
             "Depth dose",
-            "Per primary. Right: around the peak; lines mark R90, R80, R50 and R10.",
+            f"Per primary; LETd is of {IN_WORDS[one.entry.letd_group]}. Right: around the peak; lines mark "
+            "R90, R80, R50 and R10.",
             f"peak at {ranges.peak_mm:.2f} mm, {ranges.FWHM_mm:.2f} mm wide",
         ),
         _picture(

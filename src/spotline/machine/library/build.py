@@ -20,6 +20,7 @@ from spotline.machine.library.areas import CHAMBER, FIELD, as_header, check_area
 from spotline.machine.library.grid import (
     RING_EDGES_mm,
     depth_edges_mm,
+    end_of_primaries,
     layers_mm,
     middles,
     range_sigma_mm,
@@ -28,6 +29,7 @@ from spotline.machine.library.grid import (
 )
 from spotline.machine.library.headers import LateralResidual, LibraryHeader
 from spotline.machine.library.lateral import fit_lateral
+from spotline.machine.library.letd import LETD_GROUPS
 from spotline.machine.library.model import BeamLibrary, Entry, stack
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
@@ -36,7 +38,7 @@ from spotline.physics.transport.areas import Area
 from spotline.physics.transport.geometry import water
 from spotline.physics.transport.run import BATCHES, Tally, TransportPhysics, simulate
 from spotline.physics.transport.source import pencil_source
-from spotline.physics.transport.tally import TallyPlan
+from spotline.physics.transport.tally import LOCAL, PRIMARY, TallyPlan
 from spotline.random import stream_key
 from spotline.tables import closest
 from spotline.units import FWHM_PER_SIGMA
@@ -44,7 +46,8 @@ from spotline.units import FWHM_PER_SIGMA
 PRIMARIES = {"proton": 400_000, "helium": 200_000, "carbon": 400_000, "oxygen": 300_000}
 """Primaries per energy of the shipped libraries."""
 FAINTEST = 1e-6
-"""Where charged particles leave less than this part of the largest dose, LETd is that of the depth before."""
+"""Where a group of particles leaves less than this part of the largest dose, its LETd is that of the depth
+before."""
 
 Steps = ParamSpec("Steps")
 
@@ -142,7 +145,7 @@ def simulate_entry(
     edges = depth_edges_mm(range_mm, sigma_mm)
     plan = TallyPlan(
         depth_mm=edges,
-        ring_depth_mm=_nearest(edges, ring_depth_edges_mm(range_mm)),
+        ring_depth_mm=_nearest(edges, ring_depth_edges_mm(range_mm, sigma_mm)),
         ring_mm=RING_EDGES_mm,
         layer_mm=layers_mm(edges, range_mm, sigma_mm),
         spectrum_MeV_u=spectrum_edges_MeV_u(energy_MeV_u),
@@ -164,12 +167,9 @@ def simulate_entry(
 def condense(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float, tally: Tally) -> Simulated:
     """Make the entry of a library from what was scored in water."""
     per_bin = 10.0 / np.diff(tally.depth_mm) / WATER.density_g_cm3  # MeV per bin to MeV cm2/g
-    transported = tally.energy_MeV[:-1].sum(axis=0)
-    seen = transported * per_bin > FAINTEST * (transported * per_bin).max()
-    last_seen = np.maximum.accumulate(np.where(seen, np.arange(len(seen)), 0))
-    letd = np.where(seen, tally.let_MeV_keV_um / np.where(seen, transported, 1.0), 0.0)[last_seen]
-    before = int(np.searchsorted(tally.ring_depth_mm[1:], range_mm + 0.5 * sigma_mm))
-    fitted = fit_lateral(tally.ring_mm, tally.ring_MeV, before)
+    letd, share = letd_by_group(ion, tally)
+    before, behind = end_of_primaries(tally.ring_depth_mm, range_mm, sigma_mm)
+    fitted = fit_lateral(tally.ring_mm, tally.ring_MeV, before, behind)
     known = np.isfinite(fitted.residual)
     others = tuple(area for area in tally.areas if area.name != FIELD.name)
     entry = Entry(
@@ -182,6 +182,7 @@ def condense(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float, ta
         tally.within_MeV[[area in others for area in tally.areas]] * per_bin,
         tally.energy_error_MeV * per_bin,
         letd,
+        share,
         middles(tally.ring_depth_mm),
         fitted.core_mm,
         fitted.halo_mm,
@@ -193,6 +194,35 @@ def condense(ion: Ion, energy_MeV_u: float, range_mm: float, sigma_mm: float, ta
     )
     residual = np.average(fitted.residual[known], weights=tally.ring_MeV.sum(axis=1)[known])
     return Simulated(entry, float(residual), tally.lost)
+
+
+def letd_by_group(ion: Ion, tally: Tally) -> tuple[Floats, Floats]:
+    """Return LETd in keV/um by `LETD_GROUPS`, and the part of the dose that each group leaves.
+
+    Parameters
+    ----------
+    ion : Ion
+        The beam.
+    tally : Tally
+
+    Returns
+    -------
+    letd_keV_um, share : ndarray, shape (3, nz)
+        Before a group is first seen both are 0, behind the last of it LETd goes on as it was.
+    """
+    total = tally.total_MeV
+    width_mm = np.diff(tally.depth_mm)
+    faintest = FAINTEST * (total / width_mm).max() * width_mm
+    letds, shares = [], []
+    hydrogen = [PRIMARY, 1] if ion.charge_number == 1 else [1]
+    for groups in ([PRIMARY], hydrogen, list(range(PRIMARY, LOCAL))):  # as LETD_GROUPS
+        energy = tally.energy_MeV[groups].sum(axis=0)
+        seen = energy > faintest
+        last_seen = np.maximum.accumulate(np.where(seen, np.arange(len(seen)), 0))
+        let = tally.let_MeV_keV_um[groups].sum(axis=0)
+        letds.append(np.where(seen, let / np.where(seen, energy, 1.0), 0.0)[last_seen])
+        shares.append(np.where(seen, energy / np.where(seen, total, 1.0), 0.0))
+    return np.array(letds), np.array(shares)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +318,7 @@ def build_library(
         beamline=beamline.name,
         momentum_spread_percent=beam.momentum_spread_percent,
         areas=as_header(areas),
+        letd_groups=LETD_GROUPS,
         mean_excitation_eV=mean_excitation_eV(beam.ion, WATER),
         primaries=number,
         seed=seed,

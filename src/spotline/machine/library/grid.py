@@ -33,10 +33,13 @@ TAIL = (1.6, 60.0)
 N_RINGS = 48
 RING_EDGES_mm: Floats = np.concatenate([[0.0], np.geomspace(0.02, 200.0, N_RINGS)])
 """Rings of the lateral distribution, from the spread of a carbon ion near the surface to all of the field."""
-RING_DEPTHS = np.concatenate(
-    [np.linspace(0.0, 0.9, 19), np.linspace(0.92, 1.0, 5), np.linspace(1.04, 1.4, 6)]
-)
-"""Edges of the depth bins of the rings as fractions of the range."""
+RING_SIGMAS = (-3.0, -1.0, 0.0, 1.0, 2.0, 3.0, 6.0)
+"""Edges of the depth bins of the rings where primaries end, in standard deviations of the range around it:
+there the lateral shape turns from that of primaries into that of what they left."""
+RING_FAR = 1.4
+"""The rings reach to so many times the range."""
+WIDEST_END = 0.125
+"""For these edges the standard deviation is no more than this part of the range."""
 
 PLANES = np.concatenate([np.linspace(0.0, 0.9, 10), np.array([0.95, 0.98, 1.0]), np.linspace(1.05, 1.6, 7)])
 """Depths of the spectra as fractions of the range; the first one is just below the surface."""
@@ -100,9 +103,43 @@ def depth_edges_mm(range_mm: float, sigma_mm: float) -> Floats:
     return np.concatenate([plateau[:-1], np.linspace(first, last, N_PEAK + 1), tail[1:]])
 
 
-def ring_depth_edges_mm(range_mm: float) -> Floats:
-    """Edges of the depth bins of the rings."""
-    return RING_DEPTHS * range_mm
+def ring_depth_edges_mm(range_mm: float, sigma_mm: float) -> Floats:
+    """Edges of the depth bins of the rings, ascending from 0.
+
+    Parameters
+    ----------
+    range_mm : float
+        Mean range of the primaries.
+    sigma_mm : float
+        Its standard deviation.
+    """
+    sigma_mm = min(sigma_mm, WIDEST_END * range_mm)
+    end = range_mm + sigma_mm * np.array(RING_SIGMAS)
+    plateau = min(0.9 * range_mm, range_mm - 6.0 * sigma_mm)
+    far = max(RING_FAR * range_mm, range_mm + 12.0 * sigma_mm)
+    return np.concatenate(
+        [
+            np.linspace(0.0, plateau, 19),
+            np.linspace(plateau, end[0], 4)[1:-1],
+            end,
+            np.linspace(end[-1], far, 5)[1:],
+        ]
+    )
+
+
+def end_of_primaries(ring_depth_mm: Floats, range_mm: float, sigma_mm: float) -> tuple[int, int]:
+    """Return the first depth bin of the rings in which primaries end, and the first that none reaches.
+
+    Parameters
+    ----------
+    ring_depth_mm : ndarray, shape (n + 1,)
+        Edges of the depth bins.
+    range_mm, sigma_mm : float
+        As of `ring_depth_edges_mm`.
+    """
+    # Half a standard deviation aside: the edges are those of depth bins nearby.
+    first = np.searchsorted(ring_depth_mm[1:], range_mm - 0.5 * sigma_mm)
+    return int(first), int(np.searchsorted(ring_depth_mm, range_mm + 2.5 * sigma_mm))
 
 
 def planes_mm(range_mm: float) -> Floats:

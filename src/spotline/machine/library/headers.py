@@ -8,6 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from spotline.machine.library.letd import LETD_GROUPS
+
 
 class LateralResidual(Struct, frozen=True, kw_only=True):
     """How far the fitted lateral shapes are from the simulated ones: mean and largest part."""
@@ -34,6 +36,8 @@ class LibraryHeader(Struct, frozen=True, kw_only=True):
         Full width at half maximum; NaN if whoever made it by hand did not say.
     areas : tuple of ScoredArea
         In the order of their depth doses.
+    letd_groups : tuple of str
+        Of which particles there is LETd, in that order.
     primaries : int or None
         Of each energy; None if no simulation made it.
     made : str
@@ -48,6 +52,7 @@ class LibraryHeader(Struct, frozen=True, kw_only=True):
     momentum_spread_percent: float = math.nan
     beamline: str = ""
     areas: tuple[ScoredArea, ...] = ()
+    letd_groups: tuple[str, ...] = LETD_GROUPS
     mean_excitation_eV: float | None = None
     primaries: int | None = None
     seed: int | None = None
@@ -78,7 +83,7 @@ class EnergyFigures(Struct, frozen=True, kw_only=True):
 
 
 class DepthFigures(Struct, frozen=True, kw_only=True):
-    """Dose, LET and lateral shape of one energy at a depth."""
+    """Dose, LET and lateral shape of one energy at a depth; LET is that of ``letd_of`` of the library."""
 
     depth_mm: float
     dose_MeV_cm2_g: float
@@ -101,11 +106,13 @@ class LibraryFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
         In the beam.
     thickness_mm : float
         Of water that lies before.
+    letd_of : str
+        Of which particles LETd is where nothing else is said.
     made_with : mapping of str to object
         Its header by key, as it stands in the file.
     depths, curve : optional
         If one energy was asked for; the curve by its columns: depth, dose in the field and in each area, its
-        error, LET.
+        error, LETd, and LETd of each group of particles.
     """
 
     beamline: str
@@ -113,6 +120,7 @@ class LibraryFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     library: str | None
     mounted: tuple[str, ...]
     thickness_mm: float
+    letd_of: str
     made_with: Mapping[str, Any]
     energies: tuple[EnergyFigures, ...]
     depths: tuple[DepthFigures, ...] = ()

@@ -20,7 +20,7 @@ from spotline.arrays import Floats
 SMOOTHNESS = 0.03
 """Weight of the second differences in depth of all parameters against the square roots of the shares."""
 ACROSS = 0.05
-"""... and what is left of that weight across the end of the range, behind which there are other particles."""
+"""... and what is left of that weight where primaries end, behind which there are other particles."""
 FAINTEST = 1e-3
 """Depths with less than this part of the largest dose are not fitted: they follow from their neighbours."""
 
@@ -52,7 +52,7 @@ class LateralFit(NamedTuple):
     residual: Floats
 
 
-def fit_lateral(ring_edges_mm: Floats, ring: Floats, before: int) -> LateralFit:
+def fit_lateral(ring_edges_mm: Floats, ring: Floats, before: int, behind: int) -> LateralFit:
     """Fit core and halo at all depths at once.
 
     Square roots of shares are compared, which have the same noise in all rings; the parameters of
@@ -65,7 +65,9 @@ def fit_lateral(ring_edges_mm: Floats, ring: Floats, before: int) -> LateralFit:
     ring : ndarray, shape (n, n_rings)
         Energy in each ring, at depths in ascending order.
     before : int
-        Number of depths before the end of the range.
+        Number of depths before primaries end.
+    behind : int
+        Index of the first depth that none of them reaches; between the two they become fewer.
     """
     total = ring.sum(axis=1)
     used = total > FAINTEST * total.max()
@@ -74,7 +76,7 @@ def fit_lateral(ring_edges_mm: Floats, ring: Floats, before: int) -> LateralFit:
     n = len(total)
     start = _start(ring_edges_mm, shares, used)
     first = np.arange(n - 2)
-    ties = SMOOTHNESS * np.where((first < before) & (first + 2 >= before), ACROSS, 1.0)
+    ties = SMOOTHNESS * np.where((first < behind) & (first + 2 >= before), ACROSS, 1.0)
 
     def residuals(flat: Floats) -> Floats:
         parameters = flat.reshape(n, _N)

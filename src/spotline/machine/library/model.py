@@ -23,6 +23,7 @@ from spotline.machine.library.areas import FIELD, of_header
 from spotline.machine.library.curve import Ranges, ranges_of
 from spotline.machine.library.grid import depth_edges_mm, middles
 from spotline.machine.library.headers import LibraryHeader
+from spotline.machine.library.letd import LETD_GROUPS, letd_group
 from spotline.machine.library.modifiers import Thickness
 from spotline.physics.ions import IONS, Ion
 from spotline.physics.transport.areas import Area
@@ -49,15 +50,18 @@ class LibraryArrays(NamedTuple):
     range_mm, sigma_mm : ndarray, shape (n,)
         Range in continuous slowing down, and the standard deviation by which the depths were laid out.
     depth_mm : ndarray, shape (n, n_depths)
-        Depths of the four below: middles of the depth bins.
+        Depths of the next five: middles of the depth bins.
     field_MeV_cm2_g : ndarray, shape (n, n_depths)
         Depth dose per primary in 25 x 25 cm2.
     within_MeV_cm2_g : ndarray, shape (n, n_areas, n_depths)
         The same in each of the other areas that were scored.
     error_MeV_cm2_g : ndarray, shape (n, n_depths)
         Standard error of the simulation, over all of the water.
-    letd_keV_um : ndarray, shape (n, n_depths)
-        Dose-averaged linear energy transfer in water, of all charged particles.
+    letd_keV_um : ndarray, shape (n, n_letd, n_depths)
+        Dose-averaged linear energy transfer in water, of the groups of particles that the library has
+        (`spotline.machine.library.letd.LETD_GROUPS`, unless it is an old one).
+    letd_share : ndarray, shape (n, n_letd, n_depths)
+        Part of the dose that each of these groups leaves.
     lateral_depth_mm : ndarray, shape (n, n_lateral)
         Depths of the three below.
     core_mm : ndarray, shape (n, n_lateral)
@@ -82,6 +86,7 @@ class LibraryArrays(NamedTuple):
     within_MeV_cm2_g: Floats
     error_MeV_cm2_g: Floats
     letd_keV_um: Floats
+    letd_share: Floats
     lateral_depth_mm: Floats
     core_mm: Floats
     halo_mm: Floats
@@ -117,6 +122,8 @@ class Entry:
         The beam.
     areas : tuple of Area
         Those of ``within_MeV_cm2_g``.
+    letd_groups : tuple of str
+        Those of ``letd_keV_um``.
     """
 
     ion: Ion
@@ -128,6 +135,7 @@ class Entry:
     within_MeV_cm2_g: Floats
     error_MeV_cm2_g: Floats
     letd_keV_um: Floats
+    letd_share: Floats
     lateral_depth_mm: Floats
     core_mm: Floats
     halo_mm: Floats
@@ -136,6 +144,7 @@ class Entry:
     spectrum_edges_MeV_u: Floats
     spectrum: Floats
     areas: tuple[Area, ...] = ()
+    letd_groups: tuple[str, ...] = LETD_GROUPS
 
     def scored_MeV_cm2_g(self, area: str = FIELD.name) -> Floats:
         """Depth dose per primary in an area, at the depths of the entry.
@@ -172,19 +181,52 @@ class Entry:
 
         return curve
 
-    def letd(self, depth_mm: ArrayLike) -> Floats:
-        """Dose-averaged LET in keV/um at any depths, straight between those of the entry."""
-        letd: Floats = np.interp(np.asarray(depth_mm, dtype=float), self.depth_mm, self.letd_keV_um)
+    @property
+    def letd_group(self) -> str:
+        """Of which particles `letd` is, unless others are asked for."""
+        return letd_group(self.ion, self.letd_groups)
+
+    def letd(self, depth_mm: ArrayLike, group: str | None = None) -> Floats:
+        """Dose-averaged LET in keV/um at any depths, straight between those of the entry.
+
+        Parameters
+        ----------
+        depth_mm : array_like
+        group : str, optional
+            Of which particles: one of `letd_groups`; by default `letd_group`.
+
+        Raises
+        ------
+        OptionError
+            If the library has none of that group.
+        """
+        if group is not None and group not in self.letd_groups:
+            raise OptionError(
+                f"LETd of {group!r}: the library has it of {', '.join(self.letd_groups)}; take one of these, "
+                "or build it anew"
+            )
+        values = self.letd_keV_um[self.letd_groups.index(group or self.letd_group)]
+        letd: Floats = np.interp(np.asarray(depth_mm, dtype=float), self.depth_mm, values)
         return letd
 
     def lateral(self, depth_mm: ArrayLike) -> Lateral:
         """Lateral shape at depths of shape (n,), straight between those of the entry.
 
-        Before the end of range the primaries make it, and behind it what they left: there is nothing in
-        between, so each part goes on as it is up to `END_sigmas` behind the range.
+        Before the end of range the primaries make it, and behind it what they left.  Libraries of format 4
+        have depths where one becomes the other; where there is none within `END_sigmas` behind the range,
+        each part goes on as it is up to there.
         """
         depth = np.atleast_1d(np.asarray(depth_mm, dtype=float))
-        last = max(1, int(np.searchsorted(self.lateral_depth_mm, self.range_mm)))
+        last, end = np.searchsorted(
+            self.lateral_depth_mm, [self.range_mm, self.range_mm + END_sigmas * self.sigma_mm]
+        )
+        if end > last:
+            return Lateral(
+                np.interp(depth, self.lateral_depth_mm, self.core_mm),
+                self._straight(depth, self.halo_mm),
+                self._straight(depth, self.halo_share),
+            )
+        last = max(1, int(last))
         before_mm, behind_mm = self.lateral_depth_mm[:last], self.lateral_depth_mm[last:]
         is_behind = depth > self.range_mm + END_sigmas * self.sigma_mm
         # What the last two depths have in between is not known further on than they are apart.
@@ -205,6 +247,11 @@ class Entry:
             np.stack([at(self.halo_share[:, k]) for k in range(N_HALOS)], axis=-1),
         )
 
+    def _straight(self, depth_mm: Floats, values: Floats) -> Floats:
+        """Figures of both halos at depths of shape (n,): shape (n, 2)."""
+        columns = [np.interp(depth_mm, self.lateral_depth_mm, column) for column in values.T]
+        return np.stack(columns, axis=-1)
+
     def particles(self, depth_mm: float) -> Floats:
         """Fluence per primary by group and energy, shape (10, n_bins), straight between depths."""
         particles: Floats = _between_planes(self, np.array([depth_mm]))[0]
@@ -218,9 +265,10 @@ class Entry:
     def with_thickness(self, thickness: Thickness) -> Entry:
         """Return the entry behind something in the beam, such as a nozzle with ripple filters.
 
-        Doses and spectra are means over the distribution of thickness.  LETd and lateral shape are means
-        weighted with dose (of variances, for the widths): scattering in the modifier is that of as much
-        water at the surface, and how far it spreads on the way there belongs to the optics.
+        Doses and spectra are means over the distribution of thickness.  LETd is a mean weighted with the dose
+        of its particles, the lateral shape one weighted with dose (of variances, for the widths): scattering
+        in the modifier is that of as much water at the surface, and how far it spreads on the way there
+        belongs to the optics.
 
         Parameters
         ----------
@@ -243,7 +291,8 @@ class Entry:
         lateral_depth = np.maximum(self.lateral_depth_mm - thickness.mean_mm, 0.0)
         lateral_depth += 1e-6 * np.arange(len(lateral_depth))  # those before the surface fall onto it
         plane = np.maximum(self.plane_mm - thickness.mean_mm, 0.0) + 1e-6 * np.arange(len(self.plane_mm))
-        field, error, let = (np.zeros_like(depth) for _ in range(3))
+        field, error = np.zeros_like(depth), np.zeros_like(depth)
+        let, let_dose = (np.zeros((len(self.letd_groups), len(depth))) for _ in range(2))
         within = np.zeros((len(self.within_MeV_cm2_g), len(depth)))
         weight = np.zeros_like(lateral_depth)
         core, halo = np.zeros_like(self.core_mm), np.zeros_like(self.halo_mm)
@@ -257,7 +306,10 @@ class Entry:
                 values += p * in_area(depth + t)
             # The same particles are seen in all terms, so errors add up and not their squares.
             error += p * np.interp(depth + t, self.depth_mm, self.error_MeV_cm2_g, right=0.0)
-            let += p * dose * self.letd(depth + t)
+            for k, group in enumerate(self.letd_groups):
+                left = p * dose * np.interp(depth + t, self.depth_mm, self.letd_share[k])
+                let_dose[k] += left
+                let[k] += left * self.letd(depth + t, group)
             at = self.lateral(lateral_depth + t)
             w = p * np.maximum(in_field(lateral_depth + t), 1e-12)
             weight += w
@@ -265,8 +317,9 @@ class Entry:
             halo += w[:, None] * at.halo_mm**2
             share += w[:, None] * at.halo_share
             spectrum += p * _between_planes(self, plane + t)
-        dosed = field > 0.0
-        let = np.where(dosed, let / np.where(dosed, field, 1.0), self.letd(depth + thickness.mean_mm))
+        dosed = let_dose > 0.0
+        beyond = np.array([self.letd(depth + thickness.mean_mm, group) for group in self.letd_groups])
+        let = np.where(dosed, let / np.where(dosed, let_dose, 1.0), beyond)
         return Entry(
             self.ion,
             self.energy_MeV_u,
@@ -277,6 +330,7 @@ class Entry:
             within,
             error,
             let,
+            np.where(dosed, let_dose / np.where(dosed, field, 1.0), 0.0),
             lateral_depth,
             np.sqrt(core / weight),
             np.sqrt(halo / weight[:, None]),
@@ -285,6 +339,7 @@ class Entry:
             self.spectrum_edges_MeV_u,
             spectrum,
             self.areas,
+            self.letd_groups,
         )
 
 
@@ -336,6 +391,16 @@ class BeamLibrary:
     def areas(self) -> tuple[Area, ...]:
         """In which there are depth doses beside that of the field."""
         return of_header(self.facts.areas)
+
+    @property
+    def letd_groups(self) -> tuple[str, ...]:
+        """Of which particles there is LETd."""
+        return self.facts.letd_groups
+
+    @property
+    def letd_group(self) -> str:
+        """Of which particles LETd of this beam is, unless others are asked for."""
+        return letd_group(self.ion, self.letd_groups)
 
     def as_arrays(self) -> LibraryArrays:
         """Return all figures as plain arrays, for compiled code."""
@@ -396,7 +461,7 @@ class BeamLibrary:
         for name in ("range_mm", "sigma_mm"):
             mixed[name] = float(mixed[name])
         mixed["energy_MeV_u"] = float(energy_MeV_u)
-        return Entry(ion=self.ion, areas=self.areas, **mixed)
+        return Entry(ion=self.ion, areas=self.areas, letd_groups=self.letd_groups, **mixed)
 
 
 def stack(entries: Sequence[Entry]) -> LibraryArrays:

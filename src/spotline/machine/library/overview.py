@@ -118,6 +118,7 @@ def figures_of(view: LibraryView, *, in_full: bool) -> LibraryFigures:
         library=None if view.library.path is None else view.library.path.name,
         mounted=view.mounted,
         thickness_mm=view.thickness.mean_mm,
+        letd_of=view.library.letd_group,
         made_with=view.library.header,
         energies=tuple(map(energy_figures, view.energies)),
         depths=depth_figures(first) if in_full else (),
@@ -159,6 +160,7 @@ def _curve_of(view: EnergyView) -> dict[str, tuple[float, ...]]:
         "field_MeV_cm2_g": entry.field_MeV_cm2_g,
         **{f"{area.name}_MeV_cm2_g": entry.scored_MeV_cm2_g(area.name) for area in entry.areas},
         "error_MeV_cm2_g": entry.error_MeV_cm2_g,
-        "letd_keV_um": entry.letd_keV_um,
+        "letd_keV_um": entry.letd(entry.depth_mm),
+        **{f"letd_{group}_keV_um": entry.letd(entry.depth_mm, group) for group in entry.letd_groups},
     }
     return {name: tuple(values.tolist()) for name, values in columns.items()}

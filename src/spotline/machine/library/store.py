@@ -19,16 +19,19 @@ from spotline.hdf5 import as_written, header_of, keys_of, new_file, plain, publi
 from spotline.machine import BeamLine
 from spotline.machine.library.areas import CHAMBER, as_header
 from spotline.machine.library.headers import LibraryHeader
+from spotline.machine.library.letd import BEFORE_GROUPS
 from spotline.machine.library.model import BeamLibrary, LibraryArrays
 from spotline.physics.ions import IONS
 from spotline.tables import closest
 
 FORMAT = "spotline beam library"
-VERSION = 3
-"""3: depth doses in the areas that were asked for; 2 had one chamber, and is read as well.
+VERSION = 4
+"""4: LETd by group of particles; 3 had that of all charged particles only, and 2 one chamber instead of the
+areas that were asked for.  Both are read as well.
 
 In 1 spectra were particles that cross a plane forward; it is refused.
 """
+READABLE = (2, 3, VERSION)
 OLD_CHAMBER = "chamber_MeV_cm2_g"
 """What version 2 has in place of ``within_MeV_cm2_g``: the depth dose within `CHAMBER`."""
 SHIPPED = Path(__file__).resolve().parent / "data"
@@ -48,6 +51,7 @@ _STORED: dict[str, tuple[str, float]] = {
     "within_MeV_cm2_g": ("f4", 1.0),
     "error_MeV_cm2_g": ("f2", 64.0),
     "letd_keV_um": ("f2", 1.0),
+    "letd_share": ("f2", 1024.0),
     "lateral_depth_mm": ("f4", 1.0),
     "core_mm": ("f2", 64.0),
     "halo_mm": ("f2", 64.0),
@@ -58,6 +62,7 @@ _STORED: dict[str, tuple[str, float]] = {
 }
 
 _AREAS = "within_MeV_cm2_g"
+_LETD, _SHARES = "letd_keV_um", "letd_share"
 
 
 def write_library(library: BeamLibrary, path: Path) -> str:
@@ -101,12 +106,14 @@ def read_library(path: Path) -> BeamLibrary:
             found, version = plain(file.attrs.get("format")), plain(file.attrs.get("version"))
             if found != FORMAT:
                 raise LibraryError(f"{path}: is no beam library; give a file that `library build` wrote")
-            if version not in (2, VERSION):
+            if version not in READABLE:
                 raise LibraryError(
-                    f"{path}: has version {version} of the format, but this Spotline reads 2 and {VERSION}; "
-                    "build it anew, or use the Spotline that wrote it"
+                    f"{path}: has version {version} of the format, but this Spotline reads {READABLE[0]} to "
+                    f"{VERSION}; build it anew, or use the Spotline that wrote it"
                 )
             names = {name: OLD_CHAMBER if version == 2 and name == _AREAS else name for name in _STORED}
+            if version < 4:
+                del names[_SHARES]
             read = {name: file[name][()] for name in names.values()}
             if plain(file.attrs["sha256"]) != _hash(plain(file.attrs["header"]), read):
                 raise ValueError("its figures are not those that were written")
@@ -115,6 +122,11 @@ def read_library(path: Path) -> BeamLibrary:
                 read[OLD_CHAMBER] = read[OLD_CHAMBER][:, None, :]
                 header["areas"] = [keys_of(area) for area in as_header((CHAMBER,))]
             stored = {name: read[old] for name, old in names.items()}
+            if version < 4:
+                stored[_LETD] = stored[_LETD][:, None, :]
+                # All of the dose, or nearly: of what reactions leave on the spot these versions say nothing.
+                stored[_SHARES] = np.full_like(stored[_LETD], _STORED[_SHARES][1])
+                header["letd_groups"] = list(BEFORE_GROUPS)
             ion = typed(LibraryHeader, header).ion
             if ion not in IONS:
                 raise ValueError(f"ion {ion!r} is not known")

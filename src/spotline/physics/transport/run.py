@@ -64,8 +64,8 @@ class Tally:
     areas : tuple of Area
     within_MeV : ndarray, shape (na, nz)
         Part of the sum in each area.
-    let_MeV_keV_um : ndarray, shape (nz,)
-        Energy times LET of what is transported (groups 0 to 8).
+    let_MeV_keV_um : ndarray, shape (10, nz)
+        Energy times LET by the same groups; 0 for what reactions leave on the spot.
     ring_depth_mm, ring_mm : ndarray, shapes (nzc + 1,) and (nr + 1,)
     ring_MeV : ndarray, shape (nzc, nr)
         Energy by depth and distance from the axis.

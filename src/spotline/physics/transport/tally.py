@@ -50,7 +50,7 @@ class TallyArrays(NamedTuple):
         Squared radius and half width of the areas.
     within : ndarray, shape (na, nz)
         The part of it within each area.
-    let : ndarray, shape (nz,)
+    let : ndarray, shape (GROUPS, nz)
         Energy times LET, in MeV keV/um.
     ring : ndarray, shape (nzc, nr)
         Energy by depth and ring.
@@ -156,7 +156,7 @@ def new_arrays(plan: TallyPlan, shape: tuple[int, ...]) -> TallyArrays:
         np.zeros((GROUPS, n)),
         np.array([(area.radius_mm**2, area.half_width_mm) for area in plan.areas]).reshape(-1, 2),
         np.zeros((len(plan.areas), n)),
-        np.zeros(n),
+        np.zeros((GROUPS, n)),
         np.zeros((max(0, len(edges) - 1), len(plan.ring_mm) - 1)),
         np.zeros((len(plan.plane_mm), GROUPS)),
         np.zeros((len(plan.layer_mm), GROUPS, bins)),
@@ -199,7 +199,7 @@ def score_point(
 ) -> None:
     """Score an energy that is left at a point; `let` (keV/um) is 0 for what is not transported."""
     bin_ = bin_of(tally.z_mm, z)
-    if 0 <= bin_ < len(tally.let):
+    if 0 <= bin_ < len(tally.coarse):
         _score(tally, bin_, x, y, energy_MeV, let, group)
 
 
@@ -222,7 +222,7 @@ def score_end(
     let = let_keV_um(rest_MeV, range_g_cm2)
     score_point(tally, x, y, z, rest_MeV, let, group)
     bin_ = bin_of(tally.z_mm, z)
-    if 0 <= bin_ < len(tally.let) and density_g_cm3 > 0.0:
+    if 0 <= bin_ < len(tally.coarse) and density_g_cm3 > 0.0:
         layer = tally.layer[bin_]
         if layer >= 0:
             way_mm = 10.0 * range_g_cm2 / density_g_cm3
@@ -238,7 +238,7 @@ def _score(
 ) -> None:
     r2 = x * x + y * y
     tally.energy[group, bin_] += energy_MeV
-    tally.let[bin_] += energy_MeV * let
+    tally.let[group, bin_] += energy_MeV * let
     for area in range(len(tally.within)):
         if r2 < tally.area_mm[area, 0] and max(abs(x), abs(y)) < tally.area_mm[area, 1]:
             tally.within[area, bin_] += energy_MeV
@@ -284,7 +284,7 @@ def score_track(
         The depth bin in which the step ends.
     """
     z_mm = tally.z_mm
-    bins = len(tally.let)
+    bins = len(tally.coarse)
     energy, done = from_energy, 0.0
     dx, dy, dz = to_x - from_x, to_y - from_y, to_z - from_z
     spent = from_range - to_range
