@@ -165,7 +165,7 @@ def _source(request: DoseRequest) -> tuple[Treatment | list[Record], Plan | None
 
 def _by_name(option: str, texts: tuple[str, ...], what: str, example: str) -> dict[str, float]:
     """Numbers that an option gives to structures, by their names."""
-    found = {}
+    found: dict[str, float] = {}
     for text in texts:
         name, equals, value = text.rpartition("=")
         name = name.strip()
