@@ -19,7 +19,6 @@ from spotline.files import read_json
 from spotline.machine.load import load_beamline
 from spotline.machine.overview import figures_of
 from spotline.measurement import read_results, write_results
-from spotline.planning.trip98 import read_rst
 from spotline.sim.faults.files import read_faults
 from tests.dose.rbe.test_table import TABLE, TRIP98
 from tests.dose.test_calibration import CURVE
@@ -37,7 +36,7 @@ def cube(path: Path) -> Any:
 
 
 def raster(path: Path) -> Any:
-    (field,) = read_rst(path).fields
+    (field,) = spotline.read_plan(path).fields
     return field.ion, [
         (one.energy_MeV_u, one.x_iso_mm.tolist(), one.meterset.tolist()) for one in field.layers
     ]
