@@ -101,7 +101,7 @@ def write_json(path: Path, content: Any, disk: Disk | None = None) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file of a record."""
     try:
-        content: dict[str, Any] = json.loads(read_bounded(path, LARGEST_JSON_bytes).decode())
+        content: dict[str, Any] = json.loads(read_bounded(path, LARGEST_JSON_bytes).decode("utf-8-sig"))
     except FileNotFoundError:
         raise RecordError(
             f"{path}: no such file; a delivery that was completed or stopped writes it"

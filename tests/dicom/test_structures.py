@@ -191,6 +191,14 @@ def repeat(dataset: Dataset) -> None:
     dataset.ROIContourSequence[1].ReferencedROINumber = 1
 
 
+def rename_twice(dataset: Dataset) -> None:
+    dataset.StructureSetROISequence[1].ROINumber = 1
+
+
+def shift(dataset: Dataset) -> None:
+    dataset.ROIContourSequence[0].ContourSequence[0].ContourOffsetVector = [0, 0, 5]
+
+
 def move(dataset: Dataset) -> None:
     dataset.StructureSetROISequence[0].ReferencedFrameOfReferenceUID = "1.2.3.6"
 
@@ -214,6 +222,8 @@ def empty(dataset: Dataset) -> None:
         (miscount, "NumberOfContourPoints is 5, but ContourData has 4 points"),
         (dangle, "refers to ROI 9"),
         (repeat, "ROI 1 has contours twice"),
+        (rename_twice, "ROINumber 1 is twice in StructureSetROISequence"),
+        (shift, r"contour 0: ContourOffsetVector is 0, 0, 5 mm, .* export the contours where they are"),
         (move, "2 frames of reference"),
         (lighten, r"ROI 2 \(REL_STOP_RATIO\) is -1"),
         (rename, "CT Image Storage, not RT Structure Set Storage"),

@@ -69,10 +69,15 @@ def read_structures(path: str | Path) -> StructureSet:
 
 
 def _read(dataset: Dataset, where: str) -> StructureSet:
-    heads = {
-        required_integer(head, "ROINumber", where): head
-        for head in required_items(dataset, "StructureSetROISequence", where)
-    }
+    heads: dict[int, Dataset] = {}
+    for head in required_items(dataset, "StructureSetROISequence", where):
+        number_ = required_integer(head, "ROINumber", where)
+        if number_ in heads:
+            raise DoseError(
+                f"{where}: ROINumber {number_} is twice in StructureSetROISequence, so contours of it have "
+                f"two names; {_ADVICE}"
+            )
+        heads[number_] = head
     frames = {text(head, "ReferencedFrameOfReferenceUID", where) for head in heads.values()} - {""}
     if len(frames) > 1:
         raise DoseError(
@@ -140,6 +145,12 @@ def _contours(item: Dataset, where: str) -> tuple[tuple[Contour, ...] | Contour 
             )
         count = number(entry, "NumberOfContourPoints", place)
         points = data.reshape(-1, 3)
+        offset_mm = numbers(entry, "ContourOffsetVector", place)
+        if offset_mm is not None and np.any(offset_mm != 0.0):
+            raise DoseError(
+                f"{place}: ContourOffsetVector is {', '.join(f'{mm:g}' for mm in offset_mm)} mm, which "
+                "Spotline does not apply (DICOM has retired it); export the contours where they are"
+            )
         if count is not None and count != len(points):
             raise DoseError(
                 f"{place}: NumberOfContourPoints is {count:g}, but ContourData has {len(points)} points; "

@@ -7,6 +7,7 @@ contours of TRiP98, in sixteenths of a pixel).
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import math
 from pathlib import Path
@@ -88,7 +89,7 @@ def read_trip98_dose(
 
 def _header(path: Path) -> dict[str, str]:
     try:
-        lines = path.read_text(encoding="latin-1").splitlines()
+        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).decode("latin-1").splitlines()
     except OSError as error:
         raise DoseError(
             f"{path}: cannot be read ({error.strerror or error}); give the .hed of a cube"

@@ -143,7 +143,7 @@ def _ion(line: BeamLine, beam: IonBeam) -> IonFigures:
 def _sources(line: BeamLine) -> tuple[SourceFigures, ...]:
     comments = [
         comment
-        for text in line.path.read_text(encoding="utf-8").splitlines()
+        for text in line.path.read_text(encoding="utf-8-sig").splitlines()
         if (comment := text.partition("#")[2])
     ]
     return tuple(

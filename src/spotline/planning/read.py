@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 from spotline.errors import PlanError
@@ -68,7 +69,7 @@ def _read_head(path: Path) -> bytes:
         raise PlanError(f"{path}: is a folder, not a plan; {_EXPECTED}")
     try:
         with path.open("rb") as file:
-            return file.read(_HEAD_BYTES)
+            return file.read(_HEAD_BYTES).removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise PlanError(f"{path}: cannot be read ({error.strerror or error}); {_EXPECTED}") from None
 

@@ -165,7 +165,7 @@ def _split(path: Path, content: bytes) -> _Lines:
 def _decoded(content: bytes) -> str:
     """Text of a file: TRiP98 writes ASCII, but names of patients come as they are, in UTF-8 or Latin-1."""
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
 

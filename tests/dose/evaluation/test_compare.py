@@ -64,7 +64,18 @@ def test_results_say_what_the_comparison_says():
     rate = results["cube, gamma 1 %/1 mm global: pass rate"]
     assert (rate.value, rate.unit) == (100.0 * found.gammas[1].pass_rate, "percent")
     assert results["cube, gamma 3 %/2 mm global: mean"].value == found.gammas[0].mean
-    assert len(results) == len(found.results()) == 4 + 7 + 3 + 2 * 4
+    assert len(results) == len(found.results()) == 1 + 4 + 7 + 3 + 2 * 4
+
+
+def test_largest_doses_are_the_first_result_and_judged():
+    """By a tenth: 1.09 times is within it, 1.11 times and 0.89 times are not."""
+    for scale, verdict in ((1.09, "pass"), (1.11, "tolerance exceeded"), (0.89, "tolerance exceeded")):
+        evaluated = DoseGrid(GRID, np.float32(scale) * ramp(GRID).dose_Gy)
+        first, *_ = compare_doses(ramp(GRID), evaluated, criteria=[]).results("cube")
+        assert (first.name, first.unit) == ("cube, largest dose", "Gy")
+        assert first.value == pytest.approx(scale * first.reference, rel=1e-6)
+        assert first.reference == ramp(GRID).dose_Gy.max()
+        assert first.verdict == verdict, scale
 
 
 def test_the_share_compared_is_a_result_that_is_judged():

@@ -125,6 +125,30 @@ def test_fractions_are_added_and_a_dose_of_the_plan_is_scaled(
     assert frame.startswith("RD.dcm: names another frame")
 
 
+def test_a_dose_unlike_its_prescription_is_told_first(
+    treatment: spotline.Treatment, ct: spotline.CtPatient, structures: StructureSet
+):
+    """By the highest prescription, and by a tenth, in either direction."""
+    own_Gy = float(
+        spotline.evaluate(treatment, ct, structures=structures, options=OPTIONS)
+        .doses["planned"]
+        .dose_Gy.max()
+    )
+    for times, is_told in ((1.0, False), (1.09, False), (1.12, True), (2.33, True), (0.88, True)):
+        found = spotline.evaluate(
+            treatment, ct, structures=structures, prescribed_Gy={"Target": own_Gy / times}, options=OPTIONS
+        )
+        assert found.first_notes == found.notes[: len(found.first_notes)]
+        assert len(found.first_notes) == is_told, times
+        if is_told:
+            (first,) = found.first_notes
+            assert first.startswith(f"planned: the largest dose is {own_Gy:.4g} Gy, {times:.3g} times the ")
+            assert json.loads(json.dumps(found.as_dict()))["notes"][0] == first
+    both = {"Target": own_Gy, "Far": own_Gy / 3.0}
+    found = spotline.evaluate(treatment, ct, structures=structures, prescribed_Gy=both, options=OPTIONS)
+    assert found.first_notes == ()
+
+
 @pytest.mark.parametrize("summation", ["PLAN", "FRACTION", "BEAM"])
 def test_doses_of_the_entire_delivery_are_scaled(
     summation: str, treatment: spotline.Treatment, plan: spotline.Plan, done: spotline.Evaluation

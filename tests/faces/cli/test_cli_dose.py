@@ -484,6 +484,10 @@ def test_bad_input(
         ([record, "--out", out, *lib, *water, "--rbe", "bio"], "no RBE model 'bio'"),
         ([record, "--out", out, *lib, *water, "--alpha-beta-Gy", "2"], "give --rbe"),
         ([record, "--out", out, *lib, *water, "--override", "Target=1"], "give --ct"),
+        (
+            [record, "--out", out, *water, "--structures", structures, "--prescription", "a=1", "a=2"],
+            "--prescription: a is given 1 and 2; give one",
+        ),
         ([record, "--out", out, *lib, "--ct", ct, "--override", "Target=1"], "give --structures"),
         (
             [record, "--out", out, *lib, "--ct", ct, "--structures", structures, "--override", "Target"],

@@ -26,7 +26,7 @@ from spotline.dose.evaluation.gamma import (
 from spotline.dose.grid import DoseGrid, Point
 from spotline.dose.sampling import resample, sample_points
 from spotline.errors import DoseError
-from spotline.measurement import Result, finite_or_none
+from spotline.measurement import Limits, Result, finite_or_none
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 OTHER_MAXIMUM = 0.1
@@ -185,7 +185,9 @@ class Comparison:
     def results(
         self, name: str = "", *, compared_percent: float = LEAST_COMPARED_percent
     ) -> tuple[Result, ...]:
-        """Return the differences, in Gy and in percent of the normalisation, and all gammas as results.
+        """Return the largest dose, differences in Gy and in percent of the normalisation, and all gammas.
+
+        The largest evaluated dose comes first, against that of the reference, to within `OTHER_MAXIMUM`.
 
         Parameters
         ----------
@@ -204,7 +206,15 @@ class Comparison:
         }
         to_percent = 100.0 / self.normalisation_Gy
         in_percent = {"mean": self.mean_Gy, "rms": self.rms_Gy, "largest": self.largest_Gy}
+        reference_Gy, evaluated_Gy = self.maxima_Gy
         return (
+            Result(
+                name=f"{name}, largest dose" if name else "largest dose",
+                value=evaluated_Gy,
+                unit="Gy",
+                reference=reference_Gy,
+                tolerance=Limits.within(percent=100.0 * OTHER_MAXIMUM),
+            ),
             *(Result(name=f"{what}: {of}", value=value, unit="Gy") for of, value in in_Gy.items()),
             *(
                 Result(name=f"{what}: {of}, relative", value=value * to_percent, unit="percent")

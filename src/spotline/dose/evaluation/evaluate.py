@@ -21,7 +21,7 @@ from spotline.dose.engine.reconstruct import (
     libraries_for,
 )
 from spotline.dose.engine.sources import Source, beams_of
-from spotline.dose.evaluation.compare import OTHER_FRAME, USUAL, compare_doses
+from spotline.dose.evaluation.compare import OTHER_FRAME, OTHER_MAXIMUM, USUAL, compare_doses
 from spotline.dose.evaluation.dvh import DoseStatistics, dose_statistics
 from spotline.dose.evaluation.findings import Compared, Evaluation, doses_of
 from spotline.dose.evaluation.gamma import LEAST_COMPARED_percent
@@ -160,7 +160,10 @@ def evaluate(
         if met.frame_of_reference_uid and dose.frame_of_reference_uid not in ("", met.frame_of_reference_uid):
             notes.append(f"{name}: {OTHER_FRAME}")
     comparisons = _compare(computed, given)
-    first = [note for one in comparisons for note in one.notes(chosen.compared_percent)]
+    first = [
+        *(note for one in comparisons for note in one.notes(chosen.compared_percent)),
+        *_other_than_prescribed(computed, prescribed, chosen.rbe),
+    ]
     return Evaluation(
         reconstruction=done,
         beamline=line,
@@ -171,6 +174,7 @@ def evaluate(
         letd_keV_um={mask.name: _mean_letd_keV_um(done, mask) for mask in masks},
         rbe="" if chosen.rbe is None else chosen.rbe.name,
         notes=tuple(dict.fromkeys([*first, *done.notes, *met.notes, *notes])),
+        first_notes=tuple(dict.fromkeys(first)),
     )
 
 
@@ -282,14 +286,38 @@ def _compare(doses: Mapping[str, DoseGrid], given: Mapping[str, DoseGrid]) -> tu
     )
 
 
+def _prescribed_kind(rbe: RbeModel | None) -> str:
+    """With a model of the RBE it is weighted dose that is prescribed."""
+    return "physical" if rbe is None else "effective"
+
+
+def _other_than_prescribed(
+    doses: Mapping[str, DoseGrid], prescribed_Gy: Mapping[str, float], rbe: RbeModel | None
+) -> list[str]:
+    """Tell of doses whose largest value is not that of the highest prescription, by more than a tenth.
+
+    Of several prescriptions the highest is what the largest dose belongs to: the others lie in or beside it.
+    """
+    if not prescribed_Gy:
+        return []
+    name, wanted_Gy = max(prescribed_Gy.items(), key=lambda one: one[1])
+    return [
+        f"{what}: the largest dose is {largest_Gy:.4g} Gy, {largest_Gy / wanted_Gy:.3g} times the "
+        f"{wanted_Gy:g} Gy prescribed to {name}; check ripple filters and range shifters, fractions "
+        "(--fractions) and fields, and whether the prescription is of this kind of dose (--rbe)"
+        for what, dose in doses.items()
+        if dose.kind == _prescribed_kind(rbe)
+        and abs((largest_Gy := float(dose.dose_Gy.max())) / wanted_Gy - 1.0) > OTHER_MAXIMUM
+    ]
+
+
 def _statistics(
     doses: Mapping[str, DoseGrid],
     masks: Sequence[Mask],
     prescribed_Gy: Mapping[str, float],
     rbe: RbeModel | None,
 ) -> dict[str, dict[str, DoseStatistics]]:
-    # With a model of the RBE it is weighted dose that is prescribed.
-    kind = "physical" if rbe is None else "effective"
+    kind = _prescribed_kind(rbe)
     return {
         mask.name: {
             name: dose_statistics(

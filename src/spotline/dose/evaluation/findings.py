@@ -81,6 +81,8 @@ class Evaluation:
         Name of the model; empty without.
     notes : tuple of str
         What the reader has to know.
+    first_notes : tuple of str
+        Those of them that have to be known before any figure is believed; `notes` begins with them.
     """
 
     reconstruction: Reconstruction
@@ -92,6 +94,7 @@ class Evaluation:
     letd_keV_um: dict[str, dict[str, float]]
     rbe: str
     notes: tuple[str, ...]
+    first_notes: tuple[str, ...] = ()
 
     @property
     def doses(self) -> dict[str, DoseGrid]:

@@ -173,28 +173,24 @@ def dose(
         )
     write_dose_folder(evaluation, given.provenance, out, with_letd=letd, with_page=report)
     if not quiet:
-        print(_in_words(evaluation, out, compared_percent))
+        print(_in_words(evaluation, out))
     required = Required(compared_percent=compared_percent)
     is_compared = all(required.is_compared(one.comparison.gammas[0]) for one in evaluation.comparisons)
     return STATUS_DONE if is_compared else STATUS_DIFFERENT
 
 
-def _in_words(evaluation: Evaluation, out: Path, compared_percent: float) -> str:
+def _in_words(evaluation: Evaluation, out: Path) -> str:
     from spotline.faces.report.dose_folder import PAGE
 
-    lines = []
+    # What makes all figures meaningless comes before them.
+    lines = [f"note: {note}" for note in evaluation.first_notes]
     for what, found in evaluation.reconstruction.doses.items():
         physical, effective = float(found.physical.dose_Gy.max()), ""
         if found.effective is not None:
             effective = f", {float(found.effective.dose_Gy.max()):.4g} Gy (RBE)"
         lines.append(f"{what}: {found.particles:.6g} particles, up to {physical:.4g} Gy{effective}")
-    told: set[str] = set()
-    for one in evaluation.comparisons:
-        # What makes the figures of a comparison meaningless comes before them.
-        first = one.notes(compared_percent)
-        lines += [f"  note: {note}" for note in first] + [f"  {_rate(one)}"]
-        told.update(first)
-    lines += [f"  note: {note}" for note in evaluation.notes if note not in told]
+    lines += [f"  {_rate(one)}" for one in evaluation.comparisons]
+    lines += [f"  note: {note}" for note in evaluation.notes if note not in evaluation.first_notes]
     page = out / PAGE
     return "\n".join([*lines, f"  report: {page}"] if page.exists() else lines)
 

@@ -165,15 +165,18 @@ def _source(request: DoseRequest) -> tuple[Treatment | list[Record], Plan | None
 
 def _by_name(option: str, texts: tuple[str, ...], what: str, example: str) -> dict[str, float]:
     """Numbers that an option gives to structures, by their names."""
-    found = {}
+    found: dict[str, float] = {}
     for text in texts:
         name, equals, value = text.rpartition("=")
+        name = name.strip()
         try:
-            found[name.strip()] = float(value)
+            said = float(value)
         except ValueError:
             equals = ""
-        if not equals or not name.strip():
+        if not equals or not name:
             raise OptionError(f"--{option}: {text!r} is no {option}; write NAME={what}, as in {example}")
+        if found.setdefault(name, said) != said:
+            raise OptionError(f"--{option}: {name} is given {found[name]:g} and {said:g}; give one")
     return found
 
 
