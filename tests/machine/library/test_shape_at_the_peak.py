@@ -41,7 +41,7 @@ def said_per_mm2(entry: Entry, depth_mm: Floats, spot_mm: float) -> Floats:
 @pytest.mark.stored
 @pytest.mark.parametrize(
     ("ion", "energy", "bins"),
-    [("carbon", 115.23, 3), ("carbon", 279.97, 3), ("carbon", 398.84, 3), ("proton", 148.79, 4)],
+    [("carbon", 115.23, 4), ("carbon", 279.97, 4), ("carbon", 398.84, 4), ("proton", 148.79, 4)],
 )
 def test_dose_on_the_axis_around_the_peak(ion: str, energy: float, bins: int):
     """In bins as narrow as the range is spread, from two such widths before it to where primaries have ended.
@@ -70,7 +70,7 @@ def test_dose_on_the_axis_around_the_peak(ion: str, energy: float, bins: int):
 
 
 @pytest.mark.stored
-@pytest.mark.parametrize(("ion", "energy"), [("proton", 62.73), ("proton", 148.79)])
+@pytest.mark.parametrize(("ion", "energy"), [("carbon", 398.84), ("proton", 148.79)])
 def test_shipped_shapes_turn_where_primaries_end(ion: str, energy: float):
     """They are known one standard deviation apart there, and are read straight between."""
     entry = load_library(load_beamline("cnao-h"), ion).entry(energy)
@@ -83,6 +83,10 @@ def test_shipped_shapes_turn_where_primaries_end(ion: str, energy: float):
     for k in range(2):
         straight = np.interp(between, entry.lateral_depth_mm, entry.halo_share[:, k])
         np.testing.assert_allclose(found.halo_share[:, k], straight)
+    if ion == "carbon":
+        halo = entry.halo_share[np.isin(places, around)].sum(axis=1)
+        assert halo[1] < 0.1
+        assert np.all(np.diff(halo[1:]) > 0.02), "from that of primaries to that of fragments"
 
 
 @pytest.mark.parametrize(("ion", "energy"), [("carbon", 398.84), ("proton", 148.79)])
