@@ -32,10 +32,9 @@ from spotline.dose.phantom import Box, phantom
 from spotline.dose.sampling import sample_points
 from spotline.faces import cli
 from spotline.machine import BeamLine
-from spotline.machine.beams import momentum_spread_percent, real_beam
 from spotline.machine.library import BeamLibrary, Entry, in_beam, load_library
-from spotline.machine.library.build import Origin, Run, simulate_entry
-from spotline.machine.line_library import build_line_library
+from spotline.machine.library.build import Origin, Run, build_library, simulate_entry
+from spotline.machine.real_beams import momentum_spread_percent, real_beam
 from spotline.measurement import Limits
 from spotline.physics.ions import PROTON
 from tools.make_dcpt_line import ION, NAME, held_out, make_line, read_beam_model
@@ -264,7 +263,7 @@ def raystation_part(line: BeamLine, library: BeamLibrary, given: Given, primarie
     if later is not None:
         say("RayStation: library for the later model ...")
         other = make_line(later)
-        made = build_line_library(
+        made = build_library(
             other,
             ION,
             origin=Origin(datetime.now(UTC), ""),

@@ -11,12 +11,12 @@ import pytest
 from spotline import load_beamline, write_beamline
 from spotline.errors import BeamLineError, OptionError
 from spotline.machine import BeamLine
-from spotline.machine.beams import beam_faults, differs_from_names, real_beam, spread_in_words
+from spotline.machine.beams import beam_faults, spread_in_words
 from spotline.machine.library import BeamLibrary, load_library, write_library
 from spotline.machine.library.build import Origin, Run, build_library, energy_sigma
 from spotline.machine.library.grid import range_sigma_mm
-from spotline.machine.line_library import build_line_library
 from spotline.machine.problems import check_beamline
+from spotline.machine.real_beams import differs_from_names, real_beam
 from spotline.physics.ions import PROTON
 from spotline.tables import EnergyTable, read_energy_table
 
@@ -43,7 +43,7 @@ LINE = line_of(TEXT)
 
 
 def library_of(line: BeamLine, **given: object) -> BeamLibrary:
-    return build_line_library(line, "proton", origin=ORIGIN, primaries=40, run=Run(1), **given)  # type: ignore[arg-type]
+    return build_library(line, "proton", origin=ORIGIN, primaries=40, run=Run(1), **given)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -127,15 +127,6 @@ def test_library_has_real_beams_under_their_names(library: BeamLibrary):
     assert library.entry(60.0).range_mm == plain.entry(61.0).range_mm
 
 
-def test_line_that_names_its_beams_by_what_they_are_is_built_as_ever():
-    line = load_beamline("cnao-v")
-    given = {"energies_MeV_u": [62.73, 100.0], "seed": 3}
-    ours = library_of(line, **given)
-    theirs = build_library(line, "proton", origin=ORIGIN, primaries=40, run=Run(1), **given)  # type: ignore[arg-type]
-    assert ours.header == theirs.header
-    np.testing.assert_array_equal(ours.arrays.field_MeV_cm2_g, theirs.arrays.field_MeV_cm2_g)
-
-
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -147,13 +138,13 @@ def test_line_that_names_its_beams_by_what_they_are_is_built_as_ever():
 )
 def test_what_makes_no_library(given: dict[str, object], message: str):
     with pytest.raises(OptionError, match=message):
-        build_line_library(LINE, "proton", **({"origin": ORIGIN, "primaries": 40} | given))  # type: ignore[arg-type]
+        build_library(LINE, "proton", **({"origin": ORIGIN, "primaries": 40} | given))  # type: ignore[arg-type]
 
 
 def test_progress():
     told: list[tuple[int, int, float]] = []
     run = Run(1, lambda done, total, share: told.append((done, total, share)))
-    build_line_library(LINE, "proton", origin=ORIGIN, energies_MeV_u=[60.0, 100.0], primaries=40, run=run)
+    build_library(LINE, "proton", origin=ORIGIN, energies_MeV_u=[60.0, 100.0], primaries=40, run=run)
     assert {(done, total) for done, total, _ in told} == {(0, 2), (1, 2)}
 
 

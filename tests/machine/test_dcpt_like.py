@@ -9,10 +9,10 @@ import pytest
 
 from spotline.machine import load_beamline
 from spotline.machine.accelerator import Cyclotron
-from spotline.machine.beams import momentum_spread_percent, real_beam
 from spotline.machine.library import load_library
 from spotline.machine.load import SHIPPED
 from spotline.machine.optics import spot_sigma_mm
+from spotline.machine.real_beams import momentum_spread_percent, real_beam
 from spotline.physics.ionization import particles_per_count
 from spotline.physics.ions import PROTON
 from spotline.physics.materials import WATER

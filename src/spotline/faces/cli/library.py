@@ -65,10 +65,9 @@ def build(
     import spotline
     from spotline.errors import OutputError
     from spotline.machine.library.areas import CHAMBER, check_areas, read_area
-    from spotline.machine.library.build import Origin, Run
+    from spotline.machine.library.build import Origin, Run, build_library
     from spotline.machine.library.nozzle import calibrate_nozzle
     from spotline.machine.library.store import SUFFIX, write_library
-    from spotline.machine.line_library import build_line_library
 
     line = spotline.load_beamline(beamline)
     areas = [read_area(text) for text in area] if area else [CHAMBER]
@@ -90,7 +89,7 @@ def build(
         command += "".join(f" --area {text}" for text in area)
         command += f" --primaries {primaries}" if primaries else ""
         with library_bar(quiet, name) as progress:
-            made = build_line_library(
+            made = build_library(
                 line,
                 name,
                 origin=Origin(datetime.now(UTC), command),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from typing import Generic, ParamSpec
@@ -31,6 +31,7 @@ from spotline.machine.library.headers import LateralResidual, LibraryHeader
 from spotline.machine.library.lateral import fit_lateral
 from spotline.machine.library.letd import LETD_GROUPS
 from spotline.machine.library.model import BeamLibrary, Entry, stack
+from spotline.machine.real_beams import differs_from_names, momentum_spread_percent, real_beam
 from spotline.physics.ions import Ion
 from spotline.physics.materials import WATER
 from spotline.physics.stopping import RangeEnergy, mean_excitation_eV
@@ -253,6 +254,9 @@ def build_library(
 ) -> BeamLibrary:
     """Simulate all energies of an ion on a line, one after the other, each on all threads.
 
+    If the line says that its beams are not what their energies say (`spotline.machine.real_beams`), the real
+    ones are simulated, and kept under the energies that plans name.
+
     Parameters
     ----------
     beamline : BeamLine
@@ -289,6 +293,13 @@ def build_library(
     number = PRIMARIES[ion_name] if primaries is None else primaries
     if len(energies) < 2:
         raise OptionError(f"energies of {ion_name}: {len(energies)} make no library; give at least two")
+    listed = beamline.energies[ion_name].energy_MeV_u
+    differs = differs_from_names(beamline, ion_name)
+    if differs and (energies[0] < listed[0] or energies[-1] > listed[-1]):
+        raise OptionError(
+            f"energies of {ion_name}: {energies[0]:g} to {energies[-1]:g} MeV/u; {beamline.name} says what "
+            f"its beams are from {listed[0]:g} to {listed[-1]:g} MeV/u"
+        )
     if not all(20.0 <= energy <= 500.0 for energy in energies):
         raise OptionError(
             f"energies of {ion_name}: {energies[0]:g} to {energies[-1]:g} MeV/u; use 20 to 500 MeV/u"
@@ -301,17 +312,20 @@ def build_library(
     made_of: list[Simulated] = []
     for done, energy in enumerate(energies):
         within = None if run.progress is None else _within(run.progress, done, len(energies))
-        made_of.append(
-            simulate_entry(
-                beam.ion,
-                energy,
-                momentum_spread_percent=beam.momentum_spread_percent,
-                areas=areas,
-                primaries=number,
-                seed=seed,
-                run=Run(run.threads, within),
-            )
+        mean, spread_percent = energy, beam.momentum_spread_percent
+        if differs:
+            real = real_beam(beamline, ion_name, energy)
+            mean, spread_percent = real.energy_MeV_u, momentum_spread_percent(beam.ion, *real)
+        one = simulate_entry(
+            beam.ion,
+            mean,
+            momentum_spread_percent=spread_percent,
+            areas=areas,
+            primaries=number,
+            seed=seed,
+            run=Run(run.threads, within),
         )
+        made_of.append(replace(one, entry=replace(one.entry, energy_MeV_u=energy)))
     residuals = [simulated.residual for simulated in made_of]
     header = LibraryHeader(
         ion=ion_name,
